@@ -1,0 +1,171 @@
+"""``POST /v1/chat/completions``: the request, the response and the chunks of a stream.
+
+The request is the union of all documented forms of it: every field may be absent or null, and null means the default.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from ponant.api.base import RequestModel, ResponseModel, UsageInfo
+from ponant.api.guardrails import GuardrailConfig
+from ponant.api.messages import AssistantMessage, ContentChunk, Message, ToolCall
+
+MAX_CHOICES = 16
+"""Most completions that one request may ask for."""
+
+FinishReason = Literal["stop", "length", "model_length", "error", "tool_calls"]
+
+
+class Function(RequestModel):
+    """A function that the model may call; ``parameters`` is a JSON schema."""
+
+    name: str
+    description: str = ""
+    strict: bool = False
+    parameters: dict[str, Any]
+
+
+class Tool(RequestModel):
+    """A tool that the model may call."""
+
+    type: Literal["function"] = "function"
+    function: Function
+
+
+class FunctionName(RequestModel):
+    """A function, by name."""
+
+    name: str
+
+
+class ToolChoice(RequestModel):
+    """The one tool that the model must call."""
+
+    type: Literal["function"] = "function"
+    function: FunctionName
+
+
+class JsonSchema(RequestModel):
+    """The schema that an answer must satisfy."""
+
+    name: str
+    description: str | None = None
+    schema_definition: Annotated[dict[str, Any], Field(alias="schema")]
+    strict: bool = False
+
+
+class ResponseFormat(RequestModel):
+    """The form of the answer: free text, any JSON object, or JSON that satisfies a schema."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: JsonSchema | None = None
+
+
+class Prediction(RequestModel):
+    """A guess of the answer, which makes the answer faster where it is right."""
+
+    type: Literal["content"] = "content"
+    content: str = ""
+
+
+def _refuse_empty(stop: str) -> str:
+    if not stop:
+        raise ValueError("a stop string must not be empty")
+    return stop
+
+
+def _limit_choices(n: int) -> int:
+    if n > MAX_CHOICES:
+        raise ValueError(f"n must be at most {MAX_CHOICES}")
+    return n
+
+
+StopString = Annotated[str, AfterValidator(_refuse_empty)]
+
+
+class ChatCompletionRequest(RequestModel):
+    """Body of a chat completion request."""
+
+    model: str | None = None
+    messages: list[Message]
+    temperature: Annotated[float, Field(ge=0, le=1.5)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = 1.0
+    top_k: Annotated[int, Field(ge=-1)] | None = None
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    min_tokens: Annotated[int, Field(ge=0)] | None = None
+    stream: bool | None = False
+    stop: StopString | list[StopString] | None = None
+    random_seed: Annotated[int, Field(ge=0)] | None = None
+    metadata: dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | Literal["auto", "none", "any", "required"] | None = "auto"
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = 0.0
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = 0.0
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    n: Annotated[int, Field(ge=1), AfterValidator(_limit_choices)] | None = None
+    prediction: Prediction | None = None
+    parallel_tool_calls: bool | None = True
+    prompt_mode: Literal["reasoning"] | None = None
+    reasoning_effort: Literal["high", "none"] | None = None
+    guardrails: list[GuardrailConfig] | None = None
+    prompt_cache_key: str | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    safe_prompt: bool | None = False
+    safe_mode: bool | None = Field(default=False, description="Older spelling of `safe_prompt`.")
+
+
+class ChatCompletionChoice(ResponseModel):
+    """One of the completions of a request."""
+
+    index: int
+    message: AssistantMessage
+    finish_reason: FinishReason
+
+
+class ChatCompletionResponse(ResponseModel):
+    """Body of a chat completion response."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[ChatCompletionChoice]
+    usage: UsageInfo
+
+
+class DeltaMessage(ResponseModel):
+    """What a stream's chunk adds to a message."""
+
+    role: str | None = None
+    content: str | list[ContentChunk] | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class CompletionResponseStreamChoice(ResponseModel):
+    """What a stream's chunk adds to one of the completions; ``finish_reason`` is null until its last chunk."""
+
+    index: int
+    delta: DeltaMessage
+    finish_reason: FinishReason | None
+
+
+class CompletionChunk(ResponseModel):
+    """One event of a stream. The last one carries the usage."""
+
+    id: str
+    object: str = "chat.completion.chunk"
+    created: int = 0
+    model: str
+    usage: UsageInfo | None = None
+    choices: list[CompletionResponseStreamChoice]
+
+
+class CompletionEvent(ResponseModel):
+    """A server-sent event of a stream."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: CompletionChunk

@@ -1,0 +1,64 @@
+"""``/v1/models``: the cards that describe what is served."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from ponant.api.base import ResponseModel
+
+
+class ModelCapabilities(ResponseModel):
+    """What a model can be asked for."""
+
+    completion_chat: bool = False
+    function_calling: bool = False
+    completion_fim: bool = False
+    fine_tuning: bool = False
+    vision: bool = False
+    ocr: bool = False
+    classification: bool = False
+    moderation: bool = False
+    audio: bool = False
+    audio_transcription: bool = False
+
+
+class _ModelCard(ResponseModel):
+    id: str
+    object: str = "model"
+    created: int = 0
+    owned_by: str = "mistralai"
+    capabilities: ModelCapabilities
+    name: str | None = None
+    description: str | None = None
+    max_context_length: int = 32768
+    aliases: list[str] = []
+    deprecation: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+    deprecation_replacement_model: str | None = None
+    default_model_temperature: float | None = None
+
+
+class BaseModelCard(_ModelCard):
+    """A model as it was loaded."""
+
+    type: Literal["base"] = "base"
+
+
+class FTModelCard(_ModelCard):
+    """A model that a fine-tuning job made from another."""
+
+    model_config = ConfigDict(title="FTModelCard")
+
+    type: Literal["fine-tuned"] = "fine-tuned"
+    job: str
+    root: str
+    archived: bool = False
+
+
+ModelCard = Annotated[BaseModelCard | FTModelCard, Field(discriminator="type")]
+
+
+class ModelList(ResponseModel):
+    """All models that are served."""
+
+    object: str = "list"
+    data: list[ModelCard] = []

@@ -1,0 +1,142 @@
+"""What every engine offers, whatever computes behind it."""
+
+from typing import Literal, Protocol, Self
+
+import msgspec
+
+FinishReason = Literal["stop", "length", "model_length", "error"]
+"""Why a completion ended: the model's own end, ``max_tokens`` reached, context full, or a failure."""
+
+EngineState = Literal["starting", "ready", "restarting", "stopped"]
+
+
+class Sampling(msgspec.Struct, frozen=True):
+    """How the next token is drawn. The defaults change nothing about the model's own distribution.
+
+    Penalties concern the tokens generated so far, not the prompt. Temperature comes first, then ``top_k``, then
+    ``top_p``. Temperature 0 takes the most likely token.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+
+
+class GenerateRequest(msgspec.Struct, frozen=True):
+    """Completions of one prompt, as many as there are seeds.
+
+    ``max_tokens`` of ``None`` means: until the model ends or the context is full. The model's end-of-generation tokens
+    cannot be drawn before ``min_tokens`` have been.
+    """
+
+    prompt: list[int]
+    seeds: list[int]
+    max_tokens: int | None = None
+    min_tokens: int = 0
+    sampling: Sampling = Sampling()
+
+
+class Delta(msgspec.Struct, frozen=True, array_like=True):
+    """New tokens of one completion. End-of-generation tokens are not among them."""
+
+    choice: int
+    tokens: list[int]
+    finish: FinishReason | None = None
+
+
+class EngineConfig(msgspec.Struct, frozen=True):
+    """How a model is to be run. ``None`` leaves the choice to the engine.
+
+    ``context`` is the longest single sequence in tokens, ``kv_memory`` the bytes of KV cache that all sequences share,
+    ``parallel`` how many sequences run at once. ``deterministic`` makes results independent of what else runs.
+    """
+
+    model_path: str
+    context: int | None = None
+    kv_memory: int | None = None
+    parallel: int = 16
+    threads: int | None = None
+    deterministic: bool = False
+    flash_attention: bool = True
+    kv_type: Literal["f16", "f32"] = "f16"
+
+
+class EngineInfo(msgspec.Struct, frozen=True):
+    """What a running engine has: sizes in tokens (``context``, ``kv_cells``) and bytes."""
+
+    context: int
+    kv_cells: int
+    kv_memory: int
+    weights_memory: int
+    parallel: int
+    threads: int
+
+
+class EngineError(Exception):
+    """Something that an engine could not do."""
+
+
+class ModelLoadError(EngineError):
+    """The model cannot be run as asked: no such file, not a model, too little memory. The message is for users."""
+
+
+class QueueFullError(EngineError):
+    """Too many requests wait already."""
+
+
+class EngineUnavailableError(EngineError):
+    """The engine is (re)starting, stopping, or died under the request."""
+
+
+class Generation(Protocol):
+    """A running request: iterate over it for the deltas of all its choices, in the order they are computed.
+
+    The iteration raises EngineUnavailableError if the engine dies.
+    """
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> Delta: ...
+
+    def stop(self, choice: int) -> None:
+        """End one choice: no more deltas of it follow."""
+        ...
+
+    def cancel(self) -> None:
+        """End all choices. Safe to call at any time, more than once."""
+        ...
+
+
+class Engine(Protocol):
+    """One loaded model that completes prompts."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    @property
+    def state(self) -> EngineState: ...
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the engine is not ready, where that is known."""
+        ...
+
+    def generate(self, request: GenerateRequest) -> Generation:
+        """Start a request.
+
+        Raises:
+            QueueFullError: too many requests wait already.
+            EngineUnavailableError: the engine is not ready.
+        """
+        ...
+
+    async def start(self) -> EngineInfo:
+        """Load the model. Raises ModelLoadError."""
+        ...
+
+    async def stop(self) -> None:
+        """End all requests and free everything."""
+        ...

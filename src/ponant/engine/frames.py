@@ -1,0 +1,85 @@
+"""What crosses the socket between an engine and its worker process: length-prefixed msgpack frames."""
+
+import struct
+
+import msgspec
+
+from ponant.engine.base import Delta, EngineConfig, EngineInfo, GenerateRequest
+
+HEADER = struct.Struct("<I")
+"""Length of the body that follows, in bytes."""
+
+
+class Load(msgspec.Struct, tag=True, frozen=True):
+    """To the worker, first of all: load this model."""
+
+    config: EngineConfig
+
+
+class Generate(msgspec.Struct, tag=True, frozen=True):
+    """To the worker: start this request. ``id`` names it from now on."""
+
+    id: int
+    request: GenerateRequest
+
+
+class Cancel(msgspec.Struct, tag=True, frozen=True):
+    """To the worker: drop a request, or one of its choices."""
+
+    id: int
+    choice: int | None = None
+
+
+class Loaded(msgspec.Struct, tag=True, frozen=True):
+    """From the worker: the model is loaded."""
+
+    info: EngineInfo
+
+
+class LoadFailed(msgspec.Struct, tag=True, frozen=True):
+    """From the worker: the model cannot be loaded."""
+
+    message: str
+
+
+class Stepped(msgspec.Struct, tag=True, frozen=True):
+    """From the worker, after each step: requests that left the queue, and new tokens by request id."""
+
+    started: list[int]
+    deltas: list[tuple[int, Delta]]
+
+
+ToWorker = Load | Generate | Cancel
+FromWorker = Loaded | LoadFailed | Stepped
+
+_encoder = msgspec.msgpack.Encoder()
+decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+
+
+def encode(frame: ToWorker | FromWorker) -> bytes:
+    """The frame as it goes over the socket, header included."""
+    body = _encoder.encode(frame)
+    return HEADER.pack(len(body)) + body
+
+
+class FrameBuffer:
+    """Cuts a byte stream into frame bodies."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Add what was read; returns the bodies that are now complete."""
+        self._buffer += data
+        bodies: list[bytes] = []
+        start = 0
+        while len(self._buffer) - start >= HEADER.size:
+            (length,) = HEADER.unpack_from(self._buffer, start)
+            end = start + HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            bodies.append(bytes(self._buffer[start + HEADER.size : end]))
+            start = end
+        del self._buffer[:start]
+        return bodies

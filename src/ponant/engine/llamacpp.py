@@ -1,0 +1,325 @@
+"""llama.cpp, through the low-level C API of llama-cpp-python. The only file that touches that API.
+
+Mistakes in C calls end the process, so everything is checked here before it is passed on.
+"""
+
+import ctypes
+import os
+from collections.abc import Sequence as Rows
+from pathlib import Path
+from typing import Any, Literal
+
+os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+
+import llama_cpp.llama_cpp as c
+import numpy as np
+from numpy.typing import NDArray
+
+from ponant.engine.base import ModelLoadError
+from ponant.engine.memory import ModelSize, Plan
+
+_GGUF_MAGIC = b"GGUF"
+_KV_TYPES = {"f16": 1, "f32": 0}
+_BYTES_PER_VALUE = {"f16": 2, "f32": 4}
+_LOG_LEVEL_ERROR = 4
+_errors: list[str] = []
+
+
+class KVCacheFullError(Exception):
+    """The batch did not fit into the KV cache; nothing of it was computed."""
+
+
+@c.llama_log_callback
+def _log(level: int, text: bytes, _: Any) -> None:
+    if level == _LOG_LEVEL_ERROR:
+        _errors.append(text.decode("utf-8", "replace").strip())
+        del _errors[:-20]
+
+
+c.llama_log_set(_log, ctypes.c_void_p(0))
+c.llama_backend_init()
+
+
+def check_model_file(path: Path) -> None:
+    """Raise ModelLoadError unless there is a readable GGUF file."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF_MAGIC))
+    except FileNotFoundError:
+        raise ModelLoadError(f"there is no file {path}") from None
+    except OSError as error:
+        raise ModelLoadError(f"cannot read {path}: {error.strerror}") from None
+    if magic != _GGUF_MAGIC:
+        raise ModelLoadError(f"{path} is not a GGUF file")
+
+
+def _load(path: Path, *, vocab_only: bool) -> Any:
+    check_model_file(path)
+    params = c.llama_model_default_params()
+    params.vocab_only = vocab_only
+    _errors.clear()
+    model = c.llama_model_load_from_file(os.fsencode(path), params)
+    if not model:
+        reason = next(iter(_errors), "llama.cpp does not say why")
+        raise ModelLoadError(f"cannot load {path}: {reason}")
+    return model
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    buffer = ctypes.create_string_buffer(4096)
+
+    def read(function: Any, index: int) -> str:
+        length = function(model, index, buffer, len(buffer))
+        if length >= len(buffer):
+            large = ctypes.create_string_buffer(length + 1)
+            function(model, index, large, len(large))
+            return large.value.decode("utf-8", "replace")
+        return buffer.value.decode("utf-8", "replace")
+
+    return {
+        read(c.llama_model_meta_key_by_index, index): read(c.llama_model_meta_val_str_by_index, index)
+        for index in range(c.llama_model_meta_count(model))
+    }
+
+
+class Vocabulary:
+    """A model's tokens, opened without its weights. Safe to use from several threads at once.
+
+    Attributes:
+        metadata: the key-value pairs of the GGUF file, as text.
+        size: number of tokens.
+        end_tokens: tokens that end a completion.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises ModelLoadError if there is no such file or it is no model."""
+        self._model = _load(path, vocab_only=True)
+        self._vocab: Any = c.llama_model_get_vocab(self._model)
+        self.metadata = _metadata(self._model)
+        self.size: int = c.llama_vocab_n_tokens(self._vocab)
+        self.end_tokens = end_tokens(self._vocab)
+        self._pieces: dict[int, bytes] = {}
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether prompts begin with the beginning-of-sequence token."""
+        return bool(c.llama_vocab_get_add_bos(self._vocab))
+
+    @property
+    def bos(self) -> int | None:
+        """The beginning-of-sequence token."""
+        token: int = c.llama_vocab_bos(self._vocab)
+        return token if token >= 0 else None
+
+    @property
+    def eos(self) -> int | None:
+        """The end-of-sequence token."""
+        token: int = c.llama_vocab_eos(self._vocab)
+        return token if token >= 0 else None
+
+    def text(self, token: int | None) -> str:
+        """A token as it is written in the vocabulary: ``<|im_end|>``; empty for None."""
+        return "" if token is None else c.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace")
+
+    def control_texts(self) -> list[str]:
+        """How the control tokens are written, the texts that ``tokenize`` reads as such."""
+        special = c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_UNKNOWN
+        tokens = range(self.size)
+        return [self.text(token) for token in tokens if c.llama_vocab_get_attr(self._vocab, token) & special]
+
+    def tokenize(self, text: str, *, control: bool) -> list[int]:
+        """The text's tokens, without any that begin or end a sequence.
+
+        Args:
+            control: whether text that reads like a control token becomes that token.
+        """
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        buffer = np.empty(room, dtype=np.int32)
+        pointer = buffer.ctypes.data_as(ctypes.POINTER(c.llama_token))
+        count = c.llama_tokenize(self._vocab, data, len(data), pointer, room, False, control)
+        if count < 0:
+            raise ValueError("the text has more tokens than bytes")
+        return buffer[:count].tolist()
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token stands for: possibly part of a character, and nothing for a control token."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token)
+        return piece
+
+    def longest_piece(self) -> int:
+        """Length in bytes of the longest token."""
+        return max(len(c.llama_vocab_get_text(self._vocab, token)) for token in range(self.size))
+
+    def _read_piece(self, token: int) -> bytes:
+        buffer = ctypes.create_string_buffer(64)
+        length = c.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+        if length < 0:
+            buffer = ctypes.create_string_buffer(-length)
+            length = c.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+        return buffer.raw[:length]
+
+
+def end_tokens(vocab: Any) -> frozenset[int]:
+    """The tokens of a vocabulary that end a completion."""
+    return frozenset(token for token in range(c.llama_vocab_n_tokens(vocab)) if c.llama_vocab_is_eog(vocab, token))
+
+
+class Model:
+    """Weights and, once ``open_context`` was called, a KV cache to compute with.
+
+    Attributes:
+        vocabulary_size: number of logits per token.
+        end_tokens: tokens that end a completion.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises ModelLoadError if there is no such file or it is no model that can generate text."""
+        self._model = _load(path, vocab_only=False)
+        if not c.llama_model_has_decoder(self._model):
+            raise ModelLoadError(f"{path} is not a model that generates text")
+        vocab = c.llama_model_get_vocab(self._model)
+        self.vocabulary_size: int = c.llama_vocab_n_tokens(vocab)
+        self.end_tokens = end_tokens(vocab)
+        self._context: Any = None
+
+    def size(self, kv_type: Literal["f16", "f32"]) -> ModelSize:
+        """The sizes by which memory is planned. The KV size of unusual layers is an upper bound."""
+        metadata = _metadata(self._model)
+        architecture = metadata.get("general.architecture", "")
+
+        def largest(key: str, default: int) -> int:
+            text = metadata.get(f"{architecture}.{key}", "").strip("[]")
+            return max((int(number) for number in text.split(",")), default=default) if text else default
+
+        heads: int = c.llama_model_n_head(self._model) or 1
+        head_length = c.llama_model_n_embd(self._model) // heads
+        lengths = largest("attention.key_length", head_length) + largest("attention.value_length", head_length)
+        kv_heads = largest("attention.head_count_kv", heads)
+        layers: int = c.llama_model_n_layer(self._model)
+        return ModelSize(
+            context=c.llama_model_n_ctx_train(self._model),
+            weights=c.llama_model_size(self._model),
+            kv_bytes_per_token=max(1, layers * kv_heads * lengths * _BYTES_PER_VALUE[kv_type]),
+        )
+
+    def open_context(
+        self,
+        plan: Plan,
+        *,
+        batch_tokens: int,
+        threads: int,
+        flash_attention: bool,
+        kv_type: Literal["f16", "f32"],
+        separate_streams: bool,
+    ) -> None:
+        """Allocate the KV cache and the buffers.
+
+        Args:
+            batch_tokens: the most tokens that one ``decode`` may have.
+            separate_streams: whether each slot has cells of its own rather than sharing them with all.
+
+        Raises:
+            ModelLoadError: there is not enough memory.
+        """
+        params = c.llama_context_default_params()
+        params.n_ctx = plan.cells
+        params.n_seq_max = plan.parallel
+        params.n_batch = params.n_ubatch = batch_tokens
+        params.n_outputs_max = plan.parallel
+        params.n_threads = params.n_threads_batch = threads
+        params.flash_attn_type = (
+            c.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else c.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        params.type_k = params.type_v = _KV_TYPES[kv_type]
+        params.kv_unified = not separate_streams
+        _errors.clear()
+        self._context = c.llama_init_from_model(self._model, params)
+        if not self._context:
+            raise ModelLoadError(f"cannot run the model: {next(iter(_errors), 'not enough memory')}")
+        self._memory: Any = c.llama_get_memory(self._context)
+        self._batch = _Batch(batch_tokens)
+        self._slots = plan.parallel
+
+    def decode(self, chunks: Rows[tuple[int, int, Rows[int], bool]]) -> NDArray[np.float32]:
+        """Compute tokens in one batch.
+
+        Args:
+            chunks: for each its slot, the position of its first token, its tokens, and whether the logits of its
+                last token are wanted.
+
+        Returns:
+            The logits wanted, in the order of the chunks: (chunks that want them, vocabulary size). A view that the
+            next call overwrites; it may be written to.
+
+        Raises:
+            KVCacheFullError: nothing was computed.
+        """
+        rows = self._batch.fill(chunks, self._slots, self.vocabulary_size)
+        status: int = c.llama_decode(self._context, self._batch.struct)
+        if status == 1:
+            raise KVCacheFullError
+        if status != 0:
+            raise RuntimeError(f"llama_decode failed with status {status}")
+        if not rows:
+            return np.empty((0, self.vocabulary_size), dtype=np.float32)
+        return np.ctypeslib.as_array(c.llama_get_logits(self._context), (rows, self.vocabulary_size))
+
+    def empty_slot(self, slot: int) -> None:
+        """Forget everything that was computed in a slot."""
+        self._check_slot(slot)
+        c.llama_memory_seq_rm(self._memory, slot, -1, -1)
+
+    def empty_all(self) -> None:
+        """Forget everything, and overwrite it: not a number that was ever computed stays."""
+        c.llama_memory_clear(self._memory, True)
+
+    def _check_slot(self, slot: int) -> None:
+        if not 0 <= slot < self._slots:
+            raise ValueError(f"no such slot: {slot}")
+
+
+class _Batch:
+    """The arrays of a ``llama_batch``, owned by numpy."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._tokens = np.zeros(capacity, dtype=np.int32)
+        self._positions = np.zeros(capacity, dtype=np.int32)
+        self._slot_counts = np.ones(capacity, dtype=np.int32)
+        self._slots = np.zeros(capacity, dtype=np.int32)
+        self._wanted = np.zeros(capacity, dtype=np.int8)
+        pointer = ctypes.POINTER(c.llama_seq_id)
+        first: int = self._slots.ctypes.data
+        pointers = [ctypes.cast(first + 4 * index, pointer) for index in range(capacity)]
+        self._slot_pointers = (pointer * capacity)(*pointers)
+        self.struct = c.llama_batch(
+            n_tokens=0,
+            token=self._tokens.ctypes.data_as(ctypes.POINTER(c.llama_token)),
+            embd=None,
+            pos=self._positions.ctypes.data_as(ctypes.POINTER(c.llama_pos)),
+            n_seq_id=self._slot_counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._slot_pointers,
+            logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+    def fill(self, chunks: Rows[tuple[int, int, Rows[int], bool]], slots: int, vocabulary_size: int) -> int:
+        """Take the chunks; returns how many rows of logits they want. Raises ValueError if llama.cpp would abort."""
+        end = rows = 0
+        for slot, position, tokens, wanted in chunks:
+            start, end = end, end + len(tokens)
+            if end > self._capacity or not tokens or position < 0 or not 0 <= slot < slots:
+                raise ValueError(f"impossible batch: slot {slot}, position {position}, {end} tokens so far")
+            self._tokens[start:end] = tokens
+            self._positions[start:end] = np.arange(position, position + len(tokens))
+            self._slots[start:end] = slot
+            self._wanted[start:end] = 0
+            self._wanted[end - 1] = wanted
+            rows += wanted
+        used = self._tokens[:end]
+        if not end or used.min() < 0 or used.max() >= vocabulary_size:
+            raise ValueError("impossible batch: empty, or with a token that the model does not have")
+        self.struct.n_tokens = end
+        return rows

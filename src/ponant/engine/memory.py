@@ -1,0 +1,88 @@
+"""How long contexts may be and how large the KV cache is, given the memory there is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ponant.engine.base import EngineConfig, ModelLoadError
+
+_USUAL_KV_MEMORY = 512 * 2**20
+"""Bytes of KV cache taken when nothing was asked for and the context needs no more."""
+_SHARE_FOR_CONTEXT = 0.25
+"""Share of the free memory that the KV cache may take when nothing was asked for."""
+_SPARE_MEMORY = 256 * 2**20
+"""Bytes left for buffers of the computation and for everything else."""
+_SMALLEST_CONTEXT = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """What the plan must know of a model: its own context length in tokens, and bytes."""
+
+    context: int
+    weights: int
+    kv_bytes_per_token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The longest sequence, the size of the KV cache (both in tokens), and how many sequences run at once."""
+
+    context: int
+    cells: int
+    parallel: int
+
+
+def plan(model: ModelSize, config: EngineConfig, available: int) -> Plan:
+    """Choose what the configuration leaves open, within ``available`` bytes of memory.
+
+    Raises:
+        ModelLoadError: what was asked for cannot be had.
+    """
+    if config.context is not None and config.context > model.context:
+        raise ModelLoadError(f"a context of {config.context} tokens is longer than the model's own, {model.context}")
+    free = available - model.weights - _SPARE_MEMORY
+    per_token = model.kv_bytes_per_token
+    if config.kv_memory is not None:
+        cells = config.kv_memory // per_token
+        context = config.context or min(model.context, cells)
+        if cells < max(context, _SMALLEST_CONTEXT):
+            needed = max(context, _SMALLEST_CONTEXT) * per_token
+            raise ModelLoadError(
+                f"{megabytes(config.kv_memory)} of KV memory hold {cells} tokens; "
+                f"a context of {max(context, _SMALLEST_CONTEXT)} needs {megabytes(needed)}"
+            )
+    else:
+        affordable = int(free * _SHARE_FOR_CONTEXT) // per_token
+        context = config.context or max(min(model.context, affordable), min(model.context, _SMALLEST_CONTEXT))
+        cells = max(context, min(config.parallel * context, _USUAL_KV_MEMORY // per_token, affordable))
+    if cells * per_token > free:
+        raise ModelLoadError(
+            f"too little memory: the weights take {megabytes(model.weights)} and a KV cache of {cells} tokens "
+            f"{megabytes(cells * per_token)}, but only {megabytes(available)} are free; "
+            "ask for less with --context or --kv-memory, or take a smaller model"
+        )
+    if not config.deterministic:
+        return Plan(context, cells, config.parallel)
+    parallel = max(1, min(config.parallel, cells // context))
+    return Plan(context, parallel * context, parallel)
+
+
+def available_memory() -> int:
+    """Bytes of memory that can be used now, within the limit of the control group where there is one."""
+    available = psutil.virtual_memory().available
+    limit, used = _read_bytes("memory.max"), _read_bytes("memory.current")
+    return available if limit is None or used is None else min(available, limit - used)
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes as people read it: ``377 MB``, ``1.5 GB``."""
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"
+
+
+def _read_bytes(name: str) -> int | None:
+    try:
+        return int(Path("/sys/fs/cgroup", name).read_text())
+    except (OSError, ValueError):
+        return None

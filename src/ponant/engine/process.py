@@ -1,0 +1,310 @@
+"""An engine whose work is done by a process of its own: started, watched and restarted from here.
+
+A failed assertion inside llama.cpp ends its process. Here that means: the requests it was working on fail with
+``EngineUnavailableError``, and a new process takes over.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import sys
+import time
+from collections import deque
+
+from ponant.engine.base import (
+    Delta,
+    EngineConfig,
+    EngineInfo,
+    EngineState,
+    EngineUnavailableError,
+    GenerateRequest,
+    ModelLoadError,
+    QueueFullError,
+)
+from ponant.engine.frames import (
+    Cancel,
+    FrameBuffer,
+    FromWorker,
+    Generate,
+    Load,
+    Loaded,
+    LoadFailed,
+    Stepped,
+    ToWorker,
+    decode_from_worker,
+    encode,
+)
+
+logger = logging.getLogger("ponant.engine")
+
+_SPIN_COUNT = "10000"
+"""How long threads of the computation busy-wait for each other: enough for a barrier, too little to starve others."""
+_LONGEST_PAUSE = 30.0
+_HEALTHY_AFTER = 60.0
+"""Seconds that a worker must live for its end not to count as part of a crash loop."""
+_READ_SIZE = 1 << 16
+
+
+class _Generation:
+    """The parent's side of a request. Created by ``EngineProcess.generate`` alone."""
+
+    def __init__(self, engine: "EngineProcess", request_id: int, choices: int) -> None:
+        self._engine = engine
+        self._id = request_id
+        self._open = set(range(choices))
+        self._deltas: deque[Delta] = deque()
+        self._failure: EngineUnavailableError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def __aiter__(self) -> "_Generation":
+        return self
+
+    async def __anext__(self) -> Delta:
+        while not self._deltas:
+            if self._failure:
+                raise self._failure
+            if not self._open:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._deltas.popleft()
+
+    def stop(self, choice: int) -> None:
+        """End one choice."""
+        if choice in self._open:
+            self._open.discard(choice)
+            self._deltas = deque(delta for delta in self._deltas if delta.choice != choice)
+            self._engine.cancel(self._id, choice, done=not self._open)
+
+    def cancel(self) -> None:
+        """End all choices."""
+        if self._open:
+            self._open.clear()
+            self._deltas.clear()
+            self._engine.cancel(self._id, None, done=True)
+
+    def take(self, delta: Delta) -> bool:
+        """Accept a delta from the worker; returns whether it was the request's last."""
+        if delta.choice in self._open:
+            self._deltas.append(delta)
+            if delta.finish:
+                self._open.discard(delta.choice)
+            self._wake()
+        return not self._open
+
+    def fail(self, error: EngineUnavailableError) -> None:
+        """No more deltas will come: raise the error once those received have been read."""
+        self._open.clear()
+        self._failure = error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class EngineProcess:
+    """An engine in a worker process of its own.
+
+    At most ``queue_limit`` requests wait for a place among the running ones.
+    """
+
+    def __init__(self, config: EngineConfig, *, queue_limit: int = 256) -> None:
+        self._config = config
+        self._queue_limit = queue_limit
+        self._info: EngineInfo | None = None
+        self._state: EngineState = "starting"
+        self._last_error: str | None = None
+        self._ids = itertools.count(1)
+        self._generations: dict[int, _Generation] = {}
+        self._waiting: set[int] = set()
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine has. Raises EngineUnavailableError before the first start."""
+        if self._info is None:
+            raise EngineUnavailableError("the model is still being loaded")
+        return self._info
+
+    @property
+    def state(self) -> EngineState:
+        """Whether the engine can take requests."""
+        return self._state
+
+    @property
+    def last_error(self) -> str | None:
+        """How the last worker ended, where that was not asked for."""
+        return self._last_error
+
+    @property
+    def process_id(self) -> int | None:
+        """The worker's process id."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> EngineInfo:
+        """Start the worker and load the model.
+
+        Raises:
+            ModelLoadError: the model cannot be run as configured.
+        """
+        reader = await self._launch()
+        self._watcher = asyncio.create_task(self._watch(reader))
+        return self.info
+
+    async def stop(self) -> None:
+        """End all requests and the worker."""
+        self._state = "stopped"
+        if self._watcher:
+            self._watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watcher
+        self._fail_all("the server is shutting down")
+        await self._end_process()
+
+    def generate(self, request: GenerateRequest) -> _Generation:
+        """Start a request; see ``Engine.generate``."""
+        if self._state != "ready":
+            raise EngineUnavailableError(f"the engine is {self._state}")
+        if len(self._waiting) >= self._queue_limit:
+            raise QueueFullError(f"{len(self._waiting)} requests wait already")
+        request_id = next(self._ids)
+        generation = _Generation(self, request_id, len(request.seeds))
+        self._generations[request_id] = generation
+        self._waiting.add(request_id)
+        self._send(Generate(request_id, request))
+        return generation
+
+    def cancel(self, request_id: int, choice: int | None, *, done: bool) -> None:
+        """Tell the worker to drop a request or one of its choices; ``done`` if nothing of it is left."""
+        if done:
+            self._forget(request_id)
+        if self._state == "ready":
+            self._send(Cancel(request_id, choice))
+
+    def _send(self, frame: ToWorker) -> None:
+        if self._writer:
+            self._writer.write(encode(frame))
+
+    def _forget(self, request_id: int) -> None:
+        self._generations.pop(request_id, None)
+        self._waiting.discard(request_id)
+
+    async def _launch(self) -> asyncio.StreamReader:
+        """Start a worker and wait until it has loaded the model."""
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "ponant.engine.worker",
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                env={"GOMP_SPINCOUNT": _SPIN_COUNT, **os.environ},
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        try:
+            reader, self._writer = await asyncio.open_connection(sock=ours)
+            self._send(Load(self._config))
+            match await self._first_frame(reader):
+                case Loaded(info=info):
+                    self._info = info
+                    self._state = "ready"
+                case LoadFailed(message=message):
+                    raise ModelLoadError(message)
+                case _:
+                    raise ModelLoadError("the engine ended while it loaded the model")
+        except BaseException:
+            await self._end_process()
+            raise
+        return reader
+
+    async def _first_frame(self, reader: asyncio.StreamReader) -> FromWorker | None:
+        buffer = FrameBuffer()
+        while data := await self._read(reader):
+            for body in buffer.feed(data):
+                return decode_from_worker(body)
+        return None
+
+    async def _watch(self, reader: asyncio.StreamReader) -> None:
+        """Hand out what the worker sends; when it ends, fail its requests and start another one."""
+        pauses = 0
+        while True:
+            began = time.monotonic()
+            await self._hand_out(reader)
+            self._state = "restarting"
+            status = await self._end_process()
+            self._last_error = f"the engine process ended with status {status}"
+            logger.error("engine died", extra={"status": status, "requests": len(self._generations)})
+            self._fail_all("the engine died under this request and is being restarted")
+            pauses = 0 if time.monotonic() - began > _HEALTHY_AFTER else pauses + 1
+            reader = await self._relaunch(pauses)
+
+    async def _relaunch(self, pauses: int) -> asyncio.StreamReader:
+        for attempt in itertools.count(pauses):
+            if attempt > 1:
+                pause = min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1))
+                self._last_error = f"{self._last_error}; next start in {pause:.0f} s"
+                await asyncio.sleep(pause)
+            try:
+                reader = await self._launch()
+            except (ModelLoadError, OSError) as error:
+                self._last_error = str(error)
+                logger.exception("engine restart failed", extra={"attempt": attempt})
+            else:
+                logger.warning("engine restarted", extra={"attempt": attempt})
+                return reader
+        raise AssertionError("unreachable")
+
+    async def _hand_out(self, reader: asyncio.StreamReader) -> None:
+        buffer = FrameBuffer()
+        while data := await self._read(reader):
+            for body in buffer.feed(data):
+                frame = decode_from_worker(body)
+                if isinstance(frame, Stepped):
+                    self._waiting.difference_update(frame.started)
+                    for request_id, delta in frame.deltas:
+                        generation = self._generations.get(request_id)
+                        if generation and generation.take(delta):
+                            self._forget(request_id)
+
+    @staticmethod
+    async def _read(reader: asyncio.StreamReader) -> bytes:
+        try:
+            return await reader.read(_READ_SIZE)
+        except ConnectionError:
+            return b""
+
+    def _fail_all(self, reason: str) -> None:
+        generations = list(self._generations.values())
+        self._generations.clear()
+        self._waiting.clear()
+        for generation in generations:
+            generation.fail(EngineUnavailableError(reason))
+
+    async def _end_process(self) -> int | None:
+        """Close the socket, so that the worker ends, and make sure that it has; returns its exit status."""
+        if self._writer:
+            self._writer.close()
+            self._writer = None
+        if not self._process:
+            return None
+        process, self._process = self._process, None
+        try:
+            async with asyncio.timeout(2):
+                return await process.wait()
+        except TimeoutError:
+            process.kill()
+            return await process.wait()

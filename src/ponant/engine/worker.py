@@ -1,0 +1,192 @@
+"""The process that computes: reads requests from a socket, steps the model, writes tokens back.
+
+Started as ``python -m ponant.engine.worker FD`` with an open socket as file descriptor ``FD``. It ends when the
+other side closes the socket.
+"""
+
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from ponant.engine.base import Delta, EngineConfig, EngineInfo, ModelLoadError
+from ponant.engine.frames import (
+    Cancel,
+    FrameBuffer,
+    FromWorker,
+    Generate,
+    Load,
+    Loaded,
+    LoadFailed,
+    Stepped,
+    ToWorker,
+    decode_to_worker,
+    encode,
+)
+from ponant.engine.llamacpp import KVCacheFullError, Model
+from ponant.engine.memory import available_memory, plan
+from ponant.engine.pacing import Pacer
+from ponant.engine.sampling import Sampler
+from ponant.engine.scheduler import Scheduler, Step
+from ponant.engine.sequence import Sequence
+
+BATCH_TOKENS = 512
+"""The most tokens that are computed in one step."""
+
+
+class Connection:
+    """The worker's end of the socket."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._buffer = FrameBuffer()
+
+    def receive(self, *, wait: bool) -> list[ToWorker]:
+        """The frames that have arrived, waiting for at least one if asked. Raises EOFError at the end."""
+        frames: list[ToWorker] = []
+        while not frames:
+            if not wait and not select.select([self._socket], [], [], 0)[0]:
+                break
+            data = self._socket.recv(1 << 20)
+            if not data:
+                raise EOFError
+            frames += map(decode_to_worker, self._buffer.feed(data))
+        return frames
+
+    def send(self, frame: FromWorker) -> None:
+        """Write a frame."""
+        self._socket.sendall(encode(frame))
+
+
+class Worker:
+    """One model and the sequences it is working on."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        """Raises ModelLoadError."""
+        self._model = Model(Path(config.model_path))
+        size = self._model.size(config.kv_type)
+        sizes = plan(size, config, available_memory())
+        threads = config.threads or default_threads()
+        self._model.open_context(
+            sizes,
+            batch_tokens=BATCH_TOKENS,
+            threads=threads,
+            flash_attention=config.flash_attention,
+            kv_type=config.kv_type,
+            separate_streams=config.deterministic,
+        )
+        self._sampler = Sampler(self._model.vocabulary_size, sorted(self._model.end_tokens))
+        self._pacer = Pacer(BATCH_TOKENS)
+        self._scheduler = Scheduler(
+            cells=sizes.cells,
+            parallel=sizes.parallel,
+            batch_tokens=BATCH_TOKENS,
+            end_tokens=self._model.end_tokens,
+            pacer=self._pacer,
+            deterministic=config.deterministic,
+        )
+        self.info = EngineInfo(
+            context=sizes.context,
+            kv_cells=sizes.cells,
+            kv_memory=sizes.cells * size.kv_bytes_per_token,
+            weights_memory=size.weights,
+            parallel=sizes.parallel,
+            threads=threads,
+        )
+
+    def serve(self, connection: Connection) -> None:
+        """Work until the other side closes the connection."""
+        while True:
+            for frame in connection.receive(wait=self._scheduler.idle):
+                self._take(frame)
+            step = self._scheduler.next_step()
+            if step is None:
+                continue
+            deltas = self._compute(step)
+            started = self._scheduler.take_started()
+            if deltas or started:
+                connection.send(Stepped(started, deltas))
+
+    def _take(self, frame: ToWorker) -> None:
+        match frame:
+            case Generate(id=request_id, request=request):
+                self._scheduler.add(
+                    Sequence(
+                        request_id,
+                        choice,
+                        request.prompt,
+                        seed=seed,
+                        sampling=request.sampling,
+                        max_tokens=request.max_tokens,
+                        min_tokens=request.min_tokens,
+                        context=self.info.context,
+                    )
+                    for choice, seed in enumerate(request.seeds)
+                )
+            case Cancel(id=request_id, choice=choice):
+                self._scheduler.cancel(request_id, choice)
+            case Load():
+                raise ValueError("a model is loaded already")
+
+    def _compute(self, step: Step) -> list[tuple[int, Delta]]:
+        began = time.perf_counter()
+        for slot in step.freed:
+            self._model.empty_slot(slot)
+        batch = [
+            (
+                chunk.sequence.slot,
+                chunk.start,
+                chunk.sequence.tokens[chunk.start : chunk.start + chunk.length],
+                chunk.draws,
+            )
+            for chunk in step.chunks
+        ]
+        try:
+            logits = self._model.decode(batch)
+        except KVCacheFullError:
+            self._scheduler.put_back()
+            return []
+        tokens = self._sampler.sample(logits, [chunk.sequence for chunk in step.chunks if chunk.draws])
+        deltas = list(self._scheduler.advance(step, tokens))
+        if None in tokens:
+            # What is not a number stays in the cache and spreads from there: start again from clean memory.
+            self._scheduler.put_all_back()
+            self._model.empty_all()
+        self._pacer.observe(step.decoded, step.prefilled, time.perf_counter() - began)
+        return deltas
+
+
+def default_threads() -> int:
+    """The physical cores that this process may use."""
+    cores = psutil.cpu_count(logical=False) or 1
+    affinity: list[int] = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else []  # pyright: ignore
+    return min(cores, len(affinity) or cores)
+
+
+def main() -> None:
+    """Serve the socket given on the command line."""
+    # A terminal's Ctrl-C and a supervisor's SIGTERM reach this process too; it is for the server to decide when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    connection = Connection(socket.socket(fileno=int(sys.argv[1])))
+    try:
+        (load,) = connection.receive(wait=True)
+        if not isinstance(load, Load):
+            raise ValueError("the first frame must name the model")
+        try:
+            worker = Worker(load.config)
+        except ModelLoadError as error:
+            connection.send(LoadFailed(str(error)))
+            return
+        connection.send(Loaded(worker.info))
+        worker.serve(connection)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+if __name__ == "__main__":
+    main()
