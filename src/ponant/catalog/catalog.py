@@ -1,0 +1,143 @@
+"""Names and aliases, and the loaded models behind them."""
+
+import asyncio
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ponant.catalog.spec import ModelSpec
+from ponant.engine.base import Engine
+from ponant.engine.llamacpp import Vocabulary
+from ponant.prompts.prompt import PromptBuilder
+
+PUBLIC_CHAT_NAMES = (
+    "mistral-*",
+    "open-mistral-*",
+    "open-mixtral-*",
+    "ministral-*",
+    "magistral-*",
+    "pixtral-*",
+    "mistralai/*",
+    "codestral-*",
+    "devstral-*",
+)
+"""Mistral's own names of models that chat: aliases of the default model, so that existing code runs unchanged."""
+
+_PUBLIC_NAMES_OF_OTHER_KINDS = ("mistral-embed*", "codestral-embed*", "mistral-moderation*", "mistral-ocr*")
+
+
+class UnknownModelError(Exception):
+    """No model has this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model with its engine, its tokens, and the builder of its prompts. ``created`` is in seconds since 1970."""
+
+    spec: ModelSpec
+    path: Path
+    created: int
+    engine: Engine
+    vocabulary: Vocabulary
+    prompts: PromptBuilder
+
+
+class Catalog:
+    """The models that are served. The first one is the default."""
+
+    def __init__(
+        self,
+        models: Sequence[tuple[ModelSpec, Path]],
+        *,
+        engine_for: Callable[[Path], Engine],
+        public_names: bool = True,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        """Name the models; nothing is loaded before ``open``.
+
+        Args:
+            models: what to serve, with the files of the weights.
+            engine_for: makes an engine for such a file.
+            public_names: whether Mistral's public names stand for the default model.
+            aliases: further names, of models by id.
+        """
+        self._models_to_load = list(models)
+        self._engine_for = engine_for
+        self._public_names = public_names
+        self._aliases = dict(aliases or {})
+        self._models: dict[str, LoadedModel] = {}
+
+    @property
+    def models(self) -> list[LoadedModel]:
+        """All loaded models, the default first."""
+        return list(self._models.values())
+
+    @property
+    def default(self) -> LoadedModel:
+        """The model that answers when none is named."""
+        return self.models[0]
+
+    def find(self, name: str | None) -> LoadedModel:
+        """The model of this id or alias; the default one for None.
+
+        Raises:
+            UnknownModelError: there is none.
+        """
+        if name is None:
+            return self.default
+        model = self._models.get(self._aliases.get(name, name))
+        if model:
+            return model
+        for model in self._models.values():
+            if name in model.spec.aliases:
+                return model
+        if self._public_names and _is_public_chat_name(name):
+            return self.default
+        raise UnknownModelError(name)
+
+    def aliases_of(self, model: LoadedModel) -> list[str]:
+        """The explicit other names of a model."""
+        named = [alias for alias, target in self._aliases.items() if target == model.spec.id]
+        return sorted({*model.spec.aliases, *named})
+
+    async def open(self, on_loaded: Callable[[LoadedModel], None] = lambda _: None) -> None:
+        """Load all models, one after the other.
+
+        Raises:
+            ModelLoadError: one cannot be run; those loaded before are stopped.
+        """
+        try:
+            for spec, path in self._models_to_load:
+                model = await self._load(spec, path)
+                self._models[spec.id] = model
+                on_loaded(model)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Stop all engines."""
+        for model in self._models.values():
+            await model.engine.stop()
+
+    async def _load(self, spec: ModelSpec, path: Path) -> LoadedModel:
+        engine = self._engine_for(path)
+        opening = asyncio.create_task(asyncio.to_thread(Vocabulary, path))
+        try:
+            info = await engine.start()
+            vocabulary = await opening
+            prompts = await asyncio.to_thread(PromptBuilder, vocabulary, context=info.context)
+        except BaseException:
+            opening.cancel()
+            await engine.stop()
+            await asyncio.gather(opening, return_exceptions=True)
+            raise
+        return LoadedModel(spec, path, int(path.stat().st_mtime), engine, vocabulary, prompts)
+
+
+def _is_public_chat_name(name: str) -> bool:
+    def matches(patterns: Sequence[str]) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+    return matches(PUBLIC_CHAT_NAMES) and not matches(_PUBLIC_NAMES_OF_OTHER_KINDS)

@@ -1,0 +1,19 @@
+"""``ponant`` itself: its subcommands, and how mistakes are told."""
+
+import click
+
+import ponant
+from ponant.cli.serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(ponant.__version__, prog_name="ponant")
+def main() -> None:
+    """The Mistral API on your own hardware.
+
+    `ponant serve` answers the API with a real model on this machine. Existing clients work unchanged: give them the
+    address that it prints.
+    """
+
+
+main.add_command(serve)

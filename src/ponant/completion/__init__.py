@@ -1,0 +1,1 @@
+"""One chat request, end to end."""

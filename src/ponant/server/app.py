@@ -1,0 +1,64 @@
+"""The application: routes, middleware and errors put together."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.utils import get_openapi
+
+import ponant
+from ponant.api.chat import CompletionEvent
+from ponant.api.errors import HTTPValidationError, ValidationError
+from ponant.catalog.catalog import Catalog
+from ponant.completion.service import ChatService
+from ponant.server.docs import add_docs
+from ponant.server.errors import add_error_handlers
+from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestIds
+from ponant.server.routes.chat import chat_routes
+from ponant.server.routes.health import health_routes
+from ponant.server.routes.models import models_routes
+from ponant.settings import Settings
+
+
+def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
+    """The application that serves the catalog's models.
+
+    Args:
+        catalog: the models; whoever opened it closes it.
+        settings: how to serve them.
+        stopping: whether the server is about to end and should get no new requests.
+    """
+    app = FastAPI(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None)
+    service = ChatService(
+        catalog, request_timeout=settings.request_timeout, safe_prompt=settings.safe_prompt
+    )
+    app.include_router(chat_routes(service))
+    app.include_router(models_routes(catalog))
+    app.include_router(health_routes(catalog, stopping))
+    add_docs(app)
+    add_error_handlers(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_size)
+    if settings.api_keys:
+        app.add_middleware(Keys, keys=settings.api_keys)
+    elif settings.auth:
+        app.add_middleware(LoopbackHosts)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
+        )
+    app.add_middleware(RequestIds)
+    app.openapi = lambda: _openapi(app)
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The schema, with the types that no route names: those of events and of refused bodies."""
+    if not app.openapi_schema:
+        app.openapi_schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schemas: dict[str, Any] = app.openapi_schema["components"]["schemas"]
+        for kind in (CompletionEvent, HTTPValidationError, ValidationError):
+            schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= schema.pop("$defs", {})
+            schemas[kind.__name__] = schema
+    return app.openapi_schema

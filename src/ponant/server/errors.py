@@ -1,0 +1,112 @@
+"""The one place where errors become answers."""
+
+import json
+import logging
+import math
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from ponant.api.errors import ErrorResponse
+from ponant.catalog.catalog import UnknownModelError
+from ponant.completion.service import CompletionFailedError, RequestTimeoutError
+from ponant.engine.base import EngineUnavailableError, QueueFullError
+from ponant.prompts.errors import InvalidRequestError
+
+logger = logging.getLogger("ponant.server")
+
+_RETRY_AFTER = {429: "5", 503: "2"}
+"""Seconds after which it is worth to try again."""
+_LONGEST_ECHO = 1000
+"""Characters of a wrong value that an answer repeats."""
+
+
+def describe(error: Exception) -> tuple[int, ErrorResponse]:
+    """The status and body by which the API reports an error."""
+    match error:
+        case InvalidRequestError():
+            return 400, ErrorResponse(message=str(error), type=error.kind, param=error.param, code="3051")
+        case UnknownModelError():
+            return 400, ErrorResponse(message=f"Invalid model: {error}", type="invalid_model", code="1500")
+        case QueueFullError():
+            return 429, ErrorResponse(
+                message=f"The server is busy: {error}. Try again later.", type="rate_limited", code="1300"
+            )
+        case EngineUnavailableError():
+            return 503, ErrorResponse(message=f"Service unavailable: {error}.", type="unavailable", code="3700")
+        case RequestTimeoutError():
+            return 504, ErrorResponse(
+                message="The request took longer than the server allows.", type="timeout", code="3704"
+            )
+        case CompletionFailedError():
+            return 500, ErrorResponse(message=f"{error}.", type="completion_failed", code="3500")
+        case _:
+            return 500, ErrorResponse(message="Internal server error.", type="internal_server_error", code="1000")
+
+
+def error_response(status: int, body: ErrorResponse, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An answer in the API's error shape."""
+    headers = dict(headers or {})
+    if status in _RETRY_AFTER:
+        headers["retry-after"] = _RETRY_AFTER[status]
+    return JSONResponse(body.model_dump(), status, headers)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Have the application report every error in the API's own shapes."""
+
+    async def known(_: Request, error: Exception) -> Response:
+        return error_response(*describe(error))
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        logger.error("request failed", exc_info=error)
+        request_id = request.scope.get("request_id")
+        return error_response(*describe(error), {"x-request-id": request_id} if request_id else None)
+
+    for kind in (
+        InvalidRequestError,
+        UnknownModelError,
+        QueueFullError,
+        EngineUnavailableError,
+        RequestTimeoutError,
+        CompletionFailedError,
+    ):
+        app.add_exception_handler(kind, known)
+    app.add_exception_handler(RequestValidationError, _invalid_body)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, unexpected)
+
+
+async def _invalid_body(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    detail = [
+        {
+            "type": reason["type"],
+            "loc": list(reason["loc"]),
+            "msg": reason["msg"],
+            "input": _echo(reason.get("input")),
+        }
+        for reason in error.errors()
+    ]
+    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kinds = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+    body = ErrorResponse(message=str(error.detail), type=kinds.get(error.status_code, "invalid_request_error"))
+    return error_response(error.status_code, body, dict(error.headers or {}))
+
+
+def _echo(value: Any) -> Any:
+    """A wrong value as it can be repeated: in JSON, and not at length."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return value if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]}…"

@@ -1,0 +1,130 @@
+"""What every request passes before it reaches its route: an id, the Host check, the key, and the limit on its size."""
+
+import hmac
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ponant.api.errors import ErrorResponse
+from ponant.server.errors import error_response
+
+logger = logging.getLogger("ponant.server")
+
+_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
+
+
+class RequestIds:
+    """Gives each request an id, which the response carries and the log names."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = scope["request_id"] = uuid.uuid4().hex
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            logger.info(
+                "request",
+                extra={
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status or "none",
+                    "seconds": round(time.perf_counter() - began, 3),
+                    "request_id": request_id,
+                },
+            )
+
+
+class LoopbackHosts:
+    """Refuses requests that name another host than this machine: a page that rebinds its name to 127.0.0.1."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _names_loopback(Headers(scope=scope).get("host", "")):
+            body = ErrorResponse(
+                message="This server answers requests for localhost only. Start it with a key to serve other hosts.",
+                type="invalid_host",
+            )
+            await error_response(403, body)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _names_loopback(host: str) -> bool:
+    name, colon, port = host.rpartition(":")
+    if not colon or not port.isdecimal():
+        name = host
+    return name.lower() in _LOOPBACK_NAMES
+
+
+class Keys:
+    """Refuses requests to the API that carry none of the keys."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        self._app = app
+        self._keys = [key.encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/") and not self._allows(scope):
+            response = JSONResponse({"detail": "Unauthorized"}, 401, {"www-authenticate": "Bearer"})
+            await response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _allows(self, scope: Scope) -> bool:
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        # Every key is compared, so that the time tells nothing.
+        matches = [hmac.compare_digest(given.strip().encode(), key) for key in self._keys]
+        return scheme.lower() == "bearer" and any(matches)
+
+
+class BodyLimit:
+    """Refuses bodies larger than ``limit`` bytes, announced or not."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        message = f"The request body is larger than {self._limit} bytes."
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._limit:
+            await error_response(413, ErrorResponse(message=message, type="request_too_large"))(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            event = await receive()
+            if event["type"] == "http.request":
+                received += len(event.get("body", b""))
+                if received > self._limit:
+                    raise HTTPException(413, message)
+            return event
+
+        await self._app(scope, receive_counted, send)

@@ -1,0 +1,56 @@
+"""``/health`` and ``/ready``, which need no key."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from ponant.catalog.catalog import Catalog
+
+
+class Health(BaseModel):
+    """The process is up."""
+
+    status: str
+
+
+class ModelHealth(BaseModel):
+    """Whether a model can take requests, and why not."""
+
+    state: str
+    error: str | None = None
+
+
+class Readiness(BaseModel):
+    """Whether requests will be answered."""
+
+    status: str
+    models: dict[str, ModelHealth]
+
+
+def health_routes(catalog: Catalog, stopping: Callable[[], bool]) -> APIRouter:
+    """The routes by which supervisors and load balancers look at the server."""
+    router = APIRouter(tags=["health"], include_in_schema=False)
+
+    @router.get("/health")
+    async def health() -> Health:  # pyright: ignore[reportUnusedFunction]
+        return Health(status="ok")
+
+    @router.get("/ready")
+    async def ready(response: Response) -> Readiness:  # pyright: ignore[reportUnusedFunction]
+        models = {
+            model.spec.id: ModelHealth(
+                state=model.engine.state, error=None if model.engine.state == "ready" else model.engine.last_error
+            )
+            for model in catalog.models
+        }
+        if stopping():
+            status = "stopping"
+        elif models and all(model.state == "ready" for model in models.values()):
+            status = "ready"
+        else:
+            status = "not ready"
+        response.status_code = 200 if status == "ready" else 503
+        return Readiness(status=status, models=models)
+
+    return router

@@ -1,0 +1,202 @@
+"""Serving until told to stop: the port first, then the models, then requests, then an orderly end."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import uvicorn
+
+import ponant
+from ponant.catalog.catalog import Catalog, LoadedModel
+from ponant.catalog.spec import ModelSpec
+from ponant.catalog.store import ModelNotFoundError, locate, model_id
+from ponant.engine.base import Engine, EngineConfig
+from ponant.engine.llamacpp import check_model_file
+from ponant.engine.memory import megabytes
+from ponant.engine.process import EngineProcess
+from ponant.server.app import create_app
+from ponant.settings import Settings
+
+_BACKLOG = 2048
+_SECONDS_AFTER_FAILING = 5
+"""What connections get to send their last event, after the requests that outstay a shutdown were failed."""
+
+
+class PortError(Exception):
+    """The address cannot be listened on. The message tells the user what to do."""
+
+
+async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: what and how to serve.
+        say: gets the lines that a person at the terminal should read.
+
+    Raises:
+        PortError: the address cannot be listened on.
+        ModelNotFoundError: there are no such weights.
+        ModelLoadError: the model cannot be run as asked.
+    """
+    listener = listen(settings)
+    with contextlib.closing(listener):
+        say(f"Ponant {ponant.__version__}")
+        catalog = make_catalog(settings)
+        await catalog.open(on_loaded=lambda model: say(summary(model)))
+        try:
+            await _serve(catalog, settings, listener, say)
+        finally:
+            await catalog.close()
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket bound to the configured address."""
+    if not settings.api_keys and settings.auth and not _is_loopback(settings.host):
+        raise PortError(
+            f"listening on {settings.host} without a key would open the server to everyone; "
+            "give --api-key KEY, or --no-auth if that is what you want"
+        )
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise PortError(f"cannot listen on {settings.host}: {error.strerror}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise PortError(
+            f"cannot listen on {settings.host}:{settings.port}: {reason}; choose another port with --port"
+        ) from None
+    return listener
+
+
+def make_catalog(settings: Settings) -> Catalog:
+    """The models of the settings, found but not loaded.
+
+    Raises:
+        ModelNotFoundError: there are no such weights, or an alias names none of the models.
+        ModelLoadError: a file is not a model.
+    """
+    models: list[tuple[ModelSpec, Path]] = []
+    for source in settings.models:
+        path = locate(source, settings.data_dir / "models")
+        check_model_file(path)
+        models.append((ModelSpec(source, model_id(source), default_temperature=settings.default_temperature), path))
+    ids = {spec.source: spec.id for spec, _ in models} | {spec.id: spec.id for spec, _ in models}
+    for alias, target in settings.aliases.items():
+        if target not in ids:
+            raise ModelNotFoundError(f"alias {alias}: {target} is not served; there is {', '.join(sorted(set(ids)))}")
+
+    def engine_for(path: Path) -> Engine:
+        config = EngineConfig(
+            model_path=str(path),
+            context=settings.context,
+            kv_memory=settings.kv_memory,
+            parallel=settings.parallel,
+            threads=settings.threads,
+            deterministic=settings.deterministic,
+            flash_attention=settings.flash_attention,
+            kv_type=settings.kv_type,
+        )
+        return EngineProcess(config, queue_limit=settings.queue_limit)
+
+    return Catalog(
+        models,
+        engine_for=engine_for,
+        public_names=settings.public_names,
+        aliases={alias: ids[target] for alias, target in settings.aliases.items()},
+    )
+
+
+def summary(model: LoadedModel) -> str:
+    """A line about a loaded model: what it can hold, and what that takes."""
+    info = model.engine.info
+    return (
+        f"Loaded {model.spec.id} ({megabytes(info.weights_memory)}): "
+        f"context {info.context} tokens, KV cache {info.kv_cells} tokens ({megabytes(info.kv_memory)}), "
+        f"{info.parallel} sequences at once, {info.threads} threads"
+    )
+
+
+async def _serve(catalog: Catalog, settings: Settings, listener: socket.socket, say: Callable[[str], None]) -> None:
+    config = uvicorn.Config(
+        create_app(catalog, settings, stopping=lambda: server.should_exit),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.shutdown_timeout) + _SECONDS_AFTER_FAILING,
+    )
+    server = _Server(config)
+
+    def stop() -> None:
+        server.should_exit = True
+        asyncio.get_running_loop().call_later(settings.shutdown_timeout, fail_all)
+
+    def fail_all() -> None:
+        closing.append(asyncio.ensure_future(catalog.close()))
+
+    closing: list[asyncio.Future[None]] = []
+    with _on_signals(stop):
+        _announce(catalog, settings, listener, say)
+        await server.serve(sockets=[listener])
+    await asyncio.gather(*closing)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to its owner, so that an orderly end is exit code 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.contextmanager
+def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` at the first SIGTERM or SIGINT; the second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    kinds = (signal.SIGTERM, signal.SIGINT)
+
+    def first() -> None:
+        for kind in kinds:
+            loop.add_signal_handler(kind, os._exit, 1)
+        stop()
+
+    for kind in kinds:
+        loop.add_signal_handler(kind, first)
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            loop.remove_signal_handler(kind)
+
+
+def _announce(catalog: Catalog, settings: Settings, listener: socket.socket, say: Callable[[str], None]) -> None:
+    host, port = listener.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    body = {
+        "model": catalog.default.spec.id,
+        "messages": [{"role": "user", "content": "Who is the best French painter?"}],
+    }
+    key = " -H \"Authorization: Bearer $PONANT_API_KEY\"" if settings.api_keys else ""
+    say(f"Listening on {url} - models: {', '.join(model.spec.id for model in catalog.models)} - API pages: {url}/docs")
+    say(f"Try:\n  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} -d '{json.dumps(body)}'")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,105 @@
+"""Server-sent events, and the end of work whose client went away."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ponant.completion.service import Completion
+from ponant.server.errors import describe
+
+KEEP_ALIVE_SECONDS = 15.0
+"""A stream that was silent for this long gets a comment, so that nothing on the way takes it for dead."""
+
+_KEEP_ALIVE = b": keep-alive\n\n"
+_DONE = b"data: [DONE]\n\n"
+
+
+@asynccontextmanager
+async def cancelled_on_disconnect(completion: Completion, receive: Receive) -> AsyncIterator[None]:
+    """While the block runs, a client that goes away cancels the completion."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        completion.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watcher
+
+
+class EventStream(Response):
+    """A completion as server-sent events.
+
+    Nothing is sent before the first event or the first keep-alive, so that an early error still has a status of its
+    own; a later one becomes an event, after which the stream ends without ``[DONE]``.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, completion: Completion) -> None:
+        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._completion = completion
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        events = _EventSender(self, send)
+        async with cancelled_on_disconnect(self._completion, receive), events.kept_alive():
+            try:
+                async for chunk in self._completion.chunks():
+                    await events.send(b"data: " + chunk.model_dump_json(exclude_unset=True).encode() + b"\n\n")
+                await events.send(_DONE)
+            except Exception as error:
+                if not events.started:
+                    raise
+                _, body = describe(error)
+                await events.send(b"data: " + body.model_dump_json().encode() + b"\n\n")
+            await events.end()
+
+
+class _EventSender:
+    def __init__(self, response: EventStream, send: Send) -> None:
+        self._response = response
+        self._send = send
+        self._lock = asyncio.Lock()
+        self._last_sent = asyncio.get_running_loop().time()
+        self.started = False
+
+    async def send(self, event: bytes, *, more: bool = True) -> None:
+        async with self._lock:
+            if not self.started:
+                self.started = True
+                headers = self._response.raw_headers
+                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._send({"type": "http.response.body", "body": event, "more_body": more})
+            self._last_sent = asyncio.get_running_loop().time()
+
+    async def end(self) -> None:
+        await self.send(b"", more=False)
+
+    @asynccontextmanager
+    async def kept_alive(self) -> AsyncIterator[None]:
+        keeper = asyncio.create_task(self._keep_alive())
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+
+    async def _keep_alive(self) -> None:
+        while True:
+            silent = asyncio.get_running_loop().time() - self._last_sent
+            if silent >= KEEP_ALIVE_SECONDS:
+                await self.send(_KEEP_ALIVE)
+            else:
+                await asyncio.sleep(KEEP_ALIVE_SECONDS - silent)

@@ -1,0 +1,116 @@
+"""All settings, from flags, environment and file; flags win over ``PONANT_*``, those over ``ponant.toml``."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ByteSize, Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from ponant.catalog.store import BUNDLED
+from ponant.completion.service import SAFE_PROMPT
+
+DEFAULT_FILE = Path("ponant.toml")
+
+
+def default_data_dir() -> Path:
+    """Where data goes unless told otherwise."""
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "ponant"
+
+
+class Settings(BaseSettings):
+    """How Ponant serves. ``docs/settings.md`` is made from the descriptions below."""
+
+    model_config = SettingsConfigDict(env_prefix="PONANT_", extra="forbid", toml_file=DEFAULT_FILE)
+
+    models: Annotated[list[str], NoDecode] = Field(
+        default=[BUNDLED], description="What to serve: smollm2, paths of .gguf files, hf:org/repo[:file]."
+    )
+    aliases: dict[str, str] = Field(default={}, description="Other names of models: name = model.")
+    public_names: bool = Field(
+        default=True, description="Whether Mistral's public model names stand for the default model."
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    api_keys: Annotated[list[str], NoDecode] = Field(
+        default=[], description="Keys that clients must send one of. Without any, every key is taken."
+    )
+    auth: bool = Field(
+        default=True, description="Whether listening beyond this machine without a key is refused."
+    )
+    cors_origins: Annotated[list[str], NoDecode] = Field(
+        default=[], description="Web origins whose pages may call the server."
+    )
+    data_dir: Path = Field(default_factory=default_data_dir, description="Folder for everything that is kept.")
+    context: int | None = Field(
+        default=None, ge=1, description="Longest single sequence in tokens. Default: the model's own, capped by memory."
+    )
+    kv_memory: ByteSize | None = Field(
+        default=None,
+        description="Memory for the KV cache that all sequences share, such as 2GB. Default: by model and memory.",
+    )
+    parallel: int = Field(default=16, ge=1, le=256, description="How many sequences run at once; others wait.")
+    threads: int | None = Field(default=None, ge=1, description="Threads that compute. Default: the physical cores.")
+    deterministic: bool = Field(
+        default=False, description="Make greedy and seeded results independent of what else runs, at a cost in speed."
+    )
+    default_temperature: float = Field(
+        default=0.7, ge=0, le=1.5, description="Temperature of requests that give none."
+    )
+    safe_prompt: str = Field(default=SAFE_PROMPT, description="What safe_prompt puts before a conversation.")
+    queue_limit: int = Field(default=256, ge=0, description="How many requests may wait; the next one gets 429.")
+    request_timeout: float = Field(default=600, gt=0, description="Seconds that a request may take.")
+    shutdown_timeout: float = Field(default=30, ge=0, description="Seconds that running requests get at shutdown.")
+    max_body_size: ByteSize = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
+    flash_attention: bool = Field(default=True, description="Whether attention is computed the fast way.")
+    kv_type: Annotated[str, Field(pattern="^(f16|f32)$")] = Field(
+        default="f16", description="Number format of the KV cache: f16 or f32."
+    )
+
+    @field_validator("models", "api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        """In the environment a list is written with commas."""
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def read_settings(file: Path | None, **flags: Any) -> Settings:
+    """The settings, with ``flags`` above everything else.
+
+    Args:
+        file: the settings file; by default ``ponant.toml`` of the working directory, if there is one.
+        **flags: settings given on the command line.
+
+    Raises:
+        FileNotFoundError: the named file does not exist.
+        pydantic.ValidationError: a value is not allowed.
+        tomllib.TOMLDecodeError: the file is not TOML.
+    """
+    if file is not None and not file.is_file():
+        raise FileNotFoundError(file)
+
+    class FileSettings(Settings):
+        model_config = SettingsConfigDict(toml_file=file or DEFAULT_FILE)
+
+    return FileSettings(**flags)
