@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ByteSize, Field, field_validator
 from pydantic_settings import (
@@ -42,9 +42,7 @@ class Settings(BaseSettings):
     api_keys: Annotated[list[str], NoDecode] = Field(
         default=[], description="Keys that clients must send one of. Without any, every key is taken."
     )
-    auth: bool = Field(
-        default=True, description="Whether listening beyond this machine without a key is refused."
-    )
+    auth: bool = Field(default=True, description="Whether listening beyond this machine without a key is refused.")
     cors_origins: Annotated[list[str], NoDecode] = Field(
         default=[], description="Web origins whose pages may call the server."
     )
@@ -61,18 +59,14 @@ class Settings(BaseSettings):
     deterministic: bool = Field(
         default=False, description="Make greedy and seeded results independent of what else runs, at a cost in speed."
     )
-    default_temperature: float = Field(
-        default=0.7, ge=0, le=1.5, description="Temperature of requests that give none."
-    )
+    default_temperature: float = Field(default=0.7, ge=0, le=1.5, description="Temperature of requests that give none.")
     safe_prompt: str = Field(default=SAFE_PROMPT, description="What safe_prompt puts before a conversation.")
     queue_limit: int = Field(default=256, ge=0, description="How many requests may wait; the next one gets 429.")
     request_timeout: float = Field(default=600, gt=0, description="Seconds that a request may take.")
     shutdown_timeout: float = Field(default=30, ge=0, description="Seconds that running requests get at shutdown.")
     max_body_size: ByteSize = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
     flash_attention: bool = Field(default=True, description="Whether attention is computed the fast way.")
-    kv_type: Annotated[str, Field(pattern="^(f16|f32)$")] = Field(
-        default="f16", description="Number format of the KV cache: f16 or f32."
-    )
+    kv_type: Literal["f16", "f32"] = Field(default="f16", description="Number format of the KV cache: f16 or f32.")
 
     @field_validator("models", "api_keys", "cors_origins", mode="before")
     @classmethod

@@ -61,9 +61,7 @@ class ToolReferenceChunk(RequestModel):
     """A source that a built-in tool found."""
 
     type: Literal["tool_reference"] = "tool_reference"
-    tool: (
-        Literal["web_search", "web_search_premium", "code_interpreter", "image_generation", "document_library"] | str
-    )
+    tool: Literal["web_search", "web_search_premium", "code_interpreter", "image_generation", "document_library"] | str
     title: str
     url: str | None = None
     favicon: str | None = None

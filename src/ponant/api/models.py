@@ -31,7 +31,7 @@ class _ModelCard(ResponseModel):
     name: str | None = None
     description: str | None = None
     max_context_length: int = 32768
-    aliases: list[str] = []
+    aliases: list[str] = Field(default=[])
     deprecation: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     deprecation_replacement_model: str | None = None
     default_model_temperature: float | None = None
@@ -61,4 +61,4 @@ class ModelList(ResponseModel):
     """All models that are served."""
 
     object: str = "list"
-    data: list[ModelCard] = []
+    data: list[ModelCard] = Field(default=[])

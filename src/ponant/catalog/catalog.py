@@ -133,7 +133,8 @@ class Catalog:
             await engine.stop()
             await asyncio.gather(opening, return_exceptions=True)
             raise
-        return LoadedModel(spec, path, int(path.stat().st_mtime), engine, vocabulary, prompts)
+        created = int((await asyncio.to_thread(path.stat)).st_mtime)
+        return LoadedModel(spec, path, created, engine, vocabulary, prompts)
 
 
 def _is_public_chat_name(name: str) -> bool:

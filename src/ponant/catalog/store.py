@@ -37,7 +37,9 @@ def locate(source: str, models_dir: Path) -> Path:
         return _from_hub(source.removeprefix(_HUB), models_dir)
     path = Path(source).expanduser()
     if not path.is_file():
-        hint = "" if source.endswith(".gguf") else f"; MODEL is {BUNDLED}, a path to a .gguf file, or hf:org/repo[:file]"
+        hint = (
+            "" if source.endswith(".gguf") else f"; MODEL is {BUNDLED}, a path to a .gguf file, or hf:org/repo[:file]"
+        )
         raise ModelNotFoundError(f"there is no model file {source}{hint}")
     return path.resolve()
 

@@ -31,17 +31,60 @@ def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on.  [default: 8000]")
-@click.option("--config", type=click.Path(path_type=Path), envvar="PONANT_CONFIG", help="Settings file.  [default: ponant.toml, if there]")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder for everything that is kept.  [default: ~/.local/share/ponant]")
-@click.option("--context", type=int, metavar="N", help="Longest single sequence, in tokens.  [default: the model's own, capped by memory]")
-@click.option("--kv-memory", metavar="SIZE", help="KV cache that running and cached sequences share, e.g. 2GB.  [default: by model and memory]")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="PONANT_CONFIG",
+    help="Settings file.  [default: ponant.toml, if there]",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Folder for everything that is kept.  [default: ~/.local/share/ponant]",
+)
+@click.option(
+    "--context",
+    type=int,
+    metavar="N",
+    help="Longest single sequence, in tokens.  [default: the model's own, capped by memory]",
+)
+@click.option(
+    "--kv-memory",
+    metavar="SIZE",
+    help="KV cache that running and cached sequences share, e.g. 2GB.  [default: by model and memory]",
+)
 @click.option("--parallel", type=int, metavar="N", help="Sequences that run at once; others wait.  [default: 16]")
 @click.option("--threads", type=int, metavar="N", help="Threads that compute.  [default: the physical cores]")
-@click.option("--alias", "aliases", multiple=True, callback=_aliases, metavar="NAME=MODEL", help="Another name for a model. Repeatable.")
-@click.option("--api-key", "api_keys", multiple=True, metavar="KEY", help="Key that clients must send. Repeatable.  [default: none, every key is taken]")
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    callback=_aliases,
+    metavar="NAME=MODEL",
+    help="Another name for a model. Repeatable.",
+)
+@click.option(
+    "--api-key",
+    "api_keys",
+    multiple=True,
+    metavar="KEY",
+    help="Key that clients must send. Repeatable.  [default: none, every key is taken]",
+)
 @click.option("--no-auth", is_flag=True, help="Listen beyond this machine without a key.")
-@click.option("--deterministic", is_flag=True, default=None, help="Make greedy and seeded results independent of load, at a cost in speed.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True, envvar="PONANT_LOG_LEVEL", help="What to log on standard error.")
+@click.option(
+    "--deterministic",
+    is_flag=True,
+    default=None,
+    help="Make greedy and seeded results independent of load, at a cost in speed.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    envvar="PONANT_LOG_LEVEL",
+    help="What to log on standard error.",
+)
 def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level: str, **flags: Any) -> None:
     """Serve MODELs over HTTP.
 
@@ -55,7 +98,9 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
       ponant serve
       ponant serve ~/models/mistral-7b-instruct.gguf --alias mistral=mistral-7b-instruct
       ponant serve hf:org/repo:file.gguf --host 0.0.0.0 --api-key "$KEY"
-    """
+    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
+    import uvloop
+
     from ponant.catalog.store import ModelNotFoundError
     from ponant.engine.base import ModelLoadError
     from ponant.logs import configure_logging
@@ -69,7 +114,8 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
         given["auth"] = False
     configure_logging(log_level)
     try:
-        asyncio.run(run(read_settings(config, **_listed(given)), say=click.echo))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(read_settings(config, **_listed(given)), say=click.echo))
     except FileNotFoundError as error:
         fail(f"there is no settings file {error}")
     except tomllib.TOMLDecodeError as error:

@@ -114,17 +114,17 @@ class Completion:
             RequestTimeoutError: it took too long.
         """
         try:
-            beginning = self._beginning()
             if self._generation is None:
-                yield beginning
+                yield self._beginning()
                 for index, choice in enumerate(self._choices):
                     yield self._finished(index, choice, "", "length")
                 return
+            beginning: CompletionChunk | None = self._beginning()
             async for delta in self._generation:
                 update = self._update(delta)
                 if update is None:
                     continue
-                if beginning:
+                if beginning is not None:
                     yield beginning
                     beginning = None
                 yield update

@@ -97,9 +97,13 @@ class Generation(Protocol):
     The iteration raises EngineUnavailableError if the engine dies.
     """
 
-    def __aiter__(self) -> Self: ...
+    def __aiter__(self) -> Self:
+        """The generation itself."""
+        ...
 
-    async def __anext__(self) -> Delta: ...
+    async def __anext__(self) -> Delta:
+        """The next delta, as soon as there is one."""
+        ...
 
     def stop(self, choice: int) -> None:
         """End one choice: no more deltas of it follow."""
@@ -114,10 +118,14 @@ class Engine(Protocol):
     """One loaded model that completes prompts."""
 
     @property
-    def info(self) -> EngineInfo: ...
+    def info(self) -> EngineInfo:
+        """What the engine has. Raises EngineUnavailableError before it was started."""
+        ...
 
     @property
-    def state(self) -> EngineState: ...
+    def state(self) -> EngineState:
+        """Whether the engine can take requests."""
+        ...
 
     @property
     def last_error(self) -> str | None:

@@ -53,14 +53,26 @@ ToWorker = Load | Generate | Cancel
 FromWorker = Loaded | LoadFailed | Stepped
 
 _encoder = msgspec.msgpack.Encoder()
-decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
-decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+_to_worker = msgspec.msgpack.Decoder(ToWorker)
+_from_worker = msgspec.msgpack.Decoder(FromWorker)
 
 
 def encode(frame: ToWorker | FromWorker) -> bytes:
     """The frame as it goes over the socket, header included."""
     body = _encoder.encode(frame)
     return HEADER.pack(len(body)) + body
+
+
+def decode_to_worker(body: bytes) -> ToWorker:
+    """The frame of a body that the worker received. Raises msgspec.DecodeError."""
+    frame: ToWorker = _to_worker.decode(body)
+    return frame
+
+
+def decode_from_worker(body: bytes) -> FromWorker:
+    """The frame of a body that the worker sent. Raises msgspec.DecodeError."""
+    frame: FromWorker = _from_worker.decode(body)
+    return frame
 
 
 class FrameBuffer:

@@ -29,13 +29,13 @@ class KVCacheFullError(Exception):
     """The batch did not fit into the KV cache; nothing of it was computed."""
 
 
-@c.llama_log_callback
-def _log(level: int, text: bytes, _: Any) -> None:
+def _keep_errors(level: int, text: bytes, _: Any) -> None:
     if level == _LOG_LEVEL_ERROR:
         _errors.append(text.decode("utf-8", "replace").strip())
         del _errors[:-20]
 
 
+_log = c.llama_log_callback(_keep_errors)
 c.llama_log_set(_log, ctypes.c_void_p(0))
 c.llama_backend_init()
 
@@ -140,7 +140,8 @@ class Vocabulary:
         count = c.llama_tokenize(self._vocab, data, len(data), pointer, room, False, control)
         if count < 0:
             raise ValueError("the text has more tokens than bytes")
-        return buffer[:count].tolist()
+        tokens: list[int] = buffer[:count].tolist()
+        return tokens
 
     def piece(self, token: int) -> bytes:
         """The bytes that a token stands for: possibly part of a character, and nothing for a control token."""

@@ -114,6 +114,7 @@ def _truncate(weights: Floats, top_k: int, top_p: float) -> None:
     if not limits_count and top_p >= 1:
         return
     total = float(weights.sum(dtype=np.float64))
+    candidates = np.empty(0, dtype=np.intp)
     for threshold in _SHORTLIST_THRESHOLDS:
         candidates = np.flatnonzero(weights > threshold)
         mass = float(weights[candidates].sum(dtype=np.float64))

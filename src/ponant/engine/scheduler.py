@@ -6,7 +6,8 @@ cache is full the youngest sequence is put back in the queue; it goes on later w
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence as Rows
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
 
 from ponant.engine.base import Delta, FinishReason

@@ -71,7 +71,7 @@ class Sequence:
         if self._uniforms_used == len(self._uniforms):
             self._uniforms = self._generator.random((_UNIFORMS_DRAWN_AT_ONCE, 2))
             self._uniforms_used = 0
-        pair = self._uniforms[self._uniforms_used]
+        pair: NDArray[np.float64] = self._uniforms[self._uniforms_used]
         self._uniforms_used += 1
         return pair
 

@@ -24,15 +24,35 @@ class Vocabulary(Protocol):
     metadata: dict[str, str]
 
     @property
-    def adds_bos(self) -> bool: ...
+    def adds_bos(self) -> bool:
+        """Whether prompts begin with the beginning-of-sequence token."""
+        ...
+
     @property
-    def bos(self) -> int | None: ...
+    def bos(self) -> int | None:
+        """The beginning-of-sequence token."""
+        ...
+
     @property
-    def eos(self) -> int | None: ...
-    def text(self, token: int | None) -> str: ...
-    def control_texts(self) -> list[str]: ...
-    def longest_piece(self) -> int: ...
-    def tokenize(self, text: str, *, control: bool) -> list[int]: ...
+    def eos(self) -> int | None:
+        """The end-of-sequence token."""
+        ...
+
+    def text(self, token: int | None) -> str:
+        """A token as it is written; empty for None."""
+        ...
+
+    def control_texts(self) -> list[str]:
+        """How the control tokens are written."""
+        ...
+
+    def longest_piece(self) -> int:
+        """Length in bytes of the longest token."""
+        ...
+
+    def tokenize(self, text: str, *, control: bool) -> list[int]:
+        """The text's tokens; text that reads like a control token becomes one if ``control`` is set."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +130,7 @@ class PromptBuilder:
                 items = cast("dict[str, Any]", value).items()
                 return {self._quote(key): self._quote_values(item) for key, item in items}
             case list():
-                return [self._quote_values(item) for item in cast("list[Any]", value)]
+                return [self._quote_values(item) for item in value]
             case _:
                 return value
 

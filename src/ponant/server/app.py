@@ -5,7 +5,6 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.openapi.utils import get_openapi
 
 import ponant
 from ponant.api.chat import CompletionEvent
@@ -29,10 +28,8 @@ def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], b
         settings: how to serve them.
         stopping: whether the server is about to end and should get no new requests.
     """
-    app = FastAPI(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None)
-    service = ChatService(
-        catalog, request_timeout=settings.request_timeout, safe_prompt=settings.safe_prompt
-    )
+    app = _Application(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None)
+    service = ChatService(catalog, request_timeout=settings.request_timeout, safe_prompt=settings.safe_prompt)
     app.include_router(chat_routes(service))
     app.include_router(models_routes(catalog))
     app.include_router(health_routes(catalog, stopping))
@@ -48,17 +45,17 @@ def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], b
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
         )
     app.add_middleware(RequestIds)
-    app.openapi = lambda: _openapi(app)
     return app
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """The schema, with the types that no route names: those of events and of refused bodies."""
-    if not app.openapi_schema:
-        app.openapi_schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        schemas: dict[str, Any] = app.openapi_schema["components"]["schemas"]
-        for kind in (CompletionEvent, HTTPValidationError, ValidationError):
-            schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas |= schema.pop("$defs", {})
-            schemas[kind.__name__] = schema
-    return app.openapi_schema
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The schema, with the types that no route names: those of events and of refused bodies."""
+        if not self.openapi_schema:
+            schema = super().openapi()
+            schemas: dict[str, Any] = schema["components"]["schemas"]
+            for kind in (CompletionEvent, HTTPValidationError, ValidationError):
+                definition = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas |= definition.pop("$defs", {})
+                schemas[kind.__name__] = definition
+        return super().openapi()

@@ -1,8 +1,8 @@
 """``/docs``: the API's pages, whose script and style come with an installed package, so that they work offline."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
-import swagger_ui_bundle
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
@@ -13,11 +13,10 @@ _NO_ICON = "data:,"
 
 def add_docs(app: FastAPI) -> None:
     """Serve the pages under ``/docs``."""
-    bundle = next(Path(swagger_ui_bundle.__file__).parent.rglob("swagger-ui-bundle.js")).parent
-    app.mount("/docs/static", StaticFiles(directory=bundle), name="docs-static")
+    app.mount("/docs/static", StaticFiles(directory=_static_files()), name="docs-static")
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+    async def docs() -> HTMLResponse:
         return get_swagger_ui_html(
             openapi_url="/openapi.json",
             title="Ponant API",
@@ -25,3 +24,9 @@ def add_docs(app: FastAPI) -> None:
             swagger_css_url="/docs/static/swagger-ui.css",
             swagger_favicon_url=_NO_ICON,
         )
+
+
+def _static_files() -> Path:
+    package = find_spec("fastapi_offline")
+    assert package and package.origin
+    return Path(package.origin).parent / "static"

@@ -26,6 +26,7 @@ class RequestIds:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -62,6 +63,7 @@ class LoopbackHosts:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
         if scope["type"] == "http" and not _names_loopback(Headers(scope=scope).get("host", "")):
             body = ErrorResponse(
                 message="This server answers requests for localhost only. Start it with a key to serve other hosts.",
@@ -87,6 +89,7 @@ class Keys:
         self._keys = [key.encode() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
         if scope["type"] == "http" and scope["path"].startswith("/v1/") and not self._allows(scope):
             response = JSONResponse({"detail": "Unauthorized"}, 401, {"www-authenticate": "Bearer"})
             await response(scope, receive, send)
@@ -108,6 +111,7 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

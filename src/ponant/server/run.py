@@ -190,7 +190,7 @@ def _announce(catalog: Catalog, settings: Settings, listener: socket.socket, say
         "model": catalog.default.spec.id,
         "messages": [{"role": "user", "content": "Who is the best French painter?"}],
     }
-    key = " -H \"Authorization: Bearer $PONANT_API_KEY\"" if settings.api_keys else ""
+    key = ' -H "Authorization: Bearer $PONANT_API_KEY"' if settings.api_keys else ""
     say(f"Listening on {url} - models: {', '.join(model.spec.id for model in catalog.models)} - API pages: {url}/docs")
     say(f"Try:\n  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} -d '{json.dumps(body)}'")
 

@@ -24,7 +24,7 @@ def chat_routes(service: ChatService) -> APIRouter:
         response_model=ChatCompletionResponse,
         responses=_STREAM,
     )
-    async def chat_completion(body: ChatCompletionRequest, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def chat_completion(body: ChatCompletionRequest, request: Request) -> Response:
         completion = await service.start(body)
         if body.stream:
             return EventStream(completion)

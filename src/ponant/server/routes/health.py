@@ -33,11 +33,11 @@ def health_routes(catalog: Catalog, stopping: Callable[[], bool]) -> APIRouter:
     router = APIRouter(tags=["health"], include_in_schema=False)
 
     @router.get("/health")
-    async def health() -> Health:  # pyright: ignore[reportUnusedFunction]
+    async def health() -> Health:
         return Health(status="ok")
 
     @router.get("/ready")
-    async def ready(response: Response) -> Readiness:  # pyright: ignore[reportUnusedFunction]
+    async def ready(response: Response) -> Readiness:
         models = {
             model.spec.id: ModelHealth(
                 state=model.engine.state, error=None if model.engine.state == "ready" else model.engine.last_error

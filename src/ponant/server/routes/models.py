@@ -17,14 +17,15 @@ def models_routes(catalog: Catalog) -> APIRouter:
     router = APIRouter(tags=["models"])
 
     @router.get("/v1/models", summary="List Models", response_model_exclude_unset=True)
-    async def list_models(provider: str | None = None, model: str | None = None) -> ModelList:  # pyright: ignore[reportUnusedFunction]
+    async def list_models(provider: str | None = None, model: str | None = None) -> ModelList:
         cards = [_card(catalog, loaded) for loaded in catalog.models]
         return ModelList(
             object="list",
             data=[
                 card
                 for card in cards
-                if (provider is None or card.owned_by == provider) and (model is None or model in (card.id, *card.aliases))
+                if (provider is None or card.owned_by == provider)
+                and (model is None or model in (card.id, *card.aliases))
             ],
         )
 
@@ -34,7 +35,7 @@ def models_routes(catalog: Catalog) -> APIRouter:
         response_model=ModelCard,
         response_model_exclude_unset=True,
     )
-    async def retrieve_model(model_id: str) -> ModelCard | Response:  # pyright: ignore[reportUnusedFunction]
+    async def retrieve_model(model_id: str) -> ModelCard | Response:
         try:
             return _card(catalog, catalog.find(model_id))
         except UnknownModelError as error:
