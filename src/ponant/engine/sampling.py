@@ -74,7 +74,7 @@ class Sampler:
             row[self._end_tokens] = -np.inf
 
     def _weights(self, logits: Floats, maxima: Floats, drawn: list[int], sequences: Rows[Sequence]) -> Floats:
-        """Probabilities up to a factor, (rows, blocks × block size); tokens that may not be drawn have weight 0."""
+        """Probabilities up to a factor, (rows, blocks x block size); tokens that may not be drawn have weight 0."""
         padded = np.zeros((len(drawn), self._blocks * _BLOCK), dtype=np.float32)
         weights = padded[:, : self._vocabulary_size]
         temperatures = np.array([sequence.sampling.temperature for sequence in sequences], dtype=np.float32)

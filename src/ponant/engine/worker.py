@@ -176,7 +176,7 @@ def main() -> None:
     try:
         (load,) = connection.receive(wait=True)
         if not isinstance(load, Load):
-            raise ValueError("the first frame must name the model")
+            raise TypeError("the first frame must name the model")
         try:
             worker = Worker(load.config)
         except ModelLoadError as error:

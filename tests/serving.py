@@ -1,0 +1,89 @@
+"""A server in a process of its own, as users have one."""
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import psutil
+
+START_SECONDS = 60
+EXACT = {"PONANT_FLASH_ATTENTION": "false", "PONANT_KV_TYPE": "f32"}
+"""Settings under which a tiny F32 model gives equal results for every shape of batch."""
+
+
+@dataclass
+class RunningServer:
+    """A running ``ponant serve``: its address, its process, and what it printed until it listened."""
+
+    url: str
+    process: subprocess.Popen[str]
+    printed: str
+
+    def client(self, *, key: str | None = None, timeout: float = 120) -> httpx2.Client:
+        """An HTTP client for this server."""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=timeout)
+
+    def worker(self) -> psutil.Process:
+        """The engine's process."""
+        children = psutil.Process(self.process.pid).children()
+        (worker,) = [child for child in children if "ponant.engine.worker" in child.cmdline()]
+        return worker
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The environment for a server: nothing of the surroundings' own settings, and threads that wait politely."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PONANT_")}
+    return clean | {"OMP_WAIT_POLICY": "passive"} | settings
+
+
+def ponant(*arguments: str) -> list[str]:
+    """The command line of ``ponant``, as installed beside the running Python."""
+    return [str(Path(sys.executable).parent / "ponant"), *arguments]
+
+
+@contextlib.contextmanager
+def serving(*arguments: str, cwd: Path | None = None, **settings: str) -> Iterator[RunningServer]:
+    """Run ``ponant serve`` on a free port; ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``."""
+    process = subprocess.Popen(
+        ponant("serve", "--port", "0", "--log-level", "warning", *arguments),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(**settings),
+        cwd=cwd,
+    )
+    try:
+        printed = _read_until_listening(process)
+        match = re.search(r"Listening on (http://\S+)", printed)
+        assert match, printed
+        yield RunningServer(match[1], process, printed)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout
+        process.stdout.close()
+
+
+def _read_until_listening(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    printed = ""
+    deadline = time.monotonic() + START_SECONDS
+    while "curl" not in printed:
+        assert select.select([process.stdout], [], [], deadline - time.monotonic())[0], f"no start: {printed}"
+        line = process.stdout.readline()
+        assert line, f"the server ended with {process.wait()}: {printed}"
+        printed += line
+    return printed

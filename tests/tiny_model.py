@@ -1,0 +1,260 @@
+"""A tiny random llama model as a GGUF file, for tests that need exact arithmetic and a load time of milliseconds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from gguf import GGUFWriter, TokenType
+from numpy.typing import NDArray
+
+CHATML = (
+    "{% for message in messages %}"
+    "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+LAYERS = 2
+WIDTH = 64
+HEADS = 4
+KV_HEADS = 2
+HEAD_WIDTH = 16
+FEED_FORWARD = 128
+
+CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+# The embedding's first dimensions are reserved, no layer writes to them (except to FAILED).
+CONSTANT = 0  # the same for every token: the output matrix reads it as a bias
+PAIRS = (1, 2)  # one per half character of SPLIT_CHARACTERS: asks for the other half
+FAILING = 3  # marks the tokens whose sequence is to fail
+FAILED = 4  # the first layer's attention carries the mark to all later positions
+RESERVED = 5
+
+# Characters whose first bytes are one token and whose last bytes are another.
+SPLIT_CHARACTERS = (("漢", 2), ("😀", 2))
+WORDS = ("the", "and", "ing", "tion", " the", " and", " a", " of", " to", " hello", "user", "system", "assistant", "é")
+
+IMPROBABLE = -14.0
+
+
+def write_tiny_model(
+    path: Path,
+    *,
+    seed: int = 0,
+    chat_template: str | None = CHATML,
+    context_length: int = 512,
+    pre: str = "gpt-2",
+    add_bos: bool = False,
+    end_bias: float = IMPROBABLE,
+    nan_tokens: Sequence[int] = (),
+) -> None:
+    """Write a random llama model in F32, with a byte-level BPE tokenizer of its own.
+
+    What it says is gibberish in valid UTF-8: temperature 1 is varied, greedy text is no plain repetition, and some
+    characters are spread over two tokens.
+
+    Args:
+        path: Where the GGUF file goes.
+        seed: Draws the weights: other seeds, other models.
+        chat_template: The Jinja template in the file, ChatML by default; None leaves it out.
+        context_length: What the file states as the longest context.
+        pre: The name of the pre-tokenizer, as llama.cpp knows it.
+        add_bos: Whether the file asks for `<|endoftext|>` in front of every prompt.
+        end_bias: How likely `<|im_end|>` is: next to never by default, often at 0.
+        nan_tokens: From the first of these tokens on, the logits of a sequence are not numbers. Other sequences stay
+            exact, and what the KV cache holds stays finite. A printable token makes it happen by chance at
+            temperature 1, a stray byte such as `\\x01` only where the prompt has it.
+    """
+    vocabulary = build_vocabulary()
+    writer = GGUFWriter(path, "llama")
+    _add_hyperparameters(writer, context_length, len(vocabulary.tokens))
+    _add_tokenizer(writer, vocabulary, pre=pre, add_bos=add_bos)
+    if chat_template is not None:
+        writer.add_chat_template(chat_template)
+    for name, weights in _weights(vocabulary, seed, end_bias, nan_tokens).items():
+        writer.add_tensor(name, weights)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens by id, in the alphabet of byte-level BPE, and the merges in order of rank."""
+
+    tokens: tuple[str, ...]
+    merges: tuple[tuple[str, str], ...]
+
+    def id_of(self, text: str | bytes) -> int:
+        """The id of the token that stands for exactly this text or these bytes."""
+        if text in CONTROL_TOKENS:
+            return self.tokens.index(text)
+        return self.tokens.index(_spell(text.encode() if isinstance(text, str) else text))
+
+
+def build_vocabulary() -> Vocabulary:
+    """256 bytes, some words with the pieces they are merged from, halves of characters, control tokens."""
+    merges: list[tuple[str, str]] = []
+    for word in (*WORDS, *_halves()):
+        first, *others = _merge(_spell(word.encode() if isinstance(word, str) else word), merges)
+        for other in others:
+            merges.append((first, other))
+            first += other
+    tokens = [_spell(bytes([byte])) for byte in range(256)]
+    tokens += [left + right for left, right in merges]
+    return Vocabulary(tokens=(*tokens, *CONTROL_TOKENS), merges=tuple(merges))
+
+
+def _merge(spelling: str, merges: Sequence[tuple[str, str]]) -> list[str]:
+    pieces = list(spelling)
+    for pair in merges:
+        at = 0
+        while at < len(pieces) - 1:
+            if (pieces[at], pieces[at + 1]) == pair:
+                pieces[at : at + 2] = ["".join(pair)]
+            at += 1
+    return pieces
+
+
+def _halves() -> list[bytes]:
+    halves: list[bytes] = []
+    for character, cut in SPLIT_CHARACTERS:
+        halves += [character.encode()[:cut], character.encode()[cut:]]
+    return halves
+
+
+def _spell(data: bytes) -> str:
+    return "".join(_ALPHABET[byte] for byte in data)
+
+
+def _byte_alphabet() -> tuple[str, ...]:
+    """Byte-level BPE writes printable bytes as themselves and the others as characters from U+0100 on."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return tuple(chr(byte if byte in printable else next(others)) for byte in range(256))
+
+
+_ALPHABET = _byte_alphabet()
+
+
+def _add_hyperparameters(writer: GGUFWriter, context_length: int, vocabulary_size: int) -> None:
+    writer.add_name("tiny")
+    writer.add_file_type(0)
+    writer.add_context_length(context_length)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(LAYERS)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_rope_dimension_count(HEAD_WIDTH)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(vocabulary_size)
+
+
+def _add_tokenizer(writer: GGUFWriter, vocabulary: Vocabulary, *, pre: str, add_bos: bool) -> None:
+    control = len(CONTROL_TOKENS)
+    kinds = [TokenType.NORMAL] * (len(vocabulary.tokens) - control) + [TokenType.CONTROL] * control
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre)
+    writer.add_token_list(vocabulary.tokens)
+    writer.add_token_types(kinds)
+    writer.add_token_merges([" ".join(pair) for pair in vocabulary.merges])
+    writer.add_bos_token_id(vocabulary.id_of("<|endoftext|>"))
+    writer.add_pad_token_id(vocabulary.id_of("<|endoftext|>"))
+    writer.add_eos_token_id(vocabulary.id_of("<|im_end|>"))
+    writer.add_eot_token_id(vocabulary.id_of("<|im_end|>"))
+    writer.add_add_bos_token(add_bos)
+
+
+Array = NDArray[np.float32]
+
+
+def _weights(vocabulary: Vocabulary, seed: int, end_bias: float, nan_tokens: Sequence[int]) -> dict[str, Array]:
+    random = np.random.default_rng(seed)
+    ones = np.ones(WIDTH, dtype=np.float32)
+    weights = {
+        "token_embd.weight": _embeddings(random, vocabulary, nan_tokens),
+        "output_norm.weight": ones,
+        "output.weight": _output(random, vocabulary, end_bias),
+    }
+    for layer in range(LAYERS):
+        block = {
+            "attn_norm": ones,
+            "attn_q": _matrix(random, HEADS * HEAD_WIDTH, WIDTH, gain=2.0),
+            "attn_k": _matrix(random, KV_HEADS * HEAD_WIDTH, WIDTH, gain=2.0),
+            "attn_v": _matrix(random, KV_HEADS * HEAD_WIDTH, WIDTH),
+            "attn_output": _matrix(random, WIDTH, HEADS * HEAD_WIDTH, gain=2.0),
+            "ffn_norm": ones,
+            "ffn_gate": _matrix(random, FEED_FORWARD, WIDTH, gain=1.5),
+            "ffn_up": _matrix(random, FEED_FORWARD, WIDTH, gain=1.5),
+            "ffn_down": _matrix(random, WIDTH, FEED_FORWARD),
+        }
+        block["attn_output"][:RESERVED] = 0
+        block["ffn_down"][:RESERVED] = 0
+        if layer == 0:
+            _spread_failure(block)
+        if layer == LAYERS - 1:
+            _overflow_on_failure(block)
+        weights |= {f"blk.{layer}.{name}.weight": matrix for name, matrix in block.items()}
+    return weights
+
+
+def _embeddings(random: np.random.Generator, vocabulary: Vocabulary, nan_tokens: Sequence[int]) -> Array:
+    embeddings = random.standard_normal((len(vocabulary.tokens), WIDTH)).astype(np.float32)
+    embeddings[:, :RESERVED] = 0
+    embeddings[:, CONSTANT] = 4
+    for pair, (character, cut) in zip(PAIRS, SPLIT_CHARACTERS, strict=True):
+        embeddings[vocabulary.id_of(character.encode()[:cut]), pair] = 16
+    for token in nan_tokens:
+        embeddings[token, FAILING] = 1
+    return embeddings
+
+
+def _output(random: np.random.Generator, vocabulary: Vocabulary, end_bias: float) -> Array:
+    output = _matrix(random, len(vocabulary.tokens), WIDTH, gain=2.2)
+    output[:, :RESERVED] = 0
+    output[:, CONSTANT] = [_bias(vocabulary, token, end_bias) for token in range(len(vocabulary.tokens))]
+    for pair, (character, cut) in zip(PAIRS, SPLIT_CHARACTERS, strict=True):
+        output[vocabulary.id_of(character.encode()[cut:]), pair] = 20
+    return output
+
+
+def _bias(vocabulary: Vocabulary, token: int, end_bias: float) -> float:
+    """Printable text and whole or opening characters are equally likely; stray bytes and control tokens are not."""
+    spelling = vocabulary.tokens[token]
+    if spelling in CONTROL_TOKENS:
+        return end_bias if spelling == "<|im_end|>" else IMPROBABLE
+    data = bytes(_ALPHABET.index(character) for character in spelling)
+    opening = any(data == character.encode()[:cut] for character, cut in SPLIT_CHARACTERS)
+    return 0.0 if opening or _is_text(data) else IMPROBABLE
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return data.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
+
+
+def _matrix(random: np.random.Generator, rows: int, columns: int, gain: float = 1.0) -> Array:
+    matrix = random.standard_normal((rows, columns)).astype(np.float32)
+    matrix *= np.float32(gain / np.sqrt(columns))
+    return matrix
+
+
+def _spread_failure(block: dict[str, Array]) -> None:
+    """Let the first head's first value carry FAILING from the earlier positions into FAILED of the later ones."""
+    block["attn_v"][0] = 0
+    block["attn_v"][0, FAILING] = 100
+    block["attn_output"][:, 0] = 0
+    block["attn_output"][FAILED, 0] = 1
+
+
+def _overflow_on_failure(block: dict[str, Array]) -> None:
+    """Overflow after the last attention, so that infinity reaches the logits and never the KV cache."""
+    for name in ("ffn_gate", "ffn_up"):
+        block[name][0] = 0
+        block[name][0, FAILED] = 1e30
