@@ -25,7 +25,7 @@ class RunningServer:
     """A running ``ponant serve``: its address, its process, and what it printed until it listened."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     printed: str
 
     def client(self, *, key: str | None = None, timeout: float = 120) -> httpx2.Client:
@@ -57,7 +57,6 @@ def serving(*arguments: str, cwd: Path | None = None, **settings: str) -> Iterat
     process = subprocess.Popen(
         ponant("serve", "--port", "0", "--log-level", "warning", *arguments),
         stdout=subprocess.PIPE,
-        text=True,
         env=environment(**settings),
         cwd=cwd,
     )
@@ -77,13 +76,13 @@ def serving(*arguments: str, cwd: Path | None = None, **settings: str) -> Iterat
         process.stdout.close()
 
 
-def _read_until_listening(process: subprocess.Popen[str]) -> str:
+def _read_until_listening(process: subprocess.Popen[bytes]) -> str:
     assert process.stdout
     printed = ""
     deadline = time.monotonic() + START_SECONDS
     while "curl" not in printed:
         assert select.select([process.stdout], [], [], deadline - time.monotonic())[0], f"no start: {printed}"
-        line = process.stdout.readline()
-        assert line, f"the server ended with {process.wait()}: {printed}"
-        printed += line
+        data = os.read(process.stdout.fileno(), 4096)
+        assert data, f"the server ended with {process.wait()}: {printed}"
+        printed += data.decode()
     return printed

@@ -81,6 +81,12 @@ def _limit_choices(n: int) -> int:
     return n
 
 
+def _refuse_none(messages: list[Message]) -> list[Message]:
+    if not messages:
+        raise ValueError("there must be at least one message")
+    return messages
+
+
 StopString = Annotated[str, AfterValidator(_refuse_empty)]
 
 
@@ -88,7 +94,7 @@ class ChatCompletionRequest(RequestModel):
     """Body of a chat completion request."""
 
     model: str | None = None
-    messages: list[Message]
+    messages: Annotated[list[Message], AfterValidator(_refuse_none)]
     temperature: Annotated[float, Field(ge=0, le=1.5)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = 1.0
     top_k: Annotated[int, Field(ge=-1)] | None = None

@@ -47,6 +47,15 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
             return 500, ErrorResponse(message="Internal server error.", type="internal_server_error", code="1000")
 
 
+def error_event(error: Exception) -> dict[str, Any]:
+    """The data of the event by which a stream reports an error.
+
+    The error object is also repeated under ``error``, which is where OpenAI's clients look for it.
+    """
+    body = describe(error)[1].model_dump()
+    return {**body, "error": body}
+
+
 def error_response(status: int, body: ErrorResponse, headers: dict[str, str] | None = None) -> JSONResponse:
     """An answer in the API's error shape."""
     headers = dict(headers or {})

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ponant.completion.service import Completion
-from ponant.server.errors import describe
+from ponant.server.errors import error_event
 
 KEEP_ALIVE_SECONDS = 15.0
 """A stream that was silent for this long gets a comment, so that nothing on the way takes it for dead."""
@@ -61,8 +62,7 @@ class EventStream(Response):
             except Exception as error:
                 if not events.started:
                     raise
-                _, body = describe(error)
-                await events.send(b"data: " + body.model_dump_json().encode() + b"\n\n")
+                await events.send(b"data: " + json.dumps(error_event(error)).encode() + b"\n\n")
             await events.end()
 
 

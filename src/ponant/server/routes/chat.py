@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from ponant.api.chat import ChatCompletionRequest, ChatCompletionResponse, CompletionEvent
 from ponant.completion.service import ChatService
+from ponant.server.json_body import StrictJsonRoute
 from ponant.server.sse import EventStream, cancelled_on_disconnect
 
 _STREAM: dict[int | str, dict[str, Any]] = {
@@ -16,7 +17,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 def chat_routes(service: ChatService) -> APIRouter:
     """The routes of chat, answered by ``service``."""
-    router = APIRouter(tags=["chat"])
+    router = APIRouter(tags=["chat"], route_class=StrictJsonRoute)
 
     @router.post(
         "/v1/chat/completions",
