@@ -1,0 +1,1 @@
+"""Load generators that measure Ponant beside its peers, over real HTTP."""
