@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     deterministic: bool = Field(
         default=False, description="Make greedy and seeded results independent of what else runs, at a cost in speed."
     )
+    prefix_cache: bool = Field(
+        default=True, description="Whether prompts reuse what was computed for others that begin alike."
+    )
     default_temperature: float = Field(default=0.7, ge=0, le=1.5, description="Temperature of requests that give none.")
     safe_prompt: str = Field(default=SAFE_PROMPT, description="What safe_prompt puts before a conversation.")
     queue_limit: int = Field(default=256, ge=0, description="How many requests may wait; the next one gets 429.")

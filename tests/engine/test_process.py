@@ -153,3 +153,51 @@ async def test_truncated_file_is_refused(tiny_model: Path, tmp_path: Path) -> No
     with pytest.raises(ModelLoadError, match="cannot load"):
         async with engine(broken):
             pass
+
+
+LONG_PROMPT = [3 + index * 7 % 250 for index in range(200)]
+
+
+async def reused(process: EngineProcess, asked: GenerateRequest) -> list[int]:
+    return [delta.reused async for delta in process.generate(asked)]
+
+
+async def test_prompt_that_begins_like_a_finished_one_is_not_computed_again(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        (first,) = (await tokens_of(process, request(prompt=LONG_PROMPT))).values()
+        next_turn = request(prompt=[*LONG_PROMPT, *first, 5, 6, 7], max_tokens=5)
+        answer = await tokens_of(process, next_turn)
+        # The last token drawn was never computed: nothing came after it.
+        assert await reused(process, next_turn) == [len(next_turn.prompt) - 1] * 5
+    async with engine(tiny_model, prefix_cache=False) as plain:
+        assert await tokens_of(plain, next_turn) == answer
+        assert await reused(plain, next_turn) == [0] * 5
+
+
+async def test_prompts_that_begin_alike_are_computed_once_while_running(tiny_model: Path) -> None:
+    asked = [request(seed, prompt=[*LONG_PROMPT, seed], max_tokens=4) for seed in range(8)]
+    async with engine(tiny_model) as process:
+        together = await asyncio.gather(*(reused(process, one) for one in asked))
+    assert together[0] == [0] * 4
+    assert together[1:] == [[len(LONG_PROMPT)] * 4] * 7
+
+
+async def test_request_goes_on_when_the_one_it_waits_for_is_cancelled(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        expected = await tokens_of(process, request(1, prompt=LONG_PROMPT))
+    async with engine(tiny_model) as process:
+        leader = process.generate(request(0, prompt=LONG_PROMPT))
+        follower = asyncio.create_task(tokens_of(process, request(1, prompt=LONG_PROMPT)))
+        await asyncio.sleep(0)
+        leader.cancel()
+        assert await follower == expected
+
+
+async def test_what_is_kept_gives_way_to_what_runs(tiny_model: Path) -> None:
+    async with engine(tiny_model) as roomy:
+        asked = [request(seed, prompt=LONG_PROMPT[seed:], max_tokens=50) for seed in range(20)]
+        expected = [await tokens_of(roomy, one) for one in asked]
+    bytes_per_token = roomy.info.kv_memory // roomy.info.kv_cells
+    async with engine(tiny_model, context=256, kv_memory=512 * bytes_per_token) as tight:
+        assert [await tokens_of(tight, one) for one in asked] == expected
+        assert await asyncio.gather(*(tokens_of(tight, one) for one in asked)) == expected

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ponant.api.base import UsageInfo
+from ponant.api.base import PromptTokensDetails, UsageInfo
 from ponant.api.chat import (
     ChatCompletionChoice,
     ChatCompletionRequest,
@@ -97,6 +97,7 @@ class Completion:
         self._choices = [
             _Choice(TextOutput(model.vocabulary.piece, stops, min_tokens=min_tokens)) for _ in range(request.n or 1)
         ]
+        self._reused = 0
         self._timed_out = False
         self._generation: Generation | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -178,6 +179,8 @@ class Completion:
     def _update(self, delta: Delta) -> CompletionChunk | None:
         """What a delta of the engine adds to the stream, if anything."""
         choice = self._choices[delta.choice]
+        if delta.choice == 0:
+            self._reused = delta.reused
         text = choice.output.push(delta.tokens)
         if choice.output.stopped:
             assert self._generation is not None
@@ -208,7 +211,13 @@ class Completion:
     def _usage(self) -> UsageInfo:
         prompt = len(self._prompt.tokens)
         completion = sum(choice.output.tokens for choice in self._choices)
-        return UsageInfo(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+        return UsageInfo(
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            total_tokens=prompt + completion,
+            num_cached_tokens=self._reused,
+            prompt_tokens_details=PromptTokensDetails(cached_tokens=self._reused),
+        )
 
 
 def _generate_request(request: ChatCompletionRequest, model: LoadedModel, prompt: Prompt) -> GenerateRequest:

@@ -40,11 +40,15 @@ class GenerateRequest(msgspec.Struct, frozen=True):
 
 
 class Delta(msgspec.Struct, frozen=True, array_like=True):
-    """New tokens of one completion. End-of-generation tokens are not among them."""
+    """New tokens of one completion. End-of-generation tokens are not among them.
+
+    ``reused`` says how many tokens of the prompt had been computed before.
+    """
 
     choice: int
     tokens: list[int]
     finish: FinishReason | None = None
+    reused: int = 0
 
 
 class EngineConfig(msgspec.Struct, frozen=True):
@@ -52,6 +56,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
 
     ``context`` is the longest single sequence in tokens, ``kv_memory`` the bytes of KV cache that all sequences share,
     ``parallel`` how many sequences run at once. ``deterministic`` makes results independent of what else runs.
+    ``prefix_cache`` lets prompts reuse what was computed for others that begin alike; ``deterministic`` goes without.
     """
 
     model_path: str
@@ -60,6 +65,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
     parallel: int = 16
     threads: int | None = None
     deterministic: bool = False
+    prefix_cache: bool = True
     flash_attention: bool = True
     kv_type: Literal["f16", "f32"] = "f16"
 

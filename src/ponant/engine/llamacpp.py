@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.base import ModelLoadError
-from ponant.engine.memory import ModelSize, Plan
+from ponant.engine.memory import ModelSize
 
 _GGUF_MAGIC = b"GGUF"
 _KV_TYPES = {"f16": 1, "f32": 0}
 _BYTES_PER_VALUE = {"f16": 2, "f32": 4}
 _LOG_LEVEL_ERROR = 4
+MOST_SLOTS = 256
+"""How many sequences llama.cpp can tell apart."""
 _errors: list[str] = []
 
 
@@ -186,6 +188,11 @@ class Model:
         self.end_tokens = end_tokens(vocab)
         self._context: Any = None
 
+    @property
+    def can_share_cells(self) -> bool:
+        """Whether a sequence can begin with part of another one: not with models that keep one running state."""
+        return not (c.llama_model_is_recurrent(self._model) or c.llama_model_is_hybrid(self._model))
+
     def size(self, kv_type: Literal["f16", "f32"]) -> ModelSize:
         """The sizes by which memory is planned. The KV size of unusual layers is an upper bound."""
         metadata = _metadata(self._model)
@@ -208,8 +215,9 @@ class Model:
 
     def open_context(
         self,
-        plan: Plan,
         *,
+        cells: int,
+        slots: int,
         batch_tokens: int,
         threads: int,
         flash_attention: bool,
@@ -219,6 +227,8 @@ class Model:
         """Allocate the KV cache and the buffers.
 
         Args:
+            cells: the size of the KV cache in tokens.
+            slots: how many sequences it can tell apart, and the most logits that one ``decode`` may ask for.
             batch_tokens: the most tokens that one ``decode`` may have.
             separate_streams: whether each slot has cells of its own rather than sharing them with all.
 
@@ -226,10 +236,10 @@ class Model:
             ModelLoadError: there is not enough memory.
         """
         params = c.llama_context_default_params()
-        params.n_ctx = plan.cells
-        params.n_seq_max = plan.parallel
+        params.n_ctx = cells
+        params.n_seq_max = slots
         params.n_batch = params.n_ubatch = batch_tokens
-        params.n_outputs_max = plan.parallel
+        params.n_outputs_max = slots
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = (
             c.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else c.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -242,7 +252,7 @@ class Model:
             raise ModelLoadError(f"cannot run the model: {next(iter(_errors), 'not enough memory')}")
         self._memory: Any = c.llama_get_memory(self._context)
         self._batch = _Batch(batch_tokens)
-        self._slots = plan.parallel
+        self._slots = slots
 
     def decode(self, chunks: Rows[tuple[int, int, Rows[int], bool]]) -> NDArray[np.float32]:
         """Compute tokens in one batch.
@@ -272,6 +282,12 @@ class Model:
         """Forget everything that was computed in a slot."""
         self._check_slot(slot)
         c.llama_memory_seq_rm(self._memory, slot, -1, -1)
+
+    def share_cells(self, source: int, target: int, length: int) -> None:
+        """Give an empty slot the first ``length`` tokens of another one. Not for separate streams."""
+        self._check_slot(source)
+        self._check_slot(target)
+        c.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
     def empty_all(self) -> None:
         """Forget everything, and overwrite it: not a number that was ever computed stays."""

@@ -1,8 +1,10 @@
 """Which tokens are computed next.
 
 Sequences wait, first come, first served, until there is a free slot and room in the KV cache. In each step every
-running sequence whose prompt is done gets its next token, and what the pacer allows is left for prompts. When the
-cache is full the youngest sequence is put back in the queue; it goes on later where it stopped.
+running sequence whose prompt is done gets its next token, and what the pacer allows is left for prompts. A sequence
+that begins like another one takes over what that one has computed; if that one is still computing it, the sequence
+follows it: it waits rather than computing the same again. When the cache is full the youngest sequence is put back in
+the queue; it goes on later where it stopped.
 """
 
 from collections import deque
@@ -11,6 +13,7 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
 
 from ponant.engine.base import Delta, FinishReason
+from ponant.engine.kv_cache import KVCache, Operation, common_prefix
 from ponant.engine.pacing import Pacer
 from ponant.engine.sequence import WAITING, Sequence
 
@@ -19,6 +22,9 @@ FIXED_CHUNK = 256
 
 _HEADROOM = 16
 """Free cells per running sequence that must be left when another one enters, so that it is not put back at once."""
+
+_WORTH_WAITING_FOR = 32
+"""Tokens that a sequence must save by waiting until another one has computed them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +39,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do next: empty the ``freed`` slots, then compute the chunks in one batch."""
+    """What to do next: the operations on the KV cache in their order, then the chunks in one batch."""
 
-    freed: list[int]
+    operations: list[Operation]
     chunks: list[Chunk]
 
     @property
@@ -53,12 +59,12 @@ class Step:
 class Scheduler:
     """Owns the sequences: ``waiting`` ones in the order of arrival, ``running`` ones in the order of entry.
 
-    ``cells`` is the size of the KV cache in tokens, ``parallel`` the number of its slots, ``batch_tokens`` the most
-    tokens of a step. Under ``deterministic`` each step has tokens of one sequence only, in chunks with fixed borders,
-    and each slot has room for a whole context, so that nothing is ever put back.
+    ``parallel`` is the most sequences that run at once, ``batch_tokens`` the most tokens of a step. Under
+    ``deterministic`` each step has tokens of one sequence only, in chunks with fixed borders; each slot must have room
+    for a whole context, so that nothing is ever put back.
     """
 
-    cells: int
+    cache: KVCache
     parallel: int
     batch_tokens: int
     end_tokens: frozenset[int]
@@ -66,12 +72,8 @@ class Scheduler:
     deterministic: bool = False
     waiting: deque[Sequence] = field(default_factory=deque[Sequence])
     running: list[Sequence] = field(default_factory=list[Sequence])
-    _free_slots: list[int] = field(init=False)
-    _freed_slots: list[int] = field(default_factory=list[int])
+    _leaders: dict[Sequence, tuple[Sequence, int]] = field(default_factory=dict[Sequence, tuple[Sequence, int]])
     _started: list[int] = field(default_factory=list[int])
-
-    def __post_init__(self) -> None:
-        self._free_slots = list(range(self.parallel - 1, -1, -1))
 
     @property
     def idle(self) -> bool:
@@ -91,17 +93,17 @@ class Scheduler:
         if any(map(concerned, self.waiting)):
             self.waiting = deque(sequence for sequence in self.waiting if not concerned(sequence))
         for sequence in [sequence for sequence in self.running if concerned(sequence)]:
-            self._leave(sequence)
+            self._leave(sequence, keep=True)
 
     def next_step(self) -> Step | None:
         """The next step, or None if there is nothing to compute."""
         self._make_room()
         self._admit()
+        self._take_over()
         if not self.running:
             return None
         chunks = [self._turn_of_one()] if self.deterministic else self._chunks_of_all()
-        freed, self._freed_slots = self._freed_slots, []
-        return Step(freed, chunks)
+        return Step(self.cache.take_operations(), chunks)
 
     def take_started(self) -> list[int]:
         """Ids of the requests that left the queue for the first time since the last call."""
@@ -117,6 +119,7 @@ class Scheduler:
         for chunk in step.chunks:
             sequence = chunk.sequence
             sequence.computed = chunk.start + chunk.length
+            self.cache.extend(sequence.slot, chunk.length)
             if not chunk.draws:
                 continue
             token = next(drawn)
@@ -130,56 +133,93 @@ class Scheduler:
                 new_tokens = [token]
                 finish = sequence.append(token)
             if finish:
-                self._leave(sequence)
-            yield sequence.request_id, Delta(sequence.choice, new_tokens, finish)
+                self._leave(sequence, keep=finish != "error")
+            yield sequence.request_id, Delta(sequence.choice, new_tokens, finish, sequence.reused)
 
     def put_back(self) -> None:
         """Move the youngest running sequence back to the head of the queue, to be computed anew."""
         sequence = self.running[-1]
-        self._leave(sequence)
+        self._leave(sequence, keep=False)
         sequence.computed = 0
         self.waiting.appendleft(sequence)
 
     def put_all_back(self) -> None:
-        """Move every running sequence back to the queue: the KV cache is lost."""
+        """Move every running sequence back to the queue: what the KV cache holds is lost."""
         self.running.sort(key=lambda sequence: (sequence.request_id, sequence.choice))
         while self.running:
             self.put_back()
+        self.cache.clear()
 
-    @property
-    def _reserved(self) -> int:
-        """Cells that the running sequences need once all their tokens are computed."""
-        return sum(len(sequence.tokens) for sequence in self.running)
+    def _missing_cells(self) -> int:
+        """How many cells more than there are free ones the running sequences need for all their tokens."""
+        needed = 0
+        for sequence in self.running:
+            _, shared = self._leaders.get(sequence, (None, 0))
+            needed += len(sequence.tokens) - max(sequence.computed, shared)
+        return needed - self.cache.free
 
     def _make_room(self) -> None:
-        if self.deterministic:
-            return
-        while self._reserved > self.cells:
-            self.put_back()
+        while self._missing_cells() > 0:
+            if not self.cache.evict():
+                self.put_back()
 
     def _admit(self) -> None:
-        while self.waiting and self._free_slots and self._fits(self.waiting[0]):
-            sequence = self.waiting.popleft()
-            if sequence.computed == 0 and sequence.generated == 0:
-                self._started.append(sequence.request_id)
-            sequence.slot = self._free_slots.pop()
+        while self.waiting and len(self.running) < self.parallel:
+            sequence = self.waiting[0]
+            sequence.slot = self.cache.enter(sequence.tokens)
+            sequence.computed = self.cache.length(sequence.slot)
+            self._follow(sequence)
             self.running.append(sequence)
+            headroom = _HEADROOM * len(self.running)
+            while self._missing_cells() + headroom > 0 and self.cache.evict():
+                pass
+            if len(self.running) > 1 and self._missing_cells() + headroom > 0 and not self.deterministic:
+                self._leave(sequence, keep=False)
+                sequence.computed = 0
+                return
+            self.waiting.popleft()
+            if not sequence.entered:
+                sequence.entered = True
+                sequence.reused = sequence.computed
+                self._started.append(sequence.request_id)
 
-    def _fits(self, sequence: Sequence) -> bool:
-        if self.deterministic or not self.running:
-            return True
-        headroom = _HEADROOM * (len(self.running) + 1)
-        return self._reserved + len(sequence.tokens) + headroom <= self.cells
+    def _follow(self, sequence: Sequence) -> None:
+        """Have a sequence wait for one that is computing what it needs too, if there is one."""
+        if not self.cache.shares:
+            return
+        best_length = sequence.computed + _WORTH_WAITING_FOR - 1
+        for leader in self.running:
+            limit = min(len(sequence.tokens) - 1, len(leader.tokens))
+            length = common_prefix(sequence.tokens, leader.tokens, limit) if leader.remaining > 1 else 0
+            if length > best_length:
+                best_length = length
+                self._leaders[sequence] = leader, length
 
-    def _leave(self, sequence: Sequence) -> None:
+    def _take_over(self) -> None:
+        """Give those who follow what their leaders have computed by now, and free those whose leaders left."""
+        for sequence, (leader, length) in list(self._leaders.items()):
+            if leader.slot == WAITING:
+                del self._leaders[sequence]
+                self.cache.catch_up(sequence.slot)
+                sequence.computed = self.cache.length(sequence.slot)
+                self._follow(sequence)
+            elif leader.computed >= length:
+                del self._leaders[sequence]
+                self.cache.share(leader.slot, sequence.slot, length)
+                sequence.computed = length
+                if sequence.generated == 0:
+                    sequence.reused = length
+
+    def _leave(self, sequence: Sequence, *, keep: bool) -> None:
         self.running.remove(sequence)
-        self._free_slots.append(sequence.slot)
-        self._freed_slots.append(sequence.slot)
+        self._leaders.pop(sequence, None)
+        self.cache.leave(sequence.slot, keep=keep)
         sequence.slot = WAITING
 
     def _chunks_of_all(self) -> list[Chunk]:
-        chunks = [_chunk(sequence, 1) for sequence in self.running if sequence.remaining == 1]
-        prefilling = [sequence for sequence in self.running if sequence.remaining > 1]
+        computing = [sequence for sequence in self.running if sequence not in self._leaders]
+        chunks = [_chunk(sequence, 1) for sequence in computing if sequence.remaining == 1]
+        prefilling = [sequence for sequence in computing if sequence.remaining > 1]
         budget = min(self.pacer.prefill_tokens(len(chunks)), self.batch_tokens - len(chunks))
         for sequence, length in _shares(prefilling, budget):
             chunks.append(_chunk(sequence, length))

@@ -21,6 +21,8 @@ class Sequence:
         limit: the length of ``tokens`` at which the completion is cut.
         computed: how many of ``tokens`` have their keys and values in the KV cache.
         slot: the place in the KV cache, ``WAITING`` while there is none.
+        entered: whether it has ever left the queue.
+        reused: how many of the prompt's tokens were not computed for this sequence but taken over.
         generated_counts: how often each token was generated, for the penalties.
     """
 
@@ -43,6 +45,8 @@ class Sequence:
         self.sampling = sampling
         self.min_tokens = min_tokens
         self.computed = 0
+        self.entered = False
+        self.reused = 0
         self.slot = WAITING
         self.generated_counts: Counter[int] = Counter()
         self.limit = context if max_tokens is None else min(context, len(prompt) + max_tokens)

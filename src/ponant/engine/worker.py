@@ -27,7 +27,8 @@ from ponant.engine.frames import (
     decode_to_worker,
     encode,
 )
-from ponant.engine.llamacpp import KVCacheFullError, Model
+from ponant.engine.kv_cache import Empty, KVCache, Share
+from ponant.engine.llamacpp import MOST_SLOTS, KVCacheFullError, Model
 from ponant.engine.memory import available_memory, plan
 from ponant.engine.pacing import Pacer
 from ponant.engine.sampling import Sampler
@@ -36,6 +37,11 @@ from ponant.engine.sequence import Sequence
 
 BATCH_TOKENS = 512
 """The most tokens that are computed in one step."""
+
+_SLOTS_FOR_FINISHED = 48
+"""How many finished sequences can be kept for others that begin alike."""
+_SHARE_FOR_FINISHED = 0.5
+"""The share of the KV cache that they may take: each cell in use costs every step a little time."""
 
 
 class Connection:
@@ -71,8 +77,11 @@ class Worker:
         size = self._model.size(config.kv_type)
         sizes = plan(size, config, available_memory())
         threads = config.threads or default_threads()
+        shares = config.prefix_cache and not config.deterministic and self._model.can_share_cells
+        slots = sizes.parallel + (_SLOTS_FOR_FINISHED if shares else 0)
         self._model.open_context(
-            sizes,
+            cells=sizes.cells,
+            slots=min(slots, MOST_SLOTS),
             batch_tokens=BATCH_TOKENS,
             threads=threads,
             flash_attention=config.flash_attention,
@@ -82,7 +91,11 @@ class Worker:
         self._sampler = Sampler(self._model.vocabulary_size, sorted(self._model.end_tokens))
         self._pacer = Pacer(BATCH_TOKENS)
         self._scheduler = Scheduler(
-            cells=sizes.cells,
+            cache=KVCache(
+                cells=sizes.cells,
+                slots=min(slots, MOST_SLOTS),
+                retained=int(sizes.cells * _SHARE_FOR_FINISHED) if shares else 0,
+            ),
             parallel=sizes.parallel,
             batch_tokens=BATCH_TOKENS,
             end_tokens=self._model.end_tokens,
@@ -134,8 +147,12 @@ class Worker:
 
     def _compute(self, step: Step) -> list[tuple[int, Delta]]:
         began = time.perf_counter()
-        for slot in step.freed:
-            self._model.empty_slot(slot)
+        for operation in step.operations:
+            match operation:
+                case Empty(slot):
+                    self._model.empty_slot(slot)
+                case Share(source, target, length):
+                    self._model.share_cells(source, target, length)
         batch = [
             (
                 chunk.sequence.slot,
