@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     safe_prompt: str = Field(default=SAFE_PROMPT, description="What safe_prompt puts before a conversation.")
     queue_limit: int = Field(default=256, ge=0, description="How many requests may wait; the next one gets 429.")
     request_timeout: float = Field(default=600, gt=0, description="Seconds that a request may take.")
+    keep_alive: float = Field(
+        default=15, gt=0, description="Seconds of silence after which a stream gets a comment line."
+    )
     shutdown_timeout: float = Field(default=30, ge=0, description="Seconds that running requests get at shutdown.")
     max_body_size: ByteSize = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
     flash_attention: bool = Field(default=True, description="Whether attention is computed the fast way.")

@@ -4,47 +4,10 @@ import json
 import re
 from typing import Any
 
-import httpx2
 import pytest
 
+from tests.chatting import CHAT, answer, ask, body, events, streamed_texts, texts
 from tests.serving import RunningServer
-
-CHAT = "/v1/chat/completions"
-
-
-def body(text: str = "Hello", **fields: Any) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": text}], "max_tokens": 12} | fields
-
-
-def answer(server: RunningServer, **fields: Any) -> dict[str, Any]:
-    with server.client() as client:
-        response = client.post(CHAT, json=body(**fields))
-    assert response.status_code == 200, response.text
-    result: dict[str, Any] = response.json()
-    return result
-
-
-def texts(response: dict[str, Any]) -> list[str]:
-    return [choice["message"]["content"] for choice in response["choices"]]
-
-
-def events(server: RunningServer, **fields: Any) -> list[dict[str, Any]]:
-    """The chunks of a stream, which must end with [DONE]."""
-    with server.client() as client:
-        response = client.post(CHAT, json=body(stream=True, **fields))
-    assert response.status_code == 200, response.text
-    assert response.headers["content-type"].startswith("text/event-stream")
-    *chunks, done, rest = response.text.split("\n\n")
-    assert (done, rest) == ("data: [DONE]", "")
-    return [json.loads(chunk.removeprefix("data: ")) for chunk in chunks]
-
-
-def streamed_texts(chunks: list[dict[str, Any]]) -> list[str]:
-    texts: dict[int, str] = {}
-    for chunk in chunks:
-        for choice in chunk["choices"]:
-            texts[choice["index"]] = texts.get(choice["index"], "") + choice["delta"]["content"]
-    return [texts[index] for index in sorted(texts)]
 
 
 def test_answer_has_id_name_and_usage(tiny_server: RunningServer) -> None:
@@ -98,9 +61,33 @@ def test_requests_without_a_seed_differ(tiny_server: RunningServer) -> None:
 
 def test_null_fields_mean_the_defaults(tiny_server: RunningServer) -> None:
     nulls = dict.fromkeys(
-        "model temperature top_p top_k min_tokens stream stop metadata response_format tools tool_choice "
-        "presence_penalty frequency_penalty repetition_penalty n prediction parallel_tool_calls prompt_mode "
-        "reasoning_effort guardrails prompt_cache_key logprobs top_logprobs safe_prompt safe_mode".split()
+        [
+            "model",
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_tokens",
+            "stream",
+            "stop",
+            "metadata",
+            "response_format",
+            "tools",
+            "tool_choice",
+            "presence_penalty",
+            "frequency_penalty",
+            "repetition_penalty",
+            "n",
+            "prediction",
+            "parallel_tool_calls",
+            "prompt_mode",
+            "reasoning_effort",
+            "guardrails",
+            "prompt_cache_key",
+            "logprobs",
+            "top_logprobs",
+            "safe_prompt",
+            "safe_mode",
+        ]
     )
     assert texts(answer(tiny_server, random_seed=9, **nulls)) == texts(answer(tiny_server, random_seed=9))
 
@@ -225,11 +212,6 @@ def test_default_temperature_applies_and_is_reported(tiny_server: RunningServer)
     assert texts(answer(tiny_server, **fields)) == texts(given)
 
 
-def refusal(server: RunningServer, **fields: Any) -> httpx2.Response:
-    with server.client() as client:
-        return client.post(CHAT, json=body(**fields))
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -277,11 +259,14 @@ def test_wrong_shapes_get_422_that_names_the_place(tiny_server: RunningServer, f
 
 
 def test_unknown_fields_are_extra_forbidden(tiny_server: RunningServer) -> None:
-    (reason,) = refusal(tiny_server, colour="blue").json()["detail"]
+    (reason,) = ask(tiny_server, colour="blue").json()["detail"]
     assert (reason["type"], reason["loc"], reason["input"]) == ("extra_forbidden", ["body", "colour"], "blue")
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"[" * 100_000, b'{"messages": NaN}', b"\xff\xfe", b"null", b"[]", b'{"messages": "\\ud800"}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"", b"[" * 100_000, b'{"messages": NaN}', b"\xff\xfe", b"null", b"[]", b'{"messages": "\\ud800"}'],
+)
 def test_bodies_that_are_no_request_get_a_clear_4xx(tiny_server: RunningServer, content: bytes) -> None:
     with tiny_server.client() as client:
         response = client.post(CHAT, content=content, headers={"content-type": "application/json"})
@@ -304,7 +289,7 @@ def test_bodies_that_are_no_request_get_a_clear_4xx(tiny_server: RunningServer, 
 def test_messages_that_make_no_sense_get_400(
     tiny_server: RunningServer, messages: list[dict[str, Any]], said: str
 ) -> None:
-    response = refusal(tiny_server, messages=messages)
+    response = ask(tiny_server, messages=messages)
     assert response.status_code == 400
     error = response.json()
     assert error["object"] == "error"
@@ -313,13 +298,13 @@ def test_messages_that_make_no_sense_get_400(
 
 def test_prompt_and_max_tokens_beyond_the_context_get_400(tiny_server: RunningServer) -> None:
     for fields in ({"max_tokens": 512}, {"text": "word " * 2000}, {"text": "a" * 1_000_000}):
-        response = refusal(tiny_server, **fields)
+        response = ask(tiny_server, **fields)
         assert response.status_code == 400
         assert "maximum context length" in response.json()["message"]
 
 
 def test_unknown_model_gets_the_apis_own_error(tiny_server: RunningServer) -> None:
-    response = refusal(tiny_server, model="gpt-17")
+    response = ask(tiny_server, model="gpt-17")
     assert response.status_code == 400
     assert response.json() == {
         "object": "error",

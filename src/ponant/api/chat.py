@@ -6,6 +6,7 @@ The request is the union of all documented forms of it: every field may be absen
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from ponant.api.base import RequestModel, ResponseModel, UsageInfo
 from ponant.api.guardrails import GuardrailConfig
@@ -165,7 +166,7 @@ class CompletionChunk(ResponseModel):
     object: str = "chat.completion.chunk"
     created: int = 0
     model: str
-    usage: UsageInfo | None = None
+    usage: UsageInfo | SkipJsonSchema[None] = None
     choices: list[CompletionResponseStreamChoice]
 
 

@@ -54,7 +54,7 @@ class AudioChunk(RequestModel):
     """Sound, as base64."""
 
     type: Literal["input_audio"] = "input_audio"
-    input_audio: str
+    input_audio: Annotated[str, Field(json_schema_extra={"format": "binary"})]
 
 
 class ToolReferenceChunk(RequestModel):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ponant.catalog.spec import ModelSpec
-from ponant.engine.base import Engine
+from ponant.engine.base import Engine, EngineUnavailableError
 from ponant.engine.llamacpp import Vocabulary
 from ponant.prompts.prompt import PromptBuilder
 
@@ -67,6 +67,7 @@ class Catalog:
         self._public_names = public_names
         self._aliases = dict(aliases or {})
         self._models: dict[str, LoadedModel] = {}
+        self._is_open = False
 
     @property
     def models(self) -> list[LoadedModel]:
@@ -83,7 +84,10 @@ class Catalog:
 
         Raises:
             UnknownModelError: there is none.
+            EngineUnavailableError: not all models are loaded yet.
         """
+        if not self._is_open:
+            raise EngineUnavailableError("the models are still being loaded")
         if name is None:
             return self.default
         model = self._models.get(self._aliases.get(name, name))
@@ -112,6 +116,7 @@ class Catalog:
                 model = await self._load(spec, path)
                 self._models[spec.id] = model
                 on_loaded(model)
+            self._is_open = True
         except BaseException:
             await self.close()
             raise

@@ -1,9 +1,8 @@
 """Where weights are: in the bundled package, in a file, or at the Hugging Face hub."""
 
-from collections.abc import Callable
+import glob
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 BUNDLED = "smollm2"
 """Name of the model that the extra ``smollm2`` installs."""
@@ -54,21 +53,28 @@ def _bundled() -> Path:
 
 
 def _from_hub(name: str, models_dir: Path) -> Path:
-    from huggingface_hub import hf_hub_download, list_repo_files
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     repository, _, file = name.partition(":")
     if repository.count("/") != 1:
         raise ModelNotFoundError(f"hf:{name}: a model at the hub is named hf:org/repo or hf:org/repo:file.gguf")
-    models_dir.mkdir(parents=True, exist_ok=True)
-    download: Callable[..., Any] = hf_hub_download
+    fetched = models_dir / f"models--{repository.replace('/', '--')}" / "snapshots"
+    for path in sorted(fetched.glob(f"*/{glob.escape(file) or '**/*.gguf'}")):
+        return path
+    return _fetch(repository, file, models_dir)
+
+
+def _fetch(repository: str, file: str, models_dir: Path) -> Path:
+    from huggingface_hub import hf_hub_download, list_repo_files
+
     try:
-        if not file:
-            file = _best_file(repository, list_repo_files(repository))
-        return Path(download(repository, file, cache_dir=models_dir))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        models_dir.mkdir(parents=True, exist_ok=True)
+        chosen = file or _best_file(repository, list_repo_files(repository))
+        return Path(hf_hub_download(repository, chosen, cache_dir=models_dir))
+    except ModelNotFoundError:
+        raise
+    except Exception as error:  # the hub's client lets through what its network library raises
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelNotFoundError(f"cannot fetch hf:{name}: {reason}") from error
+        source = f"hf:{repository}:{file}" if file else f"hf:{repository}"
+        raise ModelNotFoundError(f"{source} is not on this machine and cannot be fetched: {reason}") from error
 
 
 def _best_file(repository: str, files: list[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 BAD_USAGE = 2
 """Exit code for what the user can mend: a wrong path, a busy port, too little memory."""
@@ -118,8 +119,10 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
             runner.run(run(read_settings(config, **_listed(given)), say=click.echo))
     except FileNotFoundError as error:
         fail(f"there is no settings file {error}")
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         fail(f"{config or 'ponant.toml'} is not valid TOML: {error}")
+    except SettingsError as error:
+        fail(f"cannot read the settings: {error}")
     except ValidationError as error:
         fail("; ".join(f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" for reason in error.errors()))
     except (ModelNotFoundError, ModelLoadError, PortError) as error:

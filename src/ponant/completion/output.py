@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 
 class StopScanner:
-    """Finds the first of several stop strings in a text that arrives in pieces."""
+    """Finds the first of several stop strings in a text that arrives in pieces.
+
+    The first is the one that is complete first, wherever the pieces are cut; of several that end together it is the
+    longest.
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         """No stop may be empty."""
@@ -20,11 +24,12 @@ class StopScanner:
         if self.found:
             return ""
         text = self._held + text
-        positions = [position for stop in self._stops if (position := text.find(stop)) >= 0]
-        if positions:
+        found = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
+        if found:
             self.found = True
             self._held = ""
-            return text[: min(positions)]
+            _, start = min(found)
+            return text[:start]
         shown = len(text) - self._length_that_may_become_a_stop(text)
         self._held = text[shown:]
         return text[:shown]

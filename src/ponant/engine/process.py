@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 
 from ponant.engine.base import (
     Delta,
@@ -45,7 +46,6 @@ _SPIN_COUNT = "10000"
 _LONGEST_PAUSE = 30.0
 _HEALTHY_AFTER = 60.0
 """Seconds that a worker must live for its end not to count as part of a crash loop."""
-_READ_SIZE = 1 << 16
 
 
 class _Generation:
@@ -78,6 +78,7 @@ class _Generation:
             self._open.discard(choice)
             self._deltas = deque(delta for delta in self._deltas if delta.choice != choice)
             self._engine.cancel(self._id, choice, done=not self._open)
+            self._wake()
 
     def cancel(self) -> None:
         """End all choices."""
@@ -85,6 +86,7 @@ class _Generation:
             self._open.clear()
             self._deltas.clear()
             self._engine.cancel(self._id, None, done=True)
+            self._wake()
 
     def take(self, delta: Delta) -> bool:
         """Accept a delta from the worker; returns whether it was the request's last."""
@@ -106,6 +108,23 @@ class _Generation:
             self._waiter.set_result(None)
 
 
+class _Link(asyncio.Protocol):
+    """The parent's end of the socket to a worker."""
+
+    def __init__(self, take: Callable[[FromWorker], None]) -> None:
+        self._take = take
+        self._buffer = FrameBuffer()
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        for body in self._buffer.feed(data):
+            self._take(decode_from_worker(body))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+
 class EngineProcess:
     """An engine in a worker process of its own.
 
@@ -122,7 +141,8 @@ class EngineProcess:
         self._generations: dict[int, _Generation] = {}
         self._waiting: set[int] = set()
         self._process: asyncio.subprocess.Process | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._transport: asyncio.Transport | None = None
+        self._loading: asyncio.Future[EngineInfo] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -153,8 +173,8 @@ class EngineProcess:
         Raises:
             ModelLoadError: the model cannot be run as configured.
         """
-        reader = await self._launch()
-        self._watcher = asyncio.create_task(self._watch(reader))
+        link = await self._launch()
+        self._watcher = asyncio.create_task(self._watch(link))
         return self.info
 
     async def stop(self) -> None:
@@ -188,14 +208,14 @@ class EngineProcess:
             self._send(Cancel(request_id, choice))
 
     def _send(self, frame: ToWorker) -> None:
-        if self._writer:
-            self._writer.write(encode(frame))
+        if self._transport:
+            self._transport.write(encode(frame))
 
     def _forget(self, request_id: int) -> None:
         self._generations.pop(request_id, None)
         self._waiting.discard(request_id)
 
-    async def _launch(self) -> asyncio.StreamReader:
+    async def _launch(self) -> _Link:
         """Start a worker and wait until it has loaded the model."""
         ours, theirs = socket.socketpair()
         try:
@@ -208,6 +228,7 @@ class EngineProcess:
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
                 env={"GOMP_SPINCOUNT": _SPIN_COUNT, **os.environ},
             )
         except BaseException:
@@ -215,77 +236,66 @@ class EngineProcess:
             raise
         finally:
             theirs.close()
+        loop = asyncio.get_running_loop()
+        self._loading = loop.create_future()
         try:
-            reader, self._writer = await asyncio.open_connection(sock=ours)
+            self._transport, link = await loop.create_connection(lambda: _Link(self._take), sock=ours)
             self._send(Load(self._config))
-            match await self._first_frame(reader):
-                case Loaded(info=info):
-                    self._info = info
-                    self._state = "ready"
-                case LoadFailed(message=message):
-                    raise ModelLoadError(message)
-                case _:
-                    raise ModelLoadError("the engine ended while it loaded the model")
+            await asyncio.wait({self._loading, link.closed}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._loading.done():
+                raise ModelLoadError("the engine ended while it loaded the model")
+            self._info = self._loading.result()
+            self._state = "ready"
         except BaseException:
             await self._end_process()
             raise
-        return reader
+        return link
 
-    async def _first_frame(self, reader: asyncio.StreamReader) -> FromWorker | None:
-        buffer = FrameBuffer()
-        while data := await self._read(reader):
-            for body in buffer.feed(data):
-                return decode_from_worker(body)
-        return None
+    def _take(self, frame: FromWorker) -> None:
+        """Hand out what the worker sends."""
+        match frame:
+            case Stepped(started, deltas):
+                self._waiting.difference_update(started)
+                for request_id, delta in deltas:
+                    generation = self._generations.get(request_id)
+                    if generation and generation.take(delta):
+                        self._forget(request_id)
+            case Loaded(info):
+                if self._loading and not self._loading.done():
+                    self._loading.set_result(info)
+            case LoadFailed(message):
+                if self._loading and not self._loading.done():
+                    self._loading.set_exception(ModelLoadError(message))
 
-    async def _watch(self, reader: asyncio.StreamReader) -> None:
-        """Hand out what the worker sends; when it ends, fail its requests and start another one."""
+    async def _watch(self, link: _Link) -> None:
+        """When the worker ends, fail its requests and start another one."""
         pauses = 0
         while True:
             began = time.monotonic()
-            await self._hand_out(reader)
+            await link.closed
             self._state = "restarting"
             status = await self._end_process()
             self._last_error = f"the engine process ended with status {status}"
             logger.error("engine died", extra={"status": status, "requests": len(self._generations)})
             self._fail_all("the engine died under this request and is being restarted")
             pauses = 0 if time.monotonic() - began > _HEALTHY_AFTER else pauses + 1
-            reader = await self._relaunch(pauses)
+            link = await self._relaunch(pauses)
 
-    async def _relaunch(self, pauses: int) -> asyncio.StreamReader:
+    async def _relaunch(self, pauses: int) -> _Link:
         for attempt in itertools.count(pauses):
             if attempt > 1:
                 pause = min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1))
                 self._last_error = f"{self._last_error}; next start in {pause:.0f} s"
                 await asyncio.sleep(pause)
             try:
-                reader = await self._launch()
+                link = await self._launch()
             except (ModelLoadError, OSError) as error:
                 self._last_error = str(error)
                 logger.exception("engine restart failed", extra={"attempt": attempt})
             else:
                 logger.warning("engine restarted", extra={"attempt": attempt})
-                return reader
+                return link
         raise AssertionError("unreachable")
-
-    async def _hand_out(self, reader: asyncio.StreamReader) -> None:
-        buffer = FrameBuffer()
-        while data := await self._read(reader):
-            for body in buffer.feed(data):
-                frame = decode_from_worker(body)
-                if isinstance(frame, Stepped):
-                    self._waiting.difference_update(frame.started)
-                    for request_id, delta in frame.deltas:
-                        generation = self._generations.get(request_id)
-                        if generation and generation.take(delta):
-                            self._forget(request_id)
-
-    @staticmethod
-    async def _read(reader: asyncio.StreamReader) -> bytes:
-        try:
-            return await reader.read(_READ_SIZE)
-        except ConnectionError:
-            return b""
 
     def _fail_all(self, reason: str) -> None:
         generations = list(self._generations.values())
@@ -296,9 +306,9 @@ class EngineProcess:
 
     async def _end_process(self) -> int | None:
         """Close the socket, so that the worker ends, and make sure that it has; returns its exit status."""
-        if self._writer:
-            self._writer.close()
-            self._writer = None
+        if self._transport:
+            self._transport.close()
+            self._transport = None
         if not self._process:
             return None
         process, self._process = self._process, None

@@ -73,6 +73,7 @@ class Scheduler:
     waiting: deque[Sequence] = field(default_factory=deque[Sequence])
     running: list[Sequence] = field(default_factory=list[Sequence])
     _leaders: dict[Sequence, tuple[Sequence, int]] = field(default_factory=dict[Sequence, tuple[Sequence, int]])
+    _unstarted: set[int] = field(default_factory=set[int])
     _started: list[int] = field(default_factory=list[int])
 
     @property
@@ -82,7 +83,9 @@ class Scheduler:
 
     def add(self, sequences: Iterable[Sequence]) -> None:
         """Queue new sequences."""
-        self.waiting.extend(sequences)
+        for sequence in sequences:
+            self.waiting.append(sequence)
+            self._unstarted.add(sequence.request_id)
 
     def cancel(self, request_id: int, choice: int | None = None) -> None:
         """Drop a request, or one choice of it; unknown ones are ignored."""
@@ -92,14 +95,16 @@ class Scheduler:
 
         if any(map(concerned, self.waiting)):
             self.waiting = deque(sequence for sequence in self.waiting if not concerned(sequence))
+            if all(sequence.request_id != request_id for sequence in self.waiting):
+                self._unstarted.discard(request_id)
         for sequence in [sequence for sequence in self.running if concerned(sequence)]:
             self._leave(sequence, keep=True)
 
     def next_step(self) -> Step | None:
         """The next step, or None if there is nothing to compute."""
+        self._take_over()
         self._make_room()
         self._admit()
-        self._take_over()
         if not self.running:
             return None
         chunks = [self._turn_of_one()] if self.deterministic else self._chunks_of_all()
@@ -181,14 +186,18 @@ class Scheduler:
             if not sequence.entered:
                 sequence.entered = True
                 sequence.reused = sequence.computed
+            if sequence.request_id in self._unstarted:
+                self._unstarted.remove(sequence.request_id)
                 self._started.append(sequence.request_id)
 
     def _follow(self, sequence: Sequence) -> None:
-        """Have a sequence wait for one that is computing what it needs too, if there is one."""
+        """Have a sequence wait for one that entered before it and is computing what it needs too, if there is one."""
         if not self.cache.shares:
             return
         best_length = sequence.computed + _WORTH_WAITING_FOR - 1
         for leader in self.running:
+            if leader is sequence:
+                break
             limit = min(len(sequence.tokens) - 1, len(leader.tokens))
             length = common_prefix(sequence.tokens, leader.tokens, limit) if leader.remaining > 1 else 0
             if length > best_length:
@@ -207,8 +216,10 @@ class Scheduler:
                 del self._leaders[sequence]
                 self.cache.share(leader.slot, sequence.slot, length)
                 sequence.computed = length
-                if sequence.generated == 0:
-                    sequence.reused = length
+            else:
+                continue
+            if sequence.generated == 0:
+                sequence.reused = sequence.computed
 
     def _leave(self, sequence: Sequence, *, keep: bool) -> None:
         self.running.remove(sequence)

@@ -186,7 +186,7 @@ def default_threads() -> int:
 
 def main() -> None:
     """Serve the socket given on the command line."""
-    # A terminal's Ctrl-C and a supervisor's SIGTERM reach this process too; it is for the server to decide when to end.
+    # A supervisor may send its signal to every process of a service; it is for the server to decide when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     connection = Connection(socket.socket(fileno=int(sys.argv[1])))

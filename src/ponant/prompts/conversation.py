@@ -65,7 +65,21 @@ def _turn(message: Message, where: str) -> Turn:
         case AssistantMessage():
             if message.content is None and not message.tool_calls:
                 raise InvalidRequestError(f"{where}: an assistant message must have content or tool_calls")
-            return Turn("assistant", text, tool_calls=message.tool_calls or [])
+            return Turn("assistant", text, tool_calls=[_with_object(call) for call in message.tool_calls or []])
+
+
+def _with_object(call: ToolCall) -> ToolCall:
+    """The call with its arguments as an object, where they are the JSON text of one."""
+    arguments = call.function.arguments
+    if not isinstance(arguments, str):
+        return call
+    try:
+        parsed = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return call
+    if not isinstance(parsed, dict):
+        return call
+    return call.model_copy(update={"function": call.function.model_copy(update={"arguments": parsed})})
 
 
 def _text(message: Message, where: str) -> str:
@@ -148,21 +162,10 @@ def without_tools(turns: Iterable[Turn]) -> list[Turn]:
             plain.append(Turn("user", turn.text))
         elif turn.tool_calls:
             calls = [
-                json.dumps({"name": call.function.name, "arguments": arguments_of(call)}, ensure_ascii=False)
+                json.dumps({"name": call.function.name, "arguments": call.function.arguments}, ensure_ascii=False)
                 for call in turn.tool_calls
             ]
             plain.append(Turn(turn.role, "\n".join([turn.text, *calls] if turn.text else calls)))
         else:
             plain.append(turn)
     return _joined(plain)
-
-
-def arguments_of(call: ToolCall) -> object:
-    """A call's arguments as an object, where they are one."""
-    arguments = call.function.arguments
-    if not isinstance(arguments, str):
-        return arguments
-    try:
-        return json.loads(arguments)
-    except ValueError:
-        return arguments

@@ -1,6 +1,5 @@
 """What the engine gets: the tokens of a conversation, rendered as its model was taught to read one."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
@@ -10,12 +9,8 @@ from jinja2 import TemplateError
 from ponant.api.messages import FunctionCall, Message, ToolCall
 from ponant.prompts.conversation import Turn, read_conversation
 from ponant.prompts.errors import InvalidRequestError
+from ponant.prompts.quoting import Quoting
 from ponant.prompts.templates import FALLBACK, ChatTemplate, TemplateRefusedError
-
-# Noncharacters: Unicode reserves them for internal use, so that no text has a reason to contain them.
-_QUOTE, _UNQUOTE = "\ufdd0", "\ufdd1"
-_QUOTED = re.compile(f"{_QUOTE}(.*?){_UNQUOTE}", re.DOTALL)
-_MARKS = re.compile(f"[{_QUOTE}{_UNQUOTE}]")
 
 
 class Vocabulary(Protocol):
@@ -70,7 +65,8 @@ class PromptBuilder:
         """``context`` is the number of tokens that a prompt must stay below."""
         self._vocabulary = vocabulary
         self._context = context
-        self._controls = [text for text in vocabulary.control_texts() if text]
+        self._quoting = Quoting(vocabulary.control_texts())
+        self._quote = self._quoting.quote
         self._longest_piece = vocabulary.longest_piece()
         source = vocabulary.metadata.get("tokenizer.chat_template", FALLBACK)
         tokens = {"bos": vocabulary.text(vocabulary.bos), "eos": vocabulary.text(vocabulary.eos)}
@@ -100,6 +96,8 @@ class PromptBuilder:
             rendered = self._template.render([self._quoted(turn) for turn in turns])
         except TemplateRefusedError as error:
             raise InvalidRequestError(f"The model's chat template refuses these messages: {error}") from None
+        except RecursionError:
+            raise InvalidRequestError("The arguments of a tool call are nested too deep", param="messages") from None
         return Prompt(self._tokenize(rendered + self._quote(conversation.prefix)), conversation.prefix)
 
     def _quoted(self, turn: Turn) -> Turn:
@@ -134,22 +132,12 @@ class PromptBuilder:
             case _:
                 return value
 
-    def _quote(self, text: str) -> str:
-        """The text with all that reads like a control token set between marks, so that it stays text."""
-        text = _MARKS.sub("\ufffd", text)
-        present = [control for control in self._controls if control in text]
-        if not present:
-            return text
-        pattern = "|".join(re.escape(control) for control in sorted(present, key=len, reverse=True))
-        return re.sub(pattern, lambda match: f"{_QUOTE}{match[0]}{_UNQUOTE}", text)
-
     def _tokenize(self, rendered: str) -> list[int]:
         if len(rendered.encode("utf-8", "replace")) > self._context * self._longest_piece:
             raise too_long(f"more than {self._context} tokens", self._context)
         tokens: list[int] = []
-        for index, part in enumerate(_QUOTED.split(rendered)):
-            if part:
-                tokens += self._vocabulary.tokenize(part, control=index % 2 == 0)
+        for part, control in self._quoting.parts(rendered):
+            tokens += self._vocabulary.tokenize(part, control=control)
         bos = self._vocabulary.bos
         if self._vocabulary.adds_bos and bos is not None and tokens[:1] != [bos]:
             tokens.insert(0, bos)

@@ -10,7 +10,7 @@ from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ponant.api.messages import FunctionCall, ToolCall
-from ponant.prompts.conversation import Turn, arguments_of, without_later_system, without_system, without_tools
+from ponant.prompts.conversation import Turn, without_later_system, without_system, without_tools
 
 FALLBACK = (
     "{% for message in messages %}"
@@ -39,7 +39,10 @@ class ChatTemplate:
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = _strftime_now
-        self._template = environment.from_string(source)
+        try:
+            self._template = environment.from_string(source)
+        except (SyntaxError, RecursionError, MemoryError) as error:  # blocks nested deeper than Python can have them
+            raise TemplateError(str(error)) from None
 
     def render(self, turns: Sequence[Turn]) -> str:
         """The prompt for these turns, up to where the assistant is to speak.
@@ -64,7 +67,7 @@ class ChatTemplate:
                 tools=None,
                 **self._variables,
             )
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        except Exception as error:  # a template is foreign code: all that goes wrong in it is its refusal
             raise TemplateRefusedError(str(error)) from None
 
     def _expresses(self, turns: Sequence[Turn]) -> bool:
@@ -99,7 +102,7 @@ def _as_template_message(turn: Turn) -> dict[str, Any]:
             {
                 "id": call.id,
                 "type": "function",
-                "function": {"name": call.function.name, "arguments": arguments_of(call)},
+                "function": {"name": call.function.name, "arguments": call.function.arguments},
             }
             for call in turn.tool_calls
         ]
@@ -108,8 +111,15 @@ def _as_template_message(turn: Turn) -> dict[str, Any]:
     return message
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """The filter as templates know it from transformers, but that characters always stay as they are."""
+    return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _raise_exception(message: str) -> NoReturn:

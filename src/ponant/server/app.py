@@ -30,7 +30,7 @@ def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], b
     """
     app = _Application(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None)
     service = ChatService(catalog, request_timeout=settings.request_timeout, safe_prompt=settings.safe_prompt)
-    app.include_router(chat_routes(service))
+    app.include_router(chat_routes(service, keep_alive=settings.keep_alive))
     app.include_router(models_routes(catalog))
     app.include_router(health_routes(catalog, stopping))
     add_docs(app)

@@ -5,6 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -15,8 +16,6 @@ from ponant.api.errors import ErrorResponse
 from ponant.server.errors import error_response
 
 logger = logging.getLogger("ponant.server")
-
-_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 
 
 class RequestIds:
@@ -78,7 +77,10 @@ def _names_loopback(host: str) -> bool:
     name, colon, port = host.rpartition(":")
     if not colon or not port.isdecimal():
         name = host
-    return name.lower() in _LOOPBACK_NAMES
+    try:
+        return name.lower() == "localhost" or ip_address(name.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
 
 
 class Keys:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from ponant.server.app import create_app
 from ponant.settings import Settings
 
 _BACKLOG = 2048
+_IDLE_CONNECTION_SECONDS = 75
 _SECONDS_AFTER_FAILING = 5
 """What connections get to send their last event, after the requests that outstay a shutdown were failed."""
 
@@ -48,11 +50,21 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
     with contextlib.closing(listener):
         say(f"Ponant {ponant.__version__}")
         catalog = make_catalog(settings)
-        await catalog.open(on_loaded=lambda model: say(summary(model)))
-        try:
-            await _serve(catalog, settings, listener, say)
-        finally:
-            await catalog.close()
+        server = _make_server(catalog, settings)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        loading = asyncio.create_task(catalog.open(on_loaded=lambda model: say(summary(model))))
+        with _on_signals(lambda: _stop(server, catalog, settings)):
+            try:
+                await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
+                if loading.done():
+                    await loading
+                    _announce(catalog, settings, listener, say)
+                    await serving
+            finally:
+                loading.cancel()
+                server.should_exit = True
+                await asyncio.gather(loading, serving, return_exceptions=True)
+                await catalog.close()
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -131,33 +143,35 @@ def summary(model: LoadedModel) -> str:
     )
 
 
-async def _serve(catalog: Catalog, settings: Settings, listener: socket.socket, say: Callable[[str], None]) -> None:
+def _make_server(catalog: Catalog, settings: Settings) -> "_Server":
+    app = create_app(catalog, settings, stopping=lambda: server.should_exit)
     config = uvicorn.Config(
-        create_app(catalog, settings, stopping=lambda: server.should_exit),
+        app,
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_IDLE_CONNECTION_SECONDS,
         timeout_graceful_shutdown=int(settings.shutdown_timeout) + _SECONDS_AFTER_FAILING,
     )
     server = _Server(config)
+    return server
 
-    def stop() -> None:
-        server.should_exit = True
-        asyncio.get_running_loop().call_later(settings.shutdown_timeout, fail_all)
 
-    def fail_all() -> None:
-        closing.append(asyncio.ensure_future(catalog.close()))
-
-    closing: list[asyncio.Future[None]] = []
-    with _on_signals(stop):
-        _announce(catalog, settings, listener, say)
-        await server.serve(sockets=[listener])
-    await asyncio.gather(*closing)
+def _stop(server: "_Server", catalog: Catalog, settings: Settings) -> None:
+    """Take no more requests; those that outstay the time that they are given are failed."""
+    server.should_exit = True
+    asyncio.get_running_loop().call_later(
+        settings.shutdown_timeout, lambda: server.closing.append(asyncio.ensure_future(catalog.close()))
+    )
 
 
 class _Server(uvicorn.Server):
     """A server that leaves signals to its owner, so that an orderly end is exit code 0."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.closing: list[asyncio.Future[None]] = []
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -193,7 +207,9 @@ def _announce(catalog: Catalog, settings: Settings, listener: socket.socket, say
     }
     key = ' -H "Authorization: Bearer $PONANT_API_KEY"' if settings.api_keys else ""
     say(f"Listening on {url} - models: {', '.join(model.spec.id for model in catalog.models)} - API pages: {url}/docs")
-    say(f"Try:\n  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} -d '{json.dumps(body)}'")
+    say(
+        f"Try:\n  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} -d {shlex.quote(json.dumps(body))}"
+    )
 
 
 def _is_loopback(host: str) -> bool:

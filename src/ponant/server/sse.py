@@ -12,9 +12,6 @@ from starlette.types import Receive, Scope, Send
 from ponant.completion.service import Completion
 from ponant.server.errors import error_event
 
-KEEP_ALIVE_SECONDS = 15.0
-"""A stream that was silent for this long gets a comment, so that nothing on the way takes it for dead."""
-
 _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
 
@@ -46,14 +43,16 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, completion: Completion) -> None:
+    def __init__(self, completion: Completion, *, keep_alive: float) -> None:
+        """After ``keep_alive`` seconds of silence a comment is sent, so that nothing on the way thinks it dead."""
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._completion = completion
+        self._keep_alive = keep_alive
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        events = _EventSender(self, send)
+        events = _EventSender(self.raw_headers, send, self._keep_alive)
         async with cancelled_on_disconnect(self._completion, receive), events.kept_alive():
             try:
                 async for chunk in self._completion.chunks():
@@ -67,9 +66,10 @@ class EventStream(Response):
 
 
 class _EventSender:
-    def __init__(self, response: EventStream, send: Send) -> None:
-        self._response = response
+    def __init__(self, headers: list[tuple[bytes, bytes]], send: Send, keep_alive: float) -> None:
+        self._headers = headers
         self._send = send
+        self._longest_silence = keep_alive
         self._lock = asyncio.Lock()
         self._last_sent = asyncio.get_running_loop().time()
         self.started = False
@@ -78,8 +78,7 @@ class _EventSender:
         async with self._lock:
             if not self.started:
                 self.started = True
-                headers = self._response.raw_headers
-                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+                await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
             await self._send({"type": "http.response.body", "body": event, "more_body": more})
             self._last_sent = asyncio.get_running_loop().time()
 
@@ -99,7 +98,7 @@ class _EventSender:
     async def _keep_alive(self) -> None:
         while True:
             silent = asyncio.get_running_loop().time() - self._last_sent
-            if silent >= KEEP_ALIVE_SECONDS:
+            if silent >= self._longest_silence:
                 await self.send(_KEEP_ALIVE)
             else:
-                await asyncio.sleep(KEEP_ALIVE_SECONDS - silent)
+                await asyncio.sleep(self._longest_silence - silent)

@@ -15,8 +15,8 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-def chat_routes(service: ChatService) -> APIRouter:
-    """The routes of chat, answered by ``service``."""
+def chat_routes(service: ChatService, *, keep_alive: float) -> APIRouter:
+    """The routes of chat, answered by ``service``; ``keep_alive`` as for ``EventStream``."""
     router = APIRouter(tags=["chat"], route_class=StrictJsonRoute)
 
     @router.post(
@@ -28,7 +28,7 @@ def chat_routes(service: ChatService) -> APIRouter:
     async def chat_completion(body: ChatCompletionRequest, request: Request) -> Response:
         completion = await service.start(body)
         if body.stream:
-            return EventStream(completion)
+            return EventStream(completion, keep_alive=keep_alive)
         async with cancelled_on_disconnect(completion, request.receive):
             response = await completion.collect()
         return Response(response.model_dump_json(exclude_unset=True), media_type="application/json")

@@ -1,0 +1,100 @@
+"""Marks that tell the text of a conversation from the control tokens of the template around it."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+# Noncharacters: Unicode reserves them for internal use, so that no text has a reason to contain them.
+_QUOTE, _UNQUOTE = "\ufdd0", "\ufdd1"
+# A template that prints a whole object escapes them.
+_ESCAPED_QUOTE, _ESCAPED_UNQUOTE = r"\ufdd0", r"\ufdd1"
+_MARK = re.compile("|".join(map(re.escape, (_QUOTE, _UNQUOTE, _ESCAPED_QUOTE, _ESCAPED_UNQUOTE))))
+
+
+class Quoting:
+    """Keeps text that reads like one of the ``controls`` text, also where it becomes so beside other text.
+
+    Marks are set only where text could be taken for a control token, so that templates see all other text as it is.
+    """
+
+    def __init__(self, controls: Iterable[str]) -> None:
+        self._controls = sorted(filter(None, controls), key=len, reverse=True)
+        self._longest = len(self._controls[0]) if self._controls else 0
+        self._beginnings = {control[:end] for control in self._controls for end in range(1, len(control))}
+        self._endings = {control[start:] for control in self._controls for start in range(1, len(control))}
+
+    def quote(self, text: str) -> str:
+        """The text with marks around control tokens' texts, and around ends that could become part of one."""
+        text = _MARK.sub("\ufffd", text)
+        present = [control for control in self._controls if control in text]
+        if present:
+            text = re.sub("|".join(map(re.escape, present)), lambda match: _marked(match[0]), text)
+        return self._with_marked_ends(text)
+
+    def parts(self, marked: str) -> Iterator[tuple[str, bool]]:
+        """A rendered prompt without its marks, cut so that control tokens may be read in parts with True alone."""
+        text, quoted = _without_marks(marked)
+        end = 0
+        for start, stop in self._forged(text, quoted):
+            if end < start:
+                yield text[end:start], True
+            yield text[max(start, end) : stop], False
+            end = stop
+        if end < len(text):
+            yield text[end:], True
+
+    def _with_marked_ends(self, text: str) -> str:
+        if len(text) < self._longest and any(text in control for control in self._controls):
+            return _marked(text)
+        lengths = range(min(self._longest - 1, len(text)), 0, -1)
+        head = next((length for length in lengths if text[:length] in self._endings), 0)
+        tail = next((length for length in lengths if text[-length:] in self._beginnings), 0)
+        middle = len(text) - tail
+        if head > middle:
+            return _marked(text)
+        return _marked(text[:head]) + text[head:middle] + _marked(text[middle:])
+
+    def _forged(self, text: str, quoted: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Where control tokens' texts are not the template's alone."""
+        if not quoted:
+            return []
+        starts = [start for start, _ in quoted]
+
+        def touches_quoted(start: int, stop: int) -> bool:
+            before = bisect_left(starts, stop) - 1
+            return before >= 0 and quoted[before][1] > start
+
+        return sorted(
+            (start, start + len(control))
+            for control in self._controls
+            for start in _positions(control, text)
+            if touches_quoted(start, start + len(control))
+        )
+
+
+def _marked(text: str) -> str:
+    return f"{_QUOTE}{text}{_UNQUOTE}" if text else ""
+
+
+def _without_marks(marked: str) -> tuple[str, list[tuple[int, int]]]:
+    """The text, and the ranges of it that stood between marks."""
+    texts: list[str] = []
+    quoted: list[tuple[int, int]] = []
+    position = 0
+    inside = False
+    for piece in re.split(f"({_MARK.pattern})", marked):
+        if _MARK.fullmatch(piece):
+            inside = piece in (_QUOTE, _ESCAPED_QUOTE)
+        elif piece:
+            texts.append(piece)
+            if inside:
+                quoted.append((position, position + len(piece)))
+            position += len(piece)
+    return "".join(texts), quoted
+
+
+def _positions(part: str, text: str) -> Iterator[int]:
+    position = text.find(part)
+    while position >= 0:
+        yield position
+        position = text.find(part, position + 1)

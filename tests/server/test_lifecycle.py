@@ -1,0 +1,70 @@
+"""Before the models are there, and while an engine will not come back."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from ponant.server.app import create_app
+from ponant.server.run import make_catalog
+from ponant.settings import read_settings
+from tests.serving import EXACT, RunningServer, serving
+
+CHAT = "/v1/chat/completions"
+BODY = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 3}
+
+
+def readiness(server: RunningServer) -> tuple[int, dict[str, Any]]:
+    with server.client() as client:
+        response = client.get("/ready")
+    return response.status_code, response.json()
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+async def test_while_models_load_the_process_is_healthy_and_requests_are_told_to_come_back(tiny_model: Path) -> None:
+    settings = read_settings(None, models=[str(tiny_model)])
+    app = create_app(make_catalog(settings), settings)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:
+        assert (await client.get("/health")).status_code == 200
+        assert (await client.get("/ready")).status_code == 503
+        response = await client.post(CHAT, json=BODY)
+    assert response.status_code == 503
+    assert response.headers["retry-after"]
+    assert "loaded" in response.json()["message"]
+
+
+def test_engine_that_cannot_restart_is_reported_and_comes_back_when_it_can(tiny_model: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model.gguf"
+    shutil.copy(tiny_model, model)
+    with serving(str(model), "--threads", "1", **EXACT) as server:
+        hidden = model.rename(tmp_path / "hidden.gguf")
+        server.worker().kill()
+        wait_until(lambda: "there is no file" in str(readiness(server)[1]["models"]["model"]["error"]))
+        status, report = readiness(server)
+        assert (status, report["status"], report["models"]["model"]["state"]) == (503, "not ready", "restarting")
+        with server.client() as client:
+            assert client.post(CHAT, json=BODY).status_code == 503
+            assert client.get("/health").status_code == 200
+        hidden.rename(model)
+        wait_until(lambda: readiness(server)[0] == 200)
+        with server.client() as client:
+            assert client.post(CHAT, json=BODY).status_code == 200
+
+
+def test_silent_streams_are_kept_alive_by_comments(tiny_model: Path) -> None:
+    endless = BODY | {"max_tokens": 400, "min_tokens": 400, "n": 16, "stream": True}
+    with serving(str(tiny_model), "--threads", "1", "--parallel", "1", PONANT_KEEP_ALIVE="0.01", **EXACT) as server:
+        with server.client() as client, client.stream("POST", CHAT, json=endless) as running:
+            next(running.iter_lines())
+            with client.stream("POST", CHAT, json=BODY | {"stream": True}) as waiting:
+                assert waiting.headers["content-type"].startswith("text/event-stream")
+                assert next(waiting.iter_lines()) == ": keep-alive"
