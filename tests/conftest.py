@@ -19,6 +19,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model whose context takes minutes to fill."""
+    path = tmp_path_factory.mktemp("models") / "endless.gguf"
+    write_tiny_model(path, context_length=65536)
+    return path
+
+
+@pytest.fixture(scope="session")
 def bundled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled model's file."""
     return locate(BUNDLED, tmp_path_factory.getbasetemp())

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def ponant(*arguments: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, cwd: Path | None = None, **settings: str) -> Iterator[RunningServer]:
+def serving(*arguments: str, cwd: Path | str | None = None, **settings: str) -> Iterator[RunningServer]:
     """Run ``ponant serve`` on a free port; ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``."""
     process = subprocess.Popen(
         ponant("serve", "--port", "0", "--log-level", "warning", *arguments),
@@ -74,6 +74,14 @@ def serving(*arguments: str, cwd: Path | None = None, **settings: str) -> Iterat
             process.wait()
         assert process.stdout
         process.stdout.close()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Ask again and again until the answer is yes; fail when it took too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
 
 
 def _read_until_listening(process: subprocess.Popen[bytes]) -> str:

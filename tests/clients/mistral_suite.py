@@ -348,7 +348,7 @@ def test_a_model_is_retrieved_as_it_is_listed(mistral: Mistral) -> None:
 def test_an_unknown_model_cannot_be_retrieved(mistral: Mistral) -> None:
     with pytest.raises(SDKError) as caught:
         retrieve(mistral, "no-such-model")
-    assert caught.value.status_code in {400, 404}
+    assert_is_error(caught.value, 404)
 
 
 # Errors
@@ -375,20 +375,26 @@ def test_a_value_out_of_range_is_refused(mistral: Mistral, method: str) -> None:
     assert detail.type == "less_than_equal"
 
 
-UNREADABLE_CONVERSATIONS = {
-    "empty": [],
+IMPOSSIBLE_CONVERSATIONS = {
     "ends with the assistant": [*QUESTION, {"role": "assistant", "content": "Hello"}],
     "ends with the system": [*QUESTION, {"role": "system", "content": "Be brief."}],
     "begins with the assistant": [{"role": "assistant", "content": "Hello"}, *QUESTION],
 }
 
 
-@pytest.mark.parametrize("messages", UNREADABLE_CONVERSATIONS.values(), ids=UNREADABLE_CONVERSATIONS)
+@pytest.mark.parametrize("messages", IMPOSSIBLE_CONVERSATIONS.values(), ids=IMPOSSIBLE_CONVERSATIONS)
 def test_an_impossible_conversation_is_refused(mistral: Mistral, messages: list[dict[str, str]]) -> None:
     with pytest.raises(MistralError) as caught:
         complete(mistral, messages=messages)
-    if caught.value.status_code != 422:
-        assert_is_error(caught.value, 400)
+    assert_is_error(caught.value, 400)
+
+
+def test_an_empty_conversation_is_no_request(mistral: Mistral) -> None:
+    with pytest.raises(HTTPValidationError) as caught:
+        complete(mistral, messages=[])
+    assert caught.value.status_code == 422
+    (detail,) = caught.value.data.detail or []
+    assert detail.loc == ["body", "messages"]
 
 
 def test_more_than_the_context_holds_is_refused(mistral: Mistral) -> None:

@@ -62,9 +62,13 @@ def test_engine_that_cannot_restart_is_reported_and_comes_back_when_it_can(tiny_
 
 def test_silent_streams_are_kept_alive_by_comments(tiny_model: Path) -> None:
     endless = BODY | {"max_tokens": 400, "min_tokens": 400, "n": 16, "stream": True}
-    with serving(str(tiny_model), "--threads", "1", "--parallel", "1", PONANT_KEEP_ALIVE="0.01", **EXACT) as server:
-        with server.client() as client, client.stream("POST", CHAT, json=endless) as running:
-            next(running.iter_lines())
-            with client.stream("POST", CHAT, json=BODY | {"stream": True}) as waiting:
-                assert waiting.headers["content-type"].startswith("text/event-stream")
-                assert next(waiting.iter_lines()) == ": keep-alive"
+    with (
+        serving(str(tiny_model), "--threads", "1", "--parallel", "1", PONANT_KEEP_ALIVE="0.01", **EXACT) as server,
+        server.client() as client,
+        client.stream("POST", CHAT, json=endless) as running,
+    ):
+        lines = running.iter_lines()
+        next(lines)
+        with client.stream("POST", CHAT, json=BODY | {"stream": True}) as waiting:
+            assert waiting.headers["content-type"].startswith("text/event-stream")
+            assert next(waiting.iter_lines()) == ": keep-alive"

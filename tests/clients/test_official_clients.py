@@ -1,0 +1,51 @@
+"""The official clients, unchanged, against a running server. Each suite runs in an environment that has its client."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving import EXACT, RunningServer, environment, serving
+
+SUITES = Path(__file__).parent
+FIRST_GENERATION = SUITES.parent.parent / ".venv-mistralai1" / "bin" / "python"
+KEY = "a-key-for-clients"
+CLIENTS = {
+    "newest mistralai": (Path(sys.executable), "mistral_suite.py"),
+    "mistralai 1": (FIRST_GENERATION, "mistral_suite.py"),
+    "openai": (Path(sys.executable), "openai_suite.py"),
+}
+client = pytest.mark.parametrize(("python", "suite"), CLIENTS.values(), ids=CLIENTS)
+
+
+@pytest.fixture(scope="module")
+def keyed_server(tiny_model: Path) -> Iterator[RunningServer]:
+    with serving(str(tiny_model), "--threads", "1", "--api-key", KEY, **EXACT) as server:
+        yield server
+
+
+@client
+def test_client_sees_what_it_expects(bundled_server: RunningServer, python: Path, suite: str) -> None:
+    run(python, suite, PONANT_TEST_URL=bundled_server.url)
+
+
+@client
+def test_client_without_the_key_is_refused(keyed_server: RunningServer, python: Path, suite: str) -> None:
+    run(python, suite, "-k", "wrong_key", PONANT_TEST_URL=keyed_server.url, PONANT_TEST_KEY=KEY)
+
+
+def run(python: Path, suite: str, *arguments: str, **variables: str) -> None:
+    if not python.exists():
+        pytest.skip(f"there is no {python.parent.parent.name}; run: make {python.parent.parent.name}/.ready")
+    command = [str(python), "-m", "pytest", "--noconftest", "-c", "/dev/null", "-p", "no:cacheprovider", "-q"]
+    result = subprocess.run(
+        [*command, str(SUITES / suite), *arguments],
+        capture_output=True,
+        check=False,
+        text=True,
+        env=environment(**variables),
+        timeout=300,
+    )
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"

@@ -1,0 +1,185 @@
+"""Who may ask: keys, the Host check, origins of web pages, addresses to listen on."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.chatting import CHAT, assert_error, assert_has_id, body
+from tests.serving import EXACT, RunningServer, environment, ponant, serving
+
+ORIGIN = "https://app.example.org"
+STRANGE_HOST = {"host": "rebound.example.org"}
+
+
+@pytest.fixture(scope="module")
+def keyed_server(tiny_model: Path) -> Iterator[RunningServer]:
+    """A server with two keys, which pages of one origin may call."""
+    keys = ["--api-key", "first-key", "--api-key", "second-key"]
+    with serving(str(tiny_model), "--threads", "1", *keys, **EXACT, PONANT_CORS_ORIGINS=ORIGIN) as server:
+        yield server
+
+
+def get_models(server: RunningServer, /, **headers: str | bytes) -> httpx2.Response:
+    given = [(name.encode(), value.encode() if isinstance(value, str) else value) for name, value in headers.items()]
+    with server.client() as client:
+        return client.get("/v1/models", headers=given)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["Bearer first-key", "Bearer second-key", "bearer first-key", "BEARER second-key", "Bearer  first-key"],
+)
+def test_each_key_opens_whatever_the_case_of_the_scheme(keyed_server: RunningServer, authorization: str) -> None:
+    assert get_models(keyed_server, authorization=authorization).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer wrong",
+        "Bearer first-ke",
+        "Bearer first-key2",
+        "Bearer First-Key",
+        "Bearer first-key,second-key",
+        "Bearer first-key second-key",
+        "Basic first-key",
+        "first-key",
+        "Bearer clé".encode(),
+        b"Bearer \xff\xfe\x80",
+        b"\xe9\xe9 first-key",
+    ],
+)
+def test_anything_but_a_key_gets_401(keyed_server: RunningServer, authorization: str | bytes | None) -> None:
+    headers = {} if authorization is None else {"authorization": authorization}
+    response = get_models(keyed_server, **headers)
+    assert response.status_code == 401
+    assert response.json() == {"detail": "Unauthorized"}
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert_has_id(response)
+
+
+def test_without_a_key_nothing_of_the_api_is_told(keyed_server: RunningServer) -> None:
+    with keyed_server.client() as client:
+        answers = [
+            client.post(CHAT, json=body()),
+            client.post(CHAT, content=b"{"),
+            client.get("/v1/models/tiny"),
+            client.get("/v1/no/such/path"),
+            client.delete("/v1/models"),
+        ]
+    assert [response.status_code for response in answers] == [401] * len(answers)
+
+
+def test_health_and_readiness_need_no_key(keyed_server: RunningServer) -> None:
+    with keyed_server.client() as client:
+        assert client.get("/health").json() == {"status": "ok"}
+        ready = client.get("/ready")
+    assert ready.status_code == 200
+    assert ready.json() == {"status": "ready", "models": {"tiny": {"state": "ready", "error": None}}}
+
+
+def test_any_key_is_taken_where_none_is_configured(tiny_server: RunningServer) -> None:
+    for authorization in ("Bearer whatever", "Basic eDp5", b"Bearer \xff"):
+        assert get_models(tiny_server, authorization=authorization).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/health", "/ready", "/docs", "/openapi.json", "/nowhere"])
+@pytest.mark.parametrize(
+    "host", ["rebound.example.org", "rebound.example.org:80", "localhost.example.org", "[::2]", ""]
+)
+def test_keyless_server_refuses_hosts_that_are_not_this_machine(
+    tiny_server: RunningServer, path: str, host: str
+) -> None:
+    with tiny_server.client() as client:
+        response = client.get(path, headers={"host": host})
+    assert_error(response, 403, "invalid_host")
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8000", "LocalHost", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:80"]
+)
+def test_keyless_server_answers_to_the_names_of_this_machine(tiny_server: RunningServer, host: str) -> None:
+    assert get_models(tiny_server, host=host).status_code == 200
+
+
+def test_with_a_key_any_host_will_do(keyed_server: RunningServer) -> None:
+    response = get_models(keyed_server, authorization="Bearer first-key", **STRANGE_HOST)
+    assert response.status_code == 200
+
+
+def test_no_auth_opens_the_server_to_every_host_and_address(tiny_model: Path) -> None:
+    with serving(str(tiny_model), "--threads", "1", "--host", "0.0.0.0", "--no-auth", **EXACT) as server:
+        assert get_models(server).status_code == 200
+        assert get_models(server, **STRANGE_HOST).status_code == 200
+
+
+def test_address_named_on_loopback_is_answered_to(tiny_model: Path) -> None:
+    with serving(str(tiny_model), "--threads", "1", "--host", "127.0.0.2", **EXACT) as server:
+        assert get_models(server).status_code == 200
+        assert_error(get_models(server, **STRANGE_HOST), 403, "invalid_host")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org"])
+def test_listening_beyond_this_machine_without_a_key_is_refused(tiny_model: Path, tmp_path: Path, host: str) -> None:
+    result = subprocess.run(
+        ponant("serve", "--port", "0", "--host", host, str(tiny_model)),
+        capture_output=True,
+        check=False,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("ponant: ")
+    assert "--api-key" in line
+    assert "--no-auth" in line
+
+
+def preflight(server: RunningServer, origin: str) -> httpx2.Response:
+    asked = {
+        "origin": origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+    }
+    with server.client() as client:
+        return client.options(CHAT, headers=asked)
+
+
+def test_web_pages_are_not_let_in_by_default(tiny_server: RunningServer) -> None:
+    for response in (get_models(tiny_server, origin=ORIGIN), preflight(tiny_server, ORIGIN)):
+        assert not any(name.startswith("access-control-") for name in response.headers)
+    assert not preflight(tiny_server, ORIGIN).is_success
+
+
+def test_pages_of_an_allowed_origin_may_call_with_a_key(keyed_server: RunningServer) -> None:
+    asked = preflight(keyed_server, ORIGIN)
+    assert asked.status_code == 200
+    assert asked.headers["access-control-allow-origin"] == ORIGIN
+    assert "POST" in asked.headers["access-control-allow-methods"]
+    assert "authorization" in asked.headers["access-control-allow-headers"].lower()
+    assert_has_id(asked)
+    called = get_models(keyed_server, origin=ORIGIN, authorization="Bearer first-key")
+    assert called.status_code == 200
+    assert called.headers["access-control-allow-origin"] == ORIGIN
+
+
+def test_pages_of_an_allowed_origin_can_read_why_they_are_refused(keyed_server: RunningServer) -> None:
+    refused = get_models(keyed_server, origin=ORIGIN, authorization="Bearer wrong")
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == ORIGIN
+
+
+def test_pages_of_other_origins_are_not_let_in(keyed_server: RunningServer) -> None:
+    other = "https://other.example.org"
+    assert "access-control-allow-origin" not in preflight(keyed_server, other).headers
+    called = get_models(keyed_server, origin=other, authorization="Bearer first-key")
+    assert "access-control-allow-origin" not in called.headers

@@ -1,0 +1,298 @@
+"""What goes wrong around a server: its worker dies, clients leave, it is told to stop. Nothing is lost or left."""
+
+import asyncio
+import json
+import random
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from tests.chatting import (
+    CHAT,
+    ENDLESS,
+    answer,
+    ask,
+    assert_ended_by_error,
+    assert_error,
+    body,
+    data_of,
+    streamed_texts,
+    texts,
+)
+from tests.serving import EXACT, RunningServer, serving, wait_until
+
+ONE_PLACE = ("--threads", "1", "--parallel", "1")
+
+
+@contextmanager
+def endless_stream(server: RunningServer) -> Iterator[Iterator[str]]:
+    """What the events of a stream carry that has begun and will not end by itself; leaving it closes it."""
+    with server.client() as client, client.stream("POST", CHAT, json=body(**ENDLESS, stream=True)) as response:
+        data = data_of(response)
+        next(data)
+        yield data
+
+
+def readiness(server: RunningServer) -> httpx2.Response:
+    with server.client() as client:
+        return client.get("/ready")
+
+
+def wait_until_idle(worker: psutil.Process) -> None:
+    """Wait until the worker has nothing to compute."""
+
+    def is_idle() -> bool:
+        before = sum(worker.cpu_times()[:2])
+        time.sleep(0.1)
+        return sum(worker.cpu_times()[:2]) == before
+
+    wait_until(is_idle)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+# The worker dies
+
+
+def test_killed_worker_fails_its_requests_and_the_next_ones_succeed(endless_model: Path) -> None:
+    with (
+        serving(str(endless_model), *ONE_PLACE, **EXACT, PONANT_QUEUE_LIMIT="1") as server,
+        ThreadPoolExecutor() as threads,
+        endless_stream(server) as stream,
+    ):
+        # One of the two is refused, which tells that the other one waits.
+        two = {threads.submit(ask, server), threads.submit(ask, server)}
+        (refused,), (waiting,) = wait(two, return_when=FIRST_COMPLETED)
+        assert refused.result().status_code == 429
+        worker = server.worker()
+        worker.kill()
+        wait_until(lambda: readiness(server).status_code == 503)
+        assert_ended_by_error(list(stream), "unavailable")
+        assert_error(waiting.result(), 503, "unavailable")
+        assert int(waiting.result().headers["retry-after"]) > 0
+        wait_until(lambda: readiness(server).status_code == 200)
+        assert answer(server)["choices"]
+        assert server.worker() != worker
+
+
+def test_ready_tells_of_a_crash_loop_and_of_its_end(tiny_model: Path) -> None:
+    with serving(str(tiny_model), "--threads", "1", **EXACT) as server:
+        (name,) = readiness(server).json()["models"]
+
+        def state() -> dict[str, Any]:
+            told: dict[str, Any] = readiness(server).json()["models"][name]
+            return told
+
+        server.worker().kill()
+        wait_until(lambda: state()["state"] == "restarting")
+        wait_until(lambda: state()["state"] == "ready")
+        server.worker().kill()
+        wait_until(lambda: "next start in" in (state()["error"] or ""))
+        assert state()["state"] == "restarting"
+        assert_error(ask(server), 503, "unavailable")
+        wait_until(lambda: readiness(server).status_code == 200)
+        assert state() == {"state": "ready", "error": None}
+        assert answer(server)["choices"]
+
+
+def test_stream_that_has_not_begun_gets_503_when_the_worker_dies(endless_model: Path) -> None:
+    with (
+        serving(str(endless_model), *ONE_PLACE, **EXACT, PONANT_QUEUE_LIMIT="1") as server,
+        ThreadPoolExecutor() as threads,
+        endless_stream(server),
+    ):
+        two = {threads.submit(ask, server, stream=True), threads.submit(ask, server, stream=True)}
+        _, (waiting,) = wait(two, return_when=FIRST_COMPLETED)
+        server.worker().kill()
+        assert_error(waiting.result(), 503, "unavailable")
+
+
+# Clients leave
+
+
+def test_clients_that_leave_free_their_places(endless_model: Path) -> None:
+    with serving(str(endless_model), *ONE_PLACE, **EXACT, PONANT_SHUTDOWN_TIMEOUT="600") as server:
+        worker = server.worker()
+        with endless_stream(server):
+            pass
+        assert answer(server)["choices"]
+        wait_until_idle(worker)
+
+        computed = sum(worker.cpu_times()[:2])
+        with server.client(timeout=0.5) as client:
+            while sum(worker.cpu_times()[:2]) < computed + 0.2:
+                with pytest.raises(httpx2.ReadTimeout):
+                    client.post(CHAT, json=body(**ENDLESS))
+        assert answer(server)["choices"]
+        wait_until_idle(worker)
+
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0, "something still runs for a client that left"
+
+
+def test_clients_that_leave_while_they_wait_are_forgotten(endless_model: Path) -> None:
+    with (
+        serving(str(endless_model), *ONE_PLACE, **EXACT, PONANT_QUEUE_LIMIT="2") as server,
+        endless_stream(server),
+    ):
+        for _ in range(3):
+            with server.client(timeout=0.2) as client, pytest.raises(httpx2.ReadTimeout):
+                client.post(CHAT, json=body(**ENDLESS))
+
+
+# Many at once
+
+
+@dataclass(frozen=True)
+class Request:
+    """One of the requests of a crowd: its fields, and after how many answers to others its client leaves, if ever."""
+
+    fields: dict[str, Any]
+    leaves_after: int | None
+
+
+KINDS: list[dict[str, Any]] = [
+    {"text": f"Tell me {'more ' * (seed % 4)}of {seed}", "random_seed": seed, "temperature": 1.0}
+    | {"max_tokens": 20 + 5 * (seed % 5), "n": 1 + seed % 2}
+    for seed in range(12)
+]
+CROWD = 200
+
+
+def crowd(seed: int) -> list[Request]:
+    """Requests in random order, streams and not, of which a third is given up at some time."""
+    draw = random.Random(seed)
+    leaving = set(draw.sample(range(CROWD), CROWD // 3))
+    return [
+        Request(
+            KINDS[index % len(KINDS)] | {"stream": draw.random() < 0.5},
+            draw.randrange(CROWD // 2) if index in leaving else None,
+        )
+        for index in draw.sample(range(CROWD), CROWD)
+    ]
+
+
+async def ask_all(server: RunningServer, requests: list[Request]) -> list[list[str] | None]:
+    """The texts that all get at the same time; None for those who left before theirs were complete."""
+    answered = 0
+    leaving: dict[int, list[asyncio.Task[list[str]]]] = {}
+
+    async def one(client: httpx2.AsyncClient, request: Request) -> list[str]:
+        nonlocal answered
+        response = await client.post(CHAT, json=body(**request.fields))
+        assert response.status_code == 200, response.text
+        for task in leaving.pop(answered, ()):
+            task.cancel()
+        answered += 1
+        if not request.fields["stream"]:
+            return texts(response.json())
+        *events, done = data_of(response)
+        assert done == "[DONE]"
+        return streamed_texts([json.loads(event) for event in events])
+
+    limits = httpx2.Limits(max_connections=None)
+    async with httpx2.AsyncClient(base_url=server.url, timeout=120, limits=limits) as client:
+        tasks = [asyncio.create_task(one(client, request)) for request in requests]
+        for task, request in zip(tasks, requests, strict=True):
+            if request.leaves_after is not None:
+                leaving.setdefault(request.leaves_after, []).append(task)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
+    return [None if isinstance(result, BaseException) else result for result in results]
+
+
+async def test_a_crowd_of_which_a_third_leaves_gets_the_right_texts_and_leaves_nothing_behind(
+    tiny_model: Path,
+) -> None:
+    with serving(str(tiny_model), "--threads", "1", **EXACT) as server:
+        expected = {kind["random_seed"]: texts(answer(server, **kind)) for kind in KINDS}
+        processes = [psutil.Process(server.process.pid), server.worker()]
+        open_before = [process.num_fds() for process in processes]
+        memory: list[list[int]] = []
+        for round_ in range(3):
+            requests = crowd(round_)
+            results = await ask_all(server, requests)
+            for request, result in zip(requests, results, strict=True):
+                if result is not None or request.leaves_after is None:
+                    assert result == expected[request.fields["random_seed"]], request
+            left = results.count(None)
+            assert left > CROWD // 6, "too few left early for this to show anything"
+            assert texts(answer(server, **KINDS[0])) == expected[0]
+            wait_until_idle(processes[1])
+            wait_until(lambda: [process.num_fds() for process in processes] == open_before)
+            memory.append([process.memory_info().rss for process in processes])
+        for after_first, after_last in zip(memory[0], memory[-1], strict=True):
+            assert after_last - after_first < 8 * 2**20, memory
+
+
+# The server is told to stop
+
+
+def refuses_connections(server: RunningServer) -> bool:
+    try:
+        readiness(server)
+    except httpx2.ConnectError:
+        return True
+    return False
+
+
+def test_sigterm_lets_running_streams_finish(endless_model: Path) -> None:
+    fields = body(max_tokens=1500, min_tokens=1500, stream=True)
+    with serving(str(endless_model), *ONE_PLACE, **EXACT) as server:
+        worker = server.worker()
+        with server.client() as client, client.stream("POST", CHAT, json=fields) as response:
+            data = data_of(response)
+            next(data)
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: refuses_connections(server))
+            *_, last, done = data
+        assert done == "[DONE]"
+        assert json.loads(last)["usage"]["completion_tokens"] == 1500
+        assert server.process.wait(30) == 0
+        assert has_ended(worker)
+
+
+def test_sigterm_fails_what_does_not_finish_in_time(endless_model: Path) -> None:
+    with serving(str(endless_model), *ONE_PLACE, **EXACT, PONANT_SHUTDOWN_TIMEOUT="1") as server:
+        worker = server.worker()
+        with endless_stream(server) as stream:
+            server.process.send_signal(signal.SIGTERM)
+            assert_ended_by_error(list(stream), "unavailable")
+        assert server.process.wait(30) == 0
+        assert has_ended(worker)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_idle_server_stops_when_told_whoever_is_still_connected(tiny_model: Path, kind: signal.Signals) -> None:
+    with serving(str(tiny_model), "--threads", "1", **EXACT) as server, server.client() as client:
+        worker = server.worker()
+        assert client.get("/health").status_code == 200
+        server.process.send_signal(kind)
+        assert server.process.wait(30) == 0
+        assert has_ended(worker)
+
+
+def test_killed_server_leaves_no_worker_behind(endless_model: Path) -> None:
+    with serving(str(endless_model), *ONE_PLACE, **EXACT) as server:
+        worker = server.worker()
+        with pytest.raises(httpx2.RemoteProtocolError), endless_stream(server) as stream:
+            server.process.kill()
+            for _ in stream:
+                pass
+        wait_until(lambda: has_ended(worker))

@@ -1,0 +1,92 @@
+"""The served description and what is really sent agree with the specification of the API."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.chatting import CHAT, answer, ask, events
+from tests.server.openapi_compare import differences
+from tests.serving import RunningServer
+
+SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "mistral-openapi.json"
+OPERATIONS = [("post", CHAT), ("get", "/v1/models"), ("get", "/v1/models/{model_id}")]
+ADDITIONS = [
+    "usage.completion_tokens_details",
+    "choices[].logprobs",
+    'choices[].finish_reason="model_length"',
+]
+"""Places in responses where the API has more than its specification says."""
+
+
+@pytest.fixture(scope="module")
+def specification() -> dict[str, Any]:
+    if not SPECIFICATION.exists():
+        pytest.skip(f"the specification is not here: {SPECIFICATION.name}")
+    document: dict[str, Any] = json.loads(SPECIFICATION.read_text())
+    return document
+
+
+@pytest.fixture(scope="module")
+def validate(specification: dict[str, Any]) -> Callable[[str, Any], None]:
+    """Checks a value against a schema of the specification, with its slip mended and the additions made."""
+    schemas = copy.deepcopy(specification["components"]["schemas"])
+    schemas["ChatCompletionResponse"]["allOf"][1]["required"].remove("data")
+    schemas["CompletionResponseStreamChoice"]["properties"]["finish_reason"]["enum"].append("model_length")
+
+    def check(name: str, value: Any) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
+        Draft202012Validator(schema).validate(value)
+
+    return check
+
+
+def test_served_document_exceeds_the_specification_by_the_additions_alone(
+    tiny_server: RunningServer, specification: dict[str, Any]
+) -> None:
+    with tiny_server.client() as client:
+        served = client.get("/openapi.json").json()
+    assert differences(served, specification, OPERATIONS, allowed=ADDITIONS) == []
+
+
+ASKED: list[dict[str, Any]] = [
+    {},
+    {"n": 3, "random_seed": 1, "temperature": 1.0},
+    {"max_tokens": 0},
+    {"max_tokens": None, "min_tokens": 100_000},
+    {"model": "mistral-small-latest", "temperature": 0, "stop": " "},
+    {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Well", "prefix": True}]},
+]
+
+
+@pytest.mark.parametrize("fields", ASKED)
+def test_answers_are_valid(
+    tiny_server: RunningServer, validate: Callable[[str, Any], None], fields: dict[str, Any]
+) -> None:
+    validate("ChatCompletionResponse", answer(tiny_server, **fields))
+
+
+@pytest.mark.parametrize("fields", ASKED)
+def test_chunks_of_streams_are_valid(
+    tiny_server: RunningServer, validate: Callable[[str, Any], None], fields: dict[str, Any]
+) -> None:
+    for chunk in events(tiny_server, **fields):
+        validate("CompletionEvent", {"data": chunk})
+
+
+def test_models_are_valid(tiny_server: RunningServer, validate: Callable[[str, Any], None]) -> None:
+    with tiny_server.client() as client:
+        models = client.get("/v1/models").json()
+        validate("ModelList", models)
+        for card in models["data"]:
+            validate("BaseModelCard", card)
+            assert client.get(f"/v1/models/{card['id']}").json() == card
+
+
+def test_refusals_are_valid(tiny_server: RunningServer, validate: Callable[[str, Any], None]) -> None:
+    for fields in ({"temperature": 7}, {"colour": "blue"}, {"messages": []}, {"messages": [{"role": "user"}]}):
+        validate("HTTPValidationError", ask(tiny_server, **fields).json())

@@ -1,0 +1,36 @@
+"""The documents name what there is."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from ponant.cli.serve import serve
+from ponant.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text()
+ROWS = {
+    cells[0].strip(" `"): cells[1:]
+    for line in SETTINGS_PAGE.splitlines()
+    if len(cells := line.strip("|").split(" | ")) == 5
+}
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_settings_page_describes_every_setting(name: str) -> None:
+    assert name in ROWS, f"docs/settings.md does not have the setting {name}"
+    environment, _, _, description = ROWS[name]
+    assert environment == f"`PONANT_{name.upper()}`"
+    assert description.strip() == Settings.model_fields[name].description
+
+
+def test_settings_page_has_no_other_settings() -> None:
+    assert set(ROWS) - {"setting"} == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/settings.md"])
+def test_every_flag_of_serve_is_documented(page: str) -> None:
+    flags = [option.opts[-1] for option in serve.params if isinstance(option, click.Option)]
+    text = (ROOT / page).read_text()
+    assert [flag for flag in flags if flag not in text] == []
