@@ -114,7 +114,8 @@ def free_port() -> int:
     """Return a port nobody listens on."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
-        return listener.getsockname()[1]
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def wait_until_ready(server: Server, process: subprocess.Popen[bytes], port: int, log: BinaryIO) -> None:

@@ -63,4 +63,5 @@ def read_string(file: BinaryIO) -> str:
 
 def read_scalar(file: BinaryIO, code: str) -> int:
     """Read one little-endian scalar; booleans and floats pass as numbers."""
-    return struct.unpack(f"<{code}", file.read(struct.calcsize(code)))[0]
+    value: int = struct.unpack(f"<{code}", file.read(struct.calcsize(code)))[0]
+    return value

@@ -97,8 +97,8 @@ class Vocabulary:
 def build_vocabulary() -> Vocabulary:
     """256 bytes, some words with the pieces they are merged from, halves of characters, control tokens."""
     merges: list[tuple[str, str]] = []
-    for word in (*WORDS, *_halves()):
-        first, *others = _merge(_spell(word.encode() if isinstance(word, str) else word), merges)
+    for word in (*(word.encode() for word in WORDS), *_halves()):
+        first, *others = _merge(_spell(word), merges)
         for other in others:
             merges.append((first, other))
             first += other

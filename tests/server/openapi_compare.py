@@ -137,7 +137,8 @@ def _body(document: Schema, media_type: str, content: Schema) -> Schema:
     if media_type != "text/event-stream":
         return schema
     data: Schema = _flatten(document, schema).get("properties", {}).get("data", {})
-    return data.get("contentSchema", data)
+    content_schema: Schema = data.get("contentSchema", data)
+    return content_schema
 
 
 def _is_within(place: str, entry: str) -> bool:

@@ -88,5 +88,11 @@ def test_models_are_valid(tiny_server: RunningServer, validate: Callable[[str, A
 
 
 def test_refusals_are_valid(tiny_server: RunningServer, validate: Callable[[str, Any], None]) -> None:
-    for fields in ({"temperature": 7}, {"colour": "blue"}, {"messages": []}, {"messages": [{"role": "user"}]}):
+    refused: list[dict[str, Any]] = [
+        {"temperature": 7},
+        {"colour": "blue"},
+        {"messages": []},
+        {"messages": [{"role": "user"}]},
+    ]
+    for fields in refused:
         validate("HTTPValidationError", ask(tiny_server, **fields).json())

@@ -44,6 +44,12 @@ class Quoting:
             yield text[end:], True
 
     def _with_marked_ends(self, text: str) -> str:
+        """Whitespace around the text does not count as its end: many templates strip it."""
+        inner = text.strip() or text
+        start = text.find(inner)
+        return text[:start] + self._with_marked_inner_ends(inner) + text[start + len(inner) :]
+
+    def _with_marked_inner_ends(self, text: str) -> str:
         if len(text) < self._longest and any(text in control for control in self._controls):
             return _marked(text)
         lengths = range(min(self._longest - 1, len(text)), 0, -1)

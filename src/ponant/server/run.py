@@ -207,9 +207,8 @@ def _announce(catalog: Catalog, settings: Settings, listener: socket.socket, say
     }
     key = ' -H "Authorization: Bearer $PONANT_API_KEY"' if settings.api_keys else ""
     say(f"Listening on {url} - models: {', '.join(model.spec.id for model in catalog.models)} - API pages: {url}/docs")
-    say(
-        f"Try:\n  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} -d {shlex.quote(json.dumps(body))}"
-    )
+    address = f"{url}/v1/chat/completions -H 'Content-Type: application/json'{key}"
+    say(f"Try:\n  curl {address} -d {shlex.quote(json.dumps(body))}")
 
 
 def _is_loopback(host: str) -> bool:
