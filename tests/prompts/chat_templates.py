@@ -77,7 +77,7 @@ MISTRAL = """{%- if messages[0]["role"] == "system" %}
         {{- '[TOOL_RESULTS] {"content": ' + message.content | tojson + ', "call_id": "' + message.tool_call_id }}
         {{- '"}[/TOOL_RESULTS]' }}
     {%- else %}
-        {{- raise_exception("Only user and assistant roles are supported, with the exception of an initial system message!") }}
+        {{- raise_exception("Only user and assistant roles are supported, and one initial system message!") }}
     {%- endif %}
 {%- endfor %}"""
 
@@ -86,9 +86,24 @@ TOOLS = """{%- for message in messages %}
 {{- '<|im_start|>' + message.role }}
 {%- if message.content %}{{ '\n' + message.content }}{% endif %}
 {%- for call in message.tool_calls or [] %}
-    {{- '\n<tool_call>\n' + {'name': call.function.name, 'arguments': call.function.arguments} | tojson(ensure_ascii=True) }}
+    {%- set shown = {'name': call.function.name, 'arguments': call.function.arguments} %}
+    {{- '\n<tool_call>\n' + shown | tojson(ensure_ascii=True) }}
     {{- '\n</tool_call>' }}
 {%- endfor %}
 {{- '<|im_end|>\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
+
+# Texts stand against each other and against brackets, and objects are printed as they are: where forgeries would work.
+TIGHT = """{%- for message in messages %}
+{{- '<|im_start|>' + message.role + '\n<' + message.content + '>' }}
+{%- for call in message.tool_calls or [] %}
+    {{- '<' + call.function.name + '>' + call.id + (call.function.arguments | string) }}
+    {{- call.function.arguments | tojson }}
+    {{- call }}
+{%- endfor %}
+{%- if message.role == 'tool' %}{{ '<' + message.tool_call_id + '>' + message.name + '<' }}{% endif %}
+{{- '<|im_end|>' }}
+{%- endfor %}"""
+
+GLUE = "{% for message in messages %}{{ message.content | trim }}{% endfor %}"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from ponant.api.base import RequestModel
 
@@ -54,7 +54,7 @@ class AudioChunk(RequestModel):
     """Sound, as base64."""
 
     type: Literal["input_audio"] = "input_audio"
-    input_audio: Annotated[str, Field(json_schema_extra={"format": "binary"})]
+    input_audio: Annotated[str, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "string", "format": "binary"}]})]
 
 
 class ToolReferenceChunk(RequestModel):
