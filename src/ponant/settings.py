@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ByteSize, Field, field_validator
+from pydantic import AliasChoices, ByteSize, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     api_keys: Annotated[list[str], NoDecode] = Field(
-        default=[], description="Keys that clients must send one of. Without any, every key is taken."
+        default=[],
+        validation_alias=AliasChoices("api_keys", "PONANT_API_KEYS", "PONANT_API_KEY"),
+        description="Keys that clients must send one of. Without any, every key is taken.",
     )
     auth: bool = Field(default=True, description="Whether listening beyond this machine without a key is refused.")
     cors_origins: Annotated[list[str], NoDecode] = Field(
@@ -59,8 +61,10 @@ class Settings(BaseSettings):
     deterministic: bool = Field(
         default=False, description="Make greedy and seeded results independent of what else runs, at a cost in speed."
     )
-    prefix_cache: bool = Field(
-        default=True, description="Whether prompts reuse what was computed for others that begin alike."
+    prefix_cache: Literal["auto", "always", "off"] = Field(
+        default="auto",
+        description="Which prompts reuse what was computed for others that begin alike: those of requests without a "
+        "seed and above temperature 0 (auto), always, or none (off).",
     )
     default_temperature: float = Field(default=0.7, ge=0, le=1.5, description="Temperature of requests that give none.")
     safe_prompt: str = Field(default=SAFE_PROMPT, description="What safe_prompt puts before a conversation.")

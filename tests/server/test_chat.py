@@ -319,3 +319,15 @@ def test_bundled_model_knows_where_the_eiffel_tower_is(bundled_server: RunningSe
     response = answer(bundled_server, text="In which city is the Eiffel Tower?", temperature=0, max_tokens=40)
     assert "Paris" in texts(response)[0]
     assert response["model"] == "smollm2"
+
+
+@pytest.mark.parametrize("fields", [{"random_seed": 3}, {"temperature": 0}, {"random_seed": 4, "n": 4}])
+def test_idle_server_repeats_itself_whatever_was_asked_in_between(
+    bundled_server: RunningServer, fields: dict[str, Any]
+) -> None:
+    question = {"text": "Name three cities in France and say why.", "max_tokens": 48} | fields
+    expected = texts(answer(bundled_server, **question))
+    for between in ("Name three cities in France.", "What is rain?", "Name three cities in France and say why."):
+        answer(bundled_server, text=between, max_tokens=20, temperature=1.0)
+        assert texts(answer(bundled_server, **question)) == expected
+    assert streamed_texts(events(bundled_server, **question)) == expected

@@ -45,11 +45,27 @@ class CompletionFailedError(EngineError):
 class ChatService:
     """Answers chat requests with the models of a catalog."""
 
-    def __init__(self, catalog: Catalog, *, request_timeout: float = 600, safe_prompt: str = SAFE_PROMPT) -> None:
-        """``request_timeout`` is in seconds."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        request_timeout: float = 600,
+        safe_prompt: str = SAFE_PROMPT,
+        always_reuse: bool = False,
+    ) -> None:
+        """Answer from this catalog.
+
+        Args:
+            catalog: the models.
+            request_timeout: seconds that a request may take.
+            safe_prompt: what ``safe_prompt`` puts before a conversation.
+            always_reuse: whether prompts of greedy and seeded requests, too, may begin with what was computed for
+                other requests. It is faster, but rounding then depends on what was asked before.
+        """
         self._catalog = catalog
         self._request_timeout = request_timeout
         self._safe_prompt = safe_prompt
+        self._always_reuse = always_reuse
 
     async def start(self, request: ChatCompletionRequest) -> "Completion":
         """Begin to answer a request.
@@ -65,7 +81,8 @@ class ChatService:
         safe = self._safe_prompt if request.safe_prompt or request.safe_mode else None
         prompt = await asyncio.to_thread(model.prompts.build, request.messages, system=safe)
         _check_length(prompt, request, model.engine.info.context)
-        return Completion(request, model, prompt, timeout=self._request_timeout)
+        generate = _generate_request(request, model, prompt, always_reuse=self._always_reuse)
+        return Completion(request, model, prompt, generate, timeout=self._request_timeout)
 
 
 def _check_length(prompt: Prompt, request: ChatCompletionRequest, context: int) -> None:
@@ -86,7 +103,15 @@ class _Choice:
 class Completion:
     """A request being answered: iterate over ``chunks`` once, or ``collect`` them. ``cancel`` ends it at any time."""
 
-    def __init__(self, request: ChatCompletionRequest, model: LoadedModel, prompt: Prompt, *, timeout: float) -> None:
+    def __init__(
+        self,
+        request: ChatCompletionRequest,
+        model: LoadedModel,
+        prompt: Prompt,
+        generate: GenerateRequest,
+        *,
+        timeout: float,
+    ) -> None:
         """Hand the prompt to the model's engine; raises what ``Engine.generate`` raises."""
         self.id = f"cmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
@@ -103,7 +128,7 @@ class Completion:
         self._deadline: asyncio.TimerHandle | None = None
         if request.max_tokens == 0:
             return
-        self._generation = model.engine.generate(_generate_request(request, model, prompt))
+        self._generation = model.engine.generate(generate)
         self._deadline = asyncio.get_running_loop().call_later(timeout, self._time_out)
 
     async def chunks(self) -> AsyncIterator[CompletionChunk]:
@@ -220,21 +245,24 @@ class Completion:
         )
 
 
-def _generate_request(request: ChatCompletionRequest, model: LoadedModel, prompt: Prompt) -> GenerateRequest:
-    temperature = request.temperature
+def _generate_request(
+    request: ChatCompletionRequest, model: LoadedModel, prompt: Prompt, *, always_reuse: bool
+) -> GenerateRequest:
+    temperature = model.spec.default_temperature if request.temperature is None else request.temperature
     return GenerateRequest(
         prompt=prompt.tokens,
         seeds=_seeds(request.random_seed, request.n or 1),
         max_tokens=request.max_tokens,
         min_tokens=request.min_tokens or 0,
         sampling=Sampling(
-            temperature=model.spec.default_temperature if temperature is None else temperature,
+            temperature=temperature,
             top_p=1.0 if request.top_p is None else request.top_p,
             top_k=max(request.top_k or 0, 0),
             repetition_penalty=request.repetition_penalty or 1.0,
             presence_penalty=request.presence_penalty or 0.0,
             frequency_penalty=request.frequency_penalty or 0.0,
         ),
+        reuse=always_reuse or (request.random_seed is None and temperature > 0),
     )
 
 

@@ -29,7 +29,8 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     """Completions of one prompt, as many as there are seeds.
 
     ``max_tokens`` of ``None`` means: until the model ends or the context is full. The model's end-of-generation tokens
-    cannot be drawn before ``min_tokens`` have been.
+    cannot be drawn before ``min_tokens`` have been. ``reuse`` allows the prompt to begin with what was computed for
+    other requests; without it the choices share with each other alone, and an idle engine repeats itself exactly.
     """
 
     prompt: list[int]
@@ -37,6 +38,7 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     min_tokens: int = 0
     sampling: Sampling = Sampling()
+    reuse: bool = True
 
 
 class Delta(msgspec.Struct, frozen=True, array_like=True):

@@ -86,20 +86,22 @@ class KVCache:
         operations, self._operations = self._operations, []
         return operations
 
-    def enter(self, tokens: list[int]) -> int:
-        """Give a sequence a slot, with as much of its beginning as any other slot has; the last token is left out.
+    def enter(self, tokens: list[int], *, reuse: bool) -> int:
+        """Give a sequence a slot.
 
         Args:
             tokens: the sequence's tokens; the list may grow as it goes on.
+            reuse: whether to ``catch_up`` at once.
         """
         slot = self._free_slot()
         self._tokens_of[slot] = tokens
         self._cells_of[slot] = []
-        self.catch_up(slot)
+        if reuse:
+            self.catch_up(slot)
         return slot
 
     def catch_up(self, slot: int) -> None:
-        """Let a slot begin with more than it has computed, if another slot has more of the same tokens."""
+        """Let a slot begin with as much as any other slot has of the same tokens; the last token is left out."""
         source, length = self._best_source(slot)
         if length >= max(self.length(slot) + 1, _SHORTEST_SHARED):
             self.share(source, slot, length)
@@ -141,7 +143,7 @@ class KVCache:
         return True
 
     def clear(self) -> None:
-        """Drop everything that is kept. Running sequences must have left."""
+        """Drop everything that is kept for others."""
         while self.evict():
             pass
 

@@ -191,7 +191,8 @@ class EngineProcess:
         """Start a request; see ``Engine.generate``."""
         if self._state != "ready":
             raise EngineUnavailableError(f"the engine is {self._state}")
-        if len(self._waiting) >= self._queue_limit:
+        running = len(self._generations) - len(self._waiting)
+        if len(self._waiting) >= self._queue_limit + max(0, self.info.parallel - running):
             raise QueueFullError(f"{len(self._waiting)} requests wait already")
         request_id = next(self._ids)
         generation = _Generation(self, request_id, len(request.seeds))

@@ -171,7 +171,10 @@ class Scheduler:
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self.parallel:
             sequence = self.waiting[0]
-            sequence.slot = self.cache.enter(sequence.tokens)
+            if not sequence.reuse and not self.running:
+                # Where tokens lie in the cache shows in the rounding: an idle engine starts from an empty one.
+                self.cache.clear()
+            sequence.slot = self.cache.enter(sequence.tokens, reuse=sequence.reuse)
             sequence.computed = self.cache.length(sequence.slot)
             self._follow(sequence)
             self.running.append(sequence)
@@ -198,6 +201,8 @@ class Scheduler:
         for leader in self.running:
             if leader is sequence:
                 break
+            if not sequence.reuse and leader.request_id != sequence.request_id:
+                continue
             limit = min(len(sequence.tokens) - 1, len(leader.tokens))
             length = common_prefix(sequence.tokens, leader.tokens, limit) if leader.remaining > 1 else 0
             if length > best_length:
@@ -209,7 +214,8 @@ class Scheduler:
         for sequence, (leader, length) in list(self._leaders.items()):
             if leader.slot == WAITING:
                 del self._leaders[sequence]
-                self.cache.catch_up(sequence.slot)
+                if sequence.reuse:
+                    self.cache.catch_up(sequence.slot)
                 sequence.computed = self.cache.length(sequence.slot)
                 self._follow(sequence)
             elif leader.computed >= length:

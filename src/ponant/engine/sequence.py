@@ -22,6 +22,7 @@ class Sequence:
         computed: how many of ``tokens`` have their keys and values in the KV cache.
         slot: the place in the KV cache, ``WAITING`` while there is none.
         entered: whether it has ever left the queue.
+        reuse: whether it may begin with what was computed for other requests.
         reused: how many of the prompt's tokens were not computed for this sequence but taken over.
         generated_counts: how often each token was generated, for the penalties.
     """
@@ -37,6 +38,7 @@ class Sequence:
         max_tokens: int | None,
         min_tokens: int,
         context: int,
+        reuse: bool = True,
     ) -> None:
         self.request_id = request_id
         self.choice = choice
@@ -46,6 +48,7 @@ class Sequence:
         self.min_tokens = min_tokens
         self.computed = 0
         self.entered = False
+        self.reuse = reuse
         self.reused = 0
         self.slot = WAITING
         self.generated_counts: Counter[int] = Counter()

@@ -137,6 +137,7 @@ class Worker:
                         max_tokens=request.max_tokens,
                         min_tokens=request.min_tokens,
                         context=self.info.context,
+                        reuse=request.reuse,
                     )
                     for choice, seed in enumerate(request.seeds)
                 )

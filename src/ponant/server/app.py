@@ -29,7 +29,12 @@ def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], b
         stopping: whether the server is about to end and should get no new requests.
     """
     app = _Application(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None)
-    service = ChatService(catalog, request_timeout=settings.request_timeout, safe_prompt=settings.safe_prompt)
+    service = ChatService(
+        catalog,
+        request_timeout=settings.request_timeout,
+        safe_prompt=settings.safe_prompt,
+        always_reuse=settings.prefix_cache == "always",
+    )
     app.include_router(chat_routes(service, keep_alive=settings.keep_alive))
     app.include_router(models_routes(catalog))
     app.include_router(health_routes(catalog, stopping))

@@ -119,7 +119,7 @@ def make_catalog(settings: Settings) -> Catalog:
             parallel=settings.parallel,
             threads=settings.threads,
             deterministic=settings.deterministic,
-            prefix_cache=settings.prefix_cache,
+            prefix_cache=settings.prefix_cache != "off",
             flash_attention=settings.flash_attention,
             kv_type=settings.kv_type,
         )
