@@ -6,7 +6,7 @@ VENV := .venv
 VENV_MISTRALAI1 := .venv-mistralai1
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test unit lint types check soak bench clean
+.PHONY: serve test unit lint types check soak clean
 
 serve: $(VENV)/.serve
 	@exec $(VENV)/bin/ponant serve $(ARGS)

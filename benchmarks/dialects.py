@@ -35,11 +35,13 @@ def request_body(load: Load, number: int, dialect: Dialect, model: str | None, e
         body["model"] = model
     match dialect:
         case Dialect.MISTRAL:
-            body["random_seed"] = load.request_seed(number)
+            if load.seeded:
+                body["random_seed"] = load.request_seed(number)
             if exact:
                 body["min_tokens"] = load.tokens
         case Dialect.OPENAI:
-            body["seed"] = load.request_seed(number)
+            if load.seeded:
+                body["seed"] = load.request_seed(number)
             body["stream_options"] = {"include_usage": True}
             if exact:
                 body["ignore_eos"] = True

@@ -1,7 +1,7 @@
 """What is asked of a server: how many clients, how many requests, which prompts, how many tokens."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 
@@ -70,6 +70,7 @@ class Load:
         tokens: How many tokens each request asks for.
         temperature: The sampling temperature; 0 asks every server for the same work.
         seed: Fixes the order of the prompts and the seeds of the requests.
+        seeded: Whether requests carry a seed. Most clients send none.
         first_prompt: Where in the list of prompts this load begins. Loads that run against one server begin at
             different places, so that none finds its prompts in the server's cache.
     """
@@ -80,6 +81,7 @@ class Load:
     tokens: int
     temperature: float = 0.0
     seed: int = 1
+    seeded: bool = True
     first_prompt: int = 0
 
     @property
@@ -106,8 +108,12 @@ def shuffled_prompts(seed: int) -> tuple[str, ...]:
     return tuple(prompts)
 
 
-ONE_CLIENT = Load(name="1 client × 128 tokens", clients=1, requests=3, tokens=128)
-SIXTEEN_CLIENTS = Load(name="16 clients × 64 tokens", clients=16, requests=2, tokens=64, first_prompt=100)
+ONE_CLIENT = Load(name="1 client × 128 tokens", clients=1, requests=3, tokens=128, temperature=0.7, seeded=False)
+SIXTEEN_CLIENTS = replace(ONE_CLIENT, name="16 clients × 64 tokens", clients=16, requests=2, tokens=64, first_prompt=50)
+ONE_CLIENT_GREEDY = replace(ONE_CLIENT, name=f"{ONE_CLIENT.name}, greedy", temperature=0, first_prompt=100)
+SIXTEEN_CLIENTS_GREEDY = replace(
+    SIXTEEN_CLIENTS, name=f"{SIXTEEN_CLIENTS.name}, greedy", temperature=0, first_prompt=150
+)
 
-COMPARED = (ONE_CLIENT, SIXTEEN_CLIENTS)
+COMPARED = (ONE_CLIENT, SIXTEEN_CLIENTS, ONE_CLIENT_GREEDY, SIXTEEN_CLIENTS_GREEDY)
 """The loads that `benchmarks.compare` runs against every server."""
