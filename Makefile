@@ -6,7 +6,7 @@ VENV := .venv
 VENV_MISTRALAI1 := .venv-mistralai1
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test unit lint types check soak clean
+.PHONY: serve test unit lint types check clean
 
 serve: $(VENV)/.serve
 	@exec $(VENV)/bin/ponant serve $(ARGS)
@@ -25,9 +25,6 @@ types: $(VENV)/.dev
 	$(VENV)/bin/mypy
 
 check: lint types test
-
-soak: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest -m soak tests $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(VENV_MISTRALAI1)

@@ -41,7 +41,7 @@ from ponant.engine.frames import (
 
 logger = logging.getLogger("ponant.engine")
 
-_SPIN_COUNT = "10000"
+_SPIN_COUNT = "1000"
 """How long threads of the computation busy-wait for each other: enough for a barrier, too little to starve others."""
 _LONGEST_PAUSE = 30.0
 _HEALTHY_AFTER = 60.0

@@ -1,5 +1,6 @@
 """What the engine gets: the tokens of a conversation, rendered as its model was taught to read one."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
@@ -11,6 +12,8 @@ from ponant.prompts.conversation import Turn, read_conversation
 from ponant.prompts.errors import InvalidRequestError
 from ponant.prompts.quoting import Quoting
 from ponant.prompts.templates import FALLBACK, ChatTemplate, TemplateRefusedError
+
+logger = logging.getLogger("ponant.prompts")
 
 
 class Vocabulary(Protocol):
@@ -72,7 +75,8 @@ class PromptBuilder:
         tokens = {"bos": vocabulary.text(vocabulary.bos), "eos": vocabulary.text(vocabulary.eos)}
         try:
             self._template = ChatTemplate(source, **tokens)
-        except TemplateError:
+        except TemplateError as error:
+            logger.warning("chat template not readable, using a plain one", extra={"reason": str(error)})
             source = FALLBACK
             self._template = ChatTemplate(source, **tokens)
         self._is_mistral = vocabulary.metadata.get("tokenizer.ggml.pre") == "tekken" or "[INST]" in source

@@ -1,0 +1,24 @@
+"""Settings from the environment, the file and flags."""
+
+from pathlib import Path
+
+import pytest
+
+from ponant.settings import read_settings
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["PONANT_API_KEY", "PONANT_API_KEYS"])
+def test_keys_come_from_the_environment_under_either_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "first, second")
+    assert read_settings(None).api_keys == ["first", "second"]
+    assert read_settings(None, api_keys=["flag"]).api_keys == ["flag"]
+
+
+def test_keys_come_from_the_file(tmp_path: Path) -> None:
+    (tmp_path / "ponant.toml").write_text('api_keys = ["from the file"]')
+    assert read_settings(None).api_keys == ["from the file"]
