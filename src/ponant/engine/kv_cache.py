@@ -57,7 +57,6 @@ class KVCache:
     """
 
     def __init__(self, *, cells: int, slots: int, retained: int) -> None:
-        self._cells = cells
         self._most_retained = retained
         self._users = np.zeros(cells, dtype=np.int32)
         self._free_cells = list(range(cells - 1, -1, -1))

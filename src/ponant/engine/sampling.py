@@ -5,6 +5,7 @@ token inside it) with one uniform random number for each. Shortlists are used fo
 only once they are known to contain every token that can be drawn.
 """
 
+from collections.abc import Collection
 from collections.abc import Sequence as Rows
 
 import numpy as np
@@ -21,7 +22,7 @@ _SHORTLIST_THRESHOLDS = (1e-3, 1e-6, 0.0)
 class Sampler:
     """Draws tokens for a model with ``vocabulary_size`` tokens, of which ``end_tokens`` end a completion."""
 
-    def __init__(self, vocabulary_size: int, end_tokens: Rows[int]) -> None:
+    def __init__(self, vocabulary_size: int, end_tokens: Collection[int]) -> None:
         self._vocabulary_size = vocabulary_size
         self._end_tokens = np.array(sorted(end_tokens), dtype=np.intp)
         self._blocks = -(-vocabulary_size // _BLOCK)

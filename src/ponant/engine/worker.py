@@ -4,6 +4,7 @@ Started as ``python -m ponant.engine.worker FD`` with an open socket as file des
 other side closes the socket.
 """
 
+import os
 import select
 import signal
 import socket
@@ -78,22 +79,22 @@ class Worker:
         sizes = plan(size, config, available_memory())
         threads = config.threads or default_threads()
         shares = config.prefix_cache and not config.deterministic and self._model.can_share_cells
-        slots = sizes.parallel + (_SLOTS_FOR_FINISHED if shares else 0)
+        slots = min(sizes.parallel + (_SLOTS_FOR_FINISHED if shares else 0), MOST_SLOTS)
         self._model.open_context(
             cells=sizes.cells,
-            slots=min(slots, MOST_SLOTS),
+            slots=slots,
             batch_tokens=BATCH_TOKENS,
             threads=threads,
             flash_attention=config.flash_attention,
             kv_type=config.kv_type,
             separate_streams=config.deterministic,
         )
-        self._sampler = Sampler(self._model.vocabulary_size, sorted(self._model.end_tokens))
+        self._sampler = Sampler(self._model.vocabulary_size, self._model.end_tokens)
         self._pacer = Pacer(BATCH_TOKENS)
         self._scheduler = Scheduler(
             cache=KVCache(
                 cells=sizes.cells,
-                slots=min(slots, MOST_SLOTS),
+                slots=slots,
                 retained=int(sizes.cells * _SHARE_FOR_FINISHED) if shares else 0,
             ),
             parallel=sizes.parallel,
@@ -181,8 +182,7 @@ class Worker:
 def default_threads() -> int:
     """The physical cores that this process may use."""
     cores = psutil.cpu_count(logical=False) or 1
-    affinity: list[int] = psutil.Process().cpu_affinity() if hasattr(psutil.Process, "cpu_affinity") else []  # pyright: ignore
-    return min(cores, len(affinity) or cores)
+    return min(cores, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cores
 
 
 def main() -> None:

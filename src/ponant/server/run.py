@@ -105,6 +105,8 @@ def make_catalog(settings: Settings) -> Catalog:
     for source in settings.models:
         path = locate(source, settings.data_dir / "models")
         check_model_file(path)
+        if any(spec.id == model_id(source) for spec, _ in models):
+            raise ModelNotFoundError(f"two models would be called {model_id(source)}; rename one of the files")
         models.append((ModelSpec(source, model_id(source), default_temperature=settings.default_temperature), path))
     ids = {spec.source: spec.id for spec, _ in models} | {spec.id: spec.id for spec, _ in models}
     for alias, target in settings.aliases.items():
