@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 
 from benchmarks.dialects import Dialect
+from benchmarks.exchange import Target
 from benchmarks.loads import Load
-from benchmarks.measure import Report, Target, run_load
+from benchmarks.measure import Report, run_load
 from benchmarks.stream_client import Endpoint
 
 COLUMNS = ("clients", "requests", "errors", "tokens", "tokens/s", "first token", "between tokens", "client CPU")
@@ -28,7 +29,6 @@ def main() -> int:
         endpoint=Endpoint.parse(arguments.url, arguments.api_key),
         dialect=arguments.dialect,
         model=arguments.model,
-        exact=arguments.exact,
         timeout=arguments.timeout,
     )
     print(ROW.format(*COLUMNS))
@@ -111,6 +111,7 @@ def make_loads(arguments: argparse.Namespace) -> list[Load]:
             temperature=arguments.temperature,
             seed=arguments.seed,
             first_prompt=first_prompt,
+            exact=arguments.exact,
         )
         first_prompt += load.total_requests
         loads.append(load)

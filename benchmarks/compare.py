@@ -1,53 +1,52 @@
-"""Compares Ponant with llama-server on the same weights: `python -m benchmarks.compare MODEL.gguf`.
+"""Compares Ponant with its peers on the same weights: `python -m benchmarks.compare MODEL.gguf [MODEL.gguf ...]`.
 
-Each round starts every server in turn with the same threads, sequences and KV cells, runs every load of
-`benchmarks.loads.COMPARED` against it, and stops it again. The order changes from round to round, so that a machine
-that grows slower or faster treats all alike. The result is one Markdown table of medians over the rounds.
+Each round starts every server in turn with the same threads, sequences and KV cells, runs the loads against it, and
+stops it again. The order changes from round to round, so that a machine that grows slower or faster treats all alike.
+The result is a Markdown table of medians over the rounds for each of the files. Ponant is compared with llama-server,
+with vLLM and mistral.rs where they are installed, and with itself where a setting is the question.
 """
 
 import argparse
-import asyncio
 import os
-import shutil
 import signal
 import sys
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
-from statistics import median
 from types import FrameType
 
-from benchmarks.loads import COMPARED, Load
+from benchmarks.chat import positive
+from benchmarks.comparisons import LOADS, Comparison, make_comparisons
 from benchmarks.machine import describe_machine
-from benchmarks.measure import Report, Target, run_load
-from benchmarks.servers import Resources, Server, ServerError, llama_server, ponant, running
-
-Reports = dict[tuple[Server, Load], list[Report]]
-"""What was measured: for each server and load, a report per round."""
+from benchmarks.rounds import Outcomes, run_rounds
+from benchmarks.servers import LLAMA_SERVER, OTHERS, PONANT, Contender, find
+from benchmarks.setups import Given
+from benchmarks.table import format_setups, format_table
 
 
 def main() -> int:
-    """Run the program; return its exit code."""
+    """Run the program; return its exit code: 1 when a request failed, 2 when it could not begin."""
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, interrupt)
-    resources = Resources(arguments.model, arguments.context_cells, arguments.threads, arguments.parallel)
-    try:
-        servers = [
-            ponant(find_program(arguments.ponant), resources),
-            llama_server(find_program(arguments.llama_server), resources),
-        ]
-        reports = run_rounds(servers, COMPARED, arguments.rounds)
-    except (ServerError, OSError, ValueError) as error:
-        print(error, file=sys.stderr)
+    ponant = find(PONANT, arguments.ponant)
+    if ponant is None:
+        print(f"no program {arguments.ponant} found", file=sys.stderr)
         return 2
+    peers = find_peers(arguments.llama_server)
+    comparisons = make_comparisons(arguments.loads, ponant, peers)
+    failed = False
+    sections = [format_introduction([ponant, *peers], arguments.threads, arguments.rounds, comparisons)]
+    try:
+        for model in arguments.models:
+            with tempfile.TemporaryDirectory() as folder:
+                given = Given(model.resolve(), arguments.threads, Path(folder))
+                outcomes = run_rounds(comparisons, given, arguments.rounds)
+            failed |= has_failures(outcomes)
+            sections.append("\n".join([f"### {model.name}", "", *format_table(comparisons, outcomes)]))
+            write("\n\n".join(sections), arguments.output)
     except KeyboardInterrupt:
         return 130
-    text = format_result(servers, COMPARED, reports, resources)
-    print(text)
-    if arguments.output is not None:
-        arguments.output.write_text(text + "\n")
-    return 1 if any(report.errors for rounds in reports.values() for report in rounds) else 0
+    print("\n\n".join(sections))
+    return 1 if failed else 0
 
 
 def interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -58,115 +57,66 @@ def interrupt(_signal: int, _frame: FrameType | None) -> None:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
-    parser.add_argument("model", type=Path, metavar="MODEL.gguf", help="the weights both servers load")
-    parser.add_argument("--context-cells", type=int, default=8192, help="KV cells in all (%(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the engine (%(default)s)")
-    parser.add_argument("--parallel", type=int, default=16, help="sequences that run at once (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each server is started (%(default)s)")
+    parser.add_argument("models", type=weights, nargs="+", metavar="MODEL.gguf", help="weights that all servers load")
+    parser.add_argument(
+        "--loads", type=load_names, default=list(LOADS), metavar="NAME,…", help=f"what to run: {', '.join(LOADS)}"
+    )
+    parser.add_argument("--rounds", type=positive, default=3, help="how often each server is started (%(default)s)")
+    parser.add_argument("--threads", type=positive, default=os.cpu_count(), help="threads of the engine (%(default)s)")
     parser.add_argument(
         "--ponant", default="ponant", help="the ponant program (default: beside this Python, or on PATH)"
     )
     parser.add_argument("--llama-server", default="llama-server", help="the llama-server program (default: on PATH)")
-    parser.add_argument("--output", type=Path, metavar="FILE.md", help="also write the table to a file")
+    parser.add_argument("--output", type=Path, metavar="FILE.md", help="also write the tables to a file")
     return parser.parse_args()
 
 
-def find_program(name: str) -> str:
-    """Return where a program lies: beside this Python, on PATH, or at the given path.
-
-    Raises:
-        FileNotFoundError: There is no such program.
-    """
-    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    program = shutil.which(name, path=beside)
-    if program is None:
-        raise FileNotFoundError(f"no program {name} found")
-    return program
+def weights(text: str) -> Path:
+    """Return a path if there is a file."""
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return path
 
 
-def run_rounds(servers: list[Server], loads: tuple[Load, ...], rounds: int) -> Reports:
-    """Run every load against every server, as often as there are rounds, and say on standard error how it goes."""
-    reports: Reports = defaultdict(list)
-    for number in range(rounds):
-        for server in servers if number % 2 == 0 else reversed(servers):
-            with running(server) as endpoint:
-                target = Target(endpoint, server.dialect)
-                for load in loads:
-                    report = asyncio.run(run_load(target, load))
-                    reports[server, load].append(report)
-                    print(progress(number, server, report), file=sys.stderr, flush=True)
-    return reports
+def load_names(text: str) -> list[str]:
+    """Read names of loads, separated by commas."""
+    names = text.split(",")
+    unknown = [name for name in names if name not in LOADS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no load is called {', '.join(unknown)}; there are {', '.join(LOADS)}")
+    return names
 
 
-def progress(number: int, server: Server, report: Report) -> str:
-    """Return the line that tells of one finished run."""
-    line = f"round {number + 1}: {server.name}, {report.load}: {report.tokens_per_second:.1f} tokens/s"
-    problems = [f"{count} × {text}" for text, count in report.error_counts.items()]
-    if report.short_requests:
-        problems.append(f"{report.short_requests} answers too short")
-    return "; ".join([line, *problems])
+def find_peers(llama_server: str) -> list[Contender]:
+    """Return the peers that are installed, each once, and say so if llama-server is not."""
+    peer = find(LLAMA_SERVER, llama_server)
+    if peer is None:
+        print(f"no program {llama_server} found: Ponant is measured without it", file=sys.stderr)
+    found = [contender for contender in (peer, *map(find, OTHERS)) if contender is not None]
+    return list({contender.name: contender for contender in reversed(found)}.values())[::-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One number of a report, as a row of the table."""
-
-    title: str
-    read: Callable[[Report], float | None]
-    scale: float = 1.0
+def has_failures(outcomes: Outcomes) -> bool:
+    """Tell whether a request failed or ended early."""
+    return any(outcome.failures for rounds in outcomes.values() for outcome in rounds)
 
 
-FIGURES = (
-    Figure("tokens/s", lambda report: report.tokens_per_second),
-    Figure("first token p50, ms", lambda report: report.first_token_p50, 1000),
-    Figure("first token p95, ms", lambda report: report.first_token_p95, 1000),
-    Figure("between tokens p50, ms", lambda report: report.between_tokens_p50, 1000),
-    Figure("between tokens p95, ms", lambda report: report.between_tokens_p95, 1000),
-)
-
-
-def format_result(servers: list[Server], loads: tuple[Load, ...], reports: Reports, resources: Resources) -> str:
-    """Return the table, with what it was measured on above it."""
-    ours, peer = servers
-    rounds = len(reports[ours, loads[0]])
+def format_introduction(contenders: list[Contender], threads: int, rounds: int, comparisons: list[Comparison]) -> str:
+    """Return what was measured on, and how."""
     lines = [
-        f"- Machine: {describe_machine()}",
-        f"- Model: {resources.model.name}, {resources.threads} threads, {resources.parallel} sequences, "
-        f"{resources.context_cells} KV cells",
-        *(f"- {server.name}: {server.version}" for server in servers),
+        f"- Machine: {describe_machine()}; {threads} threads",
+        *(f"- {contender.name}: {contender.version}" for contender in contenders),
         f"- Medians of {rounds} alternating rounds; in brackets the least and greatest ratio within one round",
-        "",
-        f"| load | figure | {ours.name} | {peer.name} | {ours.name} / {peer.name} |",
-        "|---|---|---:|---:|---:|",
+        *format_setups(comparisons),
     ]
-    for load in loads:
-        for figure in FIGURES:
-            cells = format_figure(figure, reports[ours, load], reports[peer, load])
-            lines.append(f"| {load.name} | {figure.title} | {cells} |")
-        failures = " | ".join(format_failures(reports[server, load]) for server in servers)
-        lines.append(f"| {load.name} | errors and short answers, all rounds | {failures} | |")
     return "\n".join(lines)
 
 
-def format_figure(figure: Figure, ours: list[Report], peers: list[Report]) -> str:
-    """Return a figure's three cells: both medians, and our part of the peer's with its spread over the rounds."""
-    pairs = [(figure.read(our), figure.read(peer)) for our, peer in zip(ours, peers, strict=True)]
-    complete = [
-        (our * figure.scale, peer * figure.scale) for our, peer in pairs if our is not None and peer is not None
-    ]
-    if not complete:
-        return "- | - | -"
-    our_median = median(our for our, _ in complete)
-    peer_median = median(peer for _, peer in complete)
-    ratios = [our / peer for our, peer in complete if peer]
-    ratio = f"{our_median / peer_median:.2f} ({min(ratios):.2f}-{max(ratios):.2f})" if ratios and peer_median else "-"
-    return f"{our_median:.1f} | {peer_median:.1f} | {ratio}"
-
-
-def format_failures(rounds: list[Report]) -> str:
-    """Return how many requests failed or ended early, out of all."""
-    failed = sum(report.errors + report.short_requests for report in rounds)
-    return f"{failed} of {sum(report.requests for report in rounds)}"
+def write(text: str, output: Path | None) -> None:
+    """Write the tables so far to the file, if one was named."""
+    if output is not None:
+        output.write_text(text + "\n")
 
 
 if __name__ == "__main__":

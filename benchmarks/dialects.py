@@ -1,9 +1,8 @@
-"""How a request of a load is spelled for the kind of server that is asked."""
+"""How a chat completion request is spelled for the kind of server that is asked."""
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
-
-from benchmarks.loads import Load
 
 
 class Dialect(StrEnum):
@@ -13,36 +12,76 @@ class Dialect(StrEnum):
     OPENAI = "openai"
 
 
-def request_body(load: Load, number: int, dialect: Dialect, model: str | None, exact: bool) -> bytes:
-    """Return the JSON body of one request.
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation; with ``prefix``, the beginning of the answer, which only Mistral's API knows."""
+
+    role: str
+    content: str
+    prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One streamed chat completion.
+
+    Attributes:
+        messages: The conversation.
+        tokens: The most tokens of each choice.
+        temperature: The sampling temperature.
+        seed: The sampling seed, or None to send none.
+        choices: How many completions are asked for.
+        exact: Whether to forbid an end before all tokens are there: `min_tokens` in Mistral's dialect; in OpenAI's
+            `ignore_eos`, which llama-server and vLLM understand and OpenAI's own service does not.
+        prediction: What the answer is expected to be.
+    """
+
+    messages: tuple[Message, ...]
+    tokens: int
+    temperature: float = 0.0
+    seed: int | None = None
+    choices: int = 1
+    exact: bool = True
+    prediction: str | None = None
+
+
+def request_body(request: Request, dialect: Dialect, model: str | None) -> bytes:
+    """Return the JSON body of a request.
 
     Args:
-        load: The load the request belongs to.
-        number: The request's number within the load.
+        request: What is asked.
         dialect: The API the server speaks. OpenAI's sends usage in a stream only when asked, and Mistral's refuses
             the field that asks.
         model: The model's name, or None to leave the choice to the server.
-        exact: Whether to forbid an end before all tokens are there: `min_tokens` in Mistral's dialect; in OpenAI's
-            `ignore_eos`, which llama-server and vLLM understand and OpenAI's own service does not.
     """
     body: dict[str, object] = {
-        "messages": [{"role": "user", "content": load.prompt(number)}],
-        "max_tokens": load.tokens,
-        "temperature": load.temperature,
+        "messages": [message_body(message) for message in request.messages],
+        "max_tokens": request.tokens,
+        "temperature": request.temperature,
         "stream": True,
     }
     if model is not None:
         body["model"] = model
+    if request.choices > 1:
+        body["n"] = request.choices
+    if request.prediction is not None:
+        body["prediction"] = {"type": "content", "content": request.prediction}
     match dialect:
         case Dialect.MISTRAL:
-            if load.seeded:
-                body["random_seed"] = load.request_seed(number)
-            if exact:
-                body["min_tokens"] = load.tokens
+            if request.seed is not None:
+                body["random_seed"] = request.seed
+            if request.exact:
+                body["min_tokens"] = request.tokens
         case Dialect.OPENAI:
-            if load.seeded:
-                body["seed"] = load.request_seed(number)
+            if request.seed is not None:
+                body["seed"] = request.seed
             body["stream_options"] = {"include_usage": True}
-            if exact:
+            if request.exact:
                 body["ignore_eos"] = True
     return json.dumps(body).encode()
+
+
+def message_body(message: Message) -> dict[str, object]:
+    """Return a message as it stands in the body."""
+    body: dict[str, object] = {"role": message.role, "content": message.content}
+    return {**body, "prefix": True} if message.prefix else body

@@ -1,62 +1,9 @@
 """What is asked of a server: how many clients, how many requests, which prompts, how many tokens."""
 
-import random
 from dataclasses import dataclass, replace
-from functools import cache
-from itertools import product
 
-TASKS = (
-    "Tell a story about",
-    "Explain to a child",
-    "List seven facts about",
-    "Write a letter about",
-    "Describe in plain words",
-    "Give advice on",
-    "Compare two views of",
-    "Draft a speech on",
-    "Invent a legend of",
-    "Plan a lesson about",
-    "Sketch the history of",
-    "Argue for and against",
-    "Ask ten questions about",
-    "Write a poem on",
-    "Summarise what is known of",
-    "Imagine the future of",
-)
-SUBJECTS = (
-    "lighthouses",
-    "sourdough bread",
-    "the north wind",
-    "railway clocks",
-    "honey bees",
-    "river ferries",
-    "chess endings",
-    "mountain huts",
-    "paper maps",
-    "coral reefs",
-    "street music",
-    "old bridges",
-    "winter gardens",
-    "sailing ships",
-    "comets",
-    "libraries",
-    "volcanoes",
-    "wool and weaving",
-    "salt marshes",
-    "night trains",
-    "pottery",
-    "migrating cranes",
-    "harbour cranes",
-    "mushrooms",
-    "telescopes",
-    "market days",
-    "stone walls",
-    "tea",
-    "tides",
-    "bicycles",
-    "whales",
-    "ink",
-)
+from benchmarks.dialects import Message, Request
+from benchmarks.texts import long_text, shuffled_prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +14,17 @@ class Load:
         name: What the load is called in reports.
         clients: How many clients run at once.
         requests: How many requests each client sends.
-        tokens: How many tokens each request asks for.
+        tokens: How many tokens each choice of a request asks for.
         temperature: The sampling temperature; 0 asks every server for the same work.
-        seed: Fixes the order of the prompts and the seeds of the requests.
+        seed: Fixes the prompts and the seeds of the requests.
         seeded: Whether requests carry a seed. Most clients send none.
         first_prompt: Where in the list of prompts this load begins. Loads that run against one server begin at
             different places, so that none finds its prompts in the server's cache.
+        choices: How many completions each request asks for.
+        prompt_tokens: About how long each prompt is, where it is a long text; 0 for the short prompts.
+        shared_tokens: About how long the system prompt is that all requests share; 0 for none.
+        exact: Whether an end before all tokens are there is forbidden.
+        prediction: What every answer is said to be.
     """
 
     name: str
@@ -83,29 +35,39 @@ class Load:
     seed: int = 1
     seeded: bool = True
     first_prompt: int = 0
+    choices: int = 1
+    prompt_tokens: int = 0
+    shared_tokens: int = 0
+    exact: bool = True
+    prediction: str | None = None
 
     @property
     def total_requests(self) -> int:
         """The number of requests of all clients together."""
         return self.clients * self.requests
 
+    def request(self, number: int) -> Request:
+        """Return one request, counted over all clients from 0."""
+        messages = [Message("user", self.prompt(number))]
+        if self.shared_tokens:
+            messages.insert(0, Message("system", long_text(self.seed + self.first_prompt, self.shared_tokens)))
+        return Request(
+            messages=tuple(messages),
+            tokens=self.tokens,
+            temperature=self.temperature,
+            seed=self.seed * 10_000 + self.first_prompt + number if self.seeded else None,
+            choices=self.choices,
+            exact=self.exact,
+            prediction=self.prediction,
+        )
+
     def prompt(self, number: int) -> str:
-        """Return the prompt of one request, counted over all clients from 0."""
+        """Return what the user of one request says."""
+        if self.prompt_tokens:
+            return long_text(self.seed + self.first_prompt + number, self.prompt_tokens)
         prompts = shuffled_prompts(self.seed)
         repeat, place = divmod(self.first_prompt + number, len(prompts))
         return prompts[place] if repeat == 0 else f"Version {repeat + 1}. {prompts[place]}"
-
-    def request_seed(self, number: int) -> int:
-        """Return the sampling seed of one request."""
-        return self.seed * 10_000 + self.first_prompt + number
-
-
-@cache
-def shuffled_prompts(seed: int) -> tuple[str, ...]:
-    """Return every pairing of a task and a subject, in an order that the seed decides."""
-    prompts = [f"{task} {subject}." for task, subject in product(TASKS, SUBJECTS)]
-    random.Random(seed).shuffle(prompts)
-    return tuple(prompts)
 
 
 ONE_CLIENT = Load(name="1 client × 128 tokens", clients=1, requests=3, tokens=128, temperature=0.7, seeded=False)
@@ -114,6 +76,24 @@ ONE_CLIENT_GREEDY = replace(ONE_CLIENT, name=f"{ONE_CLIENT.name}, greedy", tempe
 SIXTEEN_CLIENTS_GREEDY = replace(
     SIXTEEN_CLIENTS, name=f"{SIXTEEN_CLIENTS.name}, greedy", temperature=0, first_prompt=150
 )
-
-COMPARED = (ONE_CLIENT, SIXTEEN_CLIENTS, ONE_CLIENT_GREEDY, SIXTEEN_CLIENTS_GREEDY)
-"""The loads that `benchmarks.compare` runs against every server."""
+SHARED_PROMPT = Load(
+    name="32 requests, 8 at once, one system prompt of 1,600 tokens, 24 tokens each",
+    clients=8,
+    requests=4,
+    tokens=24,
+    temperature=0.7,
+    seeded=False,
+    first_prompt=200,
+    shared_tokens=1_600,
+)
+EIGHT_CHOICES = Load(
+    name="n = 8, prompt of 800 tokens, 48 tokens each",
+    clients=1,
+    requests=3,
+    tokens=48,
+    temperature=0.7,
+    seeded=False,
+    first_prompt=250,
+    choices=8,
+    prompt_tokens=800,
+)

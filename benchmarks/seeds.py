@@ -15,8 +15,8 @@ from statistics import median
 from typing import TypedDict, cast
 
 from benchmarks.chat import base_url, positive
-from benchmarks.loads import shuffled_prompts
 from benchmarks.stream_client import Endpoint, StreamError, stream_events
+from benchmarks.texts import shuffled_prompts
 
 SENTENCES_OF_A_LONG_PROMPT = 118
 COLUMNS = ("prompts", "temperature", "requests", "prompt tokens", "together differ", "from token", "alone again differ")

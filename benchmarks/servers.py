@@ -1,83 +1,169 @@
-"""The servers that are compared: how each is started, known to be ready, and stopped."""
+"""The servers that can be compared, and the command that starts each."""
 
-import http.client
+import math
 import os
-import signal
-import socket
+import shutil
 import subprocess
-import tempfile
-import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from benchmarks.dialects import Dialect
-from benchmarks.stream_client import Endpoint
+from benchmarks.setups import Given, Setup
 from benchmarks.weights import kv_cell_size
 
 HOST = "127.0.0.1"
-READY_SECONDS = 180
-STOP_SECONDS = 15
-POLL_SECONDS = 0.05
-SHOWN_LOG_SIZE = 2_000
+
+Arguments = Callable[[Given, Setup, int], list[str]]
+"""Returns the arguments of a program, the last parameter being the port."""
+Environment = Callable[[Given, Setup], dict[str, str]]
+"""Returns environment variables of a program."""
 
 
-class ServerError(Exception):
-    """A server did not start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What every server is given alike."""
-
-    model: Path
-    context_cells: int
-    threads: int
-    parallel: int
+def nothing(_given: Given, _setup: Setup) -> dict[str, str]:
+    """Return no environment variables."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """A server that can be started on any port.
+class Kind:
+    """A server program.
 
     Attributes:
         name: What reports call it.
-        version: The version it says it has.
-        command: The command that starts it, without the port.
-        ready_path: The path that answers 200 once it serves.
+        program: The name of the program.
         dialect: The API its chat completions are asked in.
+        ready_path: The path that answers 200 once it serves.
+        arguments: Makes its arguments.
+        environment: Makes its environment variables.
     """
 
     name: str
-    version: str
-    command: tuple[str, ...]
-    ready_path: str
+    program: str
     dialect: Dialect
+    ready_path: str
+    arguments: Arguments
+    environment: Environment = nothing
 
 
-def ponant(program: str, resources: Resources) -> Server:
-    """Return a Ponant with the given resources; its KV cache is sized in bytes, as many as the cells take in F16."""
-    kv_bytes = resources.context_cells * kv_cell_size(resources.model)
-    command = (
-        *(program, "serve", str(resources.model), "--host", HOST),
-        *("--threads", str(resources.threads)),
-        *("--parallel", str(resources.parallel)),
-        *("--kv-memory", str(kv_bytes)),
-    )
-    return Server("Ponant", program_version(program), command, "/ready", Dialect.MISTRAL)
+def ponant_arguments(given: Given, setup: Setup, port: int) -> list[str]:
+    """Size the KV cache in bytes: as many as the cells take in F16."""
+    return [
+        *("serve", str(given.model), "--host", HOST, "--port", str(port)),
+        *("--threads", str(given.threads)),
+        *("--parallel", str(setup.parallel)),
+        *("--kv-memory", str(setup.cells * kv_cell_size(given.model))),
+    ]
 
 
-def llama_server(program: str, resources: Resources) -> Server:
-    """Return a llama-server with the given resources."""
-    command = (
-        *(program, "-m", str(resources.model), "--host", HOST),
-        *("-t", str(resources.threads)),
-        *("-np", str(resources.parallel)),
-        *("-c", str(resources.context_cells)),
-    )
-    return Server("llama-server", program_version(program), command, "/health", Dialect.OPENAI)
+def ponant_environment(given: Given, _setup: Setup) -> dict[str, str]:
+    """Keep everything in the folder that is given."""
+    return {"PONANT_DATA_DIR": str(given.data_dir)}
+
+
+def llama_server_arguments(given: Given, setup: Setup, port: int) -> list[str]:
+    """Leave what a setup does not fix at its default. Of equal memory is also that no cache grows beside the cells."""
+    arguments = [
+        *("-m", str(given.model), "--host", HOST, "--port", str(port)),
+        *("-t", str(given.threads)),
+        *("-np", str(setup.parallel)),
+        *("-c", str(setup.cells)),
+    ]
+    if setup.batch is not None:
+        arguments += ["-b", str(setup.batch), "-ub", str(setup.batch), "--cache-ram", "0"]
+    if setup.long_sequences:
+        arguments += ["--kv-unified"]
+    return arguments
+
+
+def vllm_arguments(given: Given, setup: Setup, port: int) -> list[str]:
+    """Name the file alone; loading GGUF needs vLLM's plugin for it."""
+    return [
+        *("serve", str(given.model), "--host", HOST, "--port", str(port)),
+        *("--max-num-seqs", str(setup.parallel)),
+    ]
+
+
+def vllm_environment(given: Given, setup: Setup) -> dict[str, str]:
+    """Bind the threads to the first cores; the KV cache is sized in whole GiB."""
+    gibibytes = math.ceil(setup.cells * kv_cell_size(given.model) / 2**30)
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[: given.threads]))
+    return {"VLLM_CPU_KVCACHE_SPACE": str(gibibytes), "VLLM_CPU_OMP_THREADS_BIND": cores}
+
+
+def mistral_rs_arguments(given: Given, setup: Setup, port: int) -> list[str]:
+    """Name the file by its folder and its name; a KV cache of a given size is for accelerators only."""
+    return [
+        *("serve", "--host", HOST, "--port", str(port)),
+        *("--format", "gguf", "-m", str(given.model.parent), "-f", given.model.name),
+        *("--max-seqs", str(setup.parallel)),
+    ]
+
+
+def mistral_rs_server_arguments(given: Given, setup: Setup, port: int) -> list[str]:
+    """Say the same to the program that came before `mistralrs`."""
+    return [
+        *("--serve-ip", HOST, "--port", str(port), "--max-seqs", str(setup.parallel)),
+        *("gguf", "-m", str(given.model.parent), "-f", given.model.name),
+    ]
+
+
+def mistral_rs_environment(given: Given, _setup: Setup) -> dict[str, str]:
+    """Limit its threads."""
+    return {"RAYON_NUM_THREADS": str(given.threads)}
+
+
+PONANT = Kind("Ponant", "ponant", Dialect.MISTRAL, "/ready", ponant_arguments, ponant_environment)
+LLAMA_SERVER = Kind("llama-server", "llama-server", Dialect.OPENAI, "/health", llama_server_arguments)
+OTHERS = (
+    Kind("vLLM", "vllm", Dialect.OPENAI, "/health", vllm_arguments, vllm_environment),
+    Kind("mistral.rs", "mistralrs", Dialect.OPENAI, "/health", mistral_rs_arguments, mistral_rs_environment),
+    Kind(
+        *("mistral.rs", "mistralrs-server", Dialect.OPENAI, "/health"),
+        *(mistral_rs_server_arguments, mistral_rs_environment),
+    ),
+)
+"""Servers that are compared where they are installed; another one needs an entry here and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A server program with settings of its own.
+
+    Attributes:
+        name: What reports call it.
+        kind: What program it is.
+        program: Where the program lies.
+        version: The version it says it has.
+        settings: Environment variables that make it differ from others of its kind.
+    """
+
+    name: str
+    kind: Kind
+    program: str
+    version: str
+    settings: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+
+    def command(self, given: Given, setup: Setup, port: int) -> list[str]:
+        """Return the command that starts it."""
+        return [self.program, *self.kind.arguments(given, setup, port)]
+
+    def environment(self, given: Given, setup: Setup) -> dict[str, str]:
+        """Return its whole environment."""
+        return {**os.environ, **self.kind.environment(given, setup), **self.settings}
+
+
+def find(kind: Kind, name: str | None = None) -> Contender | None:
+    """Return a contender of the kind, or None where its program lies neither beside this Python nor on PATH.
+
+    Args:
+        kind: The kind of server.
+        name: The program's name or path, if it is not the usual one.
+    """
+    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+    program = shutil.which(name or kind.program, path=beside)
+    return None if program is None else Contender(kind.name, kind, program, program_version(program))
 
 
 def program_version(program: str) -> str:
@@ -85,76 +171,3 @@ def program_version(program: str) -> str:
     answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=False)
     lines = (answer.stdout + answer.stderr).splitlines()
     return next((line.strip() for line in lines if "version" in line.lower()), lines[0].strip() if lines else "unknown")
-
-
-@contextmanager
-def running(server: Server) -> Generator[Endpoint]:
-    """Start a server on a free loopback port, wait until it is ready, and stop it at the end, whatever happens.
-
-    Raises:
-        ServerError: It ended, or was not ready in time; the message holds the end of its log.
-    """
-    port = free_port()
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [*server.command, "--port", str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            wait_until_ready(server, process, port, log)
-            yield Endpoint.parse(f"http://{HOST}:{port}")
-        finally:
-            stop(process)
-
-
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def wait_until_ready(server: Server, process: subprocess.Popen[bytes], port: int, log: BinaryIO) -> None:
-    """Ask until the server says it is ready."""
-    deadline = time.monotonic() + READY_SECONDS
-    while not is_ready(port, server.ready_path):
-        if process.poll() is not None:
-            raise ServerError(f"{server.name} ended with code {process.returncode}:\n{log_end(log)}")
-        if time.monotonic() > deadline:
-            raise ServerError(f"{server.name} was not ready within {READY_SECONDS} s:\n{log_end(log)}")
-        time.sleep(POLL_SECONDS)
-
-
-def is_ready(port: int, path: str) -> bool:
-    """Tell whether a GET of the path gives 200."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def log_end(log: BinaryIO) -> str:
-    """Return the last part of what the server wrote."""
-    log.seek(max(0, log.seek(0, os.SEEK_END) - SHOWN_LOG_SIZE))
-    return log.read().decode(errors="replace")
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the server to end, then kill what is left of its process group."""
-    try:
-        process.terminate()
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

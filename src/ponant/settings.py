@@ -58,13 +58,26 @@ class Settings(BaseSettings):
     )
     parallel: int = Field(default=16, ge=1, le=256, description="How many sequences run at once; others wait.")
     threads: int | None = Field(default=None, ge=1, description="Threads that compute. Default: the physical cores.")
+    prepare_weights: Literal["off", "auto", "on"] = Field(
+        default="off",
+        description="Whether a copy of the weights in Q8_0, which computes batches faster, is made and served: off, "
+        "on, or auto, if it is measured to be faster.",
+    )
+    prepare_for: Literal["both", "one", "many"] = Field(
+        default="both",
+        description="The load at which auto wants the copy to be faster: one sequence, many, or both.",
+    )
     deterministic: bool = Field(
         default=False, description="Make greedy and seeded results independent of what else runs, at a cost in speed."
     )
     prefix_cache: Literal["auto", "always", "off"] = Field(
         default="auto",
-        description="Which prompts reuse what was computed for others that begin alike: those of requests without a "
-        "seed and above temperature 0 (auto), always, or none (off).",
+        description="Which prompts reuse what was computed for others that begin alike: all, but such that an idle "
+        "server repeats seeded answers (auto), all (always), or none (off).",
+    )
+    drafting: bool = Field(
+        default=True,
+        description="Whether predictions and repetitions of the prompt make answers faster, several tokens at a time.",
     )
     default_temperature: float = Field(default=0.7, ge=0, le=1.5, description="Temperature of requests that give none.")
     safe_prompt: str = Field(default=SAFE_PROMPT, description="What safe_prompt puts before a conversation.")

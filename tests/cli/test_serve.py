@@ -21,6 +21,7 @@ FLAGS = {
     "--kv-memory",
     "--parallel",
     "--threads",
+    "--prepare-weights",
     "--alias",
     "--api-key",
     "--no-auth",

@@ -1,22 +1,23 @@
-"""How much prefill is allowed beside running completions."""
+"""What steps cost, and how much prefill is allowed beside running completions."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponant.engine.pacing import Pacer
+from ponant.engine.pacing import USUAL_COSTS, Pacer, StepCosts
 
 
-def learned(*steps: tuple[int, int, float], most: int = 512) -> Pacer:
+def learned(*steps: tuple[int, float], most: int = 512) -> Pacer:
     pacer = Pacer(most)
-    for decoded, prefilled, seconds in steps:
-        pacer.observe(decoded, prefilled, seconds)
+    for rows, seconds in steps:
+        pacer.costs.observe(rows, seconds)
     return pacer
 
 
 def test_nothing_runs_so_nothing_is_held_back() -> None:
     assert Pacer(512).prefill_tokens(0) == 512
-    assert learned((4, 0, 0.001), (0, 100, 10.0)).prefill_tokens(0) == 512
+    assert learned((4, 0.001), (100, 10.0)).prefill_tokens(0) == 512
 
 
 @pytest.mark.parametrize("most", [16, 512])
@@ -25,35 +26,104 @@ def test_first_guess_is_small(most: int) -> None:
 
 
 def test_step_with_prefill_takes_about_twice_as_long_as_one_without() -> None:
-    pacer = learned((8, 0, 0.020), (0, 100, 0.1))
+    pacer = learned((8, 0.020), (108, 0.120))
     assert pacer.prefill_tokens(8) == pytest.approx(20, abs=1)
 
 
-def test_cost_of_prefill_is_told_apart_from_the_decoding_beside_it() -> None:
-    alone = learned((8, 0, 0.020), (0, 50, 0.05))
-    beside = learned((8, 0, 0.020), (8, 50, 0.07))
-    assert beside.prefill_tokens(8) == pytest.approx(alone.prefill_tokens(8), abs=1)
-
-
 def test_prefill_never_stops_however_dear_it_is() -> None:
-    assert learned((1, 0, 0.001), (0, 10, 100.0)).prefill_tokens(1) == 8
+    assert learned((1, 0.001), (11, 100.0)).prefill_tokens(1) == 8
 
 
 def test_prefill_never_exceeds_the_batch_however_cheap_it_is() -> None:
-    assert learned((1, 0, 10.0), (0, 500, 0.001), most=100).prefill_tokens(1) == 100
+    assert learned((1, 10.0), (500, 0.001), most=100).prefill_tokens(1) == 100
 
 
 def test_one_slow_step_changes_little_and_many_change_all() -> None:
-    steps = [(8, 0, 0.02), (0, 100, 0.1)] * 20
+    steps = [(8, 0.02), (108, 0.12)] * 20
     before = learned(*steps).prefill_tokens(8)
-    assert learned(*steps, (8, 0, 0.04)).prefill_tokens(8) <= before * 1.3
-    assert learned(*steps, *[(8, 0, 0.04)] * 50).prefill_tokens(8) == pytest.approx(2 * before, rel=0.1)
+    assert before == pytest.approx(20, abs=1)
+    assert learned(*steps, (8, 0.04)).prefill_tokens(8) <= before * 1.3
+    assert learned(*steps, *[(8, 0.04)] * 50).prefill_tokens(8) == pytest.approx(0.04 / (0.08 / 100), abs=2)
 
 
 @given(
-    steps=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 512), st.floats(0, 1e6))),
+    steps=st.lists(st.tuples(st.integers(1, 532), st.floats(0, 1e6))),
     decoding=st.integers(0, 20),
     most=st.integers(8, 2048),
 )
-def test_any_observations_give_a_possible_size(steps: list[tuple[int, int, float]], decoding: int, most: int) -> None:
+def test_any_observations_give_a_possible_size(steps: list[tuple[int, float]], decoding: int, most: int) -> None:
     assert 8 <= learned(*steps, most=most).prefill_tokens(decoding) <= most
+
+
+def costs(*steps: tuple[int, float]) -> StepCosts:
+    made = StepCosts()
+    for rows, seconds in steps:
+        made.observe(rows, seconds)
+    return made
+
+
+def seconds_of(made: StepCosts, most_rows: int) -> list[float]:
+    seconds = made.seconds(most_rows)
+    assert seconds is not None
+    values: list[float] = seconds.tolist()
+    return values
+
+
+def test_nothing_is_told_before_anything_is_known() -> None:
+    assert StepCosts().seconds(10) is None
+
+
+def test_what_is_between_known_sizes_is_interpolated() -> None:
+    assert seconds_of(costs((1, 1.0), (5, 9.0)), 5) == pytest.approx([1, 3, 5, 7, 9])
+
+
+def test_what_is_below_or_beyond_all_known_sizes_is_in_proportion() -> None:
+    seconds = seconds_of(costs((4, 4.0), (10, 20.0)), 40)
+    assert seconds[:4] == pytest.approx([1, 2, 3, 4])
+    assert seconds[9:] == pytest.approx([2.0 * rows for rows in range(10, 41)])
+
+
+def test_steps_of_similar_size_are_one_class_that_follows_what_is_seen() -> None:
+    made = costs((10, 1.0), *[(16, 4.0)] * 100)
+    assert seconds_of(made, 16)[15] == pytest.approx(4.0)
+    made = costs(*[(1, 1.0)] * 100, (1, 2.0))
+    assert 1 < seconds_of(made, 1)[0] < 1.5
+
+
+def test_jump_between_kernels_is_kept() -> None:
+    seconds = seconds_of(costs((63, 2.0), (64, 1.0)), 64)
+    assert seconds[62:] == [2.0, 1.0]
+
+
+def test_usual_costs_have_a_dear_first_row() -> None:
+    seconds = np.array(seconds_of(USUAL_COSTS, 64))
+    assert seconds[0] == 1
+    assert np.diff(seconds) == pytest.approx(0.4)
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(1, 600), st.floats(0, 1e6)), min_size=1),
+    most_rows=st.integers(1, 700),
+)
+def test_costs_are_possible_and_within_what_was_seen(steps: list[tuple[int, float]], most_rows: int) -> None:
+    seconds = np.array(seconds_of(costs(*steps), most_rows))
+    assert len(seconds) == most_rows
+    assert np.isfinite(seconds).all()
+    assert (seconds >= 0).all()
+    dearest = max(seen for _, seen in steps)
+    largest = min(max(rows for rows, _ in steps), most_rows)
+    if len({rows for rows, _ in steps}) == 1:
+        assert (seconds[:largest] <= dearest * (1 + 1e-9)).all()
+
+
+@given(
+    known=st.dictionaries(st.sampled_from([1, 2, 4, 8, 16, 32, 63, 100, 200, 500]), st.floats(1e-6, 10), min_size=1),
+    repeats=st.integers(1, 5),
+)
+def test_what_was_always_seen_is_what_is_told(known: dict[int, float], repeats: int) -> None:
+    seconds = seconds_of(costs(*[*known.items()] * repeats), 500)
+    assert [seconds[rows - 1] for rows in known] == pytest.approx(list(known.values()))
+    smallest, largest = min(known), max(known)
+    between = seconds[smallest - 1 : largest]
+    assert min(known.values()) * (1 - 1e-9) <= min(between)
+    assert max(between) <= max(known.values()) * (1 + 1e-9)

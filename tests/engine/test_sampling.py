@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from ponant.engine import sampling as sampling_module
 from ponant.engine.base import Sampling
-from ponant.engine.sampling import Sampler
+from ponant.engine.sampling import Row, Sampler, log_probabilities
 from ponant.engine.sequence import Sequence
 
 Doubles = NDArray[np.float64]
@@ -38,6 +39,12 @@ def sequence(
     for token in generated or []:
         made.append(token)
     return made
+
+
+def tokens_of(sampler: Sampler, logits: Floats, sequences: list[Sequence]) -> list[int | None]:
+    """One token for each sequence."""
+    draws = sampler.sample(logits, [Row(one) for one in sequences])
+    return [draw.token if draw else None for draw in draws]
 
 
 def logits_of(kind: str, size: int) -> Floats:
@@ -71,17 +78,17 @@ def exact_distribution(logits: Floats, sampling: Sampling) -> Doubles:
     return distribution
 
 
-def draws_of(logits: Floats, sampling: Sampling, count: int) -> NDArray[np.int64]:
-    """As often each token was drawn in ``count`` draws of one sequence."""
+def draws_of(logits: Floats, sampling: Sampling, count: int, *, seed: int = 7) -> NDArray[np.int64]:
+    """As often each token was drawn in ``count`` draws: of one sequence after the other, each at many positions."""
+    assert not sampling.penalizes, "then it would matter which tokens were drafted"
     sampler = Sampler(len(logits), NO_END)
-    drawing = sequence(sampling, seed=7)
     counts = np.zeros(len(logits), dtype=np.int64)
-    rows = max(1, 1_000_000 // len(logits))
-    while count > 0:
-        rows = min(rows, count)
-        tokens = sampler.sample(np.tile(logits, (rows, 1)), [drawing] * rows)
-        np.add.at(counts, [token for token in tokens if token is not None], 1)
-        count -= rows
+    at_once = max(1, min(1000, 1_000_000 // len(logits)))
+    for first in range(0, count, at_once):
+        drawing = sequence(sampling, seed=seed + first // 1000)
+        rows = [Row(drawing, range(first % 1000 + index)) for index in range(min(at_once, count - first))]
+        draws = sampler.sample(np.tile(logits, (len(rows), 1)), rows)
+        np.add.at(counts, [draw.token for draw in draws if draw], 1)
     return counts
 
 
@@ -145,6 +152,39 @@ def test_wrong_distribution_would_be_noticed() -> None:
     assert chi_square_deviation(counts, exact_distribution(logits, Sampling(temperature=1.5))) > 3.5
 
 
+def logits_with_a_heavy_rest(temperature: float) -> Floats:
+    """A vocabulary of a real model's size, where every fifth draw is a token that no shortlist would have."""
+    random = np.random.default_rng(1)
+    scaled = random.uniform(-16.0, -12.0, 50_000)
+    scaled[random.choice(50_000, 300, replace=False)] = random.uniform(-11.9, -6.0, 300)
+    scaled[[7, 49_999]] = 0.0, -2.0
+    return (scaled * temperature + 3).astype(np.float32)
+
+
+@pytest.mark.parametrize("temperature", [0.2, 1.5])
+def test_draws_that_no_shortlist_has_are_as_likely_as_they_should_be(temperature: float) -> None:
+    logits = logits_with_a_heavy_rest(temperature)
+    distribution = exact_distribution(logits, Sampling(temperature=temperature))
+    assert 0.015 < distribution[logits < 3 - 12 * temperature].sum() < 0.5
+    counts = draws_of(logits, Sampling(temperature=temperature), 30_000)
+    assert chi_square_deviation(counts, distribution) < 3.5
+
+
+@pytest.mark.parametrize(("temperature", "spread"), [(1.5, 1.0), (0.7, 2.5), (1.2, 3.5)])
+def test_draws_from_a_large_vocabulary_follow_the_exact_distribution(temperature: float, spread: float) -> None:
+    logits = np.random.default_rng(2).normal(0, spread, 49_152).astype(np.float32)
+    distribution = exact_distribution(logits, Sampling(temperature=temperature))
+    assert chi_square_deviation(draws_of(logits, Sampling(temperature=temperature), 10_000), distribution) < 3.5
+
+
+@pytest.mark.parametrize("bound", [0.0, 13.5])
+def test_wrong_bound_of_the_rest_would_be_noticed(bound: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling_module, "_REST_BOUND", np.exp(-bound) if bound else 1e-30)
+    logits = logits_with_a_heavy_rest(1.5)
+    counts = draws_of(logits, Sampling(temperature=1.5), 30_000)
+    assert chi_square_deviation(counts, exact_distribution(logits, Sampling(temperature=1.5))) > 3.5
+
+
 @pytest.mark.parametrize(
     "sampling",
     [
@@ -160,7 +200,15 @@ def test_most_likely_token_is_taken(sampling: Sampling) -> None:
     random = np.random.default_rng(3)
     logits = random.normal(0, 1, (50, 300)).astype(np.float32)
     expected = logits.argmax(axis=1).tolist()
-    assert Sampler(300, NO_END).sample(logits, [sequence(sampling, seed=seed) for seed in range(50)]) == expected
+    assert tokens_of(Sampler(300, NO_END), logits, [sequence(sampling, seed=seed) for seed in range(50)]) == expected
+
+
+@pytest.mark.parametrize("largest", [20.0, 262145.0, -262145.0, 3e38])
+@pytest.mark.parametrize("temperature", [1e-9, 1e-3, 1.0])
+def test_logits_too_large_for_the_temperature_to_tell_apart_are_drawn_too(largest: float, temperature: float) -> None:
+    logits = np.full(1000, largest - abs(largest) / 2, dtype=np.float32)
+    logits[17] = largest
+    assert draws_of(logits, Sampling(temperature=temperature), 50)[17] >= 1
 
 
 def test_of_equally_likely_tokens_top_k_keeps_the_first() -> None:
@@ -172,7 +220,7 @@ def test_of_equally_likely_tokens_top_k_keeps_the_first() -> None:
 def penalized(logits: list[float], sampling: Sampling, generated: list[int], prompt: list[int]) -> list[float]:
     """The logits by which a token is chosen."""
     row = np.array([logits], dtype=np.float32)
-    Sampler(len(logits), NO_END).sample(row, [sequence(sampling, prompt=prompt, generated=generated)])
+    tokens_of(Sampler(len(logits), NO_END), row, [sequence(sampling, prompt=prompt, generated=generated)])
     return [round(float(value), 4) for value in row[0]]
 
 
@@ -199,7 +247,7 @@ def test_penalties_concern_generated_tokens_and_not_the_prompt(sampling: Samplin
 def test_penalties_leave_other_rows_alone() -> None:
     logits = np.ones((3, 10), dtype=np.float32)
     penalty = Sampling(presence_penalty=2)
-    Sampler(10, NO_END).sample(logits, [sequence(), sequence(penalty, generated=[4]), sequence(penalty)])
+    tokens_of(Sampler(10, NO_END), logits, [sequence(), sequence(penalty, generated=[4]), sequence(penalty)])
     assert np.argwhere(logits != 1).tolist() == [[1, 4]]
 
 
@@ -211,9 +259,8 @@ def test_end_is_held_back_until_there_are_min_tokens(temperature: float) -> None
         logits = np.zeros((1, 10), dtype=np.float32)
         logits[0, [3, 7]] = 60, 50
         logits[0, 5] = 40
-        return sampler.sample(
-            logits, [sequence(Sampling(temperature=temperature), generated=[1] * generated, min_tokens=3)]
-        )[0]
+        drawing = sequence(Sampling(temperature=temperature), generated=[1] * generated, min_tokens=3)
+        return tokens_of(sampler, logits, [drawing])[0]
 
     assert [drawn(generated) for generated in range(5)] == [5, 5, 5, 3, 3]
 
@@ -227,21 +274,22 @@ def test_unusable_rows_give_none_and_leave_the_others_as_they_are(unusable: floa
     partly = good.copy()
     partly[17] = np.nan
     rows = np.array([bad, good, partly, good, bad])
-    expected = Sampler(600, NO_END).sample(np.array([good, good]), [sequence(sampling, seed=seed) for seed in (1, 3)])
-    tokens = Sampler(600, NO_END).sample(rows, [sequence(sampling, seed=seed) for seed in range(5)])
+    sampler = Sampler(600, NO_END)
+    expected = tokens_of(sampler, np.array([good, good]), [sequence(sampling, seed=seed) for seed in (1, 3)])
+    tokens = tokens_of(sampler, rows, [sequence(sampling, seed=seed) for seed in range(5)])
     assert tokens == [None, expected[0], None, expected[1], None]
 
 
 def test_one_infinite_logit_makes_a_row_unusable() -> None:
     logits = logits_of("normal", 20)
     logits[4] = np.inf
-    assert Sampler(20, NO_END).sample(logits[None], [sequence()]) == [None]
+    assert tokens_of(Sampler(20, NO_END), logits[None], [sequence()]) == [None]
 
 
 def test_nothing_but_the_end_that_is_held_back_gives_none() -> None:
     logits = np.full((1, 10), -np.inf, dtype=np.float32)
     logits[0, 3] = 1
-    assert Sampler(10, [3]).sample(logits, [sequence(min_tokens=1)]) == [None]
+    assert tokens_of(Sampler(10, [3]), logits, [sequence(min_tokens=1)]) == [None]
 
 
 samplings = st.builds(
@@ -272,10 +320,10 @@ def test_draw_does_not_depend_on_the_other_rows(
     def sequences() -> list[Sequence]:
         return [sequence(sampling, seed=seed, generated=generated) for sampling, seed in asked]
 
-    alone = [sampler.sample(row[None].copy(), [one])[0] for row, one in zip(logits, sequences(), strict=True)]
+    alone = [tokens_of(sampler, row[None].copy(), [one])[0] for row, one in zip(logits, sequences(), strict=True)]
     order = data.draw(st.permutations(range(len(asked))))
     mixed = sequences()
-    together = sampler.sample(logits[order], [mixed[index] for index in order])
+    together = tokens_of(sampler, logits[order], [mixed[index] for index in order])
     assert together == [alone[index] for index in order]
 
 
@@ -291,23 +339,139 @@ def test_masked_tokens_are_never_drawn(logits: Floats, sampling: Sampling, seed:
     allowed = data.draw(st.sets(st.integers(0, len(logits) - 1), min_size=1))
     masked = np.full_like(logits, -np.inf)
     masked[list(allowed)] = logits[list(allowed)]
-    drawing = sequence(sampling, seed=seed)
     rows = np.tile(masked, (20, 1))
-    assert set(Sampler(len(logits), NO_END).sample(rows, [drawing] * 20)) <= allowed
+    drawing = [sequence(sampling, seed=seed + index) for index in range(20)]
+    assert set(tokens_of(Sampler(len(logits), NO_END), rows, drawing)) <= allowed
 
 
 @pytest.mark.parametrize("extreme", [0.0, np.nextafter(1.0, 0.0)])
-def test_extreme_random_numbers_land_on_allowed_tokens(extreme: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Sequence, "next_uniforms", lambda _: np.array([extreme, extreme]))
+@pytest.mark.parametrize(
+    "sampling", [Sampling(), Sampling(temperature=0.1), Sampling(top_k=7), Sampling(top_p=0.9), Sampling(temperature=8)]
+)
+def test_extreme_random_numbers_land_on_allowed_tokens(
+    extreme: float, sampling: Sampling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sequence, "uniforms", lambda *_: np.full(4, extreme))
     logits = np.full(1000, -np.inf, dtype=np.float32)
     logits[300:310] = np.linspace(-20, 3, 10)
-    (token,) = Sampler(1000, NO_END).sample(logits[None], [sequence()])
+    (token,) = tokens_of(Sampler(1000, NO_END), logits[None], [sequence(sampling)])
     assert token is not None
     assert 300 <= token < 310
 
 
 def test_random_numbers_depend_on_seed_and_position_alone() -> None:
     first, again, other = sequence(seed=5), sequence(seed=5, prompt=[1, 2, 3]), sequence(seed=6)
-    pairs = [tuple(first.next_uniforms()) for _ in range(200)]
-    assert [tuple(again.next_uniforms()) for _ in range(200)] == pairs
-    assert len({*pairs, *(tuple(other.next_uniforms()) for _ in range(200))}) == 400
+    numbers = [tuple(first.uniforms(index)) for index in range(200)]
+    assert [tuple(again.uniforms(index)) for index in reversed(range(200))] == numbers[::-1]
+    everything = [*numbers, *(tuple(other.uniforms(index)) for index in range(200))]
+    assert len({number for four in everything for number in four}) == 4 * 400
+    assert all(0 <= number < 1 for four in everything for number in four)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    size=st.sampled_from([3, 40, 700]),
+    generated=st.lists(st.integers(0, 699), max_size=5),
+    drafted=st.lists(st.integers(0, 699), max_size=5),
+    sampling=samplings,
+    seed=st.integers(0, 2**32),
+    min_tokens=st.integers(0, 8),
+    top=st.none() | st.integers(0, 5),
+)
+def test_row_after_a_draft_is_drawn_as_if_the_draft_had_been_appended(
+    size: int,
+    generated: list[int],
+    drafted: list[int],
+    sampling: Sampling,
+    seed: int,
+    min_tokens: int,
+    top: int | None,
+) -> None:
+    generated, drafted = [token % size for token in generated], [token % size for token in drafted]
+    sampler = Sampler(size, [0, 2])
+    logits = np.random.default_rng(seed).normal(0, 2, (len(drafted) + 1, size)).astype(np.float32)
+
+    def drawing(tokens: list[int]) -> Sequence:
+        made = sequence(sampling, seed=seed, generated=tokens, min_tokens=min_tokens)
+        made.top_logprobs = top
+        return made
+
+    supposed, appended = logits.copy(), logits.copy()
+    one = drawing(generated)
+    together = sampler.sample(supposed, [Row(one, drafted[:index]) for index in range(len(drafted) + 1)])
+    one_by_one = [
+        sampler.sample(appended[index : index + 1], [Row(drawing([*generated, *drafted[:index]]))])[0]
+        for index in range(len(drafted) + 1)
+    ]
+    assert together == one_by_one
+    assert np.array_equal(supposed, appended)
+    # What was only supposed leaves no trace.
+    again = logits[:1].copy()
+    assert sampler.sample(again, [Row(one)]) == together[:1]
+    assert one.generated == len(generated)
+
+
+def reference_log_probabilities(logits: Floats) -> Doubles:
+    values = logits.astype(np.float64)
+    logprobs: Doubles = values - values.max() - np.log(np.exp(values - values.max()).sum())
+    return logprobs
+
+
+@settings(deadline=None)
+@given(
+    logits=hnp.arrays(np.float32, st.integers(1, 400), elements=st.floats(-60, 60, width=32)),
+    top=st.integers(0, 20) | st.just(1000),
+    data=st.data(),
+)
+def test_log_probabilities_are_those_of_the_softmax(logits: Floats, top: int, data: st.DataObject) -> None:
+    expected = reference_log_probabilities(logits)
+    token = data.draw(st.integers(0, len(logits) - 1))
+    told = log_probabilities(logits.copy(), token, top)
+    assert told.logprob == pytest.approx(expected[token], abs=1e-5)
+    likeliest = [other for other, _ in told.top]
+    assert len(set(likeliest)) == len(likeliest) == min(top, len(logits))
+    assert [logprob for _, logprob in told.top] == pytest.approx(np.sort(expected)[::-1][:top].tolist(), abs=1e-5)
+    assert [logprob for _, logprob in told.top] == pytest.approx([expected[other] for other in likeliest], abs=1e-5)
+    ranks = [(-logits[other], other) for other in likeliest]
+    assert ranks == sorted(ranks), "of equally likely ones those that come first in the vocabulary go first"
+
+
+def test_all_equally_likely_tokens_have_the_same_log_probability() -> None:
+    told = log_probabilities(np.full(8, 3, dtype=np.float32), 5, 8)
+    assert told.logprob == pytest.approx(-np.log(8))
+    assert [token for token, _ in told.top] == list(range(8))
+    assert {logprob for _, logprob in told.top} == {told.logprob}
+
+
+def test_log_probabilities_of_a_large_vocabulary_are_exact() -> None:
+    logits = np.random.default_rng(4).normal(0, 0.01, 150_000).astype(np.float32)
+    told = log_probabilities(logits, 12, 20)
+    assert told.logprob == pytest.approx(reference_log_probabilities(logits)[12], abs=1e-5)
+
+
+def test_log_probabilities_with_impossible_tokens_are_those_of_the_others() -> None:
+    logits = np.array([-np.inf, 1, 0, -np.inf], dtype=np.float32)
+    told = log_probabilities(logits, 1, 2)
+    assert told.logprob == pytest.approx(-np.log1p(np.exp(-1)))
+    assert [token for token, _ in told.top] == [1, 2]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.4])
+@pytest.mark.parametrize("top", [None, 0, 3])
+def test_log_probabilities_are_the_models_own(temperature: float, top: int | None) -> None:
+    """Before the penalties, the temperature, the truncation, and also of an end that may not come yet."""
+    logits = np.array([[5.0, 2.0, 4.0, 1.0, 0.0]], dtype=np.float32)
+    sampling = Sampling(temperature=temperature, presence_penalty=100, top_k=1, repetition_penalty=1.5)
+    drawing = sequence(sampling, generated=[2, 2], min_tokens=10)
+    drawing.top_logprobs = top
+    expected = reference_log_probabilities(logits[0])
+    (draw,) = Sampler(5, [0]).sample(logits, [Row(drawing)])
+    assert draw
+    assert draw.token == 1
+    if top is None:
+        assert draw.logprobs is None
+    else:
+        assert draw.logprobs
+        assert draw.logprobs.logprob == pytest.approx(expected[1], abs=1e-6)
+        assert [token for token, _ in draw.logprobs.top] == [0, 2, 1][:top]
+        assert [logprob for _, logprob in draw.logprobs.top] == pytest.approx(expected[[0, 2, 1][:top]], abs=1e-6)

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponant.engine.base import Delta, Sampling
-from ponant.engine.kv_cache import Empty, KVCache, Share
+from ponant.engine.drafting import Drafter, DraftText
+from ponant.engine.kv_cache import PIECE, Empty, KVCache, Share, Trim
 from ponant.engine.pacing import Pacer
+from ponant.engine.sampling import Draw
 from ponant.engine.scheduler import FIXED_CHUNK, Chunk, Scheduler, Step
 from ponant.engine.sequence import Sequence
 
@@ -25,6 +27,7 @@ def scheduler(
     batch_tokens: int = 512,
     retained: int = 0,
     deterministic: bool = False,
+    most_draws: int = 0,
     pacer: Pacer | None = None,
 ) -> Scheduler:
     return Scheduler(
@@ -33,6 +36,7 @@ def scheduler(
         batch_tokens=batch_tokens,
         end_tokens=frozenset({END}),
         pacer=pacer or Pacer(batch_tokens),
+        most_draws=most_draws,
         deterministic=deterministic,
     )
 
@@ -44,18 +48,30 @@ def completion(
     choice: int = 0,
     max_tokens: int | None = 1000,
     context: int = 4096,
+    greedy: bool = False,
+    repeatable: bool = False,
+    prediction: list[int] | None = None,
+    drafts: bool = False,
 ) -> Sequence:
     """A sequence; a number as its prompt stands for so many tokens that no other request has."""
+    tokens = [1000 * request_id + index for index in range(prompt)] if isinstance(prompt, int) else prompt
+    drafter = Drafter(DraftText(tokens), DraftText(prediction) if prediction else None)
     return Sequence(
         request_id,
         choice,
-        [1000 * request_id + index for index in range(prompt)] if isinstance(prompt, int) else prompt,
+        tokens,
         seed=0,
-        sampling=Sampling(),
+        sampling=Sampling(temperature=0 if greedy else 1),
+        repeatable=repeatable,
+        drafter=drafter if drafts or prediction else None,
         max_tokens=max_tokens,
         min_tokens=0,
         context=context,
     )
+
+
+def drawn_as(token: int | None) -> Draw | None:
+    return None if token is None else Draw(token)
 
 
 def step_of(scheduler: Scheduler) -> Step:
@@ -67,7 +83,9 @@ def step_of(scheduler: Scheduler) -> Step:
 def run(scheduler: Scheduler, draw: Callable[[Sequence], int | None] = lambda _: WORD) -> tuple[Step, list[Delta]]:
     """One step; ``draw`` gives the tokens."""
     step = step_of(scheduler)
-    deltas = scheduler.advance(step, [draw(chunk.sequence) for chunk in step.chunks if chunk.draws])
+    assert not any(chunk.draft for chunk in step.chunks)
+    drawn = [[drawn_as(draw(chunk.sequence))] for chunk in step.chunks if chunk.draws]
+    deltas = scheduler.advance(step, drawn)
     return step, [delta for _, delta in deltas]
 
 
@@ -313,13 +331,22 @@ def test_reused_tokens_are_told_also_if_the_one_waited_for_is_done() -> None:
     assert delta.reused == 200
 
 
+@dataclass(eq=False)
+class Cell:
+    """A cell of the cache. ``piece``: computed with a whole piece of a prompt, alone, after nothing but pieces."""
+
+    piece: bool
+
+
 @dataclass
 class PlainCache:
     """What llama.cpp would hold: for each slot its tokens, and the cells they are in."""
 
     cells: int
     tokens: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
-    cells_of: dict[int, list[object]] = field(default_factory=dict[int, list[object]])
+    cells_of: dict[int, list[Cell]] = field(default_factory=dict[int, list[Cell]])
+    lost: bool = False
+    """Whether all was emptied since the last operations, which may still be about what was there before."""
 
     def apply(self, step: Step) -> None:
         for operation in step.operations:
@@ -332,19 +359,32 @@ class PlainCache:
                     assert len(self.tokens[source]) >= length > 0
                     self.tokens[target] = self.tokens[source][:length]
                     self.cells_of[target] = self.cells_of[source][:length]
+                case Trim(slot, length):
+                    assert self.lost or len(self.tokens[slot]) > length > 0
+                    del self.tokens.get(slot, [])[length:]
+                    del self.cells_of.get(slot, [])[length:]
+        self.lost = False
 
-    def compute(self, chunk: Chunk) -> None:
+    def lose_all(self) -> None:
+        self.tokens.clear()
+        self.cells_of.clear()
+        self.lost = True
+
+    def compute(self, chunk: Chunk, *, alone: bool) -> None:
         sequence, end = chunk.sequence, chunk.start + chunk.length
         held = self.tokens.setdefault(sequence.slot, [])
         assert held == sequence.tokens[: chunk.start], "the slot must hold what comes before the chunk"
         assert chunk.length >= 1
         assert end <= len(sequence.tokens)
-        held += sequence.tokens[chunk.start : end]
-        self.cells_of.setdefault(sequence.slot, []).extend(object() for _ in range(chunk.length))
+        held += [*sequence.tokens[chunk.start : end], *chunk.draft]
+        cells = self.cells_of.setdefault(sequence.slot, [])
+        is_piece = alone and chunk.length == PIECE and chunk.start % PIECE == 0 and end <= sequence.prompt_length
+        is_piece = is_piece and all(cell.piece for cell in cells)
+        cells += [Cell(is_piece) for _ in range(chunk.length + len(chunk.draft))]
 
     @property
     def used(self) -> int:
-        return len({id(cell) for cells in self.cells_of.values() for cell in cells})
+        return len({cell for cells in self.cells_of.values() for cell in cells})
 
 
 @dataclass(frozen=True)
@@ -359,6 +399,10 @@ class Traffic:
     retained: int
     deterministic: bool
     arrivals: int
+    guesses: bool = False
+    """Whether texts are given that are often right about what comes next."""
+    repeats: bool = False
+    """Whether some sequences are to be repeatable or greedy, and prompts come again."""
 
 
 class Simulation:
@@ -373,6 +417,7 @@ class Simulation:
             batch_tokens=traffic.batch_tokens,
             retained=traffic.retained,
             deterministic=traffic.deterministic,
+            most_draws=traffic.parallel + self.random.choice([0, 1, 5, 63]) if traffic.guesses else 0,
             pacer=Pacer(traffic.batch_tokens),
         )
         self.cache = PlainCache(traffic.cells)
@@ -382,6 +427,8 @@ class Simulation:
         self.prompts: dict[tuple[int, int], list[int]] = {}
         self.drawn: dict[tuple[int, int], list[int]] = {}
         self.started: set[int] = set()
+        self.guessed: dict[tuple[int, int], tuple[int, int]] = {}
+        """How many tokens drafted for each were right and wrong."""
 
     def run(self) -> None:
         for request_id in range(self.traffic.arrivals):
@@ -401,9 +448,22 @@ class Simulation:
         most = self.traffic.context - 1
         stem = self.random.choice(self.stems)[: self.random.randint(0, most - 1)]
         prompt = [*stem, *(self.random.randint(1, 9) for _ in range(self.random.randint(1, most - len(stem))))]
+        if self.traffic.repeats and self.prompts and self.random.random() < 0.5:
+            prompt = self.random.choice(list(self.prompts.values()))
         max_tokens = self.random.choice([None, 1, 5, 40])
+        kind = self.random.choice(["", "greedy", "repeatable"]) if self.traffic.repeats else ""
         sequences = [
-            completion(request_id, prompt, choice=choice, max_tokens=max_tokens, context=self.traffic.context)
+            completion(
+                request_id,
+                prompt,
+                choice=choice,
+                max_tokens=max_tokens,
+                context=self.traffic.context,
+                greedy=kind == "greedy",
+                repeatable=kind == "repeatable",
+                drafts=self.traffic.guesses,
+                prediction=self.random_tokens(self.random.choice([0, 3, 50])) if self.traffic.guesses else None,
+            )
             for choice in range(self.random.choice([1, 1, 2, 5]))
         ]
         for sequence in sequences:
@@ -412,7 +472,11 @@ class Simulation:
             self.open[name] = sequence
             self.prompts[name] = prompt
             self.drawn[name] = []
+            self.guessed[name] = (0, 0)
         self.scheduler.add(sequences)
+
+    def random_tokens(self, count: int) -> list[int]:
+        return [self.random.randint(1, 3) for _ in range(count)]
 
     def cancel_something(self) -> None:
         if self.open and self.random.random() < 0.1:
@@ -426,6 +490,7 @@ class Simulation:
             }
 
     def step(self, *, calm: bool = False) -> None:
+        was_empty = not self.scheduler.running
         step = self.scheduler.next_step()
         self.check_places()
         if step is None:
@@ -433,14 +498,29 @@ class Simulation:
             return
         self.check_chunks(step)
         self.cache.apply(step)
+        self.check_cache()
+        if was_empty:
+            self.check_first(self.scheduler.running[0])
         if not calm and not self.traffic.deterministic and self.random.random() < 0.02:
             self.scheduler.put_back()  # as when llama.cpp finds no room: nothing was computed
             return
         for chunk in step.chunks:
-            self.cache.compute(chunk)
+            self.cache.compute(chunk, alone=len(step.chunks) == 1)
         assert self.cache.used <= self.traffic.cells
         self.take_deltas(step)
-        self.scheduler.pacer.observe(step.decoded, step.prefilled, self.random.random())
+        self.scheduler.pacer.costs.observe(step.rows, self.random.random())
+
+    def check_cache(self) -> None:
+        """What is said to be computed and nothing else is in the cache: no guess that was wrong, above all."""
+        for sequence in self.scheduler.running:
+            assert self.scheduler.cache.length(sequence.slot) == sequence.computed
+            assert self.cache.tokens.get(sequence.slot, []) == sequence.tokens[: sequence.computed]
+        assert self.scheduler.cache.free == self.traffic.cells - self.cache.used
+
+    def check_first(self, sequence: Sequence) -> None:
+        """A repeatable sequence that enters when nothing runs takes over what it would compute itself in that way."""
+        if sequence.repeatable and sequence.generated == 0:
+            assert all(cell.piece for cell in self.cache.cells_of.get(sequence.slot, []))
 
     def check_places(self) -> None:
         running, waiting = self.scheduler.running, self.scheduler.waiting
@@ -461,7 +541,13 @@ class Simulation:
 
     def check_chunks(self, step: Step) -> None:
         assert step.chunks
-        assert sum(chunk.length for chunk in step.chunks) <= self.traffic.batch_tokens
+        assert step.rows == sum(chunk.length + len(chunk.draft) for chunk in step.chunks)
+        assert step.rows <= self.traffic.batch_tokens
+        if self.traffic.guesses:
+            drawing = sum(1 + len(chunk.draft) for chunk in step.chunks if chunk.draws)
+            assert drawing <= self.scheduler.most_draws
+        else:
+            assert not any(chunk.draft for chunk in step.chunks)
         names = [(chunk.sequence.request_id, chunk.sequence.choice) for chunk in step.chunks]
         assert len(set(names)) == len(names)
         for name, chunk in zip(names, step.chunks, strict=True):
@@ -469,67 +555,100 @@ class Simulation:
             assert chunk.sequence.tokens == self.prompts[name] + self.drawn[name]
             assert chunk.start == chunk.sequence.computed
             assert chunk.draws == (chunk.start + chunk.length == len(chunk.sequence.tokens))
+            if chunk.draft:
+                assert chunk.draws
+                assert len(chunk.sequence.tokens) + len(chunk.draft) + 1 <= chunk.sequence.limit
             if self.traffic.deterministic:
                 assert len(step.chunks) == 1
                 assert chunk.length == 1 or chunk.start % FIXED_CHUNK == 0
 
     def take_deltas(self, step: Step) -> None:
         drawing = [chunk for chunk in step.chunks if chunk.draws]
-        tokens = [self.draw() for _ in drawing]
-        deltas = list(self.scheduler.advance(step, tokens))
+        tokens = [self.draw(chunk) for chunk in drawing]
+        deltas = list(self.scheduler.advance(step, [list(map(drawn_as, drawn)) for drawn in tokens]))
         assert [(request_id, delta.choice) for request_id, delta in deltas] == [
             (chunk.sequence.request_id, chunk.sequence.choice) for chunk in drawing
         ]
-        for (request_id, delta), token in zip(deltas, tokens, strict=True):
-            self.take_delta((request_id, delta.choice), delta, token)
-        if None in tokens:
+        for (request_id, delta), chunk, drawn in zip(deltas, drawing, tokens, strict=True):
+            self.take_delta((request_id, delta.choice), delta, chunk, drawn)
+        if any(None in drawn for drawn in tokens):
             self.scheduler.put_all_back()
-            self.cache.tokens.clear()
-            self.cache.cells_of.clear()
+            self.cache.lose_all()
 
-    def take_delta(self, name: tuple[int, int], delta: Delta, token: int | None) -> None:
+    def take_delta(self, name: tuple[int, int], delta: Delta, chunk: Chunk, drawn: list[int | None]) -> None:
+        """Check that a delta has what was drawn up to the first guess that was wrong, or up to the end."""
         sequence = self.open[name]
         assert 0 <= delta.reused < sequence.prompt_length
-        if token is None or token == END:
-            assert (delta.tokens, delta.finish) == ([], "error" if token is None else "stop")
-        else:
-            assert delta.tokens == [token]
-            self.drawn[name].append(token)
-            full = len(self.prompts[name]) + len(self.drawn[name]) == sequence.limit
-            assert (delta.finish is not None) == full
+        tokens: list[int] = []
+        finish: str | None = None
+        right = 0
+        for token, guess in zip(drawn, [*chunk.draft, None], strict=True):
+            if token is None or token == END:
+                finish = "error" if token is None else "stop"
+                break
+            tokens.append(token)
+            if len(self.prompts[name]) + len(self.drawn[name]) + len(tokens) == sequence.limit:
+                finish = "limit"
+                break
+            if token != guess:
+                break
+            right += 1
+        assert delta.tokens == tokens
+        assert delta.finish == finish or (finish == "limit" and delta.finish in ("length", "model_length"))
+        self.drawn[name] += tokens
+        all_right, all_wrong = self.guessed[name]
+        all_right, all_wrong = all_right + right, all_wrong + len(chunk.draft) - right
+        self.guessed[name] = all_right, all_wrong
+        assert 0 <= delta.accepted <= all_right
+        assert 0 <= delta.rejected <= all_wrong
         if delta.finish:
             del self.open[name]
 
-    def draw(self) -> int | None:
+    def draw(self, chunk: Chunk) -> list[int | None]:
+        """A token for each row of a chunk, often the one that was guessed."""
+        return [
+            guess if guess is not None and self.random.random() < 0.7 else self.draw_one()
+            for guess in [*chunk.draft, None]
+        ]
+
+    def draw_one(self) -> int | None:
         chance = self.random.random()
         return END if chance < 0.05 else None if chance < 0.06 else self.random.randint(1, 3)
 
 
 @st.composite
-def traffics(draw: st.DrawFn, *, deterministic: bool, shares: bool = False) -> Traffic:
+def traffics(
+    draw: st.DrawFn, *, deterministic: bool = False, shares: bool = False, guesses: bool = False, repeats: bool = False
+) -> Traffic:
     parallel = draw(st.integers(1, 6))
-    context = draw(st.integers(4, 100) if not deterministic else st.sampled_from([20, 300, 600]))
+    if deterministic:
+        context = draw(st.sampled_from([20, 300, 600]))
+    else:
+        context = draw(st.integers(4, 100) | (st.integers(130, 300) if repeats else st.nothing()))
     cells = parallel * context if deterministic else draw(st.integers(context, 3 * context))
+    batch_tokens = draw(st.sampled_from([PIECE, 8 * PIECE]) if repeats else st.integers(8, 64))
     return Traffic(
         seed=draw(st.integers(0, 2**32)),
         cells=cells,
         parallel=parallel,
-        batch_tokens=FIXED_CHUNK if deterministic else draw(st.integers(8, 64)),
+        batch_tokens=FIXED_CHUNK if deterministic else batch_tokens,
         context=context,
         retained=draw(st.integers(1, cells)) if shares else 0,
         deterministic=deterministic,
         arrivals=draw(st.integers(1, 12)),
+        guesses=guesses,
+        repeats=repeats,
     )
 
 
 @settings(deadline=None, max_examples=120)
-@given(traffics(deterministic=False))
+@given(traffics())
 def test_random_traffic_without_sharing(traffic: Traffic) -> None:
     Simulation(traffic).run()
 
 
 @settings(deadline=None, max_examples=200)
-@given(traffics(deterministic=False, shares=True))
+@given(traffics(shares=True))
 def test_random_traffic_that_shares_prefixes(traffic: Traffic) -> None:
     Simulation(traffic).run()
 
@@ -537,4 +656,16 @@ def test_random_traffic_that_shares_prefixes(traffic: Traffic) -> None:
 @settings(deadline=None, max_examples=40)
 @given(traffics(deterministic=True))
 def test_random_traffic_under_deterministic(traffic: Traffic) -> None:
+    Simulation(traffic).run()
+
+
+@settings(deadline=None, max_examples=100)
+@given(traffics(guesses=True) | traffics(guesses=True, shares=True))
+def test_random_traffic_that_is_guessed(traffic: Traffic) -> None:
+    Simulation(traffic).run()
+
+
+@settings(deadline=None, max_examples=100)
+@given(traffics(guesses=True, shares=True, repeats=True))
+def test_random_traffic_that_repeats_itself(traffic: Traffic) -> None:
     Simulation(traffic).run()

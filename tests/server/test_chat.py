@@ -122,9 +122,6 @@ def test_neutral_values_change_nothing(tiny_server: RunningServer, neutral: dict
         {"tool_choice": "any"},
         {"prompt_mode": "reasoning"},
         {"reasoning_effort": "high"},
-        {"prediction": {"type": "content", "content": "Hello"}},
-        {"logprobs": True},
-        {"top_logprobs": 3},
         {"guardrails": [{"moderation_llm_v1": {"action": "block"}}]},
     ],
 )
@@ -321,7 +318,9 @@ def test_bundled_model_knows_where_the_eiffel_tower_is(bundled_server: RunningSe
     assert response["model"] == "smollm2"
 
 
-@pytest.mark.parametrize("fields", [{"random_seed": 3}, {"temperature": 0}, {"random_seed": 4, "n": 4}])
+@pytest.mark.parametrize(
+    "fields", [{"random_seed": 3}, {"random_seed": 1, "temperature": 0}, {"random_seed": 4, "n": 4}]
+)
 def test_idle_server_repeats_itself_whatever_was_asked_in_between(
     bundled_server: RunningServer, fields: dict[str, Any]
 ) -> None:
@@ -331,3 +330,38 @@ def test_idle_server_repeats_itself_whatever_was_asked_in_between(
         answer(bundled_server, text=between, max_tokens=20, temperature=1.0)
         assert texts(answer(bundled_server, **question)) == expected
     assert streamed_texts(events(bundled_server, **question)) == expected
+
+
+LONG_QUESTION = "Summarise this: " + " ".join(
+    f"In town {number} there are {7 * number} houses." for number in range(30)
+)
+
+
+def test_idle_server_repeats_a_seeded_answer_from_whole_pieces_of_the_prompt(bundled_server: RunningServer) -> None:
+    question: dict[str, Any] = {"text": LONG_QUESTION, "max_tokens": 32, "random_seed": 11}
+    expected = answer(bundled_server, **question)
+    again = answer(bundled_server, **question)
+    assert texts(again) == texts(expected)
+    assert again["usage"]["num_cached_tokens"] == (again["usage"]["prompt_tokens"] - 1) // 64 * 64 > 0
+
+
+def test_greedy_question_asked_twice_in_a_row_gets_the_same_answer(bundled_server: RunningServer) -> None:
+    for text in ("What is bread made of?", LONG_QUESTION):
+        question: dict[str, Any] = {"text": text, "max_tokens": 48, "temperature": 0}
+        assert len({texts(answer(bundled_server, **question))[0] for _ in range(3)}) == 1
+
+
+@pytest.mark.parametrize("fields", [{"temperature": 0}, {"temperature": 0.7}])
+def test_next_turn_takes_over_the_earlier_ones_with_the_answer(
+    bundled_server: RunningServer, fields: dict[str, Any]
+) -> None:
+    messages = [{"role": "user", "content": "Tell me about the sea."}]
+    first = answer(bundled_server, messages=messages, max_tokens=40, min_tokens=40, **fields)
+    messages += [
+        {"role": "assistant", "content": texts(first)[0]},
+        {"role": "user", "content": "And about lakes?"},
+    ]
+    second = answer(bundled_server, messages=messages, **fields)
+    assert second["usage"]["num_cached_tokens"] >= first["usage"]["prompt_tokens"] + 30
+    details = second["usage"]["prompt_tokens_details"]
+    assert details == {"cached_tokens": second["usage"]["num_cached_tokens"]}

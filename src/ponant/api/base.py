@@ -1,6 +1,7 @@
 """What all wire types have in common: how strictly they read, and the usage counts of a completion."""
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import SkipJsonSchema
 
 
 class RequestModel(BaseModel):
@@ -21,6 +22,15 @@ class PromptTokensDetails(ResponseModel):
     cached_tokens: int = 0
 
 
+class CompletionTokensDetails(ResponseModel):
+    """How the tokens of a request's prediction fared: those that are in the answer, and those tried in vain."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
 class UsageInfo(ResponseModel):
     """Tokens that a request read and wrote, as the model's tokenizer counts them."""
 
@@ -33,3 +43,4 @@ class UsageInfo(ResponseModel):
     num_cached_tokens: int | None = None
     prompt_tokens_details: PromptTokensDetails | None = None
     prompt_token_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | SkipJsonSchema[None] = None

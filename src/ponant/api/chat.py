@@ -124,12 +124,33 @@ class ChatCompletionRequest(RequestModel):
     safe_mode: bool | None = Field(default=False, description="Older spelling of `safe_prompt`.")
 
 
+class TopLogprob(ResponseModel):
+    """A token that could have come, its natural log-probability, and the bytes that it stands for."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLogprob(TopLogprob):
+    """A token of an answer, and the most likely ones in its place."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChoiceLogprobs(ResponseModel):
+    """The log-probabilities of a choice's tokens."""
+
+    content: list[TokenLogprob]
+
+
 class ChatCompletionChoice(ResponseModel):
-    """One of the completions of a request."""
+    """One of the completions of a request. ``logprobs`` are there if they were asked for."""
 
     index: int
     message: AssistantMessage
     finish_reason: FinishReason
+    logprobs: ChoiceLogprobs | SkipJsonSchema[None] = None
 
 
 class ChatCompletionResponse(ResponseModel):
@@ -157,6 +178,7 @@ class CompletionResponseStreamChoice(ResponseModel):
     index: int
     delta: DeltaMessage
     finish_reason: FinishReason | None
+    logprobs: ChoiceLogprobs | SkipJsonSchema[None] = None
 
 
 class CompletionChunk(ResponseModel):

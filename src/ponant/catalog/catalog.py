@@ -2,14 +2,17 @@
 
 import asyncio
 import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ponant.catalog.spec import ModelSpec
-from ponant.engine.base import Engine, EngineUnavailableError
+from ponant.engine.base import Engine, EngineUnavailableError, ModelLoadError
 from ponant.engine.llamacpp import Vocabulary
 from ponant.prompts.prompt import PromptBuilder
+
+logger = logging.getLogger("ponant.catalog")
 
 PUBLIC_CHAT_NAMES = (
     "mistral-*",
@@ -51,6 +54,7 @@ class Catalog:
         models: Sequence[tuple[ModelSpec, Path]],
         *,
         engine_for: Callable[[Path], Engine],
+        prepare: Callable[[ModelSpec, Path, Vocabulary], Awaitable[Path]] | None = None,
         public_names: bool = True,
         aliases: Mapping[str, str] | None = None,
     ) -> None:
@@ -59,11 +63,13 @@ class Catalog:
         Args:
             models: what to serve, with the files of the weights.
             engine_for: makes an engine for such a file.
+            prepare: finds or makes the file that the engine gets in the place of a model's own.
             public_names: whether Mistral's public names stand for the default model.
             aliases: further names, of models by id.
         """
         self._models_to_load = list(models)
         self._engine_for = engine_for
+        self._prepare = prepare
         self._public_names = public_names
         self._aliases = dict(aliases or {})
         self._models: dict[str, LoadedModel] = {}
@@ -127,19 +133,35 @@ class Catalog:
             await model.engine.stop()
 
     async def _load(self, spec: ModelSpec, path: Path) -> LoadedModel:
-        engine = self._engine_for(path)
         opening = asyncio.create_task(asyncio.to_thread(Vocabulary, path))
         try:
-            info = await engine.start()
-            vocabulary = await opening
-            prompts = await asyncio.to_thread(PromptBuilder, vocabulary, context=info.context)
+            weights = await self._prepare(spec, path, await opening) if self._prepare else path
+            engine = await self._start(spec, path, weights)
         except BaseException:
             opening.cancel()
-            await engine.stop()
             await asyncio.gather(opening, return_exceptions=True)
+            raise
+        try:
+            vocabulary = await opening
+            prompts = await asyncio.to_thread(PromptBuilder, vocabulary, context=engine.info.context)
+        except BaseException:
+            await engine.stop()
             raise
         created = int((await asyncio.to_thread(path.stat)).st_mtime)
         return LoadedModel(spec, path, created, engine, vocabulary, prompts)
+
+    async def _start(self, spec: ModelSpec, path: Path, weights: Path) -> Engine:
+        """An engine that runs, with the model's own file where the prepared weights cannot be run."""
+        engine = self._engine_for(weights)
+        try:
+            await engine.start()
+        except BaseException as error:
+            await engine.stop()
+            if weights == path or not isinstance(error, ModelLoadError):
+                raise
+            logger.warning("prepared weights cannot be run", extra={"model": spec.id, "reason": str(error)})
+            return await self._start(spec, path, path)
+        return engine
 
 
 def _is_public_chat_name(name: str) -> bool:

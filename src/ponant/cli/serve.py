@@ -79,6 +79,11 @@ def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
     help="Make greedy and seeded results independent of load, at a cost in speed.",
 )
 @click.option(
+    "--prepare-weights",
+    type=click.Choice(["off", "auto", "on"]),
+    help="Serve a copy of the weights that computes batches faster: never, if it is faster, always.  [default: off]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",

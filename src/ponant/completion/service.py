@@ -9,18 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ponant.api.base import PromptTokensDetails, UsageInfo
+from ponant.api.base import CompletionTokensDetails, PromptTokensDetails, UsageInfo
 from ponant.api.chat import (
     ChatCompletionChoice,
     ChatCompletionRequest,
     ChatCompletionResponse,
+    ChoiceLogprobs,
     CompletionChunk,
     CompletionResponseStreamChoice,
     DeltaMessage,
     FinishReason,
+    TokenLogprob,
 )
 from ponant.api.messages import AssistantMessage
 from ponant.catalog.catalog import Catalog, LoadedModel
+from ponant.completion.logprobs import choice_logprobs
 from ponant.completion.output import TextOutput
 from ponant.completion.support import refuse_unsupported
 from ponant.engine.base import Delta, EngineError, GenerateRequest, Generation, Sampling
@@ -59,7 +62,7 @@ class ChatService:
             catalog: the models.
             request_timeout: seconds that a request may take.
             safe_prompt: what ``safe_prompt`` puts before a conversation.
-            always_reuse: whether prompts of greedy and seeded requests, too, may begin with what was computed for
+            always_reuse: whether the prompts of seeded requests, too, may always begin with what was computed for
                 other requests. It is faster, but rounding then depends on what was asked before.
         """
         self._catalog = catalog
@@ -81,7 +84,8 @@ class ChatService:
         safe = self._safe_prompt if request.safe_prompt or request.safe_mode else None
         prompt = await asyncio.to_thread(model.prompts.build, request.messages, system=safe)
         _check_length(prompt, request, model.engine.info.context)
-        generate = _generate_request(request, model, prompt, always_reuse=self._always_reuse)
+        prediction = await asyncio.to_thread(_prediction, request, model, prompt)
+        generate = _generate_request(request, model, prompt, prediction, always_reuse=self._always_reuse)
         return Completion(request, model, prompt, generate, timeout=self._request_timeout)
 
 
@@ -96,8 +100,13 @@ def _check_length(prompt: Prompt, request: ChatCompletionRequest, context: int) 
 
 @dataclass(slots=True)
 class _Choice:
+    """A completion as far as it has come; ``logprobs`` are those not yet sent, None if none were asked for."""
+
     output: TextOutput
+    logprobs: list[TokenLogprob] | None
     finish: FinishReason | None = None
+    accepted: int = 0
+    rejected: int = 0
 
 
 class Completion:
@@ -117,10 +126,13 @@ class Completion:
         self.created = int(time.time())
         self.model = request.model or model.spec.id
         self._prompt = prompt
+        self._vocabulary = model.vocabulary
+        self._predicted = request.prediction is not None
         stops = [request.stop] if isinstance(request.stop, str) else request.stop or []
         min_tokens = request.min_tokens or 0
         self._choices = [
-            _Choice(TextOutput(model.vocabulary.piece, stops, min_tokens=min_tokens)) for _ in range(request.n or 1)
+            _Choice(TextOutput(model.vocabulary.piece, stops, min_tokens=min_tokens), [] if request.logprobs else None)
+            for _ in range(request.n or 1)
         ]
         self._reused = 0
         self._timed_out = False
@@ -162,9 +174,12 @@ class Completion:
     async def collect(self) -> ChatCompletionResponse:
         """The whole answer; raises what ``chunks`` raises."""
         texts: list[list[str]] = [[] for _ in self._choices]
+        logprobs: list[list[TokenLogprob]] = [[] for _ in self._choices]
         async for chunk in self.chunks():
-            for choice in chunk.choices:
-                texts[choice.index].append(str(choice.delta.content))
+            for part in chunk.choices:
+                texts[part.index].append(str(part.delta.content))
+                if part.logprobs:
+                    logprobs[part.index] += part.logprobs.content
         return ChatCompletionResponse(
             id=self.id,
             object="chat.completion",
@@ -175,6 +190,7 @@ class Completion:
                     index=index,
                     message=AssistantMessage(role="assistant", content="".join(texts[index]), tool_calls=None),
                     finish_reason=choice.finish or "error",
+                    **({} if choice.logprobs is None else {"logprobs": ChoiceLogprobs(content=logprobs[index])}),
                 )
                 for index, choice in enumerate(self._choices)
             ],
@@ -206,7 +222,13 @@ class Completion:
         choice = self._choices[delta.choice]
         if delta.choice == 0:
             self._reused = delta.reused
+        choice.accepted, choice.rejected = delta.accepted, delta.rejected
+        counted = choice.output.tokens
         text = choice.output.push(delta.tokens)
+        if choice.logprobs is not None and delta.logprobs:
+            counted = choice.output.tokens - counted
+            known = choice_logprobs(self._vocabulary, delta.tokens[:counted], delta.logprobs[:counted])
+            choice.logprobs += known.content
         if choice.output.stopped:
             assert self._generation is not None
             self._generation.stop(delta.choice)
@@ -225,8 +247,12 @@ class Completion:
         return chunk
 
     def _added(self, index: int, text: str, reason: FinishReason | None) -> CompletionChunk:
-        delta = DeltaMessage(content=text)
-        return self._chunk([CompletionResponseStreamChoice(index=index, delta=delta, finish_reason=reason)])
+        part = CompletionResponseStreamChoice(index=index, delta=DeltaMessage(content=text), finish_reason=reason)
+        choice = self._choices[index]
+        if choice.logprobs:
+            part.logprobs = ChoiceLogprobs(content=choice.logprobs)
+            choice.logprobs = []
+        return self._chunk([part])
 
     def _chunk(self, choices: list[CompletionResponseStreamChoice]) -> CompletionChunk:
         return CompletionChunk(
@@ -236,17 +262,35 @@ class Completion:
     def _usage(self) -> UsageInfo:
         prompt = len(self._prompt.tokens)
         completion = sum(choice.output.tokens for choice in self._choices)
-        return UsageInfo(
+        usage = UsageInfo(
             prompt_tokens=prompt,
             completion_tokens=completion,
             total_tokens=prompt + completion,
             num_cached_tokens=self._reused,
             prompt_tokens_details=PromptTokensDetails(cached_tokens=self._reused),
         )
+        if self._predicted:
+            usage.completion_tokens_details = CompletionTokensDetails(
+                accepted_prediction_tokens=sum(choice.accepted for choice in self._choices),
+                rejected_prediction_tokens=sum(choice.rejected for choice in self._choices),
+            )
+        return usage
+
+
+def _prediction(request: ChatCompletionRequest, model: LoadedModel, prompt: Prompt) -> list[int]:
+    """The tokens of the answer that the client expects, without the part that it begins with anyway."""
+    if request.prediction is None:
+        return []
+    return model.vocabulary.tokenize(request.prediction.content.removeprefix(prompt.prefix), control=False)
 
 
 def _generate_request(
-    request: ChatCompletionRequest, model: LoadedModel, prompt: Prompt, *, always_reuse: bool
+    request: ChatCompletionRequest,
+    model: LoadedModel,
+    prompt: Prompt,
+    prediction: list[int],
+    *,
+    always_reuse: bool,
 ) -> GenerateRequest:
     temperature = model.spec.default_temperature if request.temperature is None else request.temperature
     return GenerateRequest(
@@ -262,7 +306,9 @@ def _generate_request(
             presence_penalty=request.presence_penalty or 0.0,
             frequency_penalty=request.frequency_penalty or 0.0,
         ),
-        reuse=always_reuse or (request.random_seed is None and temperature > 0),
+        repeatable=request.random_seed is not None and not always_reuse,
+        prediction=prediction,
+        top_logprobs=(request.top_logprobs or 0) if request.logprobs else None,
     )
 
 

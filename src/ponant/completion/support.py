@@ -12,10 +12,9 @@ def refuse_unsupported(request: ChatCompletionRequest) -> None:
         "tool_choice": request.tool_choice not in (None, "auto", "none"),
         "prompt_mode": request.prompt_mode is not None,
         "reasoning_effort": request.reasoning_effort not in (None, "none"),
-        "prediction": request.prediction is not None and request.prediction.content != "",
-        "logprobs": bool(request.logprobs),
-        "top_logprobs": bool(request.top_logprobs),
     }
+    if request.top_logprobs and not request.logprobs:
+        raise InvalidRequestError("top_logprobs needs logprobs to be true", param="top_logprobs")
     for field, is_asked in asked.items():
         if is_asked:
             raise InvalidRequestError(f"This server does not support {field} yet", kind="not_supported", param=field)

@@ -24,13 +24,20 @@ class Sampling(msgspec.Struct, frozen=True):
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
 
+    @property
+    def penalizes(self) -> bool:
+        """Whether tokens that were generated before become less likely, or more."""
+        return self.repetition_penalty != 1 or self.presence_penalty != 0 or self.frequency_penalty != 0
+
 
 class GenerateRequest(msgspec.Struct, frozen=True):
     """Completions of one prompt, as many as there are seeds.
 
     ``max_tokens`` of ``None`` means: until the model ends or the context is full. The model's end-of-generation tokens
-    cannot be drawn before ``min_tokens`` have been. ``reuse`` allows the prompt to begin with what was computed for
-    other requests; without it the choices share with each other alone, and an idle engine repeats itself exactly.
+    cannot be drawn before ``min_tokens`` have been. ``repeatable`` makes an idle engine give the same tokens again
+    whatever it computed in between. ``prediction`` is a guess of the tokens to come: it makes a completion faster where
+    it is right, and never changes what is drawn. With ``top_logprobs`` each token comes with its log-probability and
+    those of so many of the most likely ones.
     """
 
     prompt: list[int]
@@ -38,19 +45,35 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     max_tokens: int | None = None
     min_tokens: int = 0
     sampling: Sampling = Sampling()
-    reuse: bool = True
+    repeatable: bool = False
+    prediction: list[int] = []
+    top_logprobs: int | None = None
+
+
+class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
+    """A token's log-probability as the model gives it, before temperature, penalties and truncation.
+
+    ``top`` has the most likely tokens with theirs, the likeliest first.
+    """
+
+    logprob: float
+    top: list[tuple[int, float]]
 
 
 class Delta(msgspec.Struct, frozen=True, array_like=True):
     """New tokens of one completion. End-of-generation tokens are not among them.
 
-    ``reused`` says how many tokens of the prompt had been computed before.
+    ``reused`` says how many tokens of the prompt had been computed before. Of the tokens taken from the prediction to
+    get here, ``accepted`` were right and ``rejected`` were not. ``logprobs``, if asked for, has one entry per token.
     """
 
     choice: int
     tokens: list[int]
     finish: FinishReason | None = None
     reused: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    logprobs: list[TokenLogprobs] | None = None
 
 
 class EngineConfig(msgspec.Struct, frozen=True):
@@ -58,7 +81,8 @@ class EngineConfig(msgspec.Struct, frozen=True):
 
     ``context`` is the longest single sequence in tokens, ``kv_memory`` the bytes of KV cache that all sequences share,
     ``parallel`` how many sequences run at once. ``deterministic`` makes results independent of what else runs.
-    ``prefix_cache`` lets prompts reuse what was computed for others that begin alike; ``deterministic`` goes without.
+    ``prefix_cache`` lets prompts reuse what was computed for others that begin alike. ``drafting`` lets predictions and
+    repetitions of the prompt be verified several tokens at a time. ``deterministic`` goes without both.
     """
 
     model_path: str
@@ -68,6 +92,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
     threads: int | None = None
     deterministic: bool = False
     prefix_cache: bool = True
+    drafting: bool = True
     flash_attention: bool = True
     kv_type: Literal["f16", "f32"] = "f16"
 

@@ -6,10 +6,13 @@ out first.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+PIECE = 64
+"""Where pieces of a prompt end that can be taken over by a sequence that must come out the same: at multiples of it."""
 
 _SHORTEST_SHARED = 8
 """Tokens that two sequences must have in common for one to take over the other's cells."""
@@ -31,7 +34,15 @@ class Share:
     length: int
 
 
-Operation = Empty | Share
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """Forget what a slot holds beyond its first ``length`` tokens."""
+
+    slot: int
+    length: int
+
+
+Operation = Empty | Share | Trim
 
 
 def common_prefix(first: list[int], second: list[int], limit: int) -> int:
@@ -49,6 +60,20 @@ def common_prefix(first: list[int], second: list[int], limit: int) -> int:
     return low
 
 
+@dataclass(slots=True)
+class _Slot:
+    """What a slot holds.
+
+    ``tokens`` may be longer than what is computed of it, one cell per token. The first ``prompt_length`` of them were
+    a prompt, of which the first ``repeatable`` came about as they always do: alone, from an empty cache, in pieces.
+    """
+
+    tokens: list[int]
+    prompt_length: int
+    cells: list[int] = field(default_factory=list[int])
+    repeatable: int = 0
+
+
 class KVCache:
     """The bookkeeping of ``cells`` cells and ``slots`` slots.
 
@@ -61,8 +86,7 @@ class KVCache:
         self._users = np.zeros(cells, dtype=np.int32)
         self._free_cells = list(range(cells - 1, -1, -1))
         self._free_slots = list(range(slots - 1, -1, -1))
-        self._cells_of: dict[int, list[int]] = {}
-        self._tokens_of: dict[int, list[int]] = {}
+        self._slots: dict[int, _Slot] = {}
         self._retained: OrderedDict[int, None] = OrderedDict()
         self._operations: list[Operation] = []
 
@@ -78,25 +102,17 @@ class KVCache:
 
     def length(self, slot: int) -> int:
         """How many tokens are computed in a slot."""
-        return len(self._cells_of[slot])
+        return len(self._slots[slot].cells)
 
     def take_operations(self) -> list[Operation]:
         """What to do, in this order, before the next batch."""
         operations, self._operations = self._operations, []
         return operations
 
-    def enter(self, tokens: list[int], *, reuse: bool) -> int:
-        """Give a sequence a slot.
-
-        Args:
-            tokens: the sequence's tokens; the list may grow as it goes on.
-            reuse: whether to ``catch_up`` at once.
-        """
+    def enter(self, tokens: list[int], prompt_length: int) -> int:
+        """Give a sequence an empty slot; the list of its tokens may grow as it goes on."""
         slot = self._free_slot()
-        self._tokens_of[slot] = tokens
-        self._cells_of[slot] = []
-        if reuse:
-            self.catch_up(slot)
+        self._slots[slot] = _Slot(tokens, prompt_length)
         return slot
 
     def catch_up(self, slot: int) -> None:
@@ -107,26 +123,37 @@ class KVCache:
 
     def share(self, source: int, target: int, length: int) -> None:
         """Let a slot begin with the cells of another one, in place of what it has."""
-        if self._cells_of[target]:
-            self._release(target)
+        if self._slots[target].cells:
+            self._release(self._slots[target].cells)
             self._operations.append(Empty(target))
-        shared = self._cells_of[source][:length]
-        self._users[shared] += 1
-        self._cells_of[target] = shared
+        given, taking = self._slots[source], self._slots[target]
+        taking.cells = given.cells[:length]
+        taking.repeatable = min(given.repeatable, length // PIECE * PIECE)
+        self._users[taking.cells] += 1
         self._operations.append(Share(source, target, length))
         if source in self._retained:
             self._retained.move_to_end(source)
 
-    def extend(self, slot: int, count: int) -> None:
-        """Note that ``count`` more tokens of a slot are computed. There must be as many free cells."""
+    def extend(self, slot: int, count: int, *, repeatable: bool = False) -> None:
+        """Note that ``count`` more tokens of a slot are computed. There must be as many free cells.
+
+        ``repeatable``: whether they came about as they always do, and so did all before them.
+        """
         new = [self._free_cells.pop() for _ in range(count)]
         self._users[new] = 1
-        self._cells_of[slot] += new
+        held = self._slots[slot]
+        held.cells += new
+        if repeatable:
+            held.repeatable = min(len(held.cells), held.prompt_length) // PIECE * PIECE
+
+    def forget_drafts(self, slot: int) -> None:
+        """Drop what was computed for a slot in vain."""
+        self._operations.append(Trim(slot, self.length(slot)))
 
     def leave(self, slot: int, *, keep: bool) -> None:
         """End the use of a slot; what it holds is kept for others if that is wanted and useful."""
         if keep and self._is_worth_keeping(slot):
-            self._tokens_of[slot] = self._tokens_of[slot][: self.length(slot)]
+            self._slots[slot].tokens = self._slots[slot].tokens[: self.length(slot)]
             self._drop_what_begins(slot)
             self._retained[slot] = None
             self._limit_retained()
@@ -146,6 +173,36 @@ class KVCache:
         while self.evict():
             pass
 
+    def clear_for(self, prompt: list[int]) -> None:
+        """Drop everything that is kept but what would be the same if this prompt were computed now, from nothing."""
+        for slot in list(self._retained):
+            held = self._slots[slot]
+            self._shorten(slot, common_prefix(prompt, held.tokens, min(held.repeatable, len(prompt) - 1)))
+
+    def cut_back(self, prompt: list[int]) -> None:
+        """Drop the last piece of this prompt, and all after it, where exactly this prompt is kept.
+
+        What is computed in its place is computed as it was then: in one piece, and in the same cells.
+        """
+        for slot in list(self._retained):
+            held = self._slots[slot]
+            if held.prompt_length == len(prompt) and held.tokens[: len(prompt)] == prompt:
+                self._shorten(slot, len(prompt) - 1)
+
+    def _shorten(self, slot: int, most: int) -> None:
+        """Leave at most that many tokens of a kept sequence, in whole pieces."""
+        length = most // PIECE * PIECE
+        held = self._slots[slot]
+        if length == 0:
+            del self._retained[slot]
+            self._empty(slot)
+        elif length < len(held.cells):
+            self._release(held.cells[length:])
+            held.tokens, held.cells = held.tokens[:length], held.cells[:length]
+            held.prompt_length = min(held.prompt_length, length)
+            held.repeatable = min(held.repeatable, length)
+            self._operations.append(Trim(slot, length))
+
     def _free_slot(self) -> int:
         if not self._free_slots:
             self.evict()
@@ -155,9 +212,9 @@ class KVCache:
         best, best_length = target, 0
         if not self.shares:
             return best, best_length
-        tokens = self._tokens_of[target]
-        for slot, cells in self._cells_of.items():
-            length = common_prefix(tokens, self._tokens_of[slot], min(len(cells), len(tokens) - 1))
+        tokens = self._slots[target].tokens
+        for slot, held in self._slots.items():
+            length = common_prefix(tokens, held.tokens, min(len(held.cells), len(tokens) - 1))
             if length > best_length:
                 best, best_length = slot, length
         return best, best_length
@@ -166,20 +223,20 @@ class KVCache:
         length = self.length(slot)
         if not _SHORTEST_SHARED <= length <= self._most_retained:
             return False
-        tokens = self._tokens_of[slot]
-        return not any(
-            self.length(other) >= length and common_prefix(tokens, self._tokens_of[other], length) == length
-            for other in self._retained
-        )
+        return not any(self._begins_with(other, slot) for other in self._retained)
 
     def _drop_what_begins(self, slot: int) -> None:
         """Drop the kept sequences that this slot's begins with: they have nothing more to give."""
-        tokens = self._tokens_of[slot]
         for other in list(self._retained):
-            length = self.length(other)
-            if length <= self.length(slot) and common_prefix(tokens, self._tokens_of[other], length) == length:
+            if self._begins_with(slot, other):
                 del self._retained[other]
                 self._empty(other)
+
+    def _begins_with(self, slot: int, other: int) -> bool:
+        """Whether what is computed in one slot begins with what is computed in the other."""
+        length = self.length(other)
+        tokens = self._slots[slot].tokens
+        return length <= self.length(slot) and common_prefix(tokens, self._slots[other].tokens, length) == length
 
     def _limit_retained(self) -> None:
         total = sum(self.length(slot) for slot in self._retained)
@@ -188,12 +245,11 @@ class KVCache:
             self.evict()
 
     def _empty(self, slot: int) -> None:
-        self._release(slot)
-        del self._cells_of[slot], self._tokens_of[slot]
+        self._release(self._slots.pop(slot).cells)
         self._free_slots.append(slot)
         self._operations.append(Empty(slot))
 
-    def _release(self, slot: int) -> None:
-        cells: NDArray[np.intp] = np.array(self._cells_of[slot], dtype=np.intp)
-        self._users[cells] -= 1
-        self._free_cells += cells[self._users[cells] == 0].tolist()
+    def _release(self, cells: list[int]) -> None:
+        released: NDArray[np.intp] = np.array(cells, dtype=np.intp)
+        self._users[released] -= 1
+        self._free_cells += released[self._users[released] == 0].tolist()

@@ -1,4 +1,4 @@
-"""llama.cpp, through the low-level C API of llama-cpp-python. The only file that touches that API.
+"""llama.cpp, through the low-level C API of llama-cpp-python, which only this file and ``requantize`` touch.
 
 Mistakes in C calls end the process, so everything is checked here before it is passed on.
 """
@@ -219,6 +219,7 @@ class Model:
         cells: int,
         slots: int,
         batch_tokens: int,
+        most_logits: int,
         threads: int,
         flash_attention: bool,
         kv_type: Literal["f16", "f32"],
@@ -228,8 +229,9 @@ class Model:
 
         Args:
             cells: the size of the KV cache in tokens.
-            slots: how many sequences it can tell apart, and the most logits that one ``decode`` may ask for.
+            slots: how many sequences it can tell apart.
             batch_tokens: the most tokens that one ``decode`` may have.
+            most_logits: the most tokens of which one ``decode`` may want the logits.
             separate_streams: whether each slot has cells of its own rather than sharing them with all.
 
         Raises:
@@ -239,7 +241,7 @@ class Model:
         params.n_ctx = cells
         params.n_seq_max = slots
         params.n_batch = params.n_ubatch = batch_tokens
-        params.n_outputs_max = slots
+        params.n_outputs_max = params.n_outputs_max_per_seq = max(most_logits, slots)  # llama.cpp wants as many
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = (
             c.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else c.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -253,22 +255,23 @@ class Model:
         self._memory: Any = c.llama_get_memory(self._context)
         self._batch = _Batch(batch_tokens)
         self._slots = slots
+        self._most_logits = most_logits
 
-    def decode(self, chunks: Rows[tuple[int, int, Rows[int], bool]]) -> NDArray[np.float32]:
+    def decode(self, chunks: Rows[tuple[int, int, Rows[int], int]]) -> NDArray[np.float32]:
         """Compute tokens in one batch.
 
         Args:
-            chunks: for each its slot, the position of its first token, its tokens, and whether the logits of its
-                last token are wanted.
+            chunks: for each its slot, the position of its first token, its tokens, and of how many of the last ones
+                the logits are wanted.
 
         Returns:
-            The logits wanted, in the order of the chunks: (chunks that want them, vocabulary size). A view that the
+            The logits wanted, in the order of the tokens: (tokens that want them, vocabulary size). A view that the
             next call overwrites; it may be written to.
 
         Raises:
             KVCacheFullError: nothing was computed.
         """
-        rows = self._batch.fill(chunks, self._slots, self.vocabulary_size)
+        rows = self._batch.fill(chunks, self._slots, self._most_logits, self.vocabulary_size)
         status: int = c.llama_decode(self._context, self._batch.struct)
         if status == 1:
             raise KVCacheFullError
@@ -282,6 +285,12 @@ class Model:
         """Forget everything that was computed in a slot."""
         self._check_slot(slot)
         c.llama_memory_seq_rm(self._memory, slot, -1, -1)
+
+    def trim_slot(self, slot: int, length: int) -> None:
+        """Forget what was computed in a slot beyond its first ``length`` tokens."""
+        self._check_slot(slot)
+        if not c.llama_memory_seq_rm(self._memory, slot, length, -1):
+            raise RuntimeError("this model cannot forget part of a sequence")
 
     def share_cells(self, source: int, target: int, length: int) -> None:
         """Give an empty slot the first ``length`` tokens of another one. Not for separate streams."""
@@ -322,21 +331,23 @@ class _Batch:
             logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
-    def fill(self, chunks: Rows[tuple[int, int, Rows[int], bool]], slots: int, vocabulary_size: int) -> int:
+    def fill(
+        self, chunks: Rows[tuple[int, int, Rows[int], int]], slots: int, most_logits: int, vocabulary_size: int
+    ) -> int:
         """Take the chunks; returns how many rows of logits they want. Raises ValueError if llama.cpp would abort."""
         end = rows = 0
         for slot, position, tokens, wanted in chunks:
             start, end = end, end + len(tokens)
-            if end > self._capacity or not tokens or position < 0 or not 0 <= slot < slots:
+            if end > self._capacity or not 0 <= wanted <= len(tokens) > 0 or position < 0 or not 0 <= slot < slots:
                 raise ValueError(f"impossible batch: slot {slot}, position {position}, {end} tokens so far")
             self._tokens[start:end] = tokens
             self._positions[start:end] = np.arange(position, position + len(tokens))
             self._slots[start:end] = slot
             self._wanted[start:end] = 0
-            self._wanted[end - 1] = wanted
+            self._wanted[end - wanted : end] = 1
             rows += wanted
         used = self._tokens[:end]
-        if not end or used.min() < 0 or used.max() >= vocabulary_size:
-            raise ValueError("impossible batch: empty, or with a token that the model does not have")
+        if not end or used.min() < 0 or used.max() >= vocabulary_size or rows > most_logits:
+            raise ValueError("impossible batch: empty, with too many logits or a token that the model does not have")
         self.struct.n_tokens = end
         return rows

@@ -1,135 +1,207 @@
-"""Drawing the next token of each sequence from the logits of a batch.
+"""Drawing the next tokens from the logits of a batch.
 
-The draw is exact: an inverse of the cumulative distribution over the whole vocabulary, in two stages (a block, then a
-token inside it) with one uniform random number for each. Shortlists are used for ``top_k`` and ``top_p`` alone, and
-only once they are known to contain every token that can be drawn.
+Every draw is exact: shortlists are used only where they provably hold what is drawn, or with a rejection step that
+makes up for what they leave out.
 """
 
+import math
 from collections.abc import Collection
 from collections.abc import Sequence as Rows
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.sequence import Sequence
+from ponant.engine.base import Sampling, TokenLogprobs
+from ponant.engine.sequence import Sequence, TokenCounts
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 _BLOCK = 256
-_SHORTLIST_THRESHOLDS = (1e-3, 1e-6, 0.0)
+_SHORTLIST_DEPTH = 12.0
+"""How far below the most likely token a shortlist reaches, in units of the temperature."""
+_REST_BOUND = math.exp(-_SHORTLIST_DEPTH)
+"""What a token outside of the shortlist weighs at most, where the most likely one weighs 1."""
+_LONGEST_SHORTLIST = 0.125
+"""The part of the vocabulary from which on a shortlist does not pay."""
+_LIGHTEST_CANDIDATES = (1e-3, 1e-5, 0.0)
+_LOWEST_TEMPERATURE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Whose next token a row of logits is for: ``sequence``'s, supposing that ``drafted`` has been appended to it."""
+
+    sequence: Sequence
+    drafted: Rows[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A drawn token, and the log-probabilities that were asked for with it."""
+
+    token: int
+    logprobs: TokenLogprobs | None = None
 
 
 class Sampler:
     """Draws tokens for a model with ``vocabulary_size`` tokens, of which ``end_tokens`` end a completion."""
 
     def __init__(self, vocabulary_size: int, end_tokens: Collection[int]) -> None:
-        self._vocabulary_size = vocabulary_size
         self._end_tokens = np.array(sorted(end_tokens), dtype=np.intp)
-        self._blocks = -(-vocabulary_size // _BLOCK)
+        self._block_starts = np.arange(0, vocabulary_size, _BLOCK)
 
-    def sample(self, logits: Floats, sequences: Rows[Sequence]) -> list[int | None]:
+    def sample(self, logits: Floats, rows: Rows[Row]) -> list[Draw | None]:
         """One token for each row.
 
         Args:
-            logits: one row per sequence, (rows, vocabulary size). Changed in place.
-            sequences: whose rows they are; each that is not greedy uses up a pair of its random numbers.
+            logits: (rows, vocabulary size). Changed in place.
+            rows: whose logits they are.
 
         Returns:
-            The tokens; None for a row that has no usable distribution (NaN, or nothing above minus infinity).
+            The draws; None for a row that has no usable distribution (NaN, or nothing above minus infinity).
         """
-        for row, sequence in zip(logits, sequences, strict=True):
-            self._adjust(row, sequence)
-        maxima: Floats = logits.max(axis=1)
-        usable = np.isfinite(maxima)
-        tokens: list[int | None] = [None] * len(sequences)
-        drawn: list[int] = []
-        for index, sequence in enumerate(sequences):
-            if not usable[index]:
-                continue
-            if sequence.sampling.temperature == 0 or sequence.sampling.top_p == 0 or sequence.sampling.top_k == 1:
-                tokens[index] = int(logits[index].argmax())
+        draws: list[Draw | None] = []
+        for values, row in zip(logits, rows, strict=True):
+            top = row.sequence.top_logprobs
+            unchanged = None if top is None else values.copy()
+            token = self._draw(values, row)
+            if token is None:
+                draws.append(None)
             else:
-                drawn.append(index)
-        if drawn:
-            rows = [sequences[index] for index in drawn]
-            weights = self._weights(logits, maxima, drawn, rows)
-            for index, token in zip(drawn, self._draw(weights, rows), strict=True):
-                tokens[index] = token
-        return tokens
+                draws.append(Draw(token, None if unchanged is None else log_probabilities(unchanged, token, top or 0)))
+        return draws
 
-    def _adjust(self, row: Floats, sequence: Sequence) -> None:
-        """Apply the penalties, and hold back the end where it may not come yet."""
+    def _draw(self, logits: Floats, row: Row) -> int | None:
+        sequence = row.sequence
         sampling = sequence.sampling
-        counts = sequence.generated_counts
-        if counts and (
-            sampling.repetition_penalty != 1 or sampling.presence_penalty != 0 or sampling.frequency_penalty != 0
-        ):
-            tokens = np.fromiter(counts.keys(), dtype=np.intp, count=len(counts))
-            times = np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
-            values = row[tokens]
-            if sampling.repetition_penalty != 1:
-                penalty = np.float32(sampling.repetition_penalty)
-                values = np.where(values > 0, values / penalty, values * penalty)
-            row[tokens] = values - sampling.presence_penalty - sampling.frequency_penalty * times
-        if sequence.end_held_back:
-            row[self._end_tokens] = -np.inf
+        if sequence.counts is not None:
+            _penalize(logits, sequence.counts, row.drafted, sampling)
+        position = sequence.generated + len(row.drafted)
+        if position < sequence.min_tokens:
+            logits[self._end_tokens] = -np.inf
+        if sequence.greedy:
+            best = int(logits.argmax())
+            return best if math.isfinite(logits[best]) else None
+        largest = float(logits.max())
+        if not math.isfinite(largest):
+            return None
+        uniforms = sequence.uniforms(position)
+        temperature = max(sampling.temperature, _LOWEST_TEMPERATURE)
+        if 0 < sampling.top_k < len(logits):
+            candidates = self._holding_top_k(logits, sampling.top_k)
+            weights = _weights(logits[candidates], largest, temperature)
+            kept = _heaviest(weights, sampling.top_k, sampling.top_p, None)
+            return int(candidates[kept[_invert(weights[kept], uniforms[0])]])
+        if sampling.top_p < 1:
+            return _draw_top_p(_weights(logits, largest, temperature), sampling.top_p, uniforms[0])
+        token = _draw_from_shortlist(logits, largest, temperature, uniforms[0], uniforms[1])
+        if token is not None:
+            return token
+        return self._draw_from_all(_weights(logits, largest, temperature), uniforms[2], uniforms[3])
 
-    def _weights(self, logits: Floats, maxima: Floats, drawn: list[int], sequences: Rows[Sequence]) -> Floats:
-        """Probabilities up to a factor, (rows, blocks x block size); tokens that may not be drawn have weight 0."""
-        padded = np.zeros((len(drawn), self._blocks * _BLOCK), dtype=np.float32)
-        weights = padded[:, : self._vocabulary_size]
-        temperatures = np.array([sequence.sampling.temperature for sequence in sequences], dtype=np.float32)
-        chosen = logits if len(drawn) == len(logits) else logits[drawn]
-        np.subtract(chosen, maxima[drawn, None], out=weights)
-        np.divide(weights, np.maximum(temperatures, 1e-6)[:, None], out=weights)
-        np.exp(weights, out=weights)
-        for row, sequence in zip(weights, sequences, strict=True):
-            _truncate(row, sequence.sampling.top_k, sequence.sampling.top_p)
-        return padded
+    def _draw_from_all(self, weights: Floats, first: float, second: float) -> int:
+        """Invert the cumulative distribution in two stages: a block of the vocabulary, then a token inside it."""
+        block = _invert(np.add.reduceat(weights, self._block_starts), first)
+        return block * _BLOCK + _invert(weights[block * _BLOCK : (block + 1) * _BLOCK], second)
 
-    def _draw(self, weights: Floats, sequences: Rows[Sequence]) -> list[int]:
-        uniforms = np.array([sequence.next_uniforms() for sequence in sequences])
-        blocks = weights.reshape(len(sequences), self._blocks, _BLOCK)
-        by_block = np.cumsum(blocks.sum(axis=2), axis=1, dtype=np.float64)
-        tokens: list[int] = []
-        for row, (first, second) in enumerate(uniforms):
-            block = _invert(by_block[row], first)
-            within = np.cumsum(blocks[row, block], dtype=np.float64)
-            tokens.append(block * _BLOCK + _invert(within, second))
-        return tokens
+    def _holding_top_k(self, logits: Floats, count: int) -> Indices:
+        """Some tokens that the ``count`` likeliest ones are among."""
+        # The largest of each block are so many different tokens: the count-th of them bounds the count-th of all.
+        by_block = count <= len(self._block_starts)
+        largest = np.maximum.reduceat(logits, self._block_starts) if by_block else logits
+        bound = np.partition(largest, len(largest) - count)[len(largest) - count]
+        return np.flatnonzero(logits >= bound)
 
 
-def _invert(cumulative: NDArray[np.float64], uniform: float) -> int:
+def log_probabilities(logits: Floats, token: int, top: int) -> TokenLogprobs:
+    """A token's log-probability and those of the ``top`` most likely tokens, from the model's own logits."""
+    largest = float(logits.max())
+    total = largest + math.log(float(np.exp(logits - largest).sum(dtype=np.float64)))
+    others = max(len(logits) - top, 0)
+    likeliest = np.argpartition(logits, others)[others:] if top else np.empty(0, dtype=np.intp)
+    likeliest = likeliest[np.lexsort((likeliest, -logits[likeliest]))]
+    return TokenLogprobs(
+        float(logits[token]) - total, [(int(other), float(logits[other]) - total) for other in likeliest]
+    )
+
+
+def _penalize(logits: Floats, counts: TokenCounts, drafted: Rows[int], sampling: Sampling) -> None:
+    """Make the tokens that were generated before less likely."""
+    for token in drafted:
+        counts.add(token)
+    tokens, times = counts.present()
+    for token in drafted:
+        counts.remove(token)
+    values = logits[tokens]
+    if sampling.repetition_penalty != 1:
+        penalty = np.float32(sampling.repetition_penalty)
+        values = np.where(values > 0, values / penalty, values * penalty)
+    logits[tokens] = values - np.float32(sampling.presence_penalty) - np.float32(sampling.frequency_penalty) * times
+
+
+def _weights(logits: Floats, largest: float, temperature: float) -> Floats:
+    """Probabilities up to a factor: ``largest`` weighs 1."""
+    weights: Floats = logits - np.float32(largest)
+    weights /= np.float32(temperature)
+    return np.exp(weights, out=weights)
+
+
+def _draw_from_shortlist(logits: Floats, largest: float, temperature: float, first: float, second: float) -> int | None:
+    """Draw by rejection from a distribution that bounds the true one; None if that fails, so that another draw must do.
+
+    The bound is the true weight for the tokens of the shortlist, and a constant for all others. A draw from it is
+    accepted with the ratio of the two, so the accepted ones follow the true distribution.
+    """
+    cut = np.float32(largest - _SHORTLIST_DEPTH * temperature)
+    shortlist = np.flatnonzero(logits >= cut)
+    if len(shortlist) > len(logits) * _LONGEST_SHORTLIST:
+        return None
+    cumulative = np.cumsum(_weights(logits[shortlist], largest, temperature), dtype=np.float64)
+    listed = float(cumulative[-1])
+    point = first * (listed + len(logits) * _REST_BOUND)
+    if point < listed:
+        return int(shortlist[np.searchsorted(cumulative, point, side="right")])
+    candidate = min(int((point - listed) / _REST_BOUND), len(logits) - 1)
+    if logits[candidate] >= cut:
+        return None
+    weight = math.exp((float(logits[candidate]) - largest) / temperature)
+    return candidate if second * _REST_BOUND < weight else None
+
+
+def _draw_top_p(weights: Floats, top_p: float, uniform: float) -> int:
+    """Draw from the fewest of the heaviest tokens that hold ``top_p`` of all weight."""
+    wanted = top_p * float(weights.sum(dtype=np.float64))
+    candidates: Indices = np.empty(0, dtype=np.intp)
+    for lightest in _LIGHTEST_CANDIDATES:
+        candidates = np.flatnonzero(weights > lightest)
+        if float(weights[candidates].sum(dtype=np.float64)) >= wanted:
+            break
+    values = weights[candidates]
+    kept = _heaviest(values, len(values), 1.0, wanted)
+    return int(candidates[kept[_invert(values[kept], uniform)]])
+
+
+def _heaviest(weights: Floats, count: int, top_p: float, wanted: float | None) -> Indices:
+    """The ``count`` heaviest weights or, of these, the fewest that hold ``wanted``: by default ``top_p`` of them all.
+
+    Of equal ones, those that come first.
+    """
+    descending = np.sort(weights)[::-1][:count]
+    if wanted is not None or top_p < 1:
+        cumulative = np.cumsum(descending, dtype=np.float64)
+        limit = top_p * float(cumulative[-1]) if wanted is None else wanted
+        count = min(int(np.searchsorted(cumulative, limit, side="left")) + 1, len(descending))
+    lightest = descending[count - 1]
+    heavier = np.flatnonzero(weights > lightest)
+    return np.concatenate([heavier, np.flatnonzero(weights == lightest)[: count - len(heavier)]])
+
+
+def _invert(weights: Floats, uniform: float) -> int:
     """The first index whose cumulative weight exceeds ``uniform`` of the total: never one of weight 0."""
+    cumulative: Doubles = np.cumsum(weights, dtype=np.float64)
     total = cumulative[-1]
     index = int(np.searchsorted(cumulative, uniform * total, side="right"))
     return min(index, int(np.searchsorted(cumulative, total, side="left")))
-
-
-def _truncate(weights: Floats, top_k: int, top_p: float) -> None:
-    """Set to 0, in place, all but the ``top_k`` heaviest tokens and, of these, the fewest that hold ``top_p``.
-
-    The heaviest weight is 1 (that of the most likely token).
-    """
-    limits_count = 0 < top_k < len(weights)
-    if not limits_count and top_p >= 1:
-        return
-    total = float(weights.sum(dtype=np.float64))
-    candidates = np.empty(0, dtype=np.intp)
-    for threshold in _SHORTLIST_THRESHOLDS:
-        candidates = np.flatnonzero(weights > threshold)
-        mass = float(weights[candidates].sum(dtype=np.float64))
-        if (limits_count and len(candidates) >= top_k) or (not limits_count and mass >= top_p * total):
-            break
-    order = np.argsort(-weights[candidates], kind="stable")
-    if limits_count:
-        order = order[:top_k]
-    kept = candidates[order]
-    values = weights[kept]
-    if top_p < 1:
-        cumulative = np.cumsum(values, dtype=np.float64)
-        whole = cumulative[-1] if limits_count else total
-        count = int(np.searchsorted(cumulative, top_p * whole, side="left")) + 1
-        kept, values = kept[:count], values[:count]
-    weights[:] = 0
-    weights[kept] = values

@@ -4,17 +4,19 @@ Sequences wait, first come, first served, until there is a free slot and room in
 running sequence whose prompt is done gets its next token, and what the pacer allows is left for prompts. A sequence
 that begins like another one takes over what that one has computed; if that one is still computing it, the sequence
 follows it: it waits rather than computing the same again. When the cache is full the youngest sequence is put back in
-the queue; it goes on later where it stopped.
+the queue; it goes on later where it stopped. Where the next tokens can be guessed, a step verifies several of them.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Rows
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ponant.engine.base import Delta, FinishReason
-from ponant.engine.kv_cache import KVCache, Operation, common_prefix
-from ponant.engine.pacing import Pacer
+from ponant.engine.drafting import choose_lengths
+from ponant.engine.kv_cache import PIECE, KVCache, Operation, common_prefix
+from ponant.engine.pacing import USUAL_COSTS, Pacer
+from ponant.engine.sampling import Draw
 from ponant.engine.sequence import WAITING, Sequence
 
 FIXED_CHUNK = 256
@@ -29,12 +31,16 @@ _WORTH_WAITING_FOR = 32
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """``length`` tokens of a sequence from ``start`` on. ``draws``: the last one's logits give the next token."""
+    """``length`` tokens of a sequence from ``start`` on, and then ``draft``: guesses of the tokens to come.
+
+    ``draws``: the logits of the last token and of each guess give tokens, for as long as the guesses are right.
+    """
 
     sequence: Sequence
     start: int
     length: int
     draws: bool
+    draft: Rows[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +51,19 @@ class Step:
     chunks: list[Chunk]
 
     @property
-    def decoded(self) -> int:
-        """How many sequences get one more token in this step."""
-        return sum(chunk.length == 1 for chunk in self.chunks)
-
-    @property
-    def prefilled(self) -> int:
-        """How many tokens of longer chunks are computed in this step."""
-        return sum(chunk.length for chunk in self.chunks if chunk.length > 1)
+    def rows(self) -> int:
+        """How many tokens are computed in this step."""
+        return sum(chunk.length + len(chunk.draft) for chunk in self.chunks)
 
 
 @dataclass(slots=True)
 class Scheduler:
     """Owns the sequences: ``waiting`` ones in the order of arrival, ``running`` ones in the order of entry.
 
-    ``parallel`` is the most sequences that run at once, ``batch_tokens`` the most tokens of a step. Under
-    ``deterministic`` each step has tokens of one sequence only, in chunks with fixed borders; each slot must have room
-    for a whole context, so that nothing is ever put back.
+    ``parallel`` is the most sequences that run at once, ``batch_tokens`` the most tokens of a step, ``most_draws`` the
+    most tokens that a step may give, guessed ones included. Under ``deterministic`` each step has tokens of one
+    sequence only, in chunks with fixed borders; each slot must have room for a whole context, so that nothing is ever
+    put back.
     """
 
     cache: KVCache
@@ -69,10 +71,12 @@ class Scheduler:
     batch_tokens: int
     end_tokens: frozenset[int]
     pacer: Pacer
+    most_draws: int = 0
     deterministic: bool = False
     waiting: deque[Sequence] = field(default_factory=deque[Sequence])
     running: list[Sequence] = field(default_factory=list[Sequence])
     _leaders: dict[Sequence, tuple[Sequence, int]] = field(default_factory=dict[Sequence, tuple[Sequence, int]])
+    _undisturbed: Sequence | None = None
     _unstarted: set[int] = field(default_factory=set[int])
     _started: list[int] = field(default_factory=list[int])
 
@@ -115,31 +119,64 @@ class Scheduler:
         started, self._started = self._started, []
         return started
 
-    def advance(self, step: Step, tokens: Rows[int | None]) -> Iterator[tuple[int, Delta]]:
-        """Take the tokens drawn for the step's drawing chunks, in their order; None stands for a failure.
+    def advance(self, step: Step, drawn: Iterable[Rows[Draw | None]]) -> Iterator[tuple[int, Delta]]:
+        """Take what was drawn; yields the deltas with the ids of their requests.
 
-        Yields the deltas with the ids of their requests.
+        Args:
+            step: the step that was computed.
+            drawn: for each of its drawing chunks, in their order, a draw for the last token of the chunk and one for
+                each of its guesses; None stands for a failure.
         """
-        drawn = iter(tokens)
+        draws = iter(drawn)
         for chunk in step.chunks:
             sequence = chunk.sequence
-            sequence.computed = chunk.start + chunk.length
-            self.cache.extend(sequence.slot, chunk.length)
             if not chunk.draws:
+                self._compute(chunk, chunk.length)
                 continue
-            token = next(drawn)
-            new_tokens: list[int] = []
-            finish: FinishReason | None = None
-            if token is None:
-                finish = "error"
-            elif token in self.end_tokens:
-                finish = "stop"
-            else:
-                new_tokens = [token]
-                finish = sequence.append(token)
+            tokens, finish = self._accept(chunk, next(draws))
             if finish:
                 self._leave(sequence, keep=finish != "error")
-            yield sequence.request_id, Delta(sequence.choice, new_tokens, finish, sequence.reused)
+            yield (
+                sequence.request_id,
+                Delta(
+                    sequence.choice,
+                    [draw.token for draw in tokens],
+                    finish,
+                    sequence.reused,
+                    sequence.drafter.accepted if sequence.drafter else 0,
+                    sequence.drafter.rejected if sequence.drafter else 0,
+                    None if sequence.top_logprobs is None else [draw.logprobs for draw in tokens if draw.logprobs],
+                ),
+            )
+
+    def _accept(self, chunk: Chunk, draws: Rows[Draw | None]) -> tuple[list[Draw], FinishReason | None]:
+        """Append what was drawn up to the first guess that it differs from; returns that, and why it is the end."""
+        sequence = chunk.sequence
+        tokens: list[Draw] = []
+        finish: FinishReason | None = None
+        right = 0
+        for index, draw in enumerate(draws):
+            if draw is None:
+                finish = "error"
+            elif draw.token in self.end_tokens:
+                finish = "stop"
+            else:
+                tokens.append(draw)
+                finish = sequence.append(draw.token)
+            if finish or draw is None or index == len(chunk.draft) or draw.token != chunk.draft[index]:
+                break
+            right += 1
+        self._compute(chunk, chunk.length + right)
+        if right < len(chunk.draft):
+            self.cache.forget_drafts(sequence.slot)
+        if sequence.drafter and chunk.draft:
+            sequence.drafter.settle(right, len(chunk.draft) - right)
+        return tokens, finish
+
+    def _compute(self, chunk: Chunk, count: int) -> None:
+        """Note that so many tokens of a chunk are computed and stay."""
+        chunk.sequence.computed = chunk.start + count
+        self.cache.extend(chunk.sequence.slot, count, repeatable=chunk.sequence is self._undisturbed)
 
     def put_back(self) -> None:
         """Move the youngest running sequence back to the head of the queue, to be computed anew."""
@@ -171,10 +208,9 @@ class Scheduler:
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self.parallel:
             sequence = self.waiting[0]
-            if not sequence.reuse and not self.running:
-                # Where tokens lie in the cache shows in the rounding: an idle engine starts from an empty one.
-                self.cache.clear()
-            sequence.slot = self.cache.enter(sequence.tokens, reuse=sequence.reuse)
+            self._prepare_for(sequence)
+            sequence.slot = self.cache.enter(sequence.tokens, sequence.prompt_length)
+            self.cache.catch_up(sequence.slot)
             sequence.computed = self.cache.length(sequence.slot)
             self._follow(sequence)
             self.running.append(sequence)
@@ -193,6 +229,21 @@ class Scheduler:
                 self._unstarted.remove(sequence.request_id)
                 self._started.append(sequence.request_id)
 
+    def _prepare_for(self, sequence: Sequence) -> None:
+        """See to it that an idle engine repeats itself: where and how things are computed shows in the rounding.
+
+        A repeatable sequence finds nothing but what it would compute itself in the same way. A greedy one whose prompt
+        is kept computes the last piece of it once more, as it was computed the first time.
+        """
+        if not self.running:
+            self._undisturbed = sequence if sequence.repeatable and sequence.generated == 0 else None
+            if sequence.repeatable:
+                self.cache.clear_for(sequence.tokens)
+            elif sequence.greedy:
+                self.cache.cut_back(sequence.tokens)
+        elif self._undisturbed and self._undisturbed.request_id != sequence.request_id:
+            self._undisturbed = None
+
     def _follow(self, sequence: Sequence) -> None:
         """Have a sequence wait for one that entered before it and is computing what it needs too, if there is one."""
         if not self.cache.shares:
@@ -201,8 +252,6 @@ class Scheduler:
         for leader in self.running:
             if leader is sequence:
                 break
-            if not sequence.reuse and leader.request_id != sequence.request_id:
-                continue
             limit = min(len(sequence.tokens) - 1, len(leader.tokens))
             length = common_prefix(sequence.tokens, leader.tokens, limit) if leader.remaining > 1 else 0
             if length > best_length:
@@ -214,8 +263,7 @@ class Scheduler:
         for sequence, (leader, length) in list(self._leaders.items()):
             if leader.slot == WAITING:
                 del self._leaders[sequence]
-                if sequence.reuse:
-                    self.cache.catch_up(sequence.slot)
+                self.cache.catch_up(sequence.slot)
                 sequence.computed = self.cache.length(sequence.slot)
                 self._follow(sequence)
             elif leader.computed >= length:
@@ -237,10 +285,46 @@ class Scheduler:
         computing = [sequence for sequence in self.running if sequence not in self._leaders]
         chunks = [_chunk(sequence, 1) for sequence in computing if sequence.remaining == 1]
         prefilling = [sequence for sequence in computing if sequence.remaining > 1]
+        if not prefilling:
+            return self._with_drafts(chunks)
         budget = min(self.pacer.prefill_tokens(len(chunks)), self.batch_tokens - len(chunks))
+        if len(computing) == 1:
+            budget = min(budget, self._piece(prefilling[0]))
         for sequence, length in _shares(prefilling, budget):
             chunks.append(_chunk(sequence, length))
         return chunks
+
+    def _piece(self, sequence: Sequence) -> int:
+        """How much of a prompt to compute at once so that it can be repeated from there on, see ``_prepare_for``."""
+        if sequence is self._undisturbed:
+            return PIECE - sequence.computed % PIECE
+        last = (sequence.prompt_length - 1) // PIECE * PIECE
+        if sequence.greedy and sequence.computed < last:
+            return last - sequence.computed
+        return sequence.remaining
+
+    def _with_drafts(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Add to chunks of one token each what is worth being guessed."""
+        drafts = [self._guess(chunk.sequence) for chunk in chunks]
+        if not any(draft for draft, _ in drafts):
+            return chunks
+        rows = len(chunks)
+        room = max(0, min(self.most_draws, self.batch_tokens, self.cache.free) - rows)
+        if any(chunk.sequence.repeatable for chunk in chunks):
+            seconds = USUAL_COSTS.seconds(rows + room)  # what depends on time would not repeat itself
+        else:
+            seconds = self.pacer.costs.seconds(rows + room)
+        if seconds is None:
+            return chunks
+        lengths = choose_lengths([(len(draft), trust) for draft, trust in drafts], rows, seconds)
+        return [
+            replace(chunk, draft=draft[:length]) if length else chunk
+            for chunk, (draft, _), length in zip(chunks, drafts, lengths, strict=True)
+        ]
+
+    def _guess(self, sequence: Sequence) -> tuple[list[int], float]:
+        limit = sequence.limit - len(sequence.tokens) - 1
+        return sequence.drafter.draft(limit) if sequence.drafter and limit > 0 else ([], 0.0)
 
     def _turn_of_one(self) -> Chunk:
         """The next chunk of the sequence whose turn it is; it goes to the end of the line."""

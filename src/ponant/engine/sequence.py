@@ -1,14 +1,42 @@
 """One completion in progress."""
 
-from collections import Counter
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.base import FinishReason, Sampling
+from ponant.engine.drafting import Drafter
 
 WAITING = -1
-_UNIFORMS_DRAWN_AT_ONCE = 64
+UNIFORMS_PER_TOKEN = 4
+_TOKENS_PREPARED_AT_ONCE = 64
+
+
+class TokenCounts:
+    """How often each token was generated, in arrays that penalties can be computed from."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, int] = {}
+        self._tokens = np.zeros(_TOKENS_PREPARED_AT_ONCE, dtype=np.intp)
+        self._times = np.zeros(_TOKENS_PREPARED_AT_ONCE, dtype=np.float32)
+
+    def add(self, token: int) -> None:
+        """Count a token."""
+        place = self._places.setdefault(token, len(self._places))
+        if place == len(self._tokens):
+            self._tokens = np.concatenate([self._tokens, np.zeros_like(self._tokens)])
+            self._times = np.concatenate([self._times, np.zeros_like(self._times)])
+        self._tokens[place] = token
+        self._times[place] += 1
+
+    def remove(self, token: int) -> None:
+        """Take back that a token was counted."""
+        self._times[self._places[token]] -= 1
+
+    def present(self) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The tokens that were counted, and how often."""
+        used = len(self._places)
+        counted = np.flatnonzero(self._times[:used])
+        return self._tokens[counted], self._times[counted]
 
 
 class Sequence:
@@ -22,9 +50,11 @@ class Sequence:
         computed: how many of ``tokens`` have their keys and values in the KV cache.
         slot: the place in the KV cache, ``WAITING`` while there is none.
         entered: whether it has ever left the queue.
-        reuse: whether it may begin with what was computed for other requests.
+        repeatable: whether an idle engine must give the same tokens again, whatever it computed in between.
         reused: how many of the prompt's tokens were not computed for this sequence but taken over.
-        generated_counts: how often each token was generated, for the penalties.
+        counts: how often each token was generated, if there are penalties.
+        drafter: guesses the tokens to come, if there is anything to guess from.
+        top_logprobs: how many log-probabilities go with each token, None for none at all.
     """
 
     def __init__(
@@ -38,7 +68,9 @@ class Sequence:
         max_tokens: int | None,
         min_tokens: int,
         context: int,
-        reuse: bool = True,
+        repeatable: bool = False,
+        drafter: Drafter | None = None,
+        top_logprobs: int | None = None,
     ) -> None:
         self.request_id = request_id
         self.choice = choice
@@ -48,15 +80,16 @@ class Sequence:
         self.min_tokens = min_tokens
         self.computed = 0
         self.entered = False
-        self.reuse = reuse
+        self.repeatable = repeatable
         self.reused = 0
         self.slot = WAITING
-        self.generated_counts: Counter[int] = Counter()
+        self.counts = TokenCounts() if sampling.penalizes else None
         self.limit = context if max_tokens is None else min(context, len(prompt) + max_tokens)
+        self.drafter = drafter
+        self.top_logprobs = top_logprobs
         self._limit_reason: FinishReason = "model_length" if max_tokens is None else "length"
         self._generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
-        self._uniforms: NDArray[np.float64] = np.empty((0, 2))
-        self._uniforms_used = 0
+        self._uniforms: NDArray[np.float64] = np.empty((0, UNIFORMS_PER_TOKEN))
 
     @property
     def generated(self) -> int:
@@ -69,21 +102,23 @@ class Sequence:
         return len(self.tokens) - self.computed
 
     @property
-    def end_held_back(self) -> bool:
-        """Whether the model may not end the completion yet."""
-        return self.generated < self.min_tokens
+    def greedy(self) -> bool:
+        """Whether the most likely token is always taken."""
+        return self.sampling.temperature == 0 or self.sampling.top_p == 0 or self.sampling.top_k == 1
 
-    def next_uniforms(self) -> NDArray[np.float64]:
-        """Two random numbers in [0, 1) for the next token; they depend on the seed and the position alone."""
-        if self._uniforms_used == len(self._uniforms):
-            self._uniforms = self._generator.random((_UNIFORMS_DRAWN_AT_ONCE, 2))
-            self._uniforms_used = 0
-        pair: NDArray[np.float64] = self._uniforms[self._uniforms_used]
-        self._uniforms_used += 1
-        return pair
+    def uniforms(self, index: int) -> NDArray[np.float64]:
+        """The random numbers in [0, 1) for the generated token of this index: they depend on the seed and it alone."""
+        while index >= len(self._uniforms):
+            more = self._generator.random((_TOKENS_PREPARED_AT_ONCE, UNIFORMS_PER_TOKEN))
+            self._uniforms = np.concatenate([self._uniforms, more])
+        numbers: NDArray[np.float64] = self._uniforms[index]
+        return numbers
 
     def append(self, token: int) -> FinishReason | None:
         """Take a drawn token; returns why the completion is over, if it is."""
         self.tokens.append(token)
-        self.generated_counts[token] += 1
+        if self.counts is not None:
+            self.counts.add(token)
+        if self.drafter:
+            self.drafter.observe(token)
         return self._limit_reason if len(self.tokens) >= self.limit else None

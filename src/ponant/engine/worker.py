@@ -10,11 +10,16 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import psutil
+from numpy.typing import NDArray
 
-from ponant.engine.base import Delta, EngineConfig, EngineInfo, ModelLoadError
+from ponant.engine.base import Delta, EngineConfig, EngineInfo, GenerateRequest, ModelLoadError
+from ponant.engine.drafting import MOST_DRAFTED, Drafter, DraftText
 from ponant.engine.frames import (
     Cancel,
     FrameBuffer,
@@ -28,11 +33,11 @@ from ponant.engine.frames import (
     decode_to_worker,
     encode,
 )
-from ponant.engine.kv_cache import Empty, KVCache, Share
+from ponant.engine.kv_cache import Empty, KVCache, Share, Trim
 from ponant.engine.llamacpp import MOST_SLOTS, KVCacheFullError, Model
 from ponant.engine.memory import available_memory, plan
 from ponant.engine.pacing import Pacer
-from ponant.engine.sampling import Sampler
+from ponant.engine.sampling import Draw, Row, Sampler
 from ponant.engine.scheduler import Scheduler, Step
 from ponant.engine.sequence import Sequence
 
@@ -80,10 +85,13 @@ class Worker:
         threads = config.threads or default_threads()
         shares = config.prefix_cache and not config.deterministic and self._model.can_share_cells
         slots = min(sizes.parallel + (_SLOTS_FOR_FINISHED if shares else 0), MOST_SLOTS)
+        self._drafts = config.drafting and not config.deterministic and self._model.can_share_cells
+        most_draws = min(sizes.parallel + (MOST_DRAFTED if self._drafts else 0), BATCH_TOKENS)
         self._model.open_context(
             cells=sizes.cells,
             slots=slots,
             batch_tokens=BATCH_TOKENS,
+            most_logits=most_draws,
             threads=threads,
             flash_attention=config.flash_attention,
             kv_type=config.kv_type,
@@ -101,6 +109,7 @@ class Worker:
             batch_tokens=BATCH_TOKENS,
             end_tokens=self._model.end_tokens,
             pacer=self._pacer,
+            most_draws=most_draws,
             deterministic=config.deterministic,
         )
         self.info = EngineInfo(
@@ -128,24 +137,30 @@ class Worker:
     def _take(self, frame: ToWorker) -> None:
         match frame:
             case Generate(id=request_id, request=request):
-                self._scheduler.add(
-                    Sequence(
-                        request_id,
-                        choice,
-                        request.prompt,
-                        seed=seed,
-                        sampling=request.sampling,
-                        max_tokens=request.max_tokens,
-                        min_tokens=request.min_tokens,
-                        context=self.info.context,
-                        reuse=request.reuse,
-                    )
-                    for choice, seed in enumerate(request.seeds)
-                )
+                self._scheduler.add(self._sequences(request_id, request))
             case Cancel(id=request_id, choice=choice):
                 self._scheduler.cancel(request_id, choice)
             case Load():
                 raise ValueError("a model is loaded already")
+
+    def _sequences(self, request_id: int, request: GenerateRequest) -> Iterator[Sequence]:
+        """A sequence for each of the request's choices."""
+        prompt = DraftText(request.prompt) if self._drafts else None
+        prediction = DraftText(request.prediction) if request.prediction else None
+        for choice, seed in enumerate(request.seeds):
+            yield Sequence(
+                request_id,
+                choice,
+                request.prompt,
+                seed=seed,
+                sampling=request.sampling,
+                max_tokens=request.max_tokens,
+                min_tokens=request.min_tokens,
+                context=self.info.context,
+                repeatable=request.repeatable,
+                drafter=Drafter(prompt, prediction) if prompt else None,
+                top_logprobs=request.top_logprobs,
+            )
 
     def _compute(self, step: Step) -> list[tuple[int, Delta]]:
         began = time.perf_counter()
@@ -155,12 +170,14 @@ class Worker:
                     self._model.empty_slot(slot)
                 case Share(source, target, length):
                     self._model.share_cells(source, target, length)
+                case Trim(slot, length):
+                    self._model.trim_slot(slot, length)
         batch = [
             (
                 chunk.sequence.slot,
                 chunk.start,
-                chunk.sequence.tokens[chunk.start : chunk.start + chunk.length],
-                chunk.draws,
+                [*chunk.sequence.tokens[chunk.start : chunk.start + chunk.length], *chunk.draft],
+                1 + len(chunk.draft) if chunk.draws else 0,
             )
             for chunk in step.chunks
         ]
@@ -169,14 +186,23 @@ class Worker:
         except KVCacheFullError:
             self._scheduler.put_back()
             return []
-        tokens = self._sampler.sample(logits, [chunk.sequence for chunk in step.chunks if chunk.draws])
-        deltas = list(self._scheduler.advance(step, tokens))
-        if None in tokens:
+        draws = self._draw(step, logits)
+        deltas = list(self._scheduler.advance(step, draws))
+        if any(None in drawn for drawn in draws):
             # What is not a number stays in the cache and spreads from there: start again from clean memory.
             self._scheduler.put_all_back()
             self._model.empty_all()
-        self._pacer.observe(step.decoded, step.prefilled, time.perf_counter() - began)
+        self._pacer.costs.observe(step.rows, time.perf_counter() - began)
         return deltas
+
+    def _draw(self, step: Step, logits: NDArray[np.float32]) -> list[list[Draw | None]]:
+        """The next token of each drawing chunk, and the one after each of its guesses, supposing they are right."""
+        drawing = [chunk for chunk in step.chunks if chunk.draws]
+        rows = [
+            Row(chunk.sequence, chunk.draft[:guessed]) for chunk in drawing for guessed in range(1 + len(chunk.draft))
+        ]
+        draws = iter(self._sampler.sample(logits, rows))
+        return [list(islice(draws, 1 + len(chunk.draft))) for chunk in drawing]
 
 
 def default_threads() -> int:

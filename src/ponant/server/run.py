@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +16,7 @@ import uvicorn
 
 import ponant
 from ponant.catalog.catalog import Catalog, LoadedModel
+from ponant.catalog.prepare import Preparer
 from ponant.catalog.spec import ModelSpec
 from ponant.catalog.store import ModelNotFoundError, locate, model_id
 from ponant.engine.base import Engine, EngineConfig
@@ -49,7 +51,7 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
     listener = listen(settings)
     with contextlib.closing(listener):
         say(f"Ponant {ponant.__version__}")
-        catalog = make_catalog(settings)
+        catalog = make_catalog(settings, say=say)
         server = _make_server(catalog, settings)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         loading = asyncio.create_task(catalog.open(on_loaded=lambda model: say(summary(model))))
@@ -94,8 +96,12 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def make_catalog(settings: Settings) -> Catalog:
+def make_catalog(settings: Settings, *, say: Callable[[str], None] = lambda _: None) -> Catalog:
     """The models of the settings, found but not loaded.
+
+    Args:
+        settings: what and how to serve.
+        say: gets the lines that a person at the terminal should read while weights are prepared.
 
     Raises:
         ModelNotFoundError: there are no such weights, or an alias names none of the models.
@@ -122,14 +128,28 @@ def make_catalog(settings: Settings) -> Catalog:
             threads=settings.threads,
             deterministic=settings.deterministic,
             prefix_cache=settings.prefix_cache != "off",
+            drafting=settings.drafting,
             flash_attention=settings.flash_attention,
             kv_type=settings.kv_type,
         )
         return EngineProcess(config, queue_limit=settings.queue_limit)
 
+    prepare = None
+    if settings.prepare_weights != "off":
+        prepare = Preparer(
+            settings.data_dir / "prepared",
+            mode=settings.prepare_weights,
+            load=settings.prepare_for,
+            threads=settings.threads,
+            parallel=settings.parallel,
+            engine_for=engine_for,
+            say=say,
+            progress=_show_progress,
+        )
     return Catalog(
         models,
         engine_for=engine_for,
+        prepare=prepare,
         public_names=settings.public_names,
         aliases={alias: ids[target] for alias, target in settings.aliases.items()},
     )
@@ -211,6 +231,13 @@ def _announce(catalog: Catalog, settings: Settings, listener: socket.socket, say
     say(f"Listening on {url} - models: {', '.join(model.spec.id for model in catalog.models)} - API pages: {url}/docs")
     address = f"{url}/v1/chat/completions -H 'Content-Type: application/json'{key}"
     say(f"Try:\n  curl {address} -d {shlex.quote(json.dumps(body))}")
+
+
+def _show_progress(done: int, total: int) -> None:
+    """How much is done, in a line that the next one overwrites; for people alone."""
+    if sys.stdout.isatty():
+        sys.stdout.write(f"\r{100 * done // total:3} %\r" if done < total else "\r     \r")
+        sys.stdout.flush()
 
 
 def _is_loopback(host: str) -> bool:
