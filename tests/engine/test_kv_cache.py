@@ -90,7 +90,16 @@ def test_what_was_taken_over_from_a_repeatable_sequence_is_repeatable_in_whole_p
     assert reused(made, [*PROMPT[:140], 7, 1, 1, 1]) == 128
 
 
-def test_repeatable_pieces_after_others_that_are_not_are_not_counted() -> None:
+def test_what_was_not_taken_over_from_a_repeatable_sequence_is_not_repeatable() -> None:
+    made = cache()
+    kept(made, PROMPT[:150], repeatable=True)
+    other = [*PROMPT[:100], *range(100)]
+    kept(made, other)
+    made.clear_for(other)
+    assert reused(made, other) == 64
+
+
+def test_pieces_that_came_after_others_are_dropped_with_them() -> None:
     made = cache()
     kept(made, PROMPT[:100])
     slot = kept(made, PROMPT)

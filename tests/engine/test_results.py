@@ -395,11 +395,12 @@ async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
 
 @pytest.mark.parametrize("length", [20, 65, 150])
 async def test_greedy_request_repeated_at_once_gives_the_same_tokens(
-    bundled: EngineProcess, tokens_of_text: list[int], length: int
+    bundled_model: Path, tokens_of_text: list[int], length: int
 ) -> None:
-    await disturb(bundled, tokens_of_text, length)
-    prompt = tokens_of_text[300 : 300 + length]  # the longest one is answered with repetitions, which are drafted
+    prompt = tokens_of_text[300 : 300 + length]
     request = GenerateRequest(prompt, [0], max_tokens=40, sampling=Sampling(temperature=0), top_logprobs=0)
-    outcomes = [(await outcomes_of(bundled, request))[0] for _ in range(3)]
+    async with engine(bundled_model, context=1024, drafting=False) as process:  # lengths of drafts depend on time
+        await disturb(process, tokens_of_text, length)
+        outcomes = [(await outcomes_of(process, request))[0] for _ in range(3)]
     assert [outcome.result for outcome in outcomes] == [outcomes[0].result] * 3
     assert outcomes[1].reused == (length - 1) // PIECE * PIECE

@@ -203,6 +203,7 @@ def test_most_likely_token_is_taken(sampling: Sampling) -> None:
     assert tokens_of(Sampler(300, NO_END), logits, [sequence(sampling, seed=seed) for seed in range(50)]) == expected
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered")
 @pytest.mark.parametrize("largest", [20.0, 262145.0, -262145.0, 3e38])
 @pytest.mark.parametrize("temperature", [1e-9, 1e-3, 1.0])
 def test_logits_too_large_for_the_temperature_to_tell_apart_are_drawn_too(largest: float, temperature: float) -> None:

@@ -174,6 +174,7 @@ class Model:
     """Weights and, once ``open_context`` was called, a KV cache to compute with.
 
     Attributes:
+        vocab: llama.cpp's handle of the vocabulary.
         vocabulary_size: number of logits per token.
         end_tokens: tokens that end a completion.
     """
@@ -183,9 +184,9 @@ class Model:
         self._model = _load(path, vocab_only=False)
         if not c.llama_model_has_decoder(self._model):
             raise ModelLoadError(f"{path} is not a model that generates text")
-        vocab = c.llama_model_get_vocab(self._model)
-        self.vocabulary_size: int = c.llama_vocab_n_tokens(vocab)
-        self.end_tokens = end_tokens(vocab)
+        self.vocab: Any = c.llama_model_get_vocab(self._model)
+        self.vocabulary_size: int = c.llama_vocab_n_tokens(self.vocab)
+        self.end_tokens = end_tokens(self.vocab)
         self._context: Any = None
 
     @property

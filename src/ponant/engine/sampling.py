@@ -77,10 +77,12 @@ class Sampler:
     def _draw(self, logits: Floats, row: Row) -> int | None:
         sequence = row.sequence
         sampling = sequence.sampling
+        if sequence.grammar is not None:
+            sequence.grammar.mask(logits)
         if sequence.counts is not None:
             _penalize(logits, sequence.counts, row.drafted, sampling)
         position = sequence.generated + len(row.drafted)
-        if position < sequence.min_tokens:
+        if position < sequence.min_tokens and sequence.grammar is None:
             logits[self._end_tokens] = -np.inf
         if sequence.greedy:
             best = int(logits.argmax())

@@ -152,7 +152,7 @@ class Scheduler:
     def _accept(self, chunk: Chunk, draws: Rows[Draw | None]) -> tuple[list[Draw], FinishReason | None]:
         """Append what was drawn up to the first guess that it differs from; returns that, and why it is the end."""
         sequence = chunk.sequence
-        tokens: list[Draw] = []
+        tokens = _take_unsent(sequence)
         finish: FinishReason | None = None
         right = 0
         for index, draw in enumerate(draws):
@@ -163,6 +163,8 @@ class Scheduler:
             else:
                 tokens.append(draw)
                 finish = sequence.append(draw.token)
+                finish = finish or sequence.append_forced()
+                tokens += _take_unsent(sequence)
             if finish or draw is None or index == len(chunk.draft) or draw.token != chunk.draft[index]:
                 break
             right += 1
@@ -283,16 +285,22 @@ class Scheduler:
 
     def _chunks_of_all(self) -> list[Chunk]:
         computing = [sequence for sequence in self.running if sequence not in self._leaders]
-        chunks = [_chunk(sequence, 1) for sequence in computing if sequence.remaining == 1]
-        prefilling = [sequence for sequence in computing if sequence.remaining > 1]
+        chunks = [_chunk(sequence, sequence.remaining) for sequence in computing if self._is_decoding(sequence)]
+        prefilling = [sequence for sequence in computing if not self._is_decoding(sequence)]
         if not prefilling:
             return self._with_drafts(chunks)
-        budget = min(self.pacer.prefill_tokens(len(chunks)), self.batch_tokens - len(chunks))
+        rows = sum(chunk.length for chunk in chunks)
+        budget = min(self.pacer.prefill_tokens(rows), self.batch_tokens - rows)
         if len(computing) == 1:
             budget = min(budget, self._piece(prefilling[0]))
         for sequence, length in _shares(prefilling, budget):
             chunks.append(_chunk(sequence, length))
         return chunks
+
+    def _is_decoding(self, sequence: Sequence) -> bool:
+        """Whether a sequence has no more to compute than what came last: one token, or some that its grammar forced."""
+        most_forced = self.batch_tokens // self.parallel
+        return sequence.remaining == 1 or sequence.remaining <= min(most_forced, sequence.generated)
 
     def _piece(self, sequence: Sequence) -> int:
         """How much of a prompt to compute at once so that it can be repeated from there on, see ``_prepare_for``."""
@@ -308,7 +316,7 @@ class Scheduler:
         drafts = [self._guess(chunk.sequence) for chunk in chunks]
         if not any(draft for draft, _ in drafts):
             return chunks
-        rows = len(chunks)
+        rows = sum(chunk.length for chunk in chunks)
         room = max(0, min(self.most_draws, self.batch_tokens, self.cache.free) - rows)
         if any(chunk.sequence.repeatable for chunk in chunks):
             seconds = USUAL_COSTS.seconds(rows + room)  # what depends on time would not repeat itself
@@ -334,6 +342,11 @@ class Scheduler:
             border = (sequence.computed // FIXED_CHUNK + 1) * FIXED_CHUNK
             return _chunk(sequence, min(border, sequence.prompt_length) - sequence.computed)
         return _chunk(sequence, 1)
+
+
+def _take_unsent(sequence: Sequence) -> list[Draw]:
+    unsent, sequence.unsent = sequence.unsent, []
+    return [Draw(token) for token in unsent]
 
 
 def _chunk(sequence: Sequence, length: int) -> Chunk:

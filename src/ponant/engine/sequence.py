@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from ponant.engine.base import FinishReason, Sampling
 from ponant.engine.drafting import Drafter
+from ponant.engine.grammar import Grammar
 
 WAITING = -1
 UNIFORMS_PER_TOKEN = 4
@@ -53,6 +54,8 @@ class Sequence:
         repeatable: whether an idle engine must give the same tokens again, whatever it computed in between.
         reused: how many of the prompt's tokens were not computed for this sequence but taken over.
         counts: how often each token was generated, if there are penalties.
+        grammar: what the generated tokens must follow, if anything.
+        unsent: tokens that were generated without being drawn and that nobody was told of yet.
         drafter: guesses the tokens to come, if there is anything to guess from.
         top_logprobs: how many log-probabilities go with each token, None for none at all.
     """
@@ -70,6 +73,7 @@ class Sequence:
         context: int,
         repeatable: bool = False,
         drafter: Drafter | None = None,
+        grammar: Grammar | None = None,
         top_logprobs: int | None = None,
     ) -> None:
         self.request_id = request_id
@@ -86,6 +90,8 @@ class Sequence:
         self.counts = TokenCounts() if sampling.penalizes else None
         self.limit = context if max_tokens is None else min(context, len(prompt) + max_tokens)
         self.drafter = drafter
+        self.grammar = grammar
+        self.unsent: list[int] = []
         self.top_logprobs = top_logprobs
         self._limit_reason: FinishReason = "model_length" if max_tokens is None else "length"
         self._generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
@@ -121,4 +127,25 @@ class Sequence:
             self.counts.add(token)
         if self.drafter:
             self.drafter.observe(token)
-        return self._limit_reason if len(self.tokens) >= self.limit else None
+        if len(self.tokens) >= self.limit:
+            return self._limit_reason
+        if self.grammar:
+            self.grammar.accept(token)
+            if self.grammar.failed:
+                return "error"
+            if self.grammar.done:
+                return "stop"
+        return None
+
+    def append_forced(self) -> FinishReason | None:
+        """Append the tokens that the grammar leaves no choice about; returns why the completion is over, if it is.
+
+        Where log-probabilities are wanted all tokens are drawn, so that each has its logits.
+        """
+        finish: FinishReason | None = None
+        for token in self.grammar.forced() if self.grammar and self.top_logprobs is None else []:
+            finish = self.append(token)
+            self.unsent.append(token)
+            if finish:
+                break
+        return finish

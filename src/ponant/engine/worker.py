@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from ponant.engine.frames import (
     decode_to_worker,
     encode,
 )
+from ponant.engine.grammar import Grammar, GrammarError, GrammarTokenizer
 from ponant.engine.kv_cache import Empty, KVCache, Share, Trim
 from ponant.engine.llamacpp import MOST_SLOTS, KVCacheFullError, Model
 from ponant.engine.memory import available_memory, plan
@@ -98,6 +98,8 @@ class Worker:
             separate_streams=config.deterministic,
         )
         self._sampler = Sampler(self._model.vocabulary_size, self._model.end_tokens)
+        self._grammar_tokenizer: GrammarTokenizer | None = None
+        self._failed: list[tuple[int, Delta]] = []
         self._pacer = Pacer(BATCH_TOKENS)
         self._scheduler = Scheduler(
             cache=KVCache(
@@ -126,10 +128,9 @@ class Worker:
         while True:
             for frame in connection.receive(wait=self._scheduler.idle):
                 self._take(frame)
-            step = self._scheduler.next_step()
-            if step is None:
-                continue
-            deltas = self._compute(step)
+            deltas, self._failed = self._failed, []
+            if step := self._scheduler.next_step():
+                deltas += self._compute(step)
             started = self._scheduler.take_started()
             if deltas or started:
                 connection.send(Stepped(started, deltas))
@@ -137,18 +138,23 @@ class Worker:
     def _take(self, frame: ToWorker) -> None:
         match frame:
             case Generate(id=request_id, request=request):
-                self._scheduler.add(self._sequences(request_id, request))
+                try:
+                    self._scheduler.add(self._sequences(request_id, request))
+                except GrammarError:
+                    choices = range(len(request.seeds))
+                    self._failed += [(request_id, Delta(choice, [], "error")) for choice in choices]
             case Cancel(id=request_id, choice=choice):
                 self._scheduler.cancel(request_id, choice)
             case Load():
                 raise ValueError("a model is loaded already")
 
-    def _sequences(self, request_id: int, request: GenerateRequest) -> Iterator[Sequence]:
-        """A sequence for each of the request's choices."""
-        prompt = DraftText(request.prompt) if self._drafts else None
+    def _sequences(self, request_id: int, request: GenerateRequest) -> list[Sequence]:
+        """A sequence for each of the request's choices. Raises GrammarError."""
+        grammar = Grammar(self._tokenizer_for_grammars(), request.grammar) if request.grammar else None
+        prompt = DraftText(request.prompt) if self._drafts and not grammar else None
         prediction = DraftText(request.prediction) if request.prediction else None
-        for choice, seed in enumerate(request.seeds):
-            yield Sequence(
+        return [
+            Sequence(
                 request_id,
                 choice,
                 request.prompt,
@@ -159,8 +165,17 @@ class Worker:
                 context=self.info.context,
                 repeatable=request.repeatable,
                 drafter=Drafter(prompt, prediction) if prompt else None,
+                grammar=grammar.copy() if grammar else None,
                 top_logprobs=request.top_logprobs,
             )
+            for choice, seed in enumerate(request.seeds)
+        ]
+
+    def _tokenizer_for_grammars(self) -> GrammarTokenizer:
+        if self._grammar_tokenizer is None:
+            model = self._model
+            self._grammar_tokenizer = GrammarTokenizer(model.vocab, model.vocabulary_size, model.end_tokens)
+        return self._grammar_tokenizer
 
     def _compute(self, step: Step) -> list[tuple[int, Delta]]:
         began = time.perf_counter()

@@ -1,0 +1,83 @@
+"""Completions that must follow a grammar, by llguidance.
+
+After each token llguidance says which tokens may come next, and which ones must: those need not be drawn.
+"""
+
+from typing import Any
+
+import numpy as np
+from llguidance import LLMatcher, LLTokenizer
+from llguidance.llamacpp import lltokenizer_from_vocab
+from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+from numpy.typing import NDArray
+
+
+class GrammarError(Exception):
+    """The grammar cannot be used. The message says why, in llguidance's words."""
+
+
+class GrammarTokenizer:
+    """A model's vocabulary as grammars need it. Making one takes about a second."""
+
+    def __init__(self, vocab: Any, vocabulary_size: int, end_tokens: frozenset[int]) -> None:
+        """Read the vocabulary.
+
+        Args:
+            vocab: llama.cpp's handle of it.
+            vocabulary_size: number of logits per token.
+            end_tokens: tokens that may come where the grammar is complete.
+        """
+        self.vocabulary_size = vocabulary_size
+        self.tokenizer: LLTokenizer = lltokenizer_from_vocab(
+            vocab,
+            n_vocab=vocabulary_size,
+            eos_token=sorted(end_tokens) or None,
+        )
+
+
+class Grammar:
+    """Where one completion is in a grammar."""
+
+    def __init__(self, tokenizer: GrammarTokenizer, source: str | LLMatcher) -> None:
+        """Begin.
+
+        Args:
+            tokenizer: of the model that completes.
+            source: the grammar, in llguidance's JSON form.
+
+        Raises:
+            GrammarError: it cannot be compiled.
+        """
+        self._tokenizer = tokenizer
+        self._matcher = LLMatcher(tokenizer.tokenizer, source) if isinstance(source, str) else source
+        self._mask = allocate_token_bitmask(1, tokenizer.vocabulary_size)
+        if self._matcher.is_error():
+            raise GrammarError(self._matcher.get_error())
+
+    def copy(self) -> "Grammar":
+        """Another completion at the same place."""
+        return Grammar(self._tokenizer, self._matcher.deep_copy())
+
+    @property
+    def failed(self) -> bool:
+        """Whether llguidance has given up: a token was not allowed, or the grammar became too complex."""
+        return self._matcher.is_error()
+
+    @property
+    def done(self) -> bool:
+        """Whether the completion is complete and nothing more may come."""
+        return self._matcher.is_stopped()
+
+    def mask(self, logits: NDArray[np.float32]) -> None:
+        """Set the logits of all tokens that may not come next to minus infinity."""
+        fill_next_token_bitmask(self._matcher, self._mask)
+        bits = np.unpackbits(self._mask.view(np.uint8).ravel(), count=len(logits), bitorder="little")
+        logits[bits == 0] = -np.inf
+
+    def accept(self, token: int) -> None:
+        """Take note of the next token."""
+        self._matcher.consume_token(token)
+
+    def forced(self) -> list[int]:
+        """The tokens that must come next, up to the first one that there is a choice about."""
+        return self._matcher.compute_ff_tokens()
