@@ -56,7 +56,7 @@ SUBJECTS = (
     "whales",
     "ink",
 )
-TOKENS_PER_SENTENCE = 6.5
+TOKENS_PER_SENTENCE = 6.9
 """About how many tokens a task with its subject takes; vocabularies differ, and reports give the server's count."""
 
 

@@ -8,16 +8,20 @@ from hypothesis import strategies as st
 from ponant.engine.pacing import USUAL_COSTS, Pacer, StepCosts
 
 
-def learned(*steps: tuple[int, float], most: int = 512) -> Pacer:
+def learned(*steps: tuple[int, int, int, float], most: int = 512) -> Pacer:
+    """A pacer that has seen steps of so many rows of running completions and of prompts, at a depth, in seconds."""
     pacer = Pacer(most)
-    for rows, seconds in steps:
-        pacer.costs.observe(rows, seconds)
+    for decoded, prefilled, depth, seconds in steps:
+        pacer.observe(decoded, prefilled, depth, seconds)
     return pacer
+
+
+DECODING = (8, 0, 0, 0.02)
 
 
 def test_nothing_runs_so_nothing_is_held_back() -> None:
     assert Pacer(512).prefill_tokens(0) == 512
-    assert learned((4, 0.001), (100, 10.0)).prefill_tokens(0) == 512
+    assert learned(DECODING, (0, 100, 0, 10.0)).prefill_tokens(0, 5000) == 512
 
 
 @pytest.mark.parametrize("most", [16, 512])
@@ -25,34 +29,81 @@ def test_first_guess_is_small(most: int) -> None:
     assert Pacer(most).prefill_tokens(3) == min(64, most)
 
 
-def test_step_with_prefill_takes_about_twice_as_long_as_one_without() -> None:
-    pacer = learned((8, 0.020), (108, 0.120))
-    assert pacer.prefill_tokens(8) == pytest.approx(20, abs=1)
+@pytest.mark.parametrize("prefill", [(0, 100, 0, 0.1), (8, 20, 0, 0.04)])
+def test_step_with_prefill_takes_about_twice_as_long_as_one_without(prefill: tuple[int, int, int, float]) -> None:
+    assert learned(DECODING, prefill).prefill_tokens(8) == pytest.approx(24, abs=1)
+
+
+def test_chunks_get_smaller_where_tokens_get_dearer() -> None:
+    pacer = learned(DECODING, (8, 20, 0, 0.04), (8, 20, 3000, 0.08))
+    assert pacer.prefill_tokens(8, 3000) == pytest.approx(8, abs=1)
+    assert pacer.prefill_tokens(8, 5000) == pacer.prefill_tokens(8, 3000)
+    assert pacer.prefill_tokens(8, 0) == pytest.approx(24, abs=1)
 
 
 def test_prefill_never_stops_however_dear_it_is() -> None:
-    assert learned((1, 0.001), (11, 100.0)).prefill_tokens(1) == 8
+    assert learned((1, 0, 0, 0.001), (1, 10, 0, 100.0)).prefill_tokens(1) == 4
 
 
 def test_prefill_never_exceeds_the_batch_however_cheap_it_is() -> None:
-    assert learned((1, 10.0), (500, 0.001), most=100).prefill_tokens(1) == 100
+    assert learned((1, 0, 0, 10.0), (0, 500, 0, 0.001), most=100).prefill_tokens(1) == 100
 
 
 def test_one_slow_step_changes_little_and_many_change_all() -> None:
-    steps = [(8, 0.02), (108, 0.12)] * 20
+    steps = [DECODING, (8, 24, 0, 0.044)] * 20
     before = learned(*steps).prefill_tokens(8)
-    assert before == pytest.approx(20, abs=1)
-    assert learned(*steps, (8, 0.04)).prefill_tokens(8) <= before * 1.3
-    assert learned(*steps, *[(8, 0.04)] * 50).prefill_tokens(8) == pytest.approx(0.04 / (0.08 / 100), abs=2)
+    assert before == pytest.approx(24, abs=1)
+    assert learned(*steps, (8, 0, 0, 0.04)).prefill_tokens(8) <= before * 1.3
+    assert learned(*steps, *[(8, 0, 0, 0.04)] * 50).prefill_tokens(8) == pytest.approx(48, abs=2)
+
+
+CLIFF = [DECODING, (0, 128, 4096, 0.256), (8, 20, 4096, 0.18)]
+"""Deep in a prompt a token takes 2 ms in a large chunk, and 8 ms in a small one beside others."""
+
+
+def test_bursts_are_for_depths_where_small_chunks_are_slow() -> None:
+    pacer = learned((8, 20, 0, 0.04), *CLIFF, (0, 128, 0, 0.128))
+    assert pacer.prefers_bursts(4096)
+    assert pacer.prefers_bursts(7000)
+    assert not pacer.prefers_bursts(0)
+    assert not Pacer(512).prefers_bursts(0)
+
+
+def test_one_step_in_twenty_is_a_burst_at_the_most_and_about_half_of_the_time_is_for_it() -> None:
+    pacer = learned(*CLIFF)
+    tokens = pacer.burst_tokens(8, 4096)
+    assert tokens == pytest.approx(20 * 0.02 / 0.002, rel=0.1)
+    pacer.observe(8, tokens, 4096, 0.02 + 0.002 * tokens)
+    pauses = 0
+    while pacer.burst_tokens(8, 4096) == 0:
+        pacer.observe(*DECODING)
+        pauses += 1
+    assert pauses == pytest.approx(20, abs=1)
+
+
+def test_bursts_are_large_enough_to_pay_and_never_too_long() -> None:
+    assert learned((1, 0, 0, 0.001), (1, 20, 0, 1.0)).burst_tokens(1, 0) == 64
+    assert learned((8, 0, 0, 1.0), (0, 500, 0, 0.1)).burst_tokens(8, 0) == 256
 
 
 @given(
-    steps=st.lists(st.tuples(st.integers(1, 532), st.floats(0, 1e6))),
+    steps=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 512), st.integers(0, 10_000), st.floats(0, 1e6))),
     decoding=st.integers(0, 20),
-    most=st.integers(8, 2048),
+    depth=st.integers(0, 10_000),
+    most=st.integers(64, 2048),
 )
-def test_any_observations_give_a_possible_size(steps: list[tuple[int, float]], decoding: int, most: int) -> None:
-    assert 8 <= learned(*steps, most=most).prefill_tokens(decoding) <= most
+def test_any_observations_give_a_possible_size(
+    steps: list[tuple[int, int, int, float]], decoding: int, depth: int, most: int
+) -> None:
+    pacer = learned(*steps, most=most)
+    assert 4 <= pacer.prefill_tokens(decoding, depth) <= most
+    for _ in range(300):
+        if tokens := pacer.burst_tokens(decoding, depth):
+            assert 64 <= tokens <= most
+            break
+        pacer.observe(1, 0, 0, 1e6)
+    else:
+        raise AssertionError("no burst ever")
 
 
 def costs(*steps: tuple[int, float]) -> StepCosts:

@@ -508,7 +508,7 @@ class Simulation:
             self.cache.compute(chunk, alone=len(step.chunks) == 1)
         assert self.cache.used <= self.traffic.cells
         self.take_deltas(step)
-        self.scheduler.pacer.costs.observe(step.rows, self.random.random())
+        self.scheduler.pacer.observe(step.decoded, step.prefilled, step.depth, self.random.random())
 
     def check_cache(self) -> None:
         """What is said to be computed and nothing else is in the cache: no guess that was wrong, above all."""
@@ -541,8 +541,9 @@ class Simulation:
 
     def check_chunks(self, step: Step) -> None:
         assert step.chunks
-        assert step.rows == sum(chunk.length + len(chunk.draft) for chunk in step.chunks)
-        assert step.rows <= self.traffic.batch_tokens
+        rows = sum(chunk.length + len(chunk.draft) for chunk in step.chunks)
+        assert step.decoded + step.prefilled == rows
+        assert rows <= self.traffic.batch_tokens
         if self.traffic.guesses:
             drawing = sum(1 + len(chunk.draft) for chunk in step.chunks if chunk.draws)
             assert drawing <= self.scheduler.most_draws

@@ -42,6 +42,11 @@ class Chunk:
     draws: bool
     draft: Rows[int] = ()
 
+    @property
+    def decodes(self) -> bool:
+        """Whether this is one of a completion's own tokens, or as short as one."""
+        return self.length == 1 or self.start >= self.sequence.prompt_length
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -51,9 +56,19 @@ class Step:
     chunks: list[Chunk]
 
     @property
-    def rows(self) -> int:
-        """How many tokens are computed in this step."""
-        return sum(chunk.length + len(chunk.draft) for chunk in self.chunks)
+    def decoded(self) -> int:
+        """How many tokens of running completions are computed in this step, guessed ones included."""
+        return sum(chunk.length + len(chunk.draft) for chunk in self.chunks if chunk.decodes)
+
+    @property
+    def prefilled(self) -> int:
+        """How many tokens of prompts are computed in this step."""
+        return sum(chunk.length for chunk in self.chunks if not chunk.decodes)
+
+    @property
+    def depth(self) -> int:
+        """How many tokens lie before the deepest of the tokens of prompts."""
+        return max((chunk.start for chunk in self.chunks if not chunk.decodes), default=0)
 
 
 @dataclass(slots=True)
@@ -290,11 +305,19 @@ class Scheduler:
         if not prefilling:
             return self._with_drafts(chunks)
         rows = sum(chunk.length for chunk in chunks)
-        budget = min(self.pacer.prefill_tokens(rows), self.batch_tokens - rows)
+        bursting = [sequence for sequence in prefilling if rows and self.pacer.prefers_bursts(sequence.computed)]
+        paced = [sequence for sequence in prefilling if sequence not in bursting]
+        budget = self.batch_tokens - rows
+        if paced:
+            budget = min(budget, self.pacer.prefill_tokens(rows, paced[0].computed))
         if len(computing) == 1:
             budget = min(budget, self._piece(prefilling[0]))
-        for sequence, length in _shares(prefilling, budget):
+        for sequence, length in _shares(paced, budget):
             chunks.append(_chunk(sequence, length))
+        if bursting:
+            room = self.batch_tokens - sum(chunk.length for chunk in chunks)
+            length = min(self.pacer.burst_tokens(rows, bursting[0].computed), bursting[0].remaining, room)
+            chunks += [_chunk(bursting[0], length)] if length > 0 else []
         return chunks
 
     def _is_decoding(self, sequence: Sequence) -> bool:

@@ -207,7 +207,7 @@ class Worker:
             # What is not a number stays in the cache and spreads from there: start again from clean memory.
             self._scheduler.put_all_back()
             self._model.empty_all()
-        self._pacer.costs.observe(step.rows, time.perf_counter() - began)
+        self._pacer.observe(step.decoded, step.prefilled, step.depth, time.perf_counter() - began)
         return deltas
 
     def _draw(self, step: Step, logits: NDArray[np.float32]) -> list[list[Draw | None]]:
