@@ -26,8 +26,7 @@ import msgspec
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import Engine, GenerateRequest
 from ponant.engine.llamacpp import Vocabulary
-from ponant.engine.memory import megabytes
-from ponant.engine.worker import default_threads
+from ponant.engine.memory import default_threads, megabytes
 
 logger = logging.getLogger("ponant.catalog")
 

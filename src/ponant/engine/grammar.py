@@ -1,15 +1,16 @@
 """Completions that must follow a grammar, by llguidance.
 
-After each token llguidance says which tokens may come next, and which ones must: those need not be drawn.
+After each token llguidance says which tokens may come next, and which ones must: those need not be drawn. It is
+imported with the first grammar, as most engines never see one.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from llguidance import LLMatcher, LLTokenizer
-from llguidance.llamacpp import lltokenizer_from_vocab
-from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
 
 
 class GrammarError(Exception):
@@ -27,8 +28,10 @@ class GrammarTokenizer:
             vocabulary_size: number of logits per token.
             end_tokens: tokens that may come where the grammar is complete.
         """
+        from llguidance.llamacpp import lltokenizer_from_vocab
+
         self.vocabulary_size = vocabulary_size
-        self.tokenizer: LLTokenizer = lltokenizer_from_vocab(
+        self.tokenizer = lltokenizer_from_vocab(
             vocab,
             n_vocab=vocabulary_size,
             eos_token=sorted(end_tokens) or None,
@@ -38,7 +41,7 @@ class GrammarTokenizer:
 class Grammar:
     """Where one completion is in a grammar."""
 
-    def __init__(self, tokenizer: GrammarTokenizer, source: str | LLMatcher) -> None:
+    def __init__(self, tokenizer: GrammarTokenizer, source: "str | LLMatcher") -> None:
         """Begin.
 
         Args:
@@ -48,7 +51,11 @@ class Grammar:
         Raises:
             GrammarError: it cannot be compiled.
         """
+        from llguidance import LLMatcher
+        from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+
         self._tokenizer = tokenizer
+        self._fill_mask = fill_next_token_bitmask
         self._matcher = LLMatcher(tokenizer.tokenizer, source) if isinstance(source, str) else source
         self._mask = allocate_token_bitmask(1, tokenizer.vocabulary_size)
         if self._matcher.is_error():
@@ -70,7 +77,7 @@ class Grammar:
 
     def mask(self, logits: NDArray[np.float32]) -> None:
         """Set the logits of all tokens that may not come next to minus infinity."""
-        fill_next_token_bitmask(self._matcher, self._mask)
+        self._fill_mask(self._matcher, self._mask)
         bits = np.unpackbits(self._mask.view(np.uint8).ravel(), count=len(logits), bitorder="little")
         logits[bits == 0] = -np.inf
 

@@ -9,13 +9,11 @@ from collections.abc import Sequence as Rows
 from pathlib import Path
 from typing import Any, Literal
 
-os.environ.setdefault("GGML_NO_BACKTRACE", "1")
-
-import llama_cpp.llama_cpp as c
 import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.base import ModelLoadError
+from ponant.engine.bindings import c
 from ponant.engine.memory import ModelSize
 
 _GGUF_MAGIC = b"GGUF"

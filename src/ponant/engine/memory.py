@@ -1,5 +1,6 @@
-"""How long contexts may be and how large the KV cache is, given the memory there is."""
+"""How long contexts may be and how large the KV cache is, given the memory there is; and how many threads compute."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,12 @@ def available_memory() -> int:
     available = psutil.virtual_memory().available
     limit, used = _read_bytes("memory.max"), _read_bytes("memory.current")
     return available if limit is None or used is None else min(available, limit - used)
+
+
+def default_threads() -> int:
+    """The physical cores that this process may use."""
+    cores = psutil.cpu_count(logical=False) or 1
+    return min(cores, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cores
 
 
 def megabytes(size: int) -> str:

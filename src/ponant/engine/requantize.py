@@ -14,9 +14,7 @@ import signal
 import sys
 from typing import Any
 
-os.environ.setdefault("GGML_NO_BACKTRACE", "1")
-
-import llama_cpp.llama_cpp as c
+from ponant.engine.bindings import c
 
 _LOG_LEVEL_ERROR = 4
 _TENSOR = re.compile(r"\[ *(\d+)/ *(\d+)\]")

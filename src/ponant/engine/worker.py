@@ -4,7 +4,6 @@ Started as ``python -m ponant.engine.worker FD`` with an open socket as file des
 other side closes the socket.
 """
 
-import os
 import select
 import signal
 import socket
@@ -14,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from ponant.engine.base import Delta, EngineConfig, EngineInfo, GenerateRequest, ModelLoadError
@@ -35,7 +33,7 @@ from ponant.engine.frames import (
 from ponant.engine.grammar import Grammar, GrammarError, GrammarTokenizer
 from ponant.engine.kv_cache import Empty, KVCache, Share, Trim
 from ponant.engine.llamacpp import MOST_SLOTS, KVCacheFullError, Model
-from ponant.engine.memory import available_memory, plan
+from ponant.engine.memory import available_memory, default_threads, plan
 from ponant.engine.pacing import Pacer
 from ponant.engine.sampling import Draw, Row, Sampler
 from ponant.engine.scheduler import Scheduler, Step
@@ -86,7 +84,7 @@ class Worker:
         shares = config.prefix_cache and not config.deterministic and self._model.can_share_cells
         slots = min(sizes.parallel + (_SLOTS_FOR_FINISHED if shares else 0), MOST_SLOTS)
         self._drafts = config.drafting and not config.deterministic and self._model.can_share_cells
-        most_draws = min(sizes.parallel + (MOST_DRAFTED if self._drafts else 0), BATCH_TOKENS)
+        most_draws = max(sizes.parallel, 1 + MOST_DRAFTED if self._drafts else 0)
         self._model.open_context(
             cells=sizes.cells,
             slots=slots,
@@ -218,12 +216,6 @@ class Worker:
         ]
         draws = iter(self._sampler.sample(logits, rows))
         return [list(islice(draws, 1 + len(chunk.draft))) for chunk in drawing]
-
-
-def default_threads() -> int:
-    """The physical cores that this process may use."""
-    cores = psutil.cpu_count(logical=False) or 1
-    return min(cores, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cores
 
 
 def main() -> None:
