@@ -71,6 +71,11 @@ def test_settings_turn_it_off(tiny_model: Path, tiny_server: RunningServer, sett
     assert details(response) == (0, 0)
 
 
+def test_endless_prediction_changes_nothing(tiny_server: RunningServer) -> None:
+    fields: dict[str, Any] = {"random_seed": 8, "max_tokens": 30, "min_tokens": 30}
+    assert texts(answer(tiny_server, **fields, **predicted("la " * 1_000_000))) == texts(answer(tiny_server, **fields))
+
+
 @pytest.mark.parametrize("wrong", [{"type": "tool"}, {"content": 3}, {"content": "a", "more": 1}, "a"])
 def test_malformed_predictions_are_refused(tiny_server: RunningServer, wrong: Any) -> None:
     assert ask(tiny_server, prediction=wrong).status_code == 422

@@ -37,6 +37,10 @@ SAFE_PROMPT = (
 """What ``safe_prompt`` puts before a conversation, unless the settings have another text."""
 
 
+_LONGEST_TOKEN = 32
+"""Characters that a token of a prediction is reckoned to have at the most."""
+
+
 class RequestTimeoutError(Exception):
     """The request took longer than the settings allow."""
 
@@ -281,7 +285,9 @@ def _prediction(request: ChatCompletionRequest, model: LoadedModel, prompt: Prom
     """The tokens of the answer that the client expects, without the part that it begins with anyway."""
     if request.prediction is None:
         return []
-    return model.vocabulary.tokenize(request.prediction.content.removeprefix(prompt.prefix), control=False)
+    context = model.engine.info.context  # no answer is longer, so no more of a prediction can be of use
+    content = request.prediction.content.removeprefix(prompt.prefix)[: _LONGEST_TOKEN * context]
+    return model.vocabulary.tokenize(content, control=False)[:context]
 
 
 def _generate_request(

@@ -42,6 +42,9 @@ from ponant.engine.sequence import Sequence
 BATCH_TOKENS = 512
 """The most tokens that are computed in one step."""
 
+_LONGEST_FOLLOWED = 16_384
+"""How many of a prompt's last tokens are searched for what a completion repeats: making more searchable takes time."""
+
 _SLOTS_FOR_FINISHED = 48
 """How many finished sequences can be kept for others that begin alike."""
 _SHARE_FOR_FINISHED = 0.5
@@ -149,7 +152,7 @@ class Worker:
     def _sequences(self, request_id: int, request: GenerateRequest) -> list[Sequence]:
         """A sequence for each of the request's choices. Raises GrammarError."""
         grammar = Grammar(self._tokenizer_for_grammars(), request.grammar) if request.grammar else None
-        prompt = DraftText(request.prompt) if self._drafts and not grammar else None
+        prompt = DraftText(request.prompt[-_LONGEST_FOLLOWED:]) if self._drafts and not grammar else None
         prediction = DraftText(request.prediction) if request.prediction else None
         return [
             Sequence(
