@@ -187,7 +187,9 @@ def test_prediction_with_one_wrong_line_costs_little_more_than_a_perfect_one() -
     assert steps < 85
 
 
-@pytest.mark.parametrize(("alphabet", "predicted"), [(3, False), (10, False), (1000, False), (30, True), (1000, True)])
+@pytest.mark.parametrize(
+    ("alphabet", "predicted"), [(3, False), (10, False), (1000, False), (3, True), (10, True), (30, True), (1000, True)]
+)
 def test_useless_texts_cost_less_than_a_tenth(alphabet: int, predicted: bool) -> None:
     chance = random.Random(alphabet)
     prompt, prediction, completion = ([chance.randrange(alphabet) for _ in range(1000)] for _ in range(3))

@@ -192,3 +192,15 @@ def test_least_recently_used_is_evicted_first() -> None:
     assert [operation for operation in made.take_operations() if isinstance(operation, Share)]
     assert all(made.evict() for _ in range(3))
     assert made.take_operations() == [Empty(slots[1]), Empty(slots[2]), Empty(slots[0])]
+
+
+def test_last_sequence_is_kept_however_long_and_others_only_as_far_as_there_is_room() -> None:
+    made = cache(retained=250)
+    first, second, third = ([number, *PROMPT[:149]] for number in range(3))
+    for prompt in (first, second, third):
+        kept(made, prompt)
+    assert [reused(made, [*prompt, 1]) for prompt in (first, second, third)] == [0, 0, 150]
+    longest = [9, *range(5000, 5500)]
+    kept(made, longest)
+    assert reused(made, [*longest, 1]) == 501
+    assert reused(made, [*third, 1]) == 0

@@ -88,7 +88,10 @@ class ChatService:
         safe = self._safe_prompt if request.safe_prompt or request.safe_mode else None
         prompt = await asyncio.to_thread(model.prompts.build, request.messages, system=safe)
         _check_length(prompt, request, model.engine.info.context)
-        prediction = await asyncio.to_thread(_prediction, request, model, prompt)
+        prediction: list[int] = []
+        if request.prediction is not None:
+            content = request.prediction.content.removeprefix(prompt.prefix)
+            prediction = await asyncio.to_thread(_prediction, content, model)
         generate = _generate_request(request, model, prompt, prediction, always_reuse=self._always_reuse)
         return Completion(request, model, prompt, generate, timeout=self._request_timeout)
 
@@ -281,13 +284,10 @@ class Completion:
         return usage
 
 
-def _prediction(request: ChatCompletionRequest, model: LoadedModel, prompt: Prompt) -> list[int]:
-    """The tokens of the answer that the client expects, without the part that it begins with anyway."""
-    if request.prediction is None:
-        return []
+def _prediction(content: str, model: LoadedModel) -> list[int]:
+    """The tokens of the answer that the client expects."""
     context = model.engine.info.context  # no answer is longer, so no more of a prediction can be of use
-    content = request.prediction.content.removeprefix(prompt.prefix)[: _LONGEST_TOKEN * context]
-    return model.vocabulary.tokenize(content, control=False)[:context]
+    return model.vocabulary.tokenize(content[: _LONGEST_TOKEN * context], control=False)[:context]
 
 
 def _generate_request(

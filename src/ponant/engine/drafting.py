@@ -52,6 +52,7 @@ class Follower:
         self._expected = expected
         self._place = 0 if expected and text.tokens else None
         self._last_place = 0
+        self._just_found = False
         self._hits = _PREDICTION_HITS_BEFORE if expected else _PROMPT_HITS_BEFORE
         self._trials = _TRIALS_BEFORE
 
@@ -66,13 +67,16 @@ class Follower:
             hit = self._text.tokens[self._place] == recent[-1]
             self._hits = self._hits * _MEMORY + hit
             self._trials = self._trials * _MEMORY + 1
+            if hit and self._just_found and self._expected:
+                # The tokens by which the place was found count as guesses too, once the next one shows it is the place.
+                self._hits += _MATCHED
+                self._trials += _MATCHED
+            self._just_found = False
             self._last_place = self._place + 1
             self._place = self._place + 1 if hit else None
         if self._place is None:
             self._place = self._text.find(recent, self._last_place)
-            if self._place is not None and self._expected:
-                self._hits += _MATCHED
-                self._trials += _MATCHED
+            self._just_found = True
         if self._place == len(self._text.tokens):
             self._place = None
 

@@ -77,7 +77,8 @@ class _Slot:
 class KVCache:
     """The bookkeeping of ``cells`` cells and ``slots`` slots.
 
-    With ``retained`` above 0, sequences share cells, and finished ones with up to that many tokens in all are kept.
+    With ``retained`` above 0, sequences share cells, and finished ones are kept: the last one, and others with up to
+    that many tokens in all.
     What llama.cpp has to do to follow suit is collected in ``take_operations``.
     """
 
@@ -221,7 +222,7 @@ class KVCache:
 
     def _is_worth_keeping(self, slot: int) -> bool:
         length = self.length(slot)
-        if not _SHORTEST_SHARED <= length <= self._most_retained:
+        if not self.shares or length < _SHORTEST_SHARED:
             return False
         return not any(self._begins_with(other, slot) for other in self._retained)
 
@@ -240,7 +241,7 @@ class KVCache:
 
     def _limit_retained(self) -> None:
         total = sum(self.length(slot) for slot in self._retained)
-        while total > self._most_retained:
+        while total > self._most_retained and len(self._retained) > 1:
             total -= self.length(next(iter(self._retained)))
             self.evict()
 

@@ -105,10 +105,9 @@ class Pacer:
             seconds: how long it took.
         """
         self._pause = max(0, self._pause - 1)
-        alone = self._alone(decoded)
         if decoded == 0 or prefilled == 0:
             self.costs.observe(decoded + prefilled, seconds)
-        if prefilled == 0 or alone is None:
+        if prefilled == 0 or (alone := self._alone(decoded)) is None:
             return
         spent = max(seconds - alone, 0.0)
         is_large = decoded + prefilled >= _EFFICIENT_ROWS
@@ -119,9 +118,9 @@ class Pacer:
 
     def prefill_tokens(self, decoding: int, depth: int = 0) -> int:
         """The most tokens of prefill, at this depth, that the next step should have beside so many rows of others."""
-        alone = self._alone(decoding)
         if not decoding:
             return self._most_tokens
+        alone = self._alone(decoding)
         token = self._small.seconds(depth) or self._large.seconds(depth)
         if alone is None or token is None:
             return min(_FIRST_GUESS, self._most_tokens)
@@ -135,9 +134,9 @@ class Pacer:
 
     def burst_tokens(self, decoding: int, depth: int) -> int:
         """The tokens of prefill in the next step if they come in bursts: 0 between two of them."""
-        alone, token = self._alone(decoding), self._large.seconds(depth) or self._small.seconds(depth)
         if self._pause:
             return 0
+        alone, token = self._alone(decoding), self._large.seconds(depth) or self._small.seconds(depth)
         wanted = int(_STEPS_BETWEEN_BURSTS * alone / token) if alone and token else 0
         return max(_EFFICIENT_ROWS, min(wanted, _LONGEST_BURST, self._most_tokens))
 

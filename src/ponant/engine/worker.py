@@ -152,8 +152,9 @@ class Worker:
     def _sequences(self, request_id: int, request: GenerateRequest) -> list[Sequence]:
         """A sequence for each of the request's choices. Raises GrammarError."""
         grammar = Grammar(self._tokenizer_for_grammars(), request.grammar) if request.grammar else None
-        prompt = DraftText(request.prompt[-_LONGEST_FOLLOWED:]) if self._drafts and not grammar else None
-        prediction = DraftText(request.prediction) if request.prediction else None
+        drafts = self._drafts and not grammar
+        prompt = DraftText(request.prompt[-_LONGEST_FOLLOWED:]) if drafts else None
+        prediction = DraftText(request.prediction) if drafts and request.prediction else None
         return [
             Sequence(
                 request_id,
