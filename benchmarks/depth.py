@@ -26,6 +26,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.depth", description=__doc__)
     parser.add_argument("model", type=Path, metavar="MODEL.gguf", help="the weights")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the engine (%(default)s)")
+    parser.add_argument(
+        "--flash-attention", action=argparse.BooleanOptionalAction, default=True, help="how attention is computed"
+    )
     arguments = parser.parse_args()
     model = Model(arguments.model)
     model.open_context(
@@ -34,7 +37,7 @@ def main() -> None:
         batch_tokens=BATCH_TOKENS,
         most_logits=1 + SHORT_SEQUENCES,
         threads=arguments.threads,
-        flash_attention=True,
+        flash_attention=arguments.flash_attention,
         kv_type="f16",
         separate_streams=False,
     )

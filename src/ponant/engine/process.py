@@ -41,9 +41,8 @@ from ponant.engine.frames import (
 
 logger = logging.getLogger("ponant.engine")
 
-_WORKER_ENVIRONMENT = {"GOMP_SPINCOUNT": "1000", "MALLOC_ARENA_MAX": "2"}
-"""How long threads of the computation busy-wait for each other: enough for a barrier, too little to starve others. And
-few arenas of memory: only one thread allocates."""
+_SPIN_COUNT = "1000"
+"""How long threads of the computation busy-wait for each other: enough for a barrier, too little to starve others."""
 _LONGEST_PAUSE = 30.0
 _HEALTHY_AFTER = 60.0
 """Seconds that a worker must live for its end not to count as part of a crash loop."""
@@ -231,7 +230,7 @@ class EngineProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
-                env=_WORKER_ENVIRONMENT | os.environ,
+                env={"GOMP_SPINCOUNT": _SPIN_COUNT, **os.environ},
             )
         except BaseException:
             ours.close()

@@ -16,7 +16,6 @@ import uvicorn
 
 import ponant
 from ponant.catalog.catalog import Catalog, LoadedModel
-from ponant.catalog.prepare import Preparer
 from ponant.catalog.spec import ModelSpec
 from ponant.catalog.store import ModelNotFoundError, locate, model_id
 from ponant.engine.base import Engine, EngineConfig
@@ -136,6 +135,8 @@ def make_catalog(settings: Settings, *, say: Callable[[str], None] = lambda _: N
 
     prepare = None
     if settings.prepare_weights != "off":
+        from ponant.catalog.prepare import Preparer  # takes memory and time that few servers need to spend
+
         prepare = Preparer(
             settings.data_dir / "prepared",
             mode=settings.prepare_weights,
