@@ -28,11 +28,21 @@ def test_answer_is_the_one_without_a_prediction(tiny_server: RunningServer, samp
 
 
 def test_right_prediction_is_accepted_and_a_wrong_one_not(bundled_server: RunningServer) -> None:
-    fields: dict[str, Any] = {"text": "What is a house?", "temperature": 0, "max_tokens": 120, "min_tokens": 120}
+    beginning = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,"  # what follows is so sure that no rounding changes it
+    fields: dict[str, Any] = {
+        "messages": [
+            {"role": "user", "content": "Count to one hundred."},
+            {"role": "assistant", "content": beginning, "prefix": True},
+        ],
+        "temperature": 0,
+        "max_tokens": 120,
+        "min_tokens": 120,
+    }
     expected = answer(bundled_server, **fields)
     accepted, rejected = details(answer(bundled_server, **fields, **predicted(texts(expected)[0])))
     assert accepted > 40
     assert rejected < accepted
+    fields = {"text": "What is a house?", "temperature": 0, "max_tokens": 120, "min_tokens": 120}
     accepted, rejected = details(answer(bundled_server, **fields, **predicted("Zebras graze quietly. " * 20)))
     assert accepted == 0
     assert rejected < 20
