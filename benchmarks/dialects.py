@@ -1,6 +1,7 @@
 """How a chat completion request is spelled for the kind of server that is asked."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +35,8 @@ class Request:
         exact: Whether to forbid an end before all tokens are there: `min_tokens` in Mistral's dialect; in OpenAI's
             `ignore_eos`, which llama-server and vLLM understand and OpenAI's own service does not.
         prediction: What the answer is expected to be.
+        schema: The JSON schema that the answer must satisfy.
+        tools: What the model may call; it may as well answer in text (`tool_choice: auto`).
     """
 
     messages: tuple[Message, ...]
@@ -43,6 +46,8 @@ class Request:
     choices: int = 1
     exact: bool = True
     prediction: str | None = None
+    schema: Mapping[str, object] | None = None
+    tools: tuple[Mapping[str, object], ...] = ()
 
 
 def request_body(request: Request, dialect: Dialect, model: str | None) -> bytes:
@@ -66,6 +71,12 @@ def request_body(request: Request, dialect: Dialect, model: str | None) -> bytes
         body["n"] = request.choices
     if request.prediction is not None:
         body["prediction"] = {"type": "content", "content": request.prediction}
+    if request.schema is not None:
+        named = {"name": "document", "schema": request.schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
+    if request.tools:
+        body["tools"] = request.tools
+        body["tool_choice"] = "auto"
     match dialect:
         case Dialect.MISTRAL:
             if request.seed is not None:

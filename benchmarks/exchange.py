@@ -23,6 +23,14 @@ class Target:
 
 
 @dataclass(slots=True)
+class Call:
+    """A call of a function, its arguments as the JSON text that came."""
+
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(slots=True)
 class Exchange:
     """One request and what came back. Times are in seconds of one clock.
 
@@ -31,6 +39,8 @@ class Exchange:
         finished: When its last event came.
         token_times: For each choice, when its events with text came.
         text: The pieces of the first choice's text.
+        calls: The calls of the first choice, by their index.
+        finish: Why the first choice ended.
         prompt_tokens: The server's count of the prompt's tokens.
         accepted: How many tokens of a prediction the server took, where it says so.
         rejected: How many it computed in vain, where it says so.
@@ -41,6 +51,8 @@ class Exchange:
     finished: float = 0.0
     token_times: dict[int, list[float]] = field(default_factory=dict[int, list[float]])
     text: list[str] = field(default_factory=list[str])
+    calls: dict[int, Call] = field(default_factory=dict[int, Call])
+    finish: str | None = None
     prompt_tokens: int = 0
     accepted: int | None = None
     rejected: int | None = None
@@ -76,11 +88,22 @@ class Exchange:
             self.count(usage)
         for choice in chunk["choices"]:
             delta = choice["delta"]
+            if choice["index"] == 0:
+                self.finish = choice.get("finish_reason") or self.finish
             if not (delta.get("content") or delta.get("reasoning_content") or delta.get("tool_calls")):
                 continue
             self.token_times.setdefault(choice["index"], []).append(now)
-            if choice["index"] == 0 and isinstance(content := delta.get("content"), str):
-                self.text.append(content)
+            if choice["index"] == 0:
+                self.read(delta)
+
+    def read(self, delta: "ChunkDelta") -> None:
+        """Add what a chunk has of the answer."""
+        if isinstance(content := delta.get("content"), str):
+            self.text.append(content)
+        for part in delta.get("tool_calls") or []:
+            call = self.calls.setdefault(part.get("index", 0), Call())
+            call.name += part["function"].get("name") or ""
+            call.arguments += part["function"].get("arguments") or ""
 
     def count(self, usage: "Usage") -> None:
         """Add up the counts: llama-server sends one for each choice, others one for all."""
@@ -106,12 +129,26 @@ class Usage(TypedDict):
     completion_tokens_details: NotRequired[UsageDetails | None]
 
 
+class FunctionDelta(TypedDict, total=False):
+    """What a chunk adds to a call: first the name, then piece by piece the arguments."""
+
+    name: str | None
+    arguments: str | None
+
+
+class CallDelta(TypedDict):
+    """The call that a chunk adds to."""
+
+    index: NotRequired[int]
+    function: FunctionDelta
+
+
 class ChunkDelta(TypedDict, total=False):
     """What a chunk adds to a choice, in any dialect."""
 
     content: object
     reasoning_content: object
-    tool_calls: object
+    tool_calls: list[CallDelta] | None
 
 
 class ChunkChoice(TypedDict):
@@ -119,6 +156,7 @@ class ChunkChoice(TypedDict):
 
     index: int
     delta: ChunkDelta
+    finish_reason: NotRequired[str | None]
 
 
 class Chunk(TypedDict, total=False):

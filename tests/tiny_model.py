@@ -1,6 +1,6 @@
 """A tiny random llama model as a GGUF file, for tests that need exact arithmetic and a load time of milliseconds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,7 @@ def write_tiny_model(
     add_bos: bool = False,
     end_bias: float = IMPROBABLE,
     nan_tokens: Sequence[int] = (),
+    more_controls: Mapping[str, str] | None = None,
 ) -> None:
     """Write a random llama model in F32, with a byte-level BPE tokenizer of its own.
 
@@ -65,11 +66,17 @@ def write_tiny_model(
         nan_tokens: From the first of these tokens on, the logits of a sequence are not numbers. Other sequences stay
             exact, and what the KV cache holds stays finite. A printable token makes it happen by chance at
             temperature 1, a stray byte such as `\\x01` only where the prompt has it.
+        more_controls: Further control tokens, at the end of the vocabulary, each with the name that the file's metadata
+            have for it: `fim_pre` is `tokenizer.ggml.fim_pre_token_id`; empty for none.
     """
-    vocabulary = build_vocabulary()
+    more_controls = more_controls or {}
+    vocabulary = build_vocabulary(tuple(more_controls))
     writer = GGUFWriter(path, "llama")
     _add_hyperparameters(writer, context_length, len(vocabulary.tokens))
     _add_tokenizer(writer, vocabulary, pre=pre, add_bos=add_bos)
+    for token, name in more_controls.items():
+        if name:
+            writer.add_uint32(f"tokenizer.ggml.{name}_token_id", vocabulary.id_of(token))
     if chat_template is not None:
         writer.add_chat_template(chat_template)
     for name, weights in _weights(vocabulary, seed, end_bias, nan_tokens).items():
@@ -86,16 +93,18 @@ class Vocabulary:
 
     tokens: tuple[str, ...]
     merges: tuple[tuple[str, str], ...]
+    controls: tuple[str, ...] = CONTROL_TOKENS
 
     def id_of(self, text: str | bytes) -> int:
         """The id of the token that stands for exactly this text or these bytes."""
-        if text in CONTROL_TOKENS:
+        if text in self.controls:
             return self.tokens.index(text)
         return self.tokens.index(_spell(text.encode() if isinstance(text, str) else text))
 
 
-def build_vocabulary() -> Vocabulary:
+def build_vocabulary(more_controls: tuple[str, ...] = ()) -> Vocabulary:
     """256 bytes, some words with the pieces they are merged from, halves of characters, control tokens."""
+    controls = CONTROL_TOKENS + more_controls
     merges: list[tuple[str, str]] = []
     for word in (*(word.encode() for word in WORDS), *_halves()):
         first, *others = _merge(_spell(word), merges)
@@ -104,7 +113,7 @@ def build_vocabulary() -> Vocabulary:
             first += other
     tokens = [_spell(bytes([byte])) for byte in range(256)]
     tokens += [left + right for left, right in merges]
-    return Vocabulary(tokens=(*tokens, *CONTROL_TOKENS), merges=tuple(merges))
+    return Vocabulary(tokens=(*tokens, *controls), merges=tuple(merges), controls=controls)
 
 
 def _merge(spelling: str, merges: Sequence[tuple[str, str]]) -> list[str]:
@@ -155,7 +164,7 @@ def _add_hyperparameters(writer: GGUFWriter, context_length: int, vocabulary_siz
 
 
 def _add_tokenizer(writer: GGUFWriter, vocabulary: Vocabulary, *, pre: str, add_bos: bool) -> None:
-    control = len(CONTROL_TOKENS)
+    control = len(vocabulary.controls)
     kinds = [TokenType.NORMAL] * (len(vocabulary.tokens) - control) + [TokenType.CONTROL] * control
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
@@ -225,7 +234,7 @@ def _output(random: np.random.Generator, vocabulary: Vocabulary, end_bias: float
 def _bias(vocabulary: Vocabulary, token: int, end_bias: float) -> float:
     """Printable text and whole or opening characters are equally likely; stray bytes and control tokens are not."""
     spelling = vocabulary.tokens[token]
-    if spelling in CONTROL_TOKENS:
+    if spelling in vocabulary.controls:
         return end_bias if spelling == "<|im_end|>" else IMPROBABLE
     data = bytes(_ALPHABET.index(character) for character in spelling)
     opening = any(data == character.encode()[:cut] for character, cut in SPLIT_CHARACTERS)

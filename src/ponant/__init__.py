@@ -1,3 +1,22 @@
 """Ponant: the Mistral API on your own hardware."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ponant import models, utils
+    from ponant.client.sdk import Mistral
+
+__all__ = ["Mistral", "__version__", "models", "utils"]
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """What the package has besides its version is imported when it is asked for."""
+    import importlib
+
+    if name == "Mistral":
+        return importlib.import_module("ponant.client.sdk").Mistral
+    if name in ("models", "utils"):
+        return importlib.import_module(f"ponant.{name}")
+    raise AttributeError(f"module 'ponant' has no attribute {name!r}")

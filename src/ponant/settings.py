@@ -34,6 +34,10 @@ class Settings(BaseSettings):
         default=[BUNDLED], description="What to serve: smollm2, paths of .gguf files, hf:org/repo[:file]."
     )
     aliases: dict[str, str] = Field(default={}, description="Other names of models: name = model.")
+    tokenizers: dict[str, Path] = Field(
+        default={},
+        description="Files of Mistral's own tokenizers, for models that have none beside their weights: model = file.",
+    )
     public_names: bool = Field(
         default=True, description="Whether Mistral's public model names stand for the default model."
     )

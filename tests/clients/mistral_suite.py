@@ -10,16 +10,18 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
 try:
     from mistralai.client import Mistral
     from mistralai.client.errors import HTTPValidationError, MistralError, SDKError
+    from mistralai.client.models import TextChunk, ThinkChunk
 except ImportError:
     from mistralai import Mistral  # pyright: ignore[reportAttributeAccessIssue]
-    from mistralai.models import HTTPValidationError, MistralError, SDKError
+    from mistralai.models import HTTPValidationError, MistralError, SDKError, TextChunk, ThinkChunk
 
 URL = os.environ.get("PONANT_TEST_URL", "http://127.0.0.1:8000")
 KEY = os.environ.get("PONANT_TEST_KEY") or None
@@ -330,6 +332,180 @@ def test_penalties_and_top_p_are_taken(mistral: Mistral) -> None:
     assert text_of(complete(mistral, **fields)).strip()
 
 
+# Structured output
+
+
+class Weather(BaseModel):
+    city: Literal["Paris", "Rome"]
+    unit: Literal["celsius", "fahrenheit"]
+
+
+WEATHER_QUESTION = [{"role": "user", "content": "What is the weather in Rome?"}]
+
+
+def test_a_json_object_is_one(mistral: Mistral) -> None:
+    fields: dict[str, Any] = {"response_format": {"type": "json_object"}, "random_seed": 1, "max_tokens": 60}
+    response = complete(mistral, **fields)
+    assert joined(stream(mistral, **fields)) == text_of(response)
+    assert response.choices[0].finish_reason in {"stop", "length"}
+    if response.choices[0].finish_reason == "stop":
+        assert isinstance(json.loads(text_of(response)), dict)
+
+
+def test_a_model_class_is_filled_in(mistral: Mistral) -> None:
+    fields = request(messages=WEATHER_QUESTION, random_seed=1, max_tokens=60)
+    response: Any = mistral.chat.parse(response_format=Weather, **fields)
+    assert response.choices[0].finish_reason == "stop"
+    assert isinstance(response.choices[0].message.parsed, Weather)
+    with mistral.chat.parse_stream(response_format=Weather, **fields) as events:
+        chunks = [event.data for event in events]
+    assert Weather.model_validate_json(joined(chunks)) == response.choices[0].message.parsed
+
+
+def test_a_schema_that_is_none_is_refused(mistral: Mistral) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "wrong", "schema": {"type": "circle"}}}
+    with pytest.raises(MistralError) as caught:
+        complete(mistral, response_format=form)
+    assert assert_is_error(caught.value, 400)["param"] == "response_format.json_schema.schema"
+
+
+# Tools
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city.",
+        "parameters": Weather.model_json_schema() | {"additionalProperties": False},
+    },
+}
+CLOCK = {"type": "function", "function": {"name": "get_time", "description": "The time.", "parameters": {}}}
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+
+
+def ask_for_calls(**fields: Any) -> dict[str, Any]:
+    tools = {"messages": WEATHER_QUESTION, "tools": [WEATHER, CLOCK], "max_tokens": 100, "random_seed": 1}
+    return tools | {"parallel_tool_calls": False} | fields
+
+
+def assert_calls(choice: Any) -> None:
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.tool_calls
+    for index, call in enumerate(choice.message.tool_calls):
+        assert re.fullmatch("[a-zA-Z0-9]{9}", call.id)
+        assert (call.type, call.index) == ("function", index)
+        if call.function.name == "get_weather":
+            Weather.model_validate_json(call.function.arguments)
+        else:
+            assert (call.function.name, call.function.arguments) == ("get_time", "{}")
+
+
+def put_together(chunks: list[Any]) -> list[tuple[str, str, str]]:
+    """Ids, names and arguments of the calls of a stream."""
+    calls: list[tuple[str, str, str]] = []
+    for chunk in chunks:
+        for call in chunk.choices[0].delta.tool_calls or []:
+            if call.index == len(calls):
+                calls.append((call.id, call.function.name, call.function.arguments))
+            else:
+                call_id, name, arguments = calls[call.index]
+                assert (call.id, call.function.name) == ("null", "")
+                calls[call.index] = (call_id, name, arguments + call.function.arguments)
+    return calls
+
+
+@pytest.mark.parametrize("choice", ["any", "required", NAMED], ids=["any", "required", "named"])
+def test_a_demanded_call_is_made_streamed_or_not(mistral: Mistral, choice: Any) -> None:
+    fields = ask_for_calls(tool_choice=choice)
+    (made,) = complete(mistral, **fields).choices
+    assert_calls(made)
+    assert len(made.message.tool_calls) == 1
+    if choice == NAMED:
+        assert made.message.tool_calls[0].function.name == "get_weather"
+    chunks = stream(mistral, **fields)
+    assert finish_reasons(chunks) == ["tool_calls"]
+    assert joined(chunks) == ""
+    expected = [(call.id, call.function.name, call.function.arguments) for call in made.message.tool_calls]
+    assert put_together(chunks) == expected
+
+
+def test_calls_are_made_side_by_side(mistral: Mistral) -> None:
+    messages = [{"role": "user", "content": "What is the weather in Rome and in Paris?"}]
+    fields = ask_for_calls(messages=messages, tools=[WEATHER], tool_choice="any", parallel_tool_calls=True)
+    (made,) = complete(mistral, **fields).choices
+    assert made.finish_reason in {"tool_calls", "length"}
+    assert made.message.tool_calls
+    expected = [(call.id, call.function.name, call.function.arguments) for call in made.message.tool_calls]
+    assert put_together(stream(mistral, **fields)) == expected
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", None])
+def test_without_a_demand_there_is_text_or_a_call(mistral: Mistral, choice: Any) -> None:
+    (made,) = complete(mistral, **ask_for_calls(tool_choice=choice)).choices
+    if made.message.tool_calls:
+        assert choice != "none"
+        assert_calls(made)
+    else:
+        assert made.message.content.strip()
+        assert made.finish_reason in {"stop", "length"}
+
+
+@pytest.mark.parametrize("naming", ["by id", "by id and name"])
+def test_the_result_of_a_call_is_answered(mistral: Mistral, naming: str) -> None:
+    message = complete(mistral, **ask_for_calls(tool_choice="any")).choices[0].message
+    (call,) = message.tool_calls
+    result = {"role": "tool", "tool_call_id": call.id, "content": "It is 21 degrees and sunny."}
+    if naming == "by id and name":
+        result["name"] = call.function.name
+    fields = ask_for_calls(messages=[*WEATHER_QUESTION, message, result], tool_choice="none", max_tokens=40)
+    assert "sunny" in text_of(complete(mistral, **fields))
+
+
+def test_a_result_of_another_call_is_refused(mistral: Mistral) -> None:
+    message = complete(mistral, **ask_for_calls(tool_choice="any")).choices[0].message
+    result = {"role": "tool", "tool_call_id": "another12", "content": "It is sunny."}
+    with pytest.raises(MistralError) as caught:
+        complete(mistral, **ask_for_calls(messages=[*WEATHER_QUESTION, message, result]))
+    body = assert_is_error(caught.value, 400)
+    assert body["type"] == "invalid_request_tool_call_id"
+    assert "another12" in body["message"]
+
+
+@pytest.mark.parametrize("method", ["complete", "stream"])
+def test_a_call_of_no_tools_is_refused(mistral: Mistral, method: str) -> None:
+    with pytest.raises(MistralError) as caught:
+        getattr(mistral.chat, method)(**request(tool_choice="any"))
+    assert assert_is_error(caught.value, 400)["param"] == "tool_choice"
+
+
+# Reasoning
+
+
+def test_thinking_comes_before_the_text(mistral: Mistral) -> None:
+    fields: dict[str, Any] = {"prompt_mode": "reasoning", "random_seed": 1, "max_tokens": 60}
+    message = complete(mistral, **fields).choices[0].message
+    assert isinstance(message.content[0], ThinkChunk)
+    assert [type(chunk) for chunk in message.content[1:]] in ([], [TextChunk])
+    pieces = [piece for chunk in stream(mistral, **fields) for piece in chunk.choices[0].delta.content or []]
+    thoughts = [piece for piece in pieces if isinstance(piece, ThinkChunk)]
+    assert thought_of(thoughts) == thought_of(message.content[:1])
+    assert pieces[: len(thoughts)] == thoughts
+    assert [piece.text for piece in pieces[len(thoughts) :]] or len(message.content) == 1
+    messages = [*QUESTION, message, {"role": "user", "content": "Go on."}]
+    assert complete(mistral, messages=messages, max_tokens=4).choices[0].message.content
+
+
+def thought_of(chunks: list[Any]) -> str:
+    return "".join(part.text for chunk in chunks for part in chunk.thinking)
+
+
+def test_no_effort_and_reasoning_contradict_each_other(mistral: Mistral) -> None:
+    with pytest.raises(MistralError) as caught:
+        complete(mistral, prompt_mode="reasoning", reasoning_effort="none")
+    assert assert_is_error(caught.value, 400)["param"] == "reasoning_effort"
+
+
 # Models
 
 
@@ -337,6 +513,7 @@ def test_the_model_is_listed_with_what_it_can_do(mistral: Mistral) -> None:
     card = listed(mistral)[MODEL]
     assert card.object == "model"
     assert card.capabilities.completion_chat
+    assert card.capabilities.function_calling
     assert card.max_context_length > 0
     assert card.default_model_temperature >= 0
 

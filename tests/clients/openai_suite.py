@@ -8,11 +8,12 @@ import asyncio
 import os
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, OpenAI, pydantic_function_tool
+from pydantic import BaseModel
 
 URL = os.environ.get("PONANT_TEST_URL", "http://127.0.0.1:8000")
 KEY = os.environ.get("PONANT_TEST_KEY") or None
@@ -156,6 +157,109 @@ def test_a_whole_conversation_is_read(client: OpenAI) -> None:
     response = client.chat.completions.create(**request(messages=conversation))
     assert text_of(response).strip()
     assert "\ufffd" not in text_of(response)
+
+
+# Structured output, tools, reasoning
+
+
+class Weather(BaseModel):
+    """The weather in a city."""
+
+    city: Literal["Paris", "Rome"]
+    unit: Literal["celsius", "fahrenheit"]
+
+
+WEATHER: Any = pydantic_function_tool(Weather, name="get_weather")
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+WEATHER_QUESTION = [{"role": "user", "content": "What is the weather in Rome?"}]
+
+
+def ask_for_calls(**fields: Any) -> dict[str, Any]:
+    tools = {"messages": WEATHER_QUESTION, "tools": [WEATHER], "max_tokens": 100, "parallel_tool_calls": False}
+    return request(**tools | {"extra_body": {"random_seed": 1}} | fields)
+
+
+def written(calls: Iterable[Any]) -> list[tuple[str, str, str]]:
+    return [(call.id, call.function.name, call.function.arguments) for call in calls]
+
+
+def assert_calls(choice: Any) -> None:
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.tool_calls
+    for call in choice.message.tool_calls:
+        assert re.fullmatch("[a-zA-Z0-9]{9}", call.id)
+        assert (call.type, call.function.name) == ("function", "get_weather")
+        Weather.model_validate_json(call.function.arguments)
+
+
+def test_a_model_class_is_filled_in_streamed_or_not(client: OpenAI) -> None:
+    fields = ask_for_calls(tools=openai.NOT_GIVEN, parallel_tool_calls=openai.NOT_GIVEN)
+    whole = client.chat.completions.parse(response_format=Weather, **fields).choices[0].message
+    assert isinstance(whole.parsed, Weather)
+    with client.chat.completions.stream(response_format=Weather, **fields) as stream:
+        streamed = stream.get_final_completion().choices[0].message
+    assert (streamed.parsed, streamed.content) == (whole.parsed, whole.content)
+
+
+@pytest.mark.parametrize("choice", ["required", NAMED], ids=["required", "named"])
+def test_a_demanded_call_is_made_streamed_or_not(client: OpenAI, choice: Any) -> None:
+    fields = ask_for_calls(tool_choice=choice)
+    (made,) = client.chat.completions.create(**fields).choices
+    assert_calls(made)
+    with client.chat.completions.stream(**fields) as stream:
+        (accumulated,) = stream.get_final_completion().choices
+    assert_calls(accumulated)
+    assert written(accumulated.message.tool_calls) == written(made.message.tool_calls)
+
+
+def test_strings_of_a_stream_are_simply_put_together(client: OpenAI) -> None:
+    messages = [{"role": "user", "content": "What is the weather in Rome and in Paris?"}]
+    fields = ask_for_calls(messages=messages, tool_choice="required", parallel_tool_calls=True)
+    calls: dict[int, list[str]] = {}
+    for chunk in client.chat.completions.create(stream=True, **fields):
+        for call in chunk.choices[0].delta.tool_calls or []:
+            pieces = calls.setdefault(call.index, ["", "", ""])
+            for place, piece in enumerate((call.id, call.function.name, call.function.arguments)):
+                pieces[place] += piece or ""
+    whole = client.chat.completions.create(**fields).choices[0].message.tool_calls
+    assert [tuple(calls[index]) for index in sorted(calls)] == written(whole)
+
+
+@pytest.mark.parametrize("choice", ["auto", "none"])
+def test_without_a_demand_there_is_text_or_a_call(client: OpenAI, choice: str) -> None:
+    (made,) = client.chat.completions.create(**ask_for_calls(tool_choice=choice)).choices
+    if made.message.tool_calls:
+        assert choice == "auto"
+        assert_calls(made)
+    else:
+        assert made.message.content.strip()
+
+
+def test_the_result_of_a_call_is_answered(client: OpenAI) -> None:
+    message = client.chat.completions.create(**ask_for_calls(tool_choice="required")).choices[0].message
+    (call,) = message.tool_calls
+    result = {"role": "tool", "tool_call_id": call.id, "content": "It is 21 degrees and sunny."}
+    fields = ask_for_calls(messages=[*WEATHER_QUESTION, message, result], tool_choice="none", max_tokens=40)
+    assert "sunny" in text_of(client.chat.completions.create(**fields))
+
+
+def test_a_function_that_is_not_there_is_refused(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(**ask_for_calls(tool_choice={"type": "function", "function": {"name": "fly"}}))
+    assert (caught.value.type, caught.value.param) == ("invalid_request_error", "tool_choice")
+
+
+def test_thinking_comes_before_the_text(client: OpenAI) -> None:
+    fields = request(max_tokens=60, reasoning_effort="high", extra_body={"random_seed": 1})
+    content: Any = client.chat.completions.create(**fields).choices[0].message.content
+    assert [chunk["type"] for chunk in content] in (["thinking"], ["thinking", "text"])
+    chunks = client.chat.completions.create(stream=True, **fields)
+    pieces: Any = [piece for chunk in chunks for piece in chunk.choices[0].delta.content or []]
+    thought = "".join(piece["thinking"][0]["text"] for piece in pieces if piece["type"] == "thinking")
+    assert thought == content[0]["thinking"][0]["text"]
+
+
+# Models and errors
 
 
 def test_the_model_is_listed_and_retrieved(client: OpenAI) -> None:

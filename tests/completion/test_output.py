@@ -6,7 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ponant.completion.output import StopScanner, TextOutput
+from ponant.completion.output import AnswerOutput, StopScanner
+from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
+from ponant.prompts.calls import NAMED, TAGGED
+from ponant.prompts.reading import PLAIN, Reading, Thinking
 
 
 def until_stop(text: str, stops: list[str]) -> str:
@@ -18,15 +21,21 @@ def until_stop(text: str, stops: list[str]) -> str:
     return text
 
 
-def output(pieces: list[bytes], stops: list[str], *, min_tokens: int = 0) -> TextOutput:
+def output(pieces: list[bytes], stops: list[str], *, min_tokens: int = 0) -> AnswerOutput:
     """An output whose token ids are the numbers of the pieces."""
-    return TextOutput(pieces.__getitem__, stops, min_tokens=min_tokens)
+    return AnswerOutput(pieces.__getitem__, stops, min_tokens=min_tokens)
 
 
 def shown_by_token(pieces: list[bytes], stops: list[str], *, min_tokens: int = 0) -> list[str]:
     made = output(pieces, stops, min_tokens=min_tokens)
-    shown = [made.push([token]) for token in range(len(pieces))]
-    return [*shown, made.finish()]
+    shown = [text_of(made.push([token])) for token in range(len(pieces))]
+    return [*shown, text_of(made.finish())]
+
+
+def text_of(parts: list[Part]) -> str:
+    """The text of parts that are nothing else, and none of them empty."""
+    assert all(isinstance(part, Text) and part.text for part in parts)
+    return "".join(part.text for part in parts if isinstance(part, Text))
 
 
 def cut(data: bytes, at: list[int]) -> list[bytes]:
@@ -62,7 +71,7 @@ def test_nothing_is_shown_that_a_stop_could_still_take_back(text: str, stops: li
     made = output(pieces, stops)
     shown, arrived = "", b""
     for token, piece in enumerate(pieces):
-        shown += made.push([token])
+        shown += text_of(made.push([token]))
         arrived += piece
         complete = arrived.decode("utf-8", "ignore")
         for rest in (stop[start:] for stop in stops for start in range(len(stop) + 1)):
@@ -76,7 +85,7 @@ def test_no_more_is_held_back_than_may_become_a_stop(text: str, stops: list[str]
     made = output(pieces, stops)
     shown, arrived = "", b""
     for token, piece in enumerate(pieces):
-        shown += made.push([token])
+        shown += text_of(made.push([token]))
         arrived += piece
         if made.stopped:
             break
@@ -96,9 +105,9 @@ def test_only_invalid_bytes_are_replaced(data: bytes, at: list[int]) -> None:
 def test_streamed_or_at_once_it_is_the_same(text: str, stops: list[str], at: list[int]) -> None:
     pieces = cut(text.encode("utf-8", "replace"), at)
     by_token = output(pieces, stops)
-    shown = "".join(by_token.push([token]) for token in range(len(pieces)))
+    shown = "".join(text_of(by_token.push([token])) for token in range(len(pieces)))
     at_once = output(pieces, stops)
-    assert at_once.push(range(len(pieces))) == shown
+    assert text_of(at_once.push(range(len(pieces)))) == shown
     assert (at_once.stopped, at_once.tokens, at_once.finish()) == (by_token.stopped, by_token.tokens, by_token.finish())
 
 
@@ -122,7 +131,7 @@ def test_streamed_or_at_once_it_is_the_same(text: str, stops: list[str], at: lis
 )
 def test_shown_at_each_token(pieces: list[bytes], stops: list[str], shown: list[str], tokens: int) -> None:
     made = output(pieces, stops)
-    assert [*(made.push([token]) for token in range(len(pieces))), made.finish()] == shown
+    assert [*(text_of(made.push([token])) for token in range(len(pieces))), text_of(made.finish())] == shown
     assert made.tokens == tokens
 
 
@@ -145,9 +154,9 @@ def test_stop_that_begins_within_min_tokens_does_not_count() -> None:
 
 def test_tokens_after_a_stop_do_not_count() -> None:
     made = output([b"a", b"stop", b"b", b"c"], ["stop"])
-    assert made.push([0, 1, 2, 3]) == "a"
-    assert made.push([2, 3]) == ""
-    assert made.finish() == ""
+    assert made.push([0, 1, 2, 3]) == [Text("a")]
+    assert made.push([2, 3]) == []
+    assert made.finish() == []
     assert (made.stopped, made.tokens) == (True, 2)
 
 
@@ -155,3 +164,99 @@ def test_scanner_says_what_it_found() -> None:
     scanner = StopScanner(["###"])
     assert [scanner.push("a#"), scanner.push("#b##"), scanner.found] == ["a", "##b", False]
     assert [scanner.push("#c"), scanner.found, scanner.push("d"), scanner.flush()] == ["", True, "", ""]
+
+
+TRIGGER, ARGUMENTS, OPEN, CLOSE = 100, 101, 102, 103
+TOOLS = Reading(calls=TAGGED, functions=frozenset({"f"}))
+CONTROLS = {TRIGGER: "[TOOL_CALLS]", ARGUMENTS: "[ARGS]", OPEN: "[THINK]", CLOSE: "[/THINK]"}
+NAMED_CALLS = Reading(
+    calls=NAMED, functions=frozenset({"f"}), controls={token: CONTROLS[token] for token in (TRIGGER, ARGUMENTS)}
+)
+THOUGHTS = Reading(thinking=Thinking("[THINK]", "[/THINK]"), controls={OPEN: "[THINK]", CLOSE: "[/THINK]"})
+CALL = '<tool_call>\n{"name": "f", "arguments": {"a": "stop"}}\n</tool_call>'
+
+
+def read(reading: Reading, written: list[str | int], stops: list[str], *, min_tokens: int = 0) -> list[Part]:
+    """The parts of an answer of these tokens, texts or control tokens, with neighbours of one kind joined."""
+    pieces = {index: text.encode() for index, text in enumerate(written) if isinstance(text, str)}
+    made = AnswerOutput(lambda token: pieces.get(token, b""), stops, min_tokens=min_tokens, reading=reading)
+    tokens = [index if isinstance(token, str) else token for index, token in enumerate(written)]
+    parts = [part for token in tokens for part in made.push([token])] + made.finish()
+    joined: list[Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, Text | Thought) and isinstance(last, Text | Thought) and type(last) is type(part):
+            joined[-1] = type(part)(last.text + part.text)
+        elif isinstance(part, Arguments) and isinstance(last, Arguments) and last.index == part.index:
+            joined[-1] = Arguments(part.index, last.text + part.text)
+        else:
+            joined.append(part)
+    return joined
+
+
+def test_control_tokens_that_do_not_count_have_no_text() -> None:
+    assert read(NAMED_CALLS, ["a", 104, OPEN, "b"], []) == [Text("ab")]
+
+
+def test_stops_do_not_count_in_calls() -> None:
+    called = [Text("Wait."), CallBegun(0, "f"), Arguments(0, '{"a": "stop"}')]
+    for stop in ("stop", '"', "arguments", "tool_call", "}"):
+        assert read(TOOLS, ["Wait.", CALL], [stop]) == called
+    assert read(NAMED_CALLS, ["Wait.", TRIGGER, "f", ARGUMENTS, '{"a": "stop"}'], ["stop", "f"]) == called
+
+
+def test_stops_do_not_count_in_thinking() -> None:
+    written: list[str | int] = [OPEN, "a stop", CLOSE, "b stop", " c"]
+    assert read(THOUGHTS, written, ["stop"]) == [Thought("a stop"), Text("b ")]
+
+
+def test_no_stop_lies_half_in_the_thinking_and_half_in_the_text() -> None:
+    assert read(THOUGHTS, [OPEN, "a st", CLOSE, "op b"], ["stop"]) == [Thought("a st"), Text("op b")]
+
+
+def test_stop_before_a_call_leaves_it_out() -> None:
+    assert read(TOOLS, ["stop here. ", CALL], ["stop"]) == []
+    assert read(TOOLS, ["a stop here. ", CALL], ["stop"]) == [Text("a ")]
+    assert read(TOOLS, ["a", " stop", CALL], ["stop"]) == [Text("a ")]
+
+
+def test_what_may_become_a_stop_is_shown_before_a_call() -> None:
+    assert read(TOOLS, ["a st", CALL], ["stop"])[:2] == [Text("a st"), CallBegun(0, "f")]
+    assert read(NAMED_CALLS, ["a st", TRIGGER, "f", ARGUMENTS, "{}"], ["stop"])[:2] == [Text("a st"), CallBegun(0, "f")]
+
+
+@pytest.mark.parametrize("reading", [PLAIN, TOOLS, NAMED_CALLS, THOUGHTS])
+@pytest.mark.parametrize("stop", ["\n\n", " \n", '{"', "]"])
+def test_stops_count_whatever_else_an_answer_might_have(reading: Reading, stop: str) -> None:
+    written = ["a", " ", "\n", "\n", '[{"', 'b"', "}]", "c"]
+    text = "".join(written)
+    assert read(reading, [*written], [stop]) == [Text(text[: text.index(stop)])]
+
+
+@pytest.mark.parametrize("reading", [PLAIN, TOOLS, NAMED_CALLS, THOUGHTS])
+def test_stop_at_the_end_is_found_when_its_last_token_comes(reading: Reading) -> None:
+    made = AnswerOutput([b"a", b"\n", b"\n", b"b"].__getitem__, ["\n\n"], reading=reading)
+    assert (text_of(made.push([0, 1, 2])), made.stopped, made.tokens) == ("a", True, 3)
+
+
+@pytest.mark.parametrize("reading", [PLAIN, TOOLS, NAMED_CALLS, THOUGHTS])
+@pytest.mark.parametrize(("min_tokens", "shown"), [(0, "a"), (1, "a"), (2, "a\n\nb"), (3, "a\n\nb")])
+def test_stops_that_begin_within_min_tokens_do_not_count(reading: Reading, min_tokens: int, shown: str) -> None:
+    assert read(reading, ["a", "\n", "\nb"], ["\n\n"], min_tokens=min_tokens) == [Text(shown)]
+
+
+def test_thinking_counts_in_min_tokens() -> None:
+    assert read(THOUGHTS, [OPEN, "a", CLOSE, "stop", "b"], ["stop"], min_tokens=3) == [Thought("a")]
+    assert read(THOUGHTS, [OPEN, "a", CLOSE, "stop", "b"], ["stop"], min_tokens=4) == [Thought("a"), Text("stopb")]
+
+
+@pytest.mark.parametrize("kind", ["text", "thinking", "arguments"])
+@pytest.mark.parametrize("at", range(1, len("é漢😀".encode())))
+def test_characters_are_whole_in_every_part(kind: str, at: int) -> None:
+    data = "é漢😀".encode()
+    pieces = [data[:at], data[at:]]
+    before: list[int] = {"text": [], "thinking": [OPEN], "arguments": [TRIGGER, ARGUMENTS]}[kind]
+    reading = THOUGHTS if kind == "thinking" else NAMED_CALLS
+    made = AnswerOutput(pieces.__getitem__, reading=reading)
+    parts = [*made.push(before), *made.push([0]), *made.push([1]), *made.finish()]
+    assert "".join(part.text for part in parts if not isinstance(part, CallBegun)) == "é漢😀"

@@ -56,7 +56,7 @@ def controls_in(vocabulary: Vocabulary, tokens: list[int]) -> list[str]:
 
 @functools.cache
 def control_texts(vocabulary: Vocabulary) -> frozenset[str]:
-    return frozenset(vocabulary.control_texts())
+    return frozenset(vocabulary.control_tokens())
 
 
 def text_in(vocabulary: Vocabulary, tokens: list[int]) -> str:
@@ -304,7 +304,8 @@ def test_tool_ids_of_mistral_tokenizers_are_checked(
 ) -> None:
     like = copy.copy(vocabulary)
     like.metadata = {"tokenizer.chat_template": template, "tokenizer.ggml.pre": pre}
-    messages = [user("U"), ToolMessage(content="T", tool_call_id="call_1")]
+    call = ToolCall(id="call_1", function=FunctionCall(name="f", arguments={}))
+    messages = [user("U"), AssistantMessage(tool_calls=[call]), ToolMessage(content="T", tool_call_id="call_1")]
     build = PromptBuilder(like, context=CONTEXT).build
     if checked:
         with pytest.raises(InvalidRequestError, match="Tool call id was 'call_1'"):

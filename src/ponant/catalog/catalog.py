@@ -10,6 +10,9 @@ from pathlib import Path
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import Engine, EngineUnavailableError, ModelLoadError
 from ponant.engine.llamacpp import Vocabulary
+from ponant.prompts.fim import FimPrompts
+from ponant.prompts.mistral import TokenizerError
+from ponant.prompts.mistral_renderer import mistral_renderer
 from ponant.prompts.prompt import PromptBuilder
 
 logger = logging.getLogger("ponant.catalog")
@@ -36,7 +39,7 @@ class UnknownModelError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model with its engine, its tokens, and the builder of its prompts. ``created`` is in seconds since 1970."""
+    """A model with its engine, its tokens, and the builders of its prompts. ``created`` is in seconds since 1970."""
 
     spec: ModelSpec
     path: Path
@@ -44,6 +47,7 @@ class LoadedModel:
     engine: Engine
     vocabulary: Vocabulary
     prompts: PromptBuilder
+    fim: FimPrompts
 
 
 class Catalog:
@@ -143,12 +147,12 @@ class Catalog:
             raise
         try:
             vocabulary = await opening
-            prompts = await asyncio.to_thread(PromptBuilder, vocabulary, context=engine.info.context)
+            prompts, fim = await asyncio.to_thread(_prompts, spec, path, vocabulary, engine.info.context)
         except BaseException:
             await engine.stop()
             raise
         created = int((await asyncio.to_thread(path.stat)).st_mtime)
-        return LoadedModel(spec, path, created, engine, vocabulary, prompts)
+        return LoadedModel(spec, path, created, engine, vocabulary, prompts, fim)
 
     async def _start(self, spec: ModelSpec, path: Path, weights: Path) -> Engine:
         """An engine that runs, with the model's own file where the prepared weights cannot be run."""
@@ -162,6 +166,16 @@ class Catalog:
             logger.warning("prepared weights cannot be run", extra={"model": spec.id, "reason": str(error)})
             return await self._start(spec, path, path)
         return engine
+
+
+def _prompts(spec: ModelSpec, weights: Path, vocabulary: Vocabulary, context: int) -> tuple[PromptBuilder, FimPrompts]:
+    try:
+        renderer = mistral_renderer(weights, vocabulary, context=context, tokenizer=spec.tokenizer)
+    except TokenizerError as error:
+        raise ModelLoadError(str(error)) from None
+    prompts = PromptBuilder(vocabulary, context=context, renderer=renderer)
+    encode = renderer.encode_fim if renderer else None
+    return prompts, FimPrompts(vocabulary, context=context, chat=prompts, encode=encode)
 
 
 def _is_public_chat_name(name: str) -> bool:

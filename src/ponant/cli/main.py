@@ -3,6 +3,7 @@
 import click
 
 import ponant
+from ponant.cli.chat import chat
 from ponant.cli.serve import serve
 
 
@@ -12,8 +13,9 @@ def main() -> None:
     """The Mistral API on your own hardware.
 
     `ponant serve` answers the API with a real model on this machine. Existing clients work unchanged: give them the
-    address that it prints.
+    address that it prints. `ponant chat` talks to a model in the terminal.
     """
 
 
+main.add_command(chat)
 main.add_command(serve)

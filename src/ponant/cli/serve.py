@@ -4,7 +4,7 @@ import asyncio
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from pydantic import ValidationError
@@ -14,10 +14,10 @@ BAD_USAGE = 2
 """Exit code for what the user can mend: a wrong path, a busy port, too little memory."""
 
 
-def fail(message: str) -> None:
+def fail(message: str, code: int = BAD_USAGE) -> NoReturn:
     """End with one line that says what is wrong."""
     click.echo(f"ponant: {message}", err=True)
-    sys.exit(BAD_USAGE)
+    sys.exit(code)
 
 
 def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:

@@ -1,7 +1,11 @@
-"""From tokens to text: characters are whole, stop strings end it and never show."""
+"""From tokens to an answer: characters are whole, stop strings end it and never show."""
 
 import codecs
 from collections.abc import Callable, Iterable, Sequence
+
+from ponant.completion.parts import Part, Text
+from ponant.completion.reader import AnswerReader
+from ponant.prompts.reading import PLAIN, Reading
 
 
 class StopScanner:
@@ -48,42 +52,92 @@ class StopScanner:
         return 0
 
 
-class TextOutput:
-    """The text of one completion, as its tokens arrive."""
+class AnswerOutput:
+    """One completion, as its tokens arrive: text, thinking and calls. Stop strings count in the text alone."""
 
-    def __init__(self, piece: Callable[[int], bytes], stops: Sequence[str], *, min_tokens: int = 0) -> None:
-        """Make an empty text.
+    def __init__(
+        self,
+        piece: Callable[[int], bytes],
+        stops: Sequence[str] = (),
+        *,
+        min_tokens: int = 0,
+        reading: Reading = PLAIN,
+    ) -> None:
+        """Make an empty one.
 
         Args:
             piece: the bytes of a token.
             stops: strings that end the text.
             min_tokens: stop strings count only in what comes after that many tokens.
+            reading: what is not text.
         """
         self._piece = piece
+        self._controls = reading.controls
+        self._end_tokens = reading.end_tokens
+        self._filter = reading.filter() if reading.filter else None
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._reader = AnswerReader(reading)
         self._scanner = StopScanner(stops)
         self._min_tokens = min_tokens
+        self._ended = False
         self.tokens = 0
 
     @property
     def stopped(self) -> bool:
-        """Whether a stop string was found."""
-        return self._scanner.found
+        """Whether the answer is over, whatever more the model writes: a stop string was found, or an end token."""
+        return self._scanner.found or self._ended
 
-    def push(self, tokens: Iterable[int]) -> str:
-        """Take new tokens; returns the text that may be shown now. Those after a stop string do not count."""
-        shown = ""
+    def push(self, tokens: Iterable[int]) -> list[Part]:
+        """Take new tokens; returns what may be shown now. Those after a stop string do not count."""
+        parts: list[Part] = []
         for token in tokens:
             if self.stopped:
                 break
+            if token in self._end_tokens:
+                parts += self.finish()
+                self._ended = True
+                break
             self.tokens += 1
-            text = self._decoder.decode(self._piece(token))
-            shown += self._scanner.push(text) if self.tokens > self._min_tokens else text
-        return shown
+            control = self._controls.get(token)
+            read = (
+                self._reader.push(self._decoder.decode(self._piece(token)))
+                if control is None
+                else self._reader.push(control, control=True)
+            )
+            parts += self._scanned(read) if self.tokens > self._min_tokens else self._unscanned(read)
+        return parts
 
-    def finish(self) -> str:
+    def finish(self) -> list[Part]:
         """What is left to show once no more tokens come."""
         if self.stopped:
-            return ""
-        rest = self._decoder.decode(b"", final=True)
-        return self._scanner.push(rest) + self._scanner.flush()
+            return []
+        parts = self._scanned(self._reader.push(self._decoder.decode(b"", final=True)) + self._reader.finish())
+        if self._filter and not self.stopped:
+            parts += self._shown(self._filter.finish())
+        held = self._scanner.flush()
+        return [*parts, Text(held)] if held else parts
+
+    def _scanned(self, parts: list[Part]) -> list[Part]:
+        """The parts up to the first stop string."""
+        shown: list[Part] = []
+        for part in parts:
+            if isinstance(part, Text):
+                shown += self._shown(self._filter.push(part.text) if self._filter else part.text)
+                self._ended = self._ended or (self._filter is not None and self._filter.finished)
+            else:
+                held = self._scanner.flush()
+                shown += [Text(held), part] if held else [part]
+            if self.stopped:
+                break
+        return shown
+
+    def _unscanned(self, parts: list[Part]) -> list[Part]:
+        """The parts of an answer that no stop string can end yet."""
+        if not self._filter:
+            return parts
+        texts = [Text(self._filter.push(part.text)) if isinstance(part, Text) else part for part in parts]
+        return [part for part in texts if not isinstance(part, Text) or part.text]
+
+    def _shown(self, text: str) -> list[Part]:
+        shown = self._scanner.push(text)
+        return [Text(shown)] if shown else []

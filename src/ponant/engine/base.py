@@ -37,8 +37,8 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     cannot be drawn before ``min_tokens`` have been. ``repeatable`` makes an idle engine give the same tokens again
     whatever it computed in between. ``prediction`` is a guess of the tokens to come: it makes a completion faster where
     it is right, and never changes what is drawn. With ``top_logprobs`` each token comes with its log-probability and
-    those of so many of the most likely ones. A ``grammar``, in llguidance's JSON form, says what may be generated;
-    where it leaves no choice nothing is drawn, and ``min_tokens`` does not count.
+    those of so many of the most likely ones. A ``grammar``, in llguidance's JSON form or its dialect of Lark, says what
+    may be generated; where it leaves no choice nothing is drawn, and ``min_tokens`` does not count.
     """
 
     prompt: list[int]

@@ -4,6 +4,11 @@ After each token llguidance says which tokens may come next, and which ones must
 imported with the first grammar, as most engines never see one.
 """
 
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +16,10 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher
+
+
+_MOST_KEPT = 32
+"""Compiled grammars that are kept for requests to come."""
 
 
 class GrammarError(Exception):
@@ -46,7 +55,7 @@ class Grammar:
 
         Args:
             tokenizer: of the model that completes.
-            source: the grammar, in llguidance's JSON form.
+            source: the grammar, in llguidance's JSON form or its dialect of Lark; or what it was compiled to.
 
         Raises:
             GrammarError: it cannot be compiled.
@@ -76,8 +85,11 @@ class Grammar:
         return self._matcher.is_stopped()
 
     def mask(self, logits: NDArray[np.float32]) -> None:
-        """Set the logits of all tokens that may not come next to minus infinity."""
+        """Set the logits of all tokens that may not come next to minus infinity: of all, if the grammar has failed."""
         self._fill_mask(self._matcher, self._mask)
+        if self._matcher.is_error():
+            logits[:] = -np.inf
+            return
         bits = np.unpackbits(self._mask.view(np.uint8).ravel(), count=len(logits), bitorder="little")
         logits[bits == 0] = -np.inf
 
@@ -88,3 +100,57 @@ class Grammar:
     def forced(self) -> list[int]:
         """The tokens that must come next, up to the first one that there is a choice about."""
         return self._matcher.compute_ff_tokens()
+
+
+class GrammarCompiler:
+    """Compiles grammars in a thread, so that nobody waits for it but those who asked. Not safe to use from several."""
+
+    def __init__(self, make_tokenizer: Callable[[], GrammarTokenizer]) -> None:
+        """``make_tokenizer`` is called with the first grammar."""
+        self._make_tokenizer = make_tokenizer
+        self._tokenizer: GrammarTokenizer | None = None
+        self._thread = ThreadPoolExecutor(1, "grammar")
+        self._compiled: OrderedDict[str, Grammar] = OrderedDict()
+        self._done: SimpleQueue[tuple[int, str, Future[Grammar]]] = SimpleQueue()
+        self._wakes, self._woken = os.pipe()
+
+    def fileno(self) -> int:
+        """A file descriptor that can be read when something is done."""
+        return self._wakes
+
+    def compile(self, key: int, source: str) -> None:
+        """Begin to compile a grammar; ``finished`` will give it under this key."""
+
+        def finish(future: "Future[Grammar]") -> None:
+            self._done.put((key, source, future))
+            os.write(self._woken, b"1")
+
+        if known := self._compiled.get(source):
+            future: Future[Grammar] = Future()
+            future.set_result(known)
+            finish(future)
+        else:
+            self._thread.submit(self._compile, source).add_done_callback(finish)
+
+    def finished(self) -> list[tuple[int, Grammar | None]]:
+        """What was compiled since the last call, by its key; None for what could not be."""
+        finished: list[tuple[int, Grammar | None]] = []
+        while not self._done.empty():
+            os.read(self._wakes, 1)
+            key, source, future = self._done.get()
+            try:
+                grammar = future.result()
+            except GrammarError:
+                finished.append((key, None))
+                continue
+            self._compiled[source] = grammar
+            self._compiled.move_to_end(source)
+            if len(self._compiled) > _MOST_KEPT:
+                self._compiled.popitem(last=False)
+            finished.append((key, grammar))
+        return finished
+
+    def _compile(self, source: str) -> Grammar:
+        if self._tokenizer is None:
+            self._tokenizer = self._make_tokenizer()
+        return Grammar(self._tokenizer, source)

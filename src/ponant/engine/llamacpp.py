@@ -117,15 +117,26 @@ class Vocabulary:
         token: int = c.llama_vocab_eos(self._vocab)
         return token if token >= 0 else None
 
+    @property
+    def fim_tokens(self) -> tuple[int, int, int] | None:
+        """The tokens before the text before, the text after and the middle, for filling it in; None if one is missing.
+
+        They are those that the file names, or else those that llama.cpp knows by how they are written.
+        """
+        before: int = c.llama_vocab_fim_pre(self._vocab)
+        after: int = c.llama_vocab_fim_suf(self._vocab)
+        middle: int = c.llama_vocab_fim_mid(self._vocab)
+        return (before, after, middle) if min(before, after, middle) >= 0 else None
+
     def text(self, token: int | None) -> str:
         """A token as it is written in the vocabulary: ``<|im_end|>``; empty for None."""
         return "" if token is None else c.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace")
 
-    def control_texts(self) -> list[str]:
-        """How the control tokens are written, the texts that ``tokenize`` reads as such."""
+    def control_tokens(self) -> dict[str, int]:
+        """The control tokens by how they are written, the texts that ``tokenize`` reads as such."""
         special = c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_UNKNOWN
         tokens = range(self.size)
-        return [self.text(token) for token in tokens if c.llama_vocab_get_attr(self._vocab, token) & special]
+        return {self.text(token): token for token in tokens if c.llama_vocab_get_attr(self._vocab, token) & special}
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
         """The text's tokens, without any that begin or end a sequence.

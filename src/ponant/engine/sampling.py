@@ -82,8 +82,8 @@ class Sampler:
         if sequence.counts is not None:
             _penalize(logits, sequence.counts, row.drafted, sampling)
         position = sequence.generated + len(row.drafted)
-        if position < sequence.min_tokens and sequence.grammar is None:
-            logits[self._end_tokens] = -np.inf
+        if position < sequence.min_tokens:
+            self._forbid_end(logits, unless_only=sequence.grammar is not None)
         if sequence.greedy:
             best = int(logits.argmax())
             return best if math.isfinite(logits[best]) else None
@@ -103,6 +103,13 @@ class Sampler:
         if token is not None:
             return token
         return self._draw_from_all(_weights(logits, largest, temperature), uniforms[2], uniforms[3])
+
+    def _forbid_end(self, logits: Floats, *, unless_only: bool) -> None:
+        """Take the tokens that end a completion out, but for a grammar that allows nothing else."""
+        ends = logits[self._end_tokens]
+        logits[self._end_tokens] = -np.inf
+        if unless_only and not np.isfinite(logits).any():
+            logits[self._end_tokens] = ends
 
     def _draw_from_all(self, weights: Floats, first: float, second: float) -> int:
         """Invert the cumulative distribution in two stages: a block of the vocabulary, then a token inside it."""

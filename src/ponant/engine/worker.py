@@ -11,6 +11,7 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +31,13 @@ from ponant.engine.frames import (
     decode_to_worker,
     encode,
 )
-from ponant.engine.grammar import Grammar, GrammarError, GrammarTokenizer
+from ponant.engine.grammar import Grammar, GrammarCompiler, GrammarTokenizer
 from ponant.engine.kv_cache import Empty, KVCache, Share, Trim
 from ponant.engine.llamacpp import MOST_SLOTS, KVCacheFullError, Model
 from ponant.engine.memory import available_memory, default_threads, plan
 from ponant.engine.pacing import Pacer
 from ponant.engine.sampling import Draw, Row, Sampler
-from ponant.engine.scheduler import Scheduler, Step
+from ponant.engine.scheduler import Chunk, Scheduler, Step
 from ponant.engine.sequence import Sequence
 
 BATCH_TOKENS = 512
@@ -51,6 +52,14 @@ _SHARE_FOR_FINISHED = 0.5
 """The share of the KV cache that they may take: each cell in use costs every step a little time."""
 
 
+class HasFileno(Protocol):
+    """What can be waited for."""
+
+    def fileno(self) -> int:
+        """The file descriptor."""
+        ...
+
+
 class Connection:
     """The worker's end of the socket."""
 
@@ -58,11 +67,16 @@ class Connection:
         self._socket = connection
         self._buffer = FrameBuffer()
 
-    def receive(self, *, wait: bool) -> list[ToWorker]:
-        """The frames that have arrived, waiting for at least one if asked. Raises EOFError at the end."""
+    def receive(self, *, wait: bool, other: HasFileno | None = None) -> list[ToWorker]:
+        """The frames that have arrived, waiting for at least one if asked, or for something else that can be read.
+
+        Raises EOFError at the end.
+        """
         frames: list[ToWorker] = []
+        sources = [self._socket, other] if other else [self._socket]
         while not frames:
-            if not wait and not select.select([self._socket], [], [], 0)[0]:
+            readable, _, _ = select.select(sources, [], [], None if wait else 0)
+            if self._socket not in readable:
                 break
             data = self._socket.recv(1 << 20)
             if not data:
@@ -99,7 +113,10 @@ class Worker:
             separate_streams=config.deterministic,
         )
         self._sampler = Sampler(self._model.vocabulary_size, self._model.end_tokens)
-        self._grammar_tokenizer: GrammarTokenizer | None = None
+        self._grammars = GrammarCompiler(
+            lambda: GrammarTokenizer(self._model.vocab, self._model.vocabulary_size, self._model.end_tokens)
+        )
+        self._compiling: dict[int, GenerateRequest] = {}
         self._failed: list[tuple[int, Delta]] = []
         self._pacer = Pacer(BATCH_TOKENS)
         self._scheduler = Scheduler(
@@ -127,8 +144,10 @@ class Worker:
     def serve(self, connection: Connection) -> None:
         """Work until the other side closes the connection."""
         while True:
-            for frame in connection.receive(wait=self._scheduler.idle):
+            for frame in connection.receive(wait=self._scheduler.idle, other=self._grammars):
                 self._take(frame)
+            for request_id, grammar in self._grammars.finished():
+                self._take_compiled(request_id, grammar)
             deltas, self._failed = self._failed, []
             if step := self._scheduler.next_step():
                 deltas += self._compute(step)
@@ -139,19 +158,29 @@ class Worker:
     def _take(self, frame: ToWorker) -> None:
         match frame:
             case Generate(id=request_id, request=request):
-                try:
-                    self._scheduler.add(self._sequences(request_id, request))
-                except GrammarError:
-                    choices = range(len(request.seeds))
-                    self._failed += [(request_id, Delta(choice, [], "error")) for choice in choices]
+                if request.grammar is None:
+                    self._scheduler.add(self._sequences(request_id, request, None))
+                else:
+                    self._compiling[request_id] = request
+                    self._grammars.compile(request_id, request.grammar)
             case Cancel(id=request_id, choice=choice):
+                if choice is None:
+                    self._compiling.pop(request_id, None)
                 self._scheduler.cancel(request_id, choice)
             case Load():
                 raise ValueError("a model is loaded already")
 
-    def _sequences(self, request_id: int, request: GenerateRequest) -> list[Sequence]:
-        """A sequence for each of the request's choices. Raises GrammarError."""
-        grammar = Grammar(self._tokenizer_for_grammars(), request.grammar) if request.grammar else None
+    def _take_compiled(self, request_id: int, grammar: Grammar | None) -> None:
+        request = self._compiling.pop(request_id, None)
+        if request is None:
+            return
+        if grammar:
+            self._scheduler.add(self._sequences(request_id, request, grammar))
+        else:
+            self._failed += [(request_id, Delta(choice, [], "error")) for choice in range(len(request.seeds))]
+
+    def _sequences(self, request_id: int, request: GenerateRequest, grammar: Grammar | None) -> list[Sequence]:
+        """A sequence for each of the request's choices."""
         drafts = self._drafts and not grammar
         prompt = DraftText(request.prompt[-_LONGEST_FOLLOWED:]) if drafts else None
         prediction = DraftText(request.prediction) if drafts and request.prediction else None
@@ -172,12 +201,6 @@ class Worker:
             )
             for choice, seed in enumerate(request.seeds)
         ]
-
-    def _tokenizer_for_grammars(self) -> GrammarTokenizer:
-        if self._grammar_tokenizer is None:
-            model = self._model
-            self._grammar_tokenizer = GrammarTokenizer(model.vocab, model.vocabulary_size, model.end_tokens)
-        return self._grammar_tokenizer
 
     def _compute(self, step: Step) -> list[tuple[int, Delta]]:
         began = time.perf_counter()
@@ -205,7 +228,9 @@ class Worker:
             return []
         draws = self._draw(step, logits)
         deltas = list(self._scheduler.advance(step, draws))
-        if any(None in drawn for drawn in draws):
+        if any(
+            None in drawn and not _has_failed_grammar(chunk) for chunk, drawn in zip(_drawing(step), draws, strict=True)
+        ):
             # What is not a number stays in the cache and spreads from there: start again from clean memory.
             self._scheduler.put_all_back()
             self._model.empty_all()
@@ -214,12 +239,22 @@ class Worker:
 
     def _draw(self, step: Step, logits: NDArray[np.float32]) -> list[list[Draw | None]]:
         """The next token of each drawing chunk, and the one after each of its guesses, supposing they are right."""
-        drawing = [chunk for chunk in step.chunks if chunk.draws]
+        drawing = _drawing(step)
         rows = [
             Row(chunk.sequence, chunk.draft[:guessed]) for chunk in drawing for guessed in range(1 + len(chunk.draft))
         ]
         draws = iter(self._sampler.sample(logits, rows))
         return [list(islice(draws, 1 + len(chunk.draft))) for chunk in drawing]
+
+
+def _drawing(step: Step) -> list[Chunk]:
+    return [chunk for chunk in step.chunks if chunk.draws]
+
+
+def _has_failed_grammar(chunk: Chunk) -> bool:
+    """Whether it is for its grammar, and not for its logits, that nothing could be drawn."""
+    grammar = chunk.sequence.grammar
+    return grammar is not None and grammar.failed
 
 
 def main() -> None:

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ponant.api.messages import AssistantMessage, Message, SystemMessage, TextChunk, ToolCall, ToolMessage, UserMessage
+from ponant.api.messages import (
+    AssistantMessage,
+    Message,
+    SystemMessage,
+    TextChunk,
+    ThinkChunk,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
+from ponant.prompts.calls import TAGGED
 from ponant.prompts.errors import InvalidRequestError
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -17,13 +27,14 @@ _MISTRAL_TOOL_ID = re.compile(r"[a-zA-Z0-9]{9}")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message with its content as one text."""
+    """A message with its content as one text, and what was thought before it."""
 
     role: Role
     text: str
     tool_calls: list[ToolCall] = field(default_factory=list[ToolCall])
     tool_call_id: str | None = None
     name: str | None = None
+    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ def read_conversation(messages: Sequence[Message], *, mistral_tool_ids: bool) ->
     _check_order(turns, messages)
     if mistral_tool_ids:
         _check_tool_ids(turns)
+    turns = _with_results_checked(turns)
     last = messages[-1]
     if isinstance(last, AssistantMessage):
         return Conversation(_joined(turns[:-1]), turns[-1].text)
@@ -54,10 +66,10 @@ def read_conversation(messages: Sequence[Message], *, mistral_tool_ids: bool) ->
 
 
 def _turn(message: Message, where: str) -> Turn:
-    text = _text(message, where)
+    text, thinking = _texts(message, where)
     match message:
         case SystemMessage():
-            return Turn("system", text)
+            return Turn("system", thinking + text)
         case UserMessage():
             return Turn("user", text)
         case ToolMessage():
@@ -65,7 +77,8 @@ def _turn(message: Message, where: str) -> Turn:
         case AssistantMessage():
             if message.content is None and not message.tool_calls:
                 raise InvalidRequestError(f"{where}: an assistant message must have content or tool_calls")
-            return Turn("assistant", text, tool_calls=[_with_object(call) for call in message.tool_calls or []])
+            calls = [_with_object(call) for call in message.tool_calls or []]
+            return Turn("assistant", text, tool_calls=calls, thinking=thinking)
 
 
 def _with_object(call: ToolCall) -> ToolCall:
@@ -82,18 +95,23 @@ def _with_object(call: ToolCall) -> ToolCall:
     return call.model_copy(update={"function": call.function.model_copy(update={"arguments": parsed})})
 
 
-def _text(message: Message, where: str) -> str:
+def _texts(message: Message, where: str) -> tuple[str, str]:
+    """The content's text, and what it has of thinking."""
     content = message.content
     if content is None or isinstance(content, str):
-        return content or ""
+        return content or "", ""
     texts: list[str] = []
+    thoughts: list[str] = []
     for index, chunk in enumerate(content):
-        if not isinstance(chunk, TextChunk):
+        if isinstance(chunk, TextChunk):
+            texts.append(chunk.text)
+        elif isinstance(chunk, ThinkChunk) and not isinstance(message, UserMessage | ToolMessage):
+            thoughts += [part.text for part in chunk.thinking if isinstance(part, TextChunk)]
+        else:
             raise InvalidRequestError(
                 f"{where}.content[{index}]: the model reads text only and cannot read a chunk of type {chunk.type!r}"
             )
-        texts.append(chunk.text)
-    return "".join(texts)
+    return "".join(texts), "".join(thoughts)
 
 
 def _check_order(turns: Sequence[Turn], messages: Sequence[Message]) -> None:
@@ -123,6 +141,63 @@ def _check_tool_ids(turns: Iterable[Turn]) -> None:
                 )
 
 
+def _with_results_checked(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns, with the name of its function in each result of a call.
+
+    Every call has one result, right after the calls of its message; a result without an id is that of the next call.
+    """
+    checked: list[Turn] = []
+    calls: list[ToolCall] = []
+    for index, turn in enumerate(turns):
+        if turn.role == "tool":
+            if not calls:
+                raise _unexpected_result(turn, turns[index - 1])
+            call = _called(turn, calls)
+            calls.remove(call)
+            turn = replace(turn, name=turn.name or call.function.name)  # noqa: PLW2901
+        elif calls:
+            raise _missing_results(f"messages[{index}]", calls)
+        checked.append(turn)
+        calls = calls or list(turn.tool_calls)
+    if calls:
+        raise _missing_results("the end", calls)
+    return checked
+
+
+def _called(result: Turn, calls: Sequence[ToolCall]) -> ToolCall:
+    """Which of the calls a result is of."""
+    if result.tool_call_id is None:
+        return calls[0]
+    for call in calls:
+        if call.id == result.tool_call_id:
+            return call
+    anonymous = next((call for call in calls if call.id == "null"), None)
+    if anonymous:
+        return anonymous
+    expected = " or ".join(repr(call.id) for call in calls)
+    raise InvalidRequestError(
+        f"Unexpected tool call id {result.tool_call_id!r} in tool results: expected {expected}",
+        kind="invalid_request_tool_call_id",
+        param="messages",
+    )
+
+
+def _unexpected_result(result: Turn, before: Turn) -> InvalidRequestError:
+    message = f"Unexpected role 'tool' after role {before.role!r}: a result must follow the call of a tool"
+    if before.role == "tool":
+        message = f"Not the same number of function calls and responses: {result.tool_call_id!r} is one too many"
+    return InvalidRequestError(message, kind=_ORDER, param="messages")
+
+
+def _missing_results(where: str, calls: Sequence[ToolCall]) -> InvalidRequestError:
+    ids = ", ".join(repr(call.id) for call in calls)
+    return InvalidRequestError(
+        f"Not the same number of function calls and responses: no result of {ids} before {where}",
+        kind=_ORDER,
+        param="messages",
+    )
+
+
 def _joined(turns: Iterable[Turn]) -> list[Turn]:
     """Neighbours of the same role as one turn, their texts a blank line apart. Tool results stay apart."""
     joined: list[Turn] = []
@@ -135,8 +210,16 @@ def _joined(turns: Iterable[Turn]) -> list[Turn]:
 
 
 def _join(first: Turn, second: Turn) -> Turn:
-    texts = [text for text in (first.text, second.text) if text]
-    return replace(first, text="\n\n".join(texts), tool_calls=first.tool_calls + second.tool_calls)
+    return replace(
+        first,
+        text=_paragraphs(first.text, second.text),
+        thinking=_paragraphs(first.thinking, second.thinking),
+        tool_calls=first.tool_calls + second.tool_calls,
+    )
+
+
+def _paragraphs(*texts: str) -> str:
+    return "\n\n".join(filter(None, texts))
 
 
 def without_later_system(turns: Iterable[Turn]) -> list[Turn]:
@@ -159,12 +242,9 @@ def without_tools(turns: Iterable[Turn]) -> list[Turn]:
     plain: list[Turn] = []
     for turn in turns:
         if turn.role == "tool":
-            plain.append(Turn("user", turn.text))
+            plain.append(Turn("user", f"<tool_response>\n{turn.text}\n</tool_response>"))
         elif turn.tool_calls:
-            calls = [
-                json.dumps({"name": call.function.name, "arguments": call.function.arguments}, ensure_ascii=False)
-                for call in turn.tool_calls
-            ]
+            calls = [TAGGED.text(call.function.name, call.function.arguments) for call in turn.tool_calls]
             plain.append(Turn(turn.role, "\n".join([turn.text, *calls] if turn.text else calls)))
         else:
             plain.append(turn)

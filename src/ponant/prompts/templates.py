@@ -1,7 +1,9 @@
 """The chat template that a model brings along: Jinja, run in Jinja's sandbox."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NoReturn
@@ -10,7 +12,9 @@ from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ponant.api.messages import FunctionCall, ToolCall
+from ponant.prompts.calls import BARE, LISTED, NAMED, TAGGED, CallForm
 from ponant.prompts.conversation import Turn, without_later_system, without_system, without_tools
+from ponant.prompts.reading import Thinking
 
 FALLBACK = (
     "{% for message in messages %}"
@@ -21,6 +25,8 @@ FALLBACK = (
 """For models that bring no template."""
 
 _PROBE = "probe7f3a"
+_PROBE_ID = "abcdefgh1"
+_THINKING = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
 
 
 class TemplateRefusedError(Exception):
@@ -32,6 +38,7 @@ class ChatTemplate:
 
     def __init__(self, source: str, *, bos: str, eos: str) -> None:
         """Raises jinja2.TemplateError if the source is no template."""
+        self._source = source
         self._variables = {"bos_token": bos, "eos_token": eos}
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
@@ -44,8 +51,13 @@ class ChatTemplate:
         except (SyntaxError, RecursionError, MemoryError) as error:  # blocks nested deeper than Python can have them
             raise TemplateError(str(error)) from None
 
-    def render(self, turns: Sequence[Turn]) -> str:
+    def render(self, turns: Sequence[Turn], *, tools: Sequence[Mapping[str, Any]] = (), reasoning: bool = False) -> str:
         """The prompt for these turns, up to where the assistant is to speak.
+
+        Args:
+            turns: the conversation.
+            tools: those that the model may use, for templates whose ``calls`` are known.
+            reasoning: whether models that can think before they answer, or not, are to do so.
 
         Raises:
             TemplateRefusedError: the template refuses them.
@@ -57,14 +69,38 @@ class ChatTemplate:
             plain = without_system(plain)
         elif not self._knows_later_system:
             plain = without_later_system(plain)
-        return self._render(plain)
+        return self._render(plain, tools, reasoning=reasoning)
 
-    def _render(self, turns: Sequence[Turn]) -> str:
+    @cached_property
+    def thinking(self) -> Thinking | None:
+        """What stands around the thinking of models that think before they answer; None for those that do not."""
+        return next((Thinking(*texts) for texts in _THINKING if texts[1] in self._source), None)
+
+    @cached_property
+    def calls(self) -> CallForm | None:
+        """The form in which the template writes calls; None if it does not show tools to the model, or has no form."""
+        if not self._knows_tools:
+            return None
+        user = Turn("user", "text")
+        call = ToolCall(id=_PROBE_ID, function=FunctionCall(name=_PROBE, arguments={"key": "value"}))
+        result = Turn("tool", "text", tool_call_id=_PROBE_ID, name=_PROBE)
+        function = {"name": _PROBE, "description": "text", "parameters": {"type": "object", "properties": {}}}
+        try:
+            shown = self._render([user], [{"type": "function", "function": function}])
+            written = self._render([user, Turn("assistant", "", [call]), result])
+        except TemplateRefusedError:
+            return None
+        return _form_of(written) if _PROBE in shown else None
+
+    def _render(
+        self, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]] = (), *, reasoning: bool = False
+    ) -> str:
         try:
             return self._template.render(
                 messages=[_as_template_message(turn) for turn in turns],
                 add_generation_prompt=True,
-                tools=None,
+                tools=list(tools) or None,
+                enable_thinking=reasoning,
                 **self._variables,
             )
         except Exception as error:  # a template is foreign code: all that goes wrong in it is its refusal
@@ -90,9 +126,20 @@ class ChatTemplate:
 
     @cached_property
     def _knows_tools(self) -> bool:
-        call = ToolCall(id="abcdefgh1", function=FunctionCall(name=_PROBE, arguments={}))
-        result = Turn("tool", _PROBE, tool_call_id="abcdefgh1", name="name")
+        call = ToolCall(id=_PROBE_ID, function=FunctionCall(name=_PROBE, arguments={}))
+        result = Turn("tool", _PROBE, tool_call_id=_PROBE_ID, name="name")
         return self._expresses([Turn("user", _PROBE), Turn("assistant", "", [call]), result])
+
+
+def _form_of(written: str) -> CallForm | None:
+    """The form of a call in a rendered conversation."""
+    if "[TOOL_CALLS]" in written:
+        if "[ARGS]" in written:
+            return NAMED if "[CALL_ID]" in written else replace(NAMED, before_id="")
+        return replace(LISTED, open=" [") if "[TOOL_CALLS] [" in written else LISTED
+    if re.search(rf'<tool_call>\s*\{{"name": "{_PROBE}", "arguments": \{{', written):
+        return TAGGED
+    return BARE if re.search(rf'\{{"name": "{_PROBE}", "parameters": \{{', written) else None
 
 
 def _as_template_message(turn: Turn) -> dict[str, Any]:
@@ -106,6 +153,8 @@ def _as_template_message(turn: Turn) -> dict[str, Any]:
             }
             for call in turn.tool_calls
         ]
+    if turn.thinking:
+        message["reasoning_content"] = turn.thinking
     if turn.role == "tool":
         message |= {"tool_call_id": turn.tool_call_id, "name": turn.name}
     return message

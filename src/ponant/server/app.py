@@ -1,6 +1,7 @@
 """The application: routes, middleware and errors put together."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,11 +11,13 @@ import ponant
 from ponant.api.chat import CompletionEvent
 from ponant.api.errors import HTTPValidationError, ValidationError
 from ponant.catalog.catalog import Catalog
+from ponant.completion.fim import FimService
 from ponant.completion.service import ChatService
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
 from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestIds
 from ponant.server.routes.chat import chat_routes
+from ponant.server.routes.fim import fim_routes
 from ponant.server.routes.health import health_routes
 from ponant.server.routes.models import models_routes
 from ponant.settings import Settings
@@ -24,18 +27,26 @@ def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], b
     """The application that serves the catalog's models.
 
     Args:
-        catalog: the models; whoever opened it closes it.
+        catalog: the models; whoever opened it closes it. The application's lifespan ends all else.
         settings: how to serve them.
         stopping: whether the server is about to end and should get no new requests.
     """
-    app = _Application(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None)
     service = ChatService(
         catalog,
         request_timeout=settings.request_timeout,
         safe_prompt=settings.safe_prompt,
         always_reuse=settings.prefix_cache == "always",
     )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await service.close()
+
+    app = _Application(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.include_router(chat_routes(service, keep_alive=settings.keep_alive))
+    fim = FimService(catalog, request_timeout=settings.request_timeout, always_reuse=settings.prefix_cache == "always")
+    app.include_router(fim_routes(fim, keep_alive=settings.keep_alive))
     app.include_router(models_routes(catalog))
     app.include_router(health_routes(catalog, stopping))
     add_docs(app)

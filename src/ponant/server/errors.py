@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from ponant.api.errors import ErrorResponse
 from ponant.catalog.catalog import UnknownModelError
-from ponant.completion.service import CompletionFailedError, RequestTimeoutError
+from ponant.completion.completion import CompletionFailedError, RequestTimeoutError
 from ponant.engine.base import EngineUnavailableError, QueueFullError
 from ponant.prompts.errors import InvalidRequestError
 

@@ -8,11 +8,12 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 import ponant
 from ponant.catalog.catalog import Catalog, LoadedModel
@@ -68,6 +69,19 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
                 await catalog.close()
 
 
+@contextlib.asynccontextmanager
+async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application with its models, for requests that come without a network. Raises what ``run`` raises."""
+    catalog = await asyncio.to_thread(make_catalog, settings)
+    await catalog.open()
+    try:
+        app = create_app(catalog, settings)
+        async with app.router.lifespan_context(app):
+            yield app
+    finally:
+        await catalog.close()
+
+
 def listen(settings: Settings) -> socket.socket:
     """A socket bound to the configured address."""
     if not settings.api_keys and settings.auth and not _is_loopback(settings.host):
@@ -112,11 +126,22 @@ def make_catalog(settings: Settings, *, say: Callable[[str], None] = lambda _: N
         check_model_file(path)
         if any(spec.id == model_id(source) for spec, _ in models):
             raise ModelNotFoundError(f"two models would be called {model_id(source)}; rename one of the files")
-        models.append((ModelSpec(source, model_id(source), default_temperature=settings.default_temperature), path))
+        spec = ModelSpec(
+            source,
+            model_id(source),
+            default_temperature=settings.default_temperature,
+            tokenizer=settings.tokenizers.get(source, settings.tokenizers.get(model_id(source))),
+        )
+        models.append((spec, path))
     ids = {spec.source: spec.id for spec, _ in models} | {spec.id: spec.id for spec, _ in models}
     for alias, target in settings.aliases.items():
         if target not in ids:
             raise ModelNotFoundError(f"alias {alias}: {target} is not served; there is {', '.join(sorted(set(ids)))}")
+    for name, tokenizer in settings.tokenizers.items():
+        if name not in ids:
+            raise ModelNotFoundError(f"tokenizers: {name} is not served; there is {', '.join(sorted(set(ids)))}")
+        if not tokenizer.is_file():
+            raise ModelNotFoundError(f"tokenizers: {name}: there is no file {tokenizer}")
 
     def engine_for(path: Path) -> Engine:
         config = EngineConfig(
@@ -170,7 +195,7 @@ def _make_server(catalog: Catalog, settings: Settings) -> "_Server":
     app = create_app(catalog, settings, stopping=lambda: server.should_exit)
     config = uvicorn.Config(
         app,
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,19 +1,36 @@
-"""Server-sent events, and the end of work whose client went away."""
+"""Answers with a completion: as server-sent events or whole, and ended when the client goes away."""
 
 import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ponant.completion.service import Completion
+from ponant.api.chat import CompletionEvent
+from ponant.completion.completion import Completion
 from ponant.server.errors import error_event
 
 _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
+
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"$ref": f"#/components/schemas/{CompletionEvent.__name__}"}}}}
+}
+"""How routes describe their streams."""
+
+
+async def answer(completion: Completion, request: Request, *, stream: bool, keep_alive: float) -> Response:
+    """The response to a request: its completion whole, or as it comes."""
+    if stream:
+        return EventStream(completion, keep_alive=keep_alive)
+    async with cancelled_on_disconnect(completion, request.receive):
+        response = await completion.collect()
+    return Response(response.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
 @asynccontextmanager

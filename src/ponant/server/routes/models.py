@@ -54,8 +54,8 @@ def _card(catalog: Catalog, model: LoadedModel) -> BaseModelCard:
         owned_by=metadata.get("general.organization", OWNER),
         capabilities=ModelCapabilities(
             completion_chat=True,
-            function_calling=False,
-            completion_fim=False,
+            function_calling=True,
+            completion_fim=model.fim.native,
             fine_tuning=False,
             vision=False,
             ocr=False,

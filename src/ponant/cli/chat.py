@@ -1,0 +1,179 @@
+"""``ponant chat``."""
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ponant.cli.serve import fail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ponant import Mistral
+    from ponant.cli.conversation import Conversation
+
+_BUNDLED = "smollm2"
+_LOOKING_MS = 1000
+"""How long to look for a running server."""
+
+
+@click.command()
+@click.argument("question", required=False)
+@click.option("-m", "--model", help="Name of the model, or as for `ponant serve`.  [default: the server's own]")
+@click.option("-s", "--system", metavar="TEXT", help="Instructions above the conversation.")
+@click.option("--temperature", type=float, metavar="N", help="How varied answers are; 0 for the likeliest alone.")
+@click.option("--top-p", type=float, metavar="N", help="Draw from so much of the probability.")
+@click.option("--max-tokens", type=int, metavar="N", help="Longest answer, in tokens.")
+@click.option("--seed", "random_seed", type=int, metavar="N", help="Seed with which answers repeat.")
+@click.option(
+    "--json-schema",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Answer in JSON that satisfies the schema in FILE.",
+)
+@click.option("--server-url", metavar="URL", help="Address of the server.  [default: PONANT_URL, or look for one]")
+@click.option("--local", is_flag=True, help="Run the model in this process, even if there is a server.")
+def chat(
+    *,
+    question: str | None,
+    model: str | None,
+    system: str | None,
+    json_schema: Path | None,
+    server_url: str | None,
+    local: bool,
+    **sampling: Any,
+) -> None:
+    """Talk to a model, or ask one QUESTION.
+
+    A running server answers, or else a model in this process. The server's key comes from PONANT_API_KEY or
+    MISTRAL_API_KEY. What is piped in becomes part of the question. Answers to pipes are plain text.
+
+    \b
+    Examples:
+      ponant chat
+      ponant chat "Who is the best French painter?"
+      git diff | ponant chat "Write a commit message for this."
+    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
+    from ponant.cli.conversation import Conversation
+    from ponant.client.errors import ClientError
+
+    question = _with_piped(question)
+    if question is None and not sys.stdin.isatty():
+        fail("there is no question: give one, or pipe one in")
+    fields = {name: value for name, value in sampling.items() if value is not None}
+    if json_schema:
+        fields["response_format"] = _response_format(json_schema)
+    try:
+        with _connect(server_url, model, local=local) as (mistral, name):
+            conversation = Conversation(mistral, name, system, fields)
+            if question is None:
+                _talk(conversation)
+            else:
+                _answer(conversation, question, plain=json_schema is not None or not sys.stdout.isatty())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except ClientError as error:
+        fail(str(error), code=1)
+
+
+def _with_piped(question: str | None) -> str | None:
+    """The question, with what is piped in."""
+    piped = "" if sys.stdin.isatty() else sys.stdin.read().strip()
+    return "\n\n".join(part for part in (question, piped) if part) or None
+
+
+def _response_format(file: Path) -> dict[str, Any]:
+    try:
+        schema = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        fail(f"{file} is no JSON: {error}")
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+
+
+@contextlib.contextmanager
+def _connect(server_url: str | None, model: str | None, *, local: bool) -> "Iterator[tuple[Mistral, str | None]]":
+    """A client, and the name by which it knows the model."""
+    from ponant import Mistral
+
+    is_source = model is not None and (model.endswith(".gguf") or model.startswith("hf:"))
+    url = server_url or os.environ.get("PONANT_URL")
+    if local or (is_source and not url):
+        source = model if is_source or model == _BUNDLED else None
+        with _started(source) as mistral:
+            yield mistral, None if source else model
+        return
+    try:
+        mistral = Mistral(server_url=url)
+    except ValueError as error:
+        fail(str(error))
+    with mistral:
+        if url or _answers(mistral):
+            yield mistral, model
+            return
+    with _connect(None, model, local=True) as connected:
+        yield connected
+
+
+def _answers(mistral: "Mistral") -> bool:
+    from ponant.client.errors import ClientError, SDKError
+
+    try:
+        mistral.models.list(timeout_ms=_LOOKING_MS)
+    except SDKError as error:
+        return error.status_code in (401, 503)  # it wants a key, or is loading
+    except ClientError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _started(source: str | None) -> "Iterator[Mistral]":
+    """A client whose model is in this process."""
+    from pydantic import ValidationError
+
+    from ponant import Mistral
+    from ponant.catalog.store import ModelNotFoundError
+    from ponant.engine.base import ModelLoadError
+
+    if sys.stderr.isatty():
+        click.echo(f"No server is running; starting {source or 'a model'} in this process.", err=True)
+    try:
+        with Mistral.local(source) as mistral:
+            yield mistral
+    except (ModelNotFoundError, ModelLoadError) as error:
+        fail(str(error))
+    except ValidationError as error:
+        fail("; ".join(f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" for reason in error.errors()))
+
+
+def _answer(conversation: "Conversation", question: str, *, plain: bool) -> None:
+    """Answer one question."""
+    pieces = conversation.ask(question)
+    if not plain:
+        from rich.console import Console
+
+        from ponant.cli.terminal import show_markdown
+
+        show_markdown(pieces, Console())
+        return
+    last = ""
+    for piece in pieces:
+        click.echo(piece, nl=False)
+        last = piece
+    if not last.endswith("\n"):
+        click.echo()
+
+
+def _talk(conversation: "Conversation") -> None:
+    """Answer questions from the keyboard."""
+    from rich.console import Console
+
+    from ponant.cli.dialogue import Dialogue
+    from ponant.settings import default_data_dir
+
+    Dialogue(conversation, Console(), default_data_dir() / "chat-history").run()

@@ -1,0 +1,80 @@
+"""A call of the API: what is sent, and how the answer is read."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from ponant.client.retries import RetryConfig
+from ponant.client.unset import UNSET, OptionalNullable
+
+T = TypeVar("T")
+Other = TypeVar("Other")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How one call departs from the client's own settings.
+
+    Attributes:
+        retries: in place of the client's; None for a single attempt.
+        server_url: in place of the client's.
+        timeout_ms: in place of the client's.
+        http_headers: on top of the client's.
+    """
+
+    retries: OptionalNullable[RetryConfig] = UNSET
+    server_url: str | None = None
+    timeout_ms: int | None = None
+    http_headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One call.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path below the server's address.
+        read: makes the result of a response's body, or of an event's data; raises ValueError if it cannot.
+        options: how it is to be sent.
+        body: the JSON body.
+        query: what stands behind the path's question mark.
+    """
+
+    method: str
+    path: str
+    read: Callable[[str | bytes], T]
+    options: Options
+    body: dict[str, Any] | None = None
+    query: dict[str, str] | None = None
+
+    def reading(self, read: Callable[[str | bytes], Other]) -> "Call[Other]":
+        """The same call, with its answer read in another way."""
+        return Call(self.method, self.path, read, self.options, self.body, self.query)
+
+
+def fields(*, nullable: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request that were given.
+
+    Args:
+        nullable: fields that may be null; those that are UNSET are left out.
+        optional: fields that may not; those that are None (or UNSET) are left out.
+    """
+    given = {name: value for name, value in nullable.items() if value is not UNSET}
+    given |= {name: value for name, value in optional.items() if value is not None and value is not UNSET}
+    return {name: as_json(value) for name, value in given.items()}
+
+
+def as_json(value: Any) -> Any:
+    """What JSON has for a value: typed models become objects, in lists and mappings too."""
+    if isinstance(value, BaseModel):
+        # What was given, null or not, and what is not null by itself, such as a message's role.
+        filled: dict[str, Any] = value.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return value.model_dump(mode="json", by_alias=True, exclude_unset=True) | filled
+    if isinstance(value, Mapping):
+        return {name: as_json(part) for name, part in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return [as_json(part) for part in value]
+    return value

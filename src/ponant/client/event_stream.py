@@ -1,0 +1,181 @@
+"""Server-sent events as they come: iterators that close their connection when they are left."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+import httpx2
+
+from ponant.api.errors import ErrorResponse
+from ponant.client.deadline import Deadline
+from ponant.client.errors import ConnectionLostError, MistralError, ResponseValidationError, StreamError
+from ponant.client.failures import failure
+
+T = TypeVar("T")
+
+_DONE = "[DONE]"
+_LARGEST_EVENT = 64 * 2**20
+_EVENTS = frozenset({"message", "error"})
+"""Kinds of events that are read; others say nothing about the answer."""
+
+
+class EventStream(Generic[T]):
+    """The events of a stream, once.
+
+    Leaving the ``with`` block, or ``close``, ends the request on the server, too.
+    """
+
+    def __init__(
+        self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline, owner: object = None
+    ) -> None:
+        """Follow a response.
+
+        Args:
+            response: a response whose head has been read.
+            read: makes an event of its data.
+            deadline: how long the next event may take.
+            owner: what must live for as long as the stream does.
+        """
+        self.response = response
+        self._reader = _Reader(response, read, deadline)
+        self._owner = owner
+        self._events = _follow(self._reader)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        return next(self._events)
+
+    def __enter__(self) -> "EventStream[T]":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()
+
+    def close(self) -> None:
+        """End the stream, whether or not all has been read."""
+        self._reader.done = True
+        self.response.close()
+
+
+class EventStreamAsync(Generic[T]):
+    """The events of a stream, once, for ``async for`` and ``async with``.
+
+    Leaving the ``async with`` block, or ``close``, ends the request on the server, too.
+    """
+
+    def __init__(
+        self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline, owner: object = None
+    ) -> None:
+        """Follow a response; the arguments are those of ``EventStream``."""
+        self.response = response
+        self._reader = _Reader(response, read, deadline)
+        self._owner = owner
+        self._events = _follow_async(self._reader)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        return await anext(self._events)
+
+    async def __aenter__(self) -> "EventStreamAsync[T]":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the stream, whether or not all has been read."""
+        self._reader.done = True
+        await self.response.aclose()
+
+
+# The generators know nothing of the streams that own them: a stream that nobody holds any more ends at once.
+
+
+def _follow(reader: "_Reader[T]") -> Iterator[T]:
+    try:
+        with reader.errors():
+            for event in httpx2.EventSource(reader.response, _LARGEST_EVENT):
+                if reader.wants(event):
+                    yield reader.read(event)
+                if reader.done:
+                    return
+                reader.deadline.restart()
+            reader.ended()
+    finally:
+        # Not read to its end: a server that keeps the connection open after [DONE] would be waited for.
+        reader.done = True
+        reader.response.close()
+
+
+async def _follow_async(reader: "_Reader[T]") -> AsyncIterator[T]:
+    try:
+        with reader.errors():
+            async for event in httpx2.EventSource(reader.response, _LARGEST_EVENT):
+                if reader.wants(event):
+                    yield reader.read(event)
+                if reader.done:
+                    return
+                reader.deadline.restart()
+            reader.ended()
+    finally:
+        reader.done = True
+        await reader.response.aclose()
+
+
+class _Reader(Generic[T]):
+    """What both kinds of streams do with an event."""
+
+    def __init__(self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline) -> None:
+        self.deadline = deadline
+        self.done = False
+        self.response = response
+        self._read = read
+
+    def wants(self, event: httpx2.ServerSentEvent) -> bool:
+        """Whether the event is part of the answer; notices the last one."""
+        self.done = self.done or event.data == _DONE
+        return not self.done and event.event in _EVENTS and bool(event.data)
+
+    def read(self, event: httpx2.ServerSentEvent) -> T:
+        try:
+            return self._read(event.data)
+        except ValueError as error:
+            raise self._misread(event.data, error) from error
+
+    def ended(self) -> None:
+        """The connection has ended."""
+        if not self.done:
+            raise ConnectionLostError("The stream ended before the answer was complete. Ask again.")
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.SSEError as error:
+            raise ResponseValidationError("The stream cannot be read", self.response, error, body="") from error
+        except httpx2.StreamClosed:
+            if not self.done:
+                raise
+        except httpx2.RequestError as error:
+            if not self.done:
+                seconds = self.deadline.seconds
+                raise failure(error, self.response.request, seconds=seconds, begun=True) from error
+
+    def _misread(self, data: str, error: ValueError) -> MistralError:
+        try:
+            return StreamError(ErrorResponse.model_validate_json(data), self.response, data)
+        except ValueError:
+            return ResponseValidationError("An event of the stream cannot be read", self.response, error, body=data)

@@ -1,0 +1,96 @@
+"""One request to an application in this process, and its response piece by piece."""
+
+import asyncio
+from collections import deque
+from collections.abc import MutableMapping
+from typing import Any, TypeAlias
+
+from starlette.types import ASGIApp, Message
+
+Head: TypeAlias = tuple[int, list[tuple[bytes, bytes]]]
+"""A response's status and headers."""
+
+_MOST_WAITING = 64
+"""Pieces of a response that may wait to be read; then the application waits."""
+
+
+class Exchange:
+    """A request and its response. Lives on the application's event loop."""
+
+    def __init__(self, app: ASGIApp, scope: MutableMapping[str, Any], body: bytes) -> None:
+        """Hand a request to the application.
+
+        Args:
+            app: the application.
+            scope: the request, as ASGI describes it.
+            body: its body.
+        """
+        self._app = app
+        self._scope = scope
+        self._body: bytes | None = body
+        self._head: Head | None = None
+        self._pieces: deque[bytes] = deque()
+        self._complete = False
+        self._ended = False
+        self._error: Exception | None = None
+        self._begun, self._readable, self._writable, self._left = (asyncio.Event() for _ in range(4))
+        self.task = asyncio.create_task(self._answer())
+
+    async def head(self) -> Head:
+        """The status and the headers. Raises ConnectionError if there are none."""
+        await self._begun.wait()
+        if self._head is None:
+            raise ConnectionError("the application gave no response") from self._error
+        return self._head
+
+    async def piece(self) -> bytes | None:
+        """The next piece of the body; None after the last one. Raises ConnectionError if the body broke off."""
+        while not self._pieces:
+            if self._complete:
+                return None
+            if self._ended:
+                raise ConnectionError("the response broke off") from self._error
+            self._readable.clear()
+            await self._readable.wait()
+        self._writable.set()
+        return self._pieces.popleft()
+
+    def leave(self) -> None:
+        """Nobody reads the response any more: the application learns that its client went away."""
+        self._left.set()
+        self._writable.set()
+
+    async def _answer(self) -> None:
+        try:
+            await self._app(self._scope, self._receive, self._send)
+        except Exception as error:  # it has been logged, and usually answered, by the application
+            self._error = error
+        finally:
+            self._ended = True
+            self._begun.set()
+            self._readable.set()
+
+    async def _receive(self) -> Message:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._head = (message["status"], list(message.get("headers", [])))
+            self._begun.set()
+        elif message["type"] == "http.response.body":
+            if message.get("body"):
+                await self._put(bytes(message["body"]))
+            if not message.get("more_body", False):
+                self._complete = True
+            self._readable.set()
+
+    async def _put(self, piece: bytes) -> None:
+        while len(self._pieces) >= _MOST_WAITING and not self._left.is_set():
+            self._writable.clear()
+            await self._writable.wait()
+        if not self._left.is_set():
+            self._pieces.append(piece)

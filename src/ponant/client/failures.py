@@ -1,0 +1,98 @@
+"""What an exchange that went wrong is called here, and what can be done about it: responses and failures as errors."""
+
+from collections.abc import Mapping
+
+import httpx2
+
+from ponant.api.errors import ErrorResponse
+from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
+from ponant.client.errors import (
+    ConnectError,
+    ConnectionLostError,
+    HTTPValidationError,
+    MistralError,
+    NoResponseError,
+    RequestTimeoutError,
+    SDKError,
+)
+
+_LONGEST_QUOTE = 2000
+"""Characters of a body that a message repeats."""
+
+_ADVICE: Mapping[int, str] = {
+    401: "Give the server's key as api_key, or set PONANT_API_KEY or MISTRAL_API_KEY.",
+    413: "Send less at once, or raise max_body_size on the server.",
+    429: "Try again later, or let the client do so: give retries=RetryConfig(...).",
+    503: "Try again in a moment, or let the client do so: give retries=RetryConfig(...).",
+    504: "Ask for less with max_tokens, or raise request_timeout on the server.",
+}
+
+
+def error_of(response: httpx2.Response) -> MistralError:
+    """The error that a response stands for, its body being read."""
+    if response.status_code == 422:
+        try:
+            return HTTPValidationError(HTTPValidationErrorData.model_validate_json(response.content), response)
+        except ValueError:
+            pass  # not the API's form of a 422
+    return SDKError(_described(response), response)
+
+
+def unexpected(response: httpx2.Response, expected: str, body: str | None = None) -> SDKError:
+    """The error for a response of another kind than was asked for."""
+    kind = response.headers.get("content-type", "").partition(";")[0] or "no content type"
+    message = f"Unexpected response: status {response.status_code} with {kind} where {expected} was expected."
+    if kind == "text/event-stream":
+        message += " Streams come from chat.stream."
+    elif kind == "application/json":
+        message += " Answers in one piece come from chat.complete."
+    else:
+        message += f" Does {response.request.url} belong to a server with this API?"
+    return SDKError(message, response, body)
+
+
+def failure(
+    error: httpx2.RequestError, request: httpx2.Request, *, seconds: float | None = None, begun: bool = False
+) -> NoResponseError:
+    """The error for an exchange without a response, or whose response broke off.
+
+    Args:
+        error: what happened.
+        request: what was asked.
+        seconds: how long it was allowed to take.
+        begun: whether it happened within a stream.
+    """
+    server = f"{request.url.scheme}://{request.url.netloc.decode()}"
+    reason = str(error) or type(error).__name__
+    match error:
+        case httpx2.ConnectError() | httpx2.ConnectTimeout() | httpx2.ProxyError():
+            return ConnectError(
+                f"Cannot connect to {server} ({reason}). Is the server running? `ponant serve` starts one; server_url "
+                "or PONANT_URL says where it is; Mistral.local() needs none."
+            )
+        case httpx2.TimeoutException():
+            limit = f" within {seconds:g} s" if seconds else " in time"
+            what = "The next event of the stream did not come" if begun else "The answer did not come"
+            return RequestTimeoutError(f"{what}{limit}. Give a greater timeout_ms, or ask for less with max_tokens.")
+        case httpx2.DecodingError():
+            return ConnectionLostError(f"The answer of {server} cannot be decoded: {reason}")
+        case _:
+            return ConnectionLostError(f"The connection to {server} ended before the answer was complete ({reason}).")
+
+
+def _described(response: httpx2.Response) -> str:
+    status, advice = response.status_code, _ADVICE.get(response.status_code, "")
+    try:
+        error = ErrorResponse.model_validate_json(response.content)
+    except ValueError:
+        said = f"API error occurred: status {status}. Body: {_quoted(response.text)}"
+    else:
+        said = f"{error.message.rstrip('.')} (status {status}, {error.type})."
+        if error.type == "invalid_model":
+            advice = "models.list() tells which models there are."
+    return f"{said} {advice}".strip()
+
+
+def _quoted(text: str) -> str:
+    rest = len(text) - _LONGEST_QUOTE
+    return f"{text[:_LONGEST_QUOTE]}... and {rest} more characters" if rest > 0 else text or '""'

@@ -1,0 +1,179 @@
+"""Answers as objects of a pydantic class."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
+from typing import Annotated, Any, Generic, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from ponant.api.chat import (
+    ChatCompletionChoice,
+    ChatCompletionResponse,
+    CompletionEvent,
+    JsonSchema,
+    ResponseFormat,
+)
+from ponant.api.messages import AssistantMessage
+from ponant.client.errors import ResponseValidationError
+from ponant.client.event_stream import EventStream, EventStreamAsync
+from ponant.client.tolerance import AS_IS, tolerant
+
+Target = TypeVar("Target", bound=BaseModel)
+
+_LONGEST_NAME = 64
+
+
+class ParsedAssistantMessage(AssistantMessage, Generic[Target]):
+    """A message and the object that its content stands for; None if it has no content."""
+
+    parsed: Annotated[Target | None, AS_IS] = None
+
+
+class ParsedChatCompletionChoice(ChatCompletionChoice, Generic[Target]):
+    """One of the answers to a request."""
+
+    message: ParsedAssistantMessage[Target]
+
+
+class ParsedChatCompletionResponse(ChatCompletionResponse, Generic[Target]):
+    """A response whose answers are objects, too."""
+
+    choices: list[ParsedChatCompletionChoice[Target]]  # type: ignore[assignment] # a list is read here, not changed
+
+
+def format_of(target: type[BaseModel]) -> ResponseFormat:
+    """The response format that makes answers satisfy a class's JSON schema."""
+    name = re.sub(r"[^a-zA-Z0-9_-]+", "_", target.__name__)[:_LONGEST_NAME]
+    schema = _closed(target.model_json_schema())
+    return ResponseFormat(type="json_schema", json_schema=JsonSchema(name=name, schema_definition=schema, strict=True))
+
+
+def parsed_response(target: type[Target]) -> Callable[[str | bytes], ParsedChatCompletionResponse[Target]]:
+    """Reads a response and the objects in it."""
+
+    def read(body: str | bytes) -> ParsedChatCompletionResponse[Target]:
+        kind = tolerant(ParsedChatCompletionResponse[target])  # type: ignore[valid-type]
+        response: ParsedChatCompletionResponse[Target] = kind.model_validate_json(body)
+        for choice in response.choices:
+            text = _text(choice.message.content)
+            choice.message.parsed = None if text is None else _parsed(target, text, choice.finish_reason)
+        return response
+
+    return read
+
+
+class _ParsedStream(Generic[Target]):
+    """The answer that a stream's events make together."""
+
+    def __init__(self, target: type[Target], stream: EventStream[CompletionEvent] | EventStreamAsync[CompletionEvent]):
+        self.response = stream.response
+        self._target = target
+        self._texts: dict[int, str] = {}
+        self._finished: dict[int, str] = {}
+
+    @property
+    def parsed(self) -> Target:
+        """The object, once the stream has been read.
+
+        Raises:
+            RuntimeError: the stream has not been read to its end.
+            ResponseValidationError: the answer is none, such as one that ``max_tokens`` cut off.
+        """
+        return self.parsed_choice(0)
+
+    def parsed_choice(self, index: int) -> Target:
+        """The object of one of several answers; raises as ``parsed`` does."""
+        if index not in self._finished:
+            raise RuntimeError("read the stream to its end first: for event in events: ...")
+        text = self._texts[index]
+        try:
+            return _parsed(self._target, text, self._finished[index])
+        except ValueError as error:
+            raise ResponseValidationError("The answer cannot be read", self.response, error, body=text) from error
+
+    def _note(self, event: CompletionEvent) -> CompletionEvent:
+        for choice in event.data.choices:
+            self._texts[choice.index] = self._texts.get(choice.index, "") + (_text(choice.delta.content) or "")
+            if choice.finish_reason:
+                self._finished[choice.index] = choice.finish_reason
+        return event
+
+
+class ParsedEventStream(_ParsedStream[Target]):
+    """The events of a stream and, after them, the object that they make: ``parsed``."""
+
+    def __init__(self, target: type[Target], stream: EventStream[CompletionEvent]) -> None:
+        super().__init__(target, stream)
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[CompletionEvent]:
+        return self
+
+    def __next__(self) -> CompletionEvent:
+        return self._note(next(self._stream))
+
+    def __enter__(self) -> "ParsedEventStream[Target]":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the stream, whether or not all has been read."""
+        self._stream.close()
+
+
+class ParsedEventStreamAsync(_ParsedStream[Target]):
+    """The events of a stream and, after them, the object that they make: ``parsed``."""
+
+    def __init__(self, target: type[Target], stream: EventStreamAsync[CompletionEvent]) -> None:
+        super().__init__(target, stream)
+        self._stream = stream
+
+    def __aiter__(self) -> AsyncIterator[CompletionEvent]:
+        return self
+
+    async def __anext__(self) -> CompletionEvent:
+        return self._note(await anext(self._stream))
+
+    async def __aenter__(self) -> "ParsedEventStreamAsync[Target]":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the stream, whether or not all has been read."""
+        await self._stream.close()
+
+
+def _parsed(target: type[Target], text: str, finish_reason: str) -> Target:
+    try:
+        return target.model_validate_json(text)
+    except ValidationError as error:
+        hint = "; it was cut off, so raise max_tokens" if finish_reason in ("length", "model_length") else ""
+        raise ValueError(f"the answer is no {target.__name__}{hint}: {error}") from error
+
+
+def _text(content: Any) -> str | None:
+    """The text of a content, without what else is in it, such as thoughts."""
+    if content is None or isinstance(content, str):
+        return content
+    return "".join(chunk.text for chunk in content if chunk.type == "text")
+
+
+def _closed(schema: Any) -> Any:
+    """The schema, with objects that take no other properties than those it names, unless it says otherwise."""
+    if isinstance(schema, list):
+        return [_closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(part) for name, part in cast("dict[str, Any]", schema).items()}
+    if closed.get("type") == "object" and "properties" in closed:
+        closed.setdefault("additionalProperties", False)
+    return closed

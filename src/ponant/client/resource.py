@@ -1,0 +1,84 @@
+"""A resource of the API, whose operations are written once and called in four ways: sync or async, whole or streamed.
+
+An operation is a method that makes a ``Call``. The functions here make the public methods of it; these have its
+parameters and its documentation.
+"""
+
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, get_args
+
+from ponant.client.call import Call
+from ponant.client.event_stream import EventStream, EventStreamAsync
+
+if TYPE_CHECKING:
+    from ponant.client.transport import Transport
+
+
+class Resource:
+    """A group of operations."""
+
+    def __init__(self, transport: "Transport") -> None:
+        self._transport = transport
+
+
+R = TypeVar("R", bound=Resource)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def answered(operation: Callable[Concatenate[R, P], Call[T]]) -> Callable[Concatenate[R, P], T]:
+    """The method that waits for the answer."""
+
+    def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> T:
+        return self._transport.answer(operation(self, *arguments, **parameters))
+
+    return _documented(method, operation, "", lambda result: result)
+
+
+def answered_async(
+    operation: Callable[Concatenate[R, P], Call[T]],
+) -> Callable[Concatenate[R, P], Coroutine[Any, Any, T]]:
+    """The coroutine function that waits for the answer."""
+
+    async def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> T:
+        return await self._transport.answer_async(operation(self, *arguments, **parameters))
+
+    return _documented(method, operation, "_async", lambda result: result)
+
+
+def streamed(operation: Callable[Concatenate[R, P], Call[T]]) -> Callable[Concatenate[R, P], EventStream[T]]:
+    """The method that gives the events as they come."""
+
+    def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> EventStream[T]:
+        return self._transport.stream(operation(self, *arguments, **parameters))
+
+    return _documented(method, operation, "", lambda result: EventStream[result])  # type: ignore[valid-type]
+
+
+def streamed_async(
+    operation: Callable[Concatenate[R, P], Call[T]],
+) -> Callable[Concatenate[R, P], Coroutine[Any, Any, EventStreamAsync[T]]]:
+    """The coroutine function that gives the events as they come."""
+
+    async def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> EventStreamAsync[T]:
+        return await self._transport.stream_async(operation(self, *arguments, **parameters))
+
+    return _documented(method, operation, "_async", lambda result: EventStreamAsync[result])  # type: ignore[valid-type]
+
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def _documented(method: M, operation: Callable[..., Any], suffix: str, result: Callable[[Any], Any]) -> M:
+    """The method with the operation's name, documentation and parameters, for ``help`` and editors."""
+    signature = inspect.signature(operation)
+    made = get_args(signature.return_annotation)
+    method.__name__ = operation.__name__.lstrip("_") + suffix
+    method.__qualname__ = operation.__qualname__.replace(operation.__name__, method.__name__)
+    method.__module__ = operation.__module__
+    method.__doc__ = operation.__doc__
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        return_annotation=result(made[0]) if made else signature.return_annotation
+    )
+    return method

@@ -1,0 +1,117 @@
+"""Reading what servers newer than this client send: fields that it does not know are kept, and so are new values."""
+
+from collections.abc import Sequence
+from copy import copy
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, cast, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic.fields import FieldInfo
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_TYPE = "type"
+"""The field that tells variants apart."""
+
+AS_IS = object()
+"""In a field's metadata: its type is not the API's and is read as it was written."""
+
+
+class Kept(BaseModel):
+    """A part of a response; attributes that this version does not know can be read like any others."""
+
+    model_config = ConfigDict(extra="allow", strict=False)
+    _made_from: ClassVar[tuple[type[BaseModel], str | None]]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (*self._made_from, self.__getstate__())
+
+
+class Unknown(Kept):
+    """A variant of something that this version does not know, such as a new kind of chunk."""
+
+    type: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return object.__new__, (Unknown,), self.__getstate__()
+
+
+def tolerant(model: type[Model]) -> type[Model]:
+    """The type of responses made from a wire type: a subclass that takes and keeps what is new."""
+    return _tolerant(model, None)
+
+
+@cache
+def tolerant_adapter(annotation: Any) -> TypeAdapter[Any]:
+    """Reads something that is not one model, such as a union of them, as ``tolerant`` types do."""
+    return TypeAdapter(_widened(annotation))
+
+
+@cache
+def _tolerant(model: type[Model], discriminator: str | None) -> type[Model]:
+    """``discriminator`` names the field that tells variants apart, and so must keep its one value."""
+    fields: dict[str, Any] = {
+        name: _widened_field(field)
+        for name, field in model.model_fields.items()
+        if name != discriminator and AS_IS not in field.metadata
+    }
+    bases = (model, Kept)
+    made: type[Any] = cast(
+        "Any",
+        create_model(model.__name__, __base__=bases, __module__=model.__module__, __doc__=model.__doc__, **fields),
+    )
+    made._made_from = (model, discriminator)
+    return made
+
+
+def _widened_field(field: FieldInfo) -> tuple[Any, FieldInfo]:
+    if not isinstance(field.discriminator, str):
+        return _widened(field.annotation), field
+    undiscriminated = copy(field)
+    undiscriminated.discriminator = None
+    return _variants(field.annotation, field.discriminator), undiscriminated
+
+
+def _widened(annotation: Any) -> Any:
+    """The type, taking more."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return tolerant(annotation)
+    if origin is Literal:
+        return annotation | str
+    if origin is Annotated:
+        inner, *metadata = arguments
+        name = _discriminator(metadata)
+        return _variants(inner, name) if name else Annotated[(_widened(inner), *metadata)]
+    if origin in (Union, UnionType):
+        return _widened_union(arguments)
+    if origin in (list, dict):
+        return origin[tuple(_widened(part) for part in arguments)]
+    return annotation
+
+
+def _widened_union(parts: Sequence[Any]) -> Any:
+    models = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
+    if len(models) < 2 or not all(_TYPE in model.model_fields for model in models):
+        return Union[tuple(_widened(part) for part in parts)]  # noqa: UP007 - made from a tuple
+    others = [part for part in parts if part not in models]
+    return Union[(_variants(Union[tuple(models)], _TYPE), *others)]  # noqa: UP007
+
+
+def _variants(union: Any, discriminator: str) -> Any:
+    """The known variants, told apart by a field, or else an unknown one."""
+    known: Any = Union[tuple(_tolerant(part, discriminator) for part in get_args(union))]  # noqa: UP007
+    told_apart: Any = Annotated[known, Field(discriminator=discriminator)]
+    return Annotated[told_apart | Unknown, Field(union_mode="left_to_right")]
+
+
+def _discriminator(metadata: Sequence[Any]) -> str | None:
+    names = [part.discriminator for part in metadata if isinstance(part, FieldInfo)]
+    return next((name for name in names if isinstance(name, str)), None)
+
+
+def _unpickled(model: type[BaseModel], discriminator: str | None, state: dict[Any, Any]) -> BaseModel:
+    made: BaseModel = object.__new__(_tolerant(model, discriminator))
+    made.__setstate__(state)
+    return made

@@ -1,0 +1,288 @@
+"""Calls as HTTP requests, and responses as results or errors."""
+
+import asyncio
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import httpx2
+
+import ponant
+from ponant.client.call import Call
+from ponant.client.deadline import Deadline, watch
+from ponant.client.errors import ResponseValidationError
+from ponant.client.event_stream import EventStream, EventStreamAsync
+from ponant.client.failures import error_of, failure, unexpected
+from ponant.client.retries import Attempts, RetryConfig
+from ponant.client.unset import UNSET, OptionalNullable
+
+T = TypeVar("T")
+
+_JSON = "application/json"
+_EVENTS = "text/event-stream"
+_CONNECT_SECONDS = 10.0
+_LIBRARY_TIMEOUT = httpx2.Timeout(5.0)
+"""What httpx2 gives clients whose maker says nothing; too short for answers of a model."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What all calls of a client have in common.
+
+    Attributes:
+        server_url: the server's address.
+        api_key: the key, or what gives it for each request.
+        retries: whether and how requests are sent again.
+        timeout_ms: how long an answer, or the next event of a stream, may take.
+    """
+
+    server_url: str
+    api_key: str | Callable[[], str | None] | None = field(default=None, repr=False)
+    retries: OptionalNullable[RetryConfig] = UNSET
+    timeout_ms: int | None = None
+
+
+class Host(Protocol):
+    """A server that lives as long as its client."""
+
+    def wait(self) -> None:
+        """Wait until it can answer; raises why it cannot."""
+
+    async def wait_async(self) -> None:
+        """As ``wait``."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Transport:
+    """Sends calls. Connections are opened when they are needed first."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        client: httpx2.Client | None = None,
+        async_client: httpx2.AsyncClient | None = None,
+        host: Host | None = None,
+    ) -> None:
+        """Send calls through these clients, which stay their maker's to close, or through clients of its own.
+
+        Args:
+            configuration: what all calls have in common.
+            client: for sync calls.
+            async_client: for async calls.
+            host: a server that serves this client alone; it is closed once the transport is closed or forgotten.
+        """
+        self._configuration = configuration
+        self._given = client
+        self._given_async = async_client
+        self._own: httpx2.Client | None = None
+        self._own_async: dict[asyncio.AbstractEventLoop, httpx2.AsyncClient] = {}
+        self._host = host
+        self._finish = weakref.finalize(self, host.close) if host else None
+
+    def open(self) -> None:
+        """Wait until calls can be answered, where that is known; raises why they cannot."""
+        if self._host:
+            self._host.wait()
+
+    async def open_async(self) -> None:
+        """As ``open``."""
+        if self._host:
+            await self._host.wait_async()
+
+    def answer(self, call: Call[T]) -> T:
+        """The answer to a call; raises one of the errors in ``ponant.client.errors``."""
+        response = self._send(call, _Exchange(call, self._configuration, _JSON))
+        return _result(call, response)
+
+    async def answer_async(self, call: Call[T]) -> T:
+        """As ``answer``."""
+        response = await self._send_async(call, _Exchange(call, self._configuration, _JSON))
+        return _result(call, response)
+
+    def stream(self, call: Call[T]) -> EventStream[T]:
+        """The events of a call's answer; raises as ``answer`` does."""
+        exchange = _Exchange(call, self._configuration, _EVENTS)
+        return EventStream(self._send(call, exchange), call.read, exchange.deadline, self)
+
+    async def stream_async(self, call: Call[T]) -> EventStreamAsync[T]:
+        """As ``stream``."""
+        exchange = _Exchange(call, self._configuration, _EVENTS)
+        return EventStreamAsync(await self._send_async(call, exchange), call.read, exchange.deadline, self)
+
+    def close(self) -> None:
+        """Close the connections of sync calls, and what only serves this client."""
+        if self._own:
+            self._own.close()
+        if self._finish:
+            self._finish()
+
+    async def close_async(self) -> None:
+        """Close all connections of this event loop and of sync calls, and what only serves this client."""
+        client = self._own_async.pop(asyncio.get_running_loop(), None)
+        if client:
+            await client.aclose()
+        if self._own:
+            self._own.close()
+        if self._finish:
+            await asyncio.to_thread(self._finish)
+
+    def _send(self, call: Call[T], exchange: "_Exchange") -> httpx2.Response:
+        client = self._client()
+        while True:
+            try:
+                response = client.send(exchange.request(client), stream=True)
+                if exchange.begins_stream(response):
+                    return response
+                try:
+                    if exchange.has_readable_body(response):
+                        response.read()
+                finally:
+                    response.close()
+                pause = exchange.attempts.pause_after(response)
+            except httpx2.RequestError as error:
+                pause = exchange.pause_after_failure(error)
+            else:
+                if pause is None:
+                    return exchange.checked(response)
+            time.sleep(pause)
+
+    async def _send_async(self, call: Call[T], exchange: "_Exchange") -> httpx2.Response:
+        client = self._async_client()
+        while True:
+            try:
+                response = await client.send(exchange.request(client), stream=True)
+                if exchange.begins_stream(response):
+                    return response
+                try:
+                    if exchange.has_readable_body(response):
+                        await response.aread()
+                finally:
+                    await response.aclose()
+                pause = exchange.attempts.pause_after(response)
+            except httpx2.RequestError as error:
+                pause = exchange.pause_after_failure(error)
+            else:
+                if pause is None:
+                    return exchange.checked(response)
+            await asyncio.sleep(pause)
+
+    def _client(self) -> httpx2.Client:
+        if self._given:
+            return self._given
+        if self._own is None:
+            self._own = httpx2.Client(follow_redirects=True)
+        return self._own
+
+    def _async_client(self) -> httpx2.AsyncClient:
+        """The client of the running event loop: connections cannot be used in another one."""
+        if self._given_async:
+            return self._given_async
+        loop = asyncio.get_running_loop()
+        if loop not in self._own_async:
+            self._own_async = {known: client for known, client in self._own_async.items() if not known.is_closed()}
+            self._own_async[loop] = httpx2.AsyncClient(follow_redirects=True)
+        return self._own_async[loop]
+
+
+class _Exchange:
+    """What sync and async sending have in common: the request, its deadline, its attempts, and what they lead to."""
+
+    def __init__(self, call: Call[T], configuration: Configuration, expected: str) -> None:
+        options = call.options
+        self._call = call
+        self._configuration = configuration
+        self._expected = expected
+        self._timeout_ms = configuration.timeout_ms if options.timeout_ms is None else options.timeout_ms
+        check_timeout(self._timeout_ms)
+        retries = configuration.retries if options.retries is UNSET else options.retries
+        self.attempts = Attempts(None if retries is UNSET else retries)
+        self.deadline = Deadline(None)
+
+    def request(self, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
+        """The request of a new attempt."""
+        call = self._call
+        timeout = self._timeout(client)
+        self.deadline = Deadline(timeout.read)
+        return client.build_request(
+            call.method,
+            checked_url(call.options.server_url or self._configuration.server_url) + call.path,
+            params=call.query or None,
+            json=call.body,
+            headers=self._headers(call.options.http_headers or {}),
+            timeout=timeout,
+        )
+
+    def begins_stream(self, response: httpx2.Response) -> bool:
+        """Whether the response is to be read as events; it is watched from now on."""
+        watch(response, self.deadline)
+        return self._expected == _EVENTS and self._is_expected(response)
+
+    def has_readable_body(self, response: httpx2.Response) -> bool:
+        """Whether a response other than a stream has an end that can be waited for."""
+        return self._expected != _EVENTS or response.status_code != 200
+
+    def pause_after_failure(self, error: httpx2.RequestError) -> float:
+        """Seconds until the next attempt; raises what the failure means if there is none."""
+        pause = self.attempts.pause_after(error)
+        if pause is None:
+            raise failure(error, error.request, seconds=self.deadline.seconds) from error
+        return pause
+
+    def checked(self, response: httpx2.Response) -> httpx2.Response:
+        """The response, if it is of the kind that was asked for; raises what it means if not."""
+        if response.status_code >= 400:
+            raise error_of(response)
+        if not self._is_expected(response):
+            raise unexpected(response, self._expected, None if self.has_readable_body(response) else "")
+        return response
+
+    def _is_expected(self, response: httpx2.Response) -> bool:
+        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return response.status_code == 200 and content_type == self._expected
+
+    def _timeout(self, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Timeout:
+        if self._timeout_ms is not None:
+            seconds = self._timeout_ms / 1000
+            return httpx2.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
+        if client.timeout != _LIBRARY_TIMEOUT:
+            return client.timeout
+        return httpx2.Timeout(None, connect=_CONNECT_SECONDS)
+
+    def _headers(self, given: Mapping[str, str]) -> httpx2.Headers:
+        headers = httpx2.Headers({"accept": self._expected, "user-agent": f"ponant/{ponant.__version__}"})
+        key = self._configuration.api_key
+        if callable(key):
+            key = key()
+        if key:
+            headers["authorization"] = f"Bearer {key}"
+        headers.update(given)
+        return headers
+
+
+def checked_url(server_url: str) -> str:
+    """A server's address without a slash at its end. Raises ValueError if it is none."""
+    try:
+        url = httpx2.URL(server_url)
+    except (httpx2.InvalidURL, TypeError) as error:
+        raise ValueError(f"server_url {server_url!r} is no address: {error}") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"server_url must begin with http:// or https:// and a host; {server_url!r} does not")
+    return server_url.rstrip("/")
+
+
+def check_timeout(timeout_ms: int | None) -> None:
+    """Raises ValueError if this is no time to wait."""
+    if timeout_ms is not None and timeout_ms <= 0:
+        raise ValueError("timeout_ms must be greater than 0; None waits without end")
+
+
+def _result(call: Call[T], response: httpx2.Response) -> T:
+    try:
+        return call.read(response.content)
+    except ValueError as error:
+        raise ResponseValidationError("The response cannot be read", response, error) from error

@@ -1,0 +1,268 @@
+"""Reads fillings: what of a model's words goes between a text and the text after it."""
+
+import re
+
+_FENCE = re.compile(r"\s*(`{3,})[^`\n]*\n")
+_BEGINNING_OF_FENCE = re.compile(r"\s*(?:`{0,2}|`{3,}[^`\n]*)")
+_LINE_THAT_MAY_CLOSE = re.compile(r"[ \t]*`*[ \t\r]*")
+
+_REPEATED_LINES = 16
+_LONGEST_REPETITION = 4000
+_LONGEST_ANCHOR = 400
+_LONGEST_SPACE = 100
+_FEWEST_LETTERS = 4
+"""Letters and digits in what counts as a repetition: brackets and the like are often repeated with good reason."""
+_CERTAIN_LETTERS = 8
+"""Those in a repetition that ends the filling although the model goes on."""
+
+
+class FillReader:
+    """Takes the filling out of an answer in words.
+
+    What is left out: a Markdown fence around it; the last lines of the prompt, where the answer repeats them before
+    the filling; the first lines of the suffix, where it repeats them after the filling. The same comes out however
+    the answer is cut into pieces.
+    """
+
+    def __init__(self, prompt: str, suffix: str, *, begun: str = "") -> None:
+        """Read the answer to a question for what comes between two texts.
+
+        Args:
+            prompt: the text before.
+            suffix: the text after.
+            begun: what was put before the answer: nothing, or a fence with its newline and text after it.
+        """
+        fills_lines = not prompt.rpartition("\n")[2].strip() and bool(suffix.partition("\n")[0].strip())
+        self._fence = _FenceReader(begun, keeps_newline=fills_lines)
+        self._beginning = _RepeatedBeginning(prompt)
+        self._ending = _RepeatedEnding(suffix)
+        self._ended = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether the filling has ended, whatever more the model writes."""
+        return self._ended or self._ending.found
+
+    def push(self, text: str) -> str:
+        """Take more of the answer; returns what may be shown of the filling."""
+        if self.finished:
+            return ""
+        shown = self._ending.push(self._beginning.push(self._fence.push(text)))
+        return shown + self._end() if self._fence.closed else shown
+
+    def finish(self) -> str:
+        """What is left to show once the model writes no more."""
+        if self.finished:
+            return ""
+        return self._ending.push(self._beginning.push(self._fence.finish())) + self._end()
+
+    def _end(self) -> str:
+        self._ended = True
+        return self._ending.push(self._beginning.finish()) + self._ending.finish()
+
+
+class _FenceReader:
+    """Gives what stands inside a Markdown fence, or all if there is none."""
+
+    def __init__(self, begun: str, *, keeps_newline: bool) -> None:
+        """``keeps_newline``: whether the newline before the closing fence belongs to the text inside."""
+        self._keeps_newline = keeps_newline
+        self._held = ""
+        self._unseen = 0
+        self._read = self._read_beginning
+        self.closed = False
+        if begun:
+            self._open(len(begun) - len(begun.lstrip("`")), in_new_line=begun.endswith("\n"))
+
+    def push(self, text: str) -> str:
+        """Take text; returns what may be shown."""
+        self._held += text
+        return self._read()
+
+    def finish(self) -> str:
+        """What was held back, but for a fence."""
+        if self._read == self._read_inside:
+            closing = self._closing.search(self._held + "\n")
+            return self._show(self._end_before(closing) if closing else len(self._held))
+        is_fence = _BEGINNING_OF_FENCE.fullmatch(self._held) and "```" in self._held
+        return "" if is_fence else self._show(len(self._held))
+
+    def _read_beginning(self) -> str:
+        fence = _FENCE.match(self._held)
+        if fence:
+            self._held = self._held[fence.end() :]
+            self._open(len(fence[1]), in_new_line=True)
+        elif _BEGINNING_OF_FENCE.fullmatch(self._held):
+            return ""
+        else:
+            self._read = self._read_all
+        return self._read()
+
+    def _open(self, ticks: int, *, in_new_line: bool) -> None:
+        """Read what is inside. A line's beginning is told by the newline before it, which is not shown if unseen."""
+        self._closing = re.compile(rf"\n[ \t]*`{{{ticks},}}[ \t\r]*\n")
+        self._read = self._read_inside
+        if in_new_line:
+            self._held = "\n" + self._held
+            self._unseen = 1
+
+    def _read_inside(self) -> str:
+        closing = self._closing.search(self._held)
+        if closing:
+            self.closed = True
+            return self._show(self._end_before(closing))
+        last = self._held.rfind("\n")
+        may_close = last >= 0 and _LINE_THAT_MAY_CLOSE.fullmatch(self._held, last + 1)
+        return self._show(last if may_close else len(self._held))
+
+    def _read_all(self) -> str:
+        return self._show(len(self._held))
+
+    def _end_before(self, closing: re.Match[str]) -> int:
+        return closing.start() + (1 if self._keeps_newline else 0)
+
+    def _show(self, end: int) -> str:
+        shown = self._held[self._unseen : end]
+        self._held = self._held[end:]
+        self._unseen = self._unseen if end == 0 else 0
+        return shown
+
+
+class _RepeatedBeginning:
+    """Leaves out what a text repeats of the prompt before it."""
+
+    def __init__(self, prompt: str) -> None:
+        head = prompt.rstrip(" \t")
+        self._space = prompt[len(head) :]
+        self._repetitions = _endings(head)
+        self._held = ""
+        self._read = self._read_repetition
+
+    def push(self, text: str) -> str:
+        """Take text; returns what may be shown."""
+        self._held += text
+        return self._read()
+
+    def finish(self) -> str:
+        """What was held back, but for a repetition."""
+        text = self._held.lstrip("\n")
+        if self._read == self._read_repetition and text:
+            if any(text.rstrip() == repetition.rstrip() for repetition in self._repetitions):
+                return ""
+            self._leave_out(text)
+        if self._read == self._read_space:
+            self._held = self._held[_common(self._held, self._space) :]
+        return self._read_all()
+
+    def _read_repetition(self) -> str:
+        text = self._held.lstrip("\n")
+        if not text or any(len(whole) > len(text) and whole.startswith(text) for whole in self._repetitions):
+            return ""
+        self._leave_out(text)
+        return self._read()
+
+    def _leave_out(self, text: str) -> None:
+        """Leave the longest repetition out, if there is one."""
+        found = [repetition for repetition in self._repetitions if text.startswith(repetition)]
+        if found:
+            self._held = text[max(map(len, found)) :]
+        self._read = self._read_space
+
+    def _read_space(self) -> str:
+        """Leave out the space with which the prompt ends, as far as it is repeated."""
+        common = _common(self._held, self._space)
+        if common == len(self._held) < len(self._space):
+            return ""
+        self._held = self._held[common:]
+        self._read = self._read_all
+        return self._read()
+
+    def _read_all(self) -> str:
+        shown, self._held = self._held, ""
+        return shown
+
+
+def _endings(text: str) -> set[str]:
+    """The last lines of a text, from each of them on, with or without their indentation and blank lines after them."""
+    starts = [0, *(match.end() for match in re.finditer("\n", text))][-_REPEATED_LINES:]
+    endings = {text[start:] for start in starts if len(text) - start <= _LONGEST_REPETITION}
+    endings |= {ending.lstrip() for ending in endings}
+    endings |= {ending.rstrip("\n") + "\n" for ending in endings if ending.endswith("\n")}
+    return {ending for ending in endings if _letters(ending) >= _FEWEST_LETTERS}
+
+
+class _RepeatedEnding:
+    """Leaves out what a text repeats of the suffix after it. ``found`` once it is certain that the text has ended."""
+
+    def __init__(self, suffix: str) -> None:
+        core = suffix.lstrip()
+        self._space = suffix[: len(suffix) - len(core)][-_LONGEST_SPACE:]
+        _, newline, indentation = self._space.rpartition("\n")
+        self._before = newline + indentation
+        self._core = f"{core}\n"[:_LONGEST_ANCHOR] if core else ""
+        self._anchor = _first_lines(self._core)
+        self._longest = len(self._anchor or self._core)
+        self._text = ""
+        self._shown = 0
+        self.found = False
+
+    def push(self, text: str) -> str:
+        """Take text; returns what may be shown."""
+        if self.found:
+            return ""
+        start = max(0, len(self._text) - self._longest)
+        self._text += text
+        while self._anchor and (start := self._text.find(self._anchor, start)) >= 0:
+            if self._may_begin(start):
+                self.found = True
+                return self._show(self._end_before(start))
+            start += 1
+        tail = self._text[max(0, len(self._text) - len(self._space)) :]
+        blank = len(tail) - len(tail.rstrip())
+        return self._show(min(len(self._text) - blank, self._end_before(self._last_repetition())))
+
+    def finish(self) -> str:
+        """What was held back, but for a repetition."""
+        if self.found:
+            return ""
+        start = self._last_repetition()
+        is_repetition = _letters(self._text[start:]) >= _FEWEST_LETTERS
+        return self._show(self._end_before(start) if is_repetition else len(self._text))
+
+    def _last_repetition(self) -> int:
+        """Where the suffix may begin: what comes from there on is its beginning, perhaps nothing."""
+        start = len(self._text) - self._longest
+        while self._core and (start := self._text.find(self._core[0], max(0, start))) >= 0:
+            if self._core.startswith(self._text[start:]) and self._may_begin(start):
+                return start
+            start += 1
+        return len(self._text)
+
+    def _may_begin(self, start: int) -> bool:
+        """Whether there is the right space before the place, or nothing else."""
+        return self._text.endswith(self._before, 0, start) or not self._text[:start].strip()
+
+    def _end_before(self, start: int) -> int:
+        """Where the text ends if the suffix begins there, with some of its space before it."""
+        return start - _common(self._text[max(0, start - len(self._space)) : start][::-1], self._space[::-1])
+
+    def _show(self, end: int) -> str:
+        shown = self._text[self._shown : end]
+        self._shown = max(self._shown, end)
+        return shown
+
+
+def _first_lines(text: str) -> str:
+    """The first lines, so many that they are hardly there by chance; empty if there are not enough."""
+    ends = [match.end() for match in re.finditer(r"\n|\Z", text)]
+    return next((text[:end] for end in ends if _letters(text[:end]) >= _CERTAIN_LETTERS), "")
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
+
+
+def _common(first: str, second: str) -> int:
+    """How long the beginning is that both texts have."""
+    unlike = (index for index, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
+    return next(unlike, min(len(first), len(second)))

@@ -1,0 +1,106 @@
+"""The grammar of an answer, in llguidance's dialect of Lark."""
+
+import re
+
+from ponant.prompts.answers import AnswerForm
+from ponant.prompts.calls import CallForm, Literal, characters, not_untagged, untagged_calls
+from ponant.prompts.reading import Thinking
+from ponant.prompts.schemas import json_rule
+
+_BLANK_LINE = "\n\n"
+_LINE = 80
+"""The most tokens of a line of thinking."""
+
+
+def answer_grammar(
+    form: AnswerForm, calls: CallForm, thinking: Thinking | None, *, literal: Literal, most_thinking: int
+) -> str | None:
+    """The grammar that answers of this form obey; None where anything goes.
+
+    Args:
+        form: what the request asks for.
+        calls: how calls are written.
+        thinking: what stands around the thinking, if there is to be any.
+        literal: names what may be a control token.
+        most_thinking: the most tokens of thinking.
+    """
+    is_forced = thinking is not None and not thinking.native
+    if form.calls == "none" and form.schema is None and not is_forced:
+        return None
+    is_free = form.calls == "auto" and form.schema is None
+    if thinking is None or (thinking.native and is_free):  # text may have any thinking in it
+        rules = ["start: body"]
+    else:
+        rules = [_thinking_rules(thinking, literal, most_thinking)]
+    if is_free:
+        rules += _free_rules(form, calls, literal)
+    elif form.calls == "none" and form.schema is None:
+        rules.append("body: /(?s:.+)/")
+    else:
+        rules += _fixed_rules(form, calls, literal)
+    return "\n".join(rules)
+
+
+def _fixed_rules(form: AnswerForm, calls: CallForm, literal: Literal) -> list[str]:
+    """A document that satisfies a schema, calls, or one of both."""
+    rules: list[str] = []
+    bodies: list[str] = []
+    if form.schema is not None:
+        rules.append(f"document: {json_rule(form.schema)}")
+        bodies.append("document")
+    if form.calls != "none":
+        rules.append(calls.rules(form.functions, parallel=form.parallel, literal=literal))
+        bodies.append(f"{literal(calls.trigger)} calls" if calls.trigger else "calls")
+    return [*rules, f"body: {' | '.join(bodies)}"]
+
+
+def _free_rules(form: AnswerForm, calls: CallForm, literal: Literal) -> list[str]:
+    """Text or calls, as the model likes; where a call has begun, it must be one."""
+    rules = [untagged_calls(form.functions, parallel=form.parallel)]
+    text = f"/(?s:.*)/ & {not_untagged(form.functions)}"
+    trigger = literal(calls.trigger) if calls.trigger else ""
+    if not trigger:
+        return [*rules, "body: TEXT | untagged", f"TEXT: {text}"]
+    rules.append(calls.rules(form.functions, parallel=form.parallel, literal=literal))
+    if is_token(trigger):
+        return [*rules, f"body: TEXT | TEXT? {trigger} calls | untagged", f"TEXT: {text}"]
+    pattern = _pattern(calls.trigger)
+    return [
+        *rules,
+        "body: TEXT | text_and_trigger calls | untagged",
+        rf"TEXT: {text} & ~/(?s:.*{pattern}.*)/",
+        "text_and_trigger[lazy]: TEXT_AND_TRIGGER",
+        rf"TEXT_AND_TRIGGER: /(?s:.*){pattern}/ & {not_untagged(form.functions)}",
+    ]
+
+
+def _thinking_rules(thinking: Thinking, literal: Literal, most_tokens: int) -> str:
+    begin, end = literal(thinking.open), literal(thinking.close)
+    if is_token(end):
+        thought = rf"thought[max_tokens={most_tokens}]: /(?s:.*)/"
+        rest = f"thought {end} body"
+    elif thinking.native:
+        thought = rf"thought[lazy]: /(?s:.*){_pattern(thinking.close)}/"
+        rest = "SPACE thought SPACE body"
+    else:
+        # Models that were not trained for it may never end their thoughts: so many lines of so many tokens are enough.
+        thought = rf"line[max_tokens={_LINE}]: /[^\n]*\n/ & ~/(?s:.*{_pattern(thinking.close)}.*)/"
+        rest = rf'"\n" line{{0,{-(-most_tokens // _LINE)}}} {characters(thinking.close + _BLANK_LINE)} body'
+    space = r"SPACE: /[ \t\r\n]{0,8}/"
+    if thinking.begun:
+        return f"start: {rest}\n{thought}\n{space}"
+    return f"start: {'body | ' if thinking.native else ''}{begin} {rest}\n{thought}\n{space}"
+
+
+def _pattern(text: str) -> str:
+    return re.escape(text).replace("/", r"\/")
+
+
+def is_token(literal: str) -> bool:
+    """Whether a grammar names a text as a control token."""
+    return literal.startswith("<")
+
+
+def named_literal(controls: dict[str, int]) -> Literal:
+    """Names the control tokens of a vocabulary, given their ids, by these."""
+    return lambda text: f"<[{controls[text]}]>" if text in controls else characters(text)

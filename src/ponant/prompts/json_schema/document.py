@@ -1,0 +1,168 @@
+"""A JSON schema as it was given: which words count in it, and what its references refer to."""
+
+from typing import Any
+from urllib.parse import unquote, urldefrag, urljoin
+
+Path = tuple[str | int, ...]
+"""Where something is in a schema, from its root."""
+
+ANNOTATIONS = frozenset(
+    [
+        "$anchor",
+        "$comment",
+        "$defs",
+        "$dynamicAnchor",
+        "$id",
+        "$recursiveAnchor",
+        "$schema",
+        "$vocabulary",
+        "contentEncoding",
+        "contentMediaType",
+        "contentSchema",
+        "default",
+        "definitions",
+        "deprecated",
+        "description",
+        "examples",
+        "format",
+        "id",
+        "readOnly",
+        "title",
+        "writeOnly",
+    ]
+)
+"""Words that allow no less than there would be without them. ``format`` is one of them."""
+
+_DRAFTS = {"draft-03": 3, "draft-04": 4, "draft-06": 6, "draft-07": 7, "2019-09": 8, "2020-12": 9}
+_LATEST = 9
+_SINCE = dict.fromkeys(("const", "contains", "propertyNames"), 6) | dict.fromkeys(("if", "then", "else"), 7)
+_SINCE |= dict.fromkeys(["dependentRequired", "dependentSchemas", "unevaluatedItems", "unevaluatedProperties"], 8)
+_RELAXING = {"minContains": 8, "prefixItems": 9}
+_SINCE |= _RELAXING | {"maxContains": 8}
+
+
+_MAPPED = ("properties", "patternProperties", "dependentSchemas")
+_LISTED = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
+_SINGLE = ("items", "additionalItems", "additionalProperties", "not", "if", "then", "else")
+
+
+class UnusableSchemaError(Exception):
+    """A schema cannot be turned into a grammar. The message says why, ``path`` which part of it is at fault."""
+
+    def __init__(self, reason: str, path: Path = ()) -> None:
+        super().__init__(reason)
+        self.path = path
+
+
+class Document:
+    """A whole schema."""
+
+    def __init__(self, root: dict[str, Any]) -> None:
+        """Read which draft of JSON Schema it follows. Raises UnusableSchemaError."""
+        self._root = root
+        named = root.get("$schema")
+        drafts = [draft for name, draft in _DRAFTS.items() if isinstance(named, str) and f"/{name}/" in named]
+        self._draft = drafts[0] if drafts else _LATEST
+        if self._draft < 4:
+            raise UnusableSchemaError(
+                f'"$schema" is {named}, which is too old; draft-04 is the first that is supported'
+            )
+        self._id = "id" if self._draft == 4 else "$id"
+        self._base = ""
+        if isinstance(root.get(self._id), str):
+            self._base, _ = self._split(root[self._id])
+        self._moved = self._find_moved()
+
+    def words(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """What of a subschema counts.
+
+        Words that the draft does not know do count, as whoever wrote them meant them, unless they say that others
+        count less. In older drafts nothing counts beside a ``$ref``.
+        """
+        if self._draft <= 7 and "$ref" in schema:
+            return {"$ref": schema["$ref"]}
+        if any(self._draft < _RELAXING.get(word, 0) for word in schema):
+            return {word: value for word, value in schema.items() if self._draft >= _RELAXING.get(word, 0)}
+        return schema
+
+    def asserting(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The words that restrict, leaving out those that the schema's draft does not know."""
+        return {
+            word: value
+            for word, value in self.words(schema).items()
+            if word not in ANNOTATIONS and _SINCE.get(word, 0) <= self._draft
+        }
+
+    def resolve(self, reference: Any) -> tuple[Any, Path]:
+        """What a ``$ref`` refers to, and where that is. Raises UnusableSchemaError without a path."""
+        if not isinstance(reference, str):
+            raise UnusableSchemaError('"$ref" must be a string')
+        if reference in self._moved:
+            raise UnusableSchemaError(f'"$ref" below an "{self._id}" of its own is not supported')
+        url, fragment = self._split(reference)
+        if url != self._base:
+            raise UnusableSchemaError(f'"$ref" refers to "{reference}", which is outside of the schema')
+        if fragment and not fragment.startswith("/"):
+            raise UnusableSchemaError(f'"$ref" refers to an anchor, "{reference}"; only "#" and "#/…" are supported')
+        return self._follow(reference, fragment)
+
+    def part(self, path: Path) -> Any:
+        """What is at a place."""
+        found: Any = self._root
+        for step in path:
+            found = found[step]
+        return found
+
+    def parts(self, path: Path) -> list[Path]:
+        """Where the schemas are that a subschema consists of. Those that it refers to come first."""
+        schema = self.part(path)
+        if not isinstance(schema, dict):
+            return []
+        words = self.words(schema)
+        found = [self.resolve(words["$ref"])[1]] if "$ref" in words else []
+        for word, value in words.items():
+            if word in _MAPPED and isinstance(value, dict):
+                found += [(*path, word, name) for name in value]
+            elif word in _LISTED and isinstance(value, list):
+                found += [(*path, word, index) for index in range(len(value))]
+            elif word in _SINGLE:
+                found.append((*path, word))
+        return found
+
+    def _split(self, reference: str) -> tuple[str, str]:
+        """The document that a reference refers to, and where in it."""
+        try:
+            local = not self._base or reference.startswith("#")
+            url, fragment = urldefrag(self._base + reference if local else urljoin(self._base, reference))
+        except ValueError as error:
+            raise UnusableSchemaError(f'"$ref" is "{reference}", which is no reference') from error
+        return url, unquote(fragment)
+
+    def _follow(self, reference: str, pointer: str) -> tuple[Any, Path]:
+        found: Any = self._root
+        path: list[str | int] = []
+        for token in pointer.split("/")[1:]:
+            name = token.replace("~1", "/").replace("~0", "~")
+            step = int(name) if isinstance(found, list) and name.isdecimal() and len(name) < 9 else name
+            try:
+                found = found[step]
+            except (KeyError, IndexError, TypeError) as error:
+                raise UnusableSchemaError(f'"$ref" refers to "{reference}", which does not exist') from error
+            path.append(step)
+        return found, tuple(path)
+
+    def _find_moved(self) -> set[str]:
+        """The references that are relative to an ``$id`` which is not the schema's own."""
+        moved = set()
+        todo: list[tuple[Any, bool]] = [(self._root, False)]
+        while todo:
+            value, below = todo.pop()
+            if isinstance(value, dict):
+                own = value.get(self._id)
+                below = below or (value is not self._root and isinstance(own, str) and not own.startswith("#"))
+                if below and isinstance(value.get("$ref"), str):
+                    moved.add(value["$ref"])
+                todo.extend((part, below) for part in value.values())
+            elif isinstance(value, list):
+                todo.extend((part, below) for part in value)
+        return moved

@@ -1,0 +1,335 @@
+"""What follows from schemas without looking at documents: that two exclude each other, and what one does not allow."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ponant.prompts.json_schema.document import Document, UnusableSchemaError
+from ponant.prompts.json_schema.patterns import other_than
+
+Schema = dict[str, Any] | bool
+
+TYPES = ("null", "boolean", "number", "string", "array", "object")
+"""All types but ``integer``, which is part of ``number``."""
+
+_MOST_STEPS = 50_000
+_DEEPEST = 8
+_LONGEST_TEXTS = 5_000
+"""Characters of the strings that a schema may exclude."""
+_OPPOSITES = {
+    "minimum": ("number", "exclusiveMaximum", 0),
+    "maximum": ("number", "exclusiveMinimum", 0),
+    "exclusiveMinimum": ("number", "maximum", 0),
+    "exclusiveMaximum": ("number", "minimum", 0),
+    "minLength": ("string", "maxLength", -1),
+    "maxLength": ("string", "minLength", 1),
+    "minItems": ("array", "maxItems", -1),
+    "maxItems": ("array", "minItems", 1),
+    "minProperties": ("object", "maxProperties", -1),
+    "maxProperties": ("object", "minProperties", 1),
+}
+_WITHOUT_EFFECT_IF: dict[str, tuple[Any, ...]] = {
+    "additionalProperties": (True, {}),
+    "unevaluatedProperties": (True, {}),
+    "items": (True, {}),
+    "unevaluatedItems": (True, {}),
+    "uniqueItems": (False,),
+}
+
+
+def canonical(value: Any) -> str:
+    """The same text for values that JSON Schema takes for equal."""
+    if isinstance(value, str):
+        return f'"{value}'
+    return json.dumps(_canonical(value), sort_keys=True)
+
+
+def kind(value: Any) -> str:
+    """The type of a JSON value."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+class Logic:
+    """Conclusions about the subschemas of one document. All are careful: what cannot be told is said to be unknown."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._steps = _MOST_STEPS
+
+    def disjoint(self, left: Sequence[Any], right: Sequence[Any], depth: int = 0) -> bool:
+        """Whether it is certain that no document satisfies all schemas of both."""
+        all_left, all_right = self._conjuncts(left), self._conjuncts(right)
+        if all_left is None or all_right is None:
+            return True
+        if depth > _DEEPEST or self._steps <= 0:
+            return False
+        types = _types(all_left) & _types(all_right)
+        values, others = _values(all_left), _values(all_right)
+        if not types or (values is not None and others is not None and not values & others):
+            return True
+        if types == {"object"} and self._objects_disjoint(all_left, all_right, depth):
+            return True
+        return self._branches_disjoint(all_left, all_right, depth) or self._branches_disjoint(
+            all_right, all_left, depth
+        )
+
+    def marks(self, schemas: Sequence[Any]) -> dict[str, set[str]]:
+        """The required properties that can only have certain values, and those: many schemas are told apart by them."""
+        conjuncts = self._conjuncts(schemas) or []
+        marks = {}
+        for name in (name for words in conjuncts for name in _list(words, "required") if isinstance(name, str)):
+            values = _values(self._conjuncts(_property(conjuncts, name)) or [])
+            if values is not None:
+                marks[name] = values
+        return marks
+
+    def negated(self, schema: Any, *, whole: bool, depth: int = 0) -> Schema | None:
+        """A schema for documents that do not satisfy this one; None if there is no way to write it.
+
+        Args:
+            schema: what is not to be satisfied.
+            whole: whether it must allow all such documents. If not, those that fail in one of several ways will do,
+                as long as it is not by their type alone.
+            depth: how many references, properties and so on are around it.
+        """
+        if isinstance(schema, bool):
+            return not schema
+        self._steps -= 1
+        if not isinstance(schema, dict) or depth > 4 * _DEEPEST or self._steps <= 0:
+            return None
+        ways: list[Schema] = []
+        useful, complete = False, True
+        for word, value in self._document.asserting(schema).items():
+            failing = self._failing(word, value, whole=whole, depth=depth + 1)
+            if failing is None:
+                complete = False
+                continue
+            useful = useful or word != "type"
+            ways += failing
+        if not complete and (whole or not useful):
+            return None
+        return {"anyOf": ways} if ways else False
+
+    def _conjuncts(self, schemas: Sequence[Any]) -> list[dict[str, Any]] | None:
+        """All that must be satisfied together, through ``allOf`` and ``$ref``; None if one of it is ``false``."""
+        found: list[dict[str, Any]] = []
+        todo = list(schemas)
+        seen: set[int] = set()
+        while todo:
+            self._steps -= 1
+            schema = todo.pop()
+            if schema is False:
+                return None
+            if not isinstance(schema, dict) or id(schema) in seen:
+                continue
+            seen.add(id(schema))
+            words = self._document.asserting(schema)
+            found.append(words)
+            if isinstance(words.get("allOf"), list):
+                todo += words["allOf"]
+            if "$ref" in words:
+                target = self._target(words["$ref"])
+                todo += [target] if target is not None else []
+        return found
+
+    def _target(self, reference: Any) -> Any:
+        try:
+            return self._document.resolve(reference)[0]
+        except UnusableSchemaError:
+            return None
+
+    def _objects_disjoint(self, left: list[dict[str, Any]], right: list[dict[str, Any]], depth: int) -> bool:
+        names = {name: None for words in [*left, *right] for name in _list(words, "required") if isinstance(name, str)}
+        return any(self.disjoint(_property(left, name), _property(right, name), depth + 1) for name in names)
+
+    def _branches_disjoint(self, left: list[dict[str, Any]], right: list[dict[str, Any]], depth: int) -> bool:
+        """Whether there is an ``anyOf`` or ``oneOf`` on the left whose every branch is disjoint from the right."""
+        in_place = ("allOf", "anyOf", "oneOf", "$ref")
+        rest = [{word: value for word, value in words.items() if word not in in_place} for words in left]
+        alternatives = [branches for words in left for word in ("anyOf", "oneOf") if (branches := _list(words, word))]
+        return any(
+            all(self.disjoint([branch, *rest], right, depth + 1) for branch in branches) for branches in alternatives
+        )
+
+    def _failing(self, word: str, value: Any, *, whole: bool, depth: int) -> list[Schema] | None:
+        """The ways not to satisfy one word of a schema; None if they are not known."""
+        if value in _WITHOUT_EFFECT_IF.get(word, ()):
+            return []
+        if word in _OPPOSITES:
+            return _beyond(word, value)
+        match word:
+            case "type":
+                return _other_types(value)
+            case "const":
+                return _other_values([value])
+            case "enum" if isinstance(value, list):
+                return _other_values(value)
+            case "required" if isinstance(value, list):
+                return [{"type": "object", "properties": {name: False}} for name in value if isinstance(name, str)]
+            case "properties" if isinstance(value, dict):
+                return self._failing_properties(value, whole=whole, depth=depth)
+            case "allOf" | "anyOf" if isinstance(value, list):
+                negations = [self.negated(part, whole=whole, depth=depth) for part in value]
+                known = [negation for negation in negations if negation is not None]
+                if (whole or word == "anyOf") and len(known) < len(negations):
+                    return None
+                return known if word == "allOf" else [{"allOf": known}]
+            case "not":
+                return [value]
+            case "$ref":
+                target = self._target(value)
+                negation = None if target is None else self.negated(target, whole=whole, depth=depth)
+                return None if negation is None else [negation]
+        return None if word in _ASSERTIONS else []
+
+    def _failing_properties(self, properties: dict[str, Any], *, whole: bool, depth: int) -> list[Schema] | None:
+        ways: list[Schema] = []
+        for name, schema in properties.items():
+            negation = self.negated(schema, whole=whole, depth=depth)
+            if negation is None and whole:
+                return None
+            if negation is not None and negation is not False:
+                ways.append({"type": "object", "required": [name], "properties": {name: negation}})
+        return ways
+
+
+_ASSERTIONS = frozenset(
+    [
+        "type",
+        "enum",
+        "const",
+        "multipleOf",
+        "maximum",
+        "exclusiveMaximum",
+        "minimum",
+        "exclusiveMinimum",
+        "maxLength",
+        "minLength",
+        "pattern",
+        "maxItems",
+        "minItems",
+        "uniqueItems",
+        "maxContains",
+        "minContains",
+        "maxProperties",
+        "minProperties",
+        "required",
+        "dependentRequired",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
+        "if",
+        "then",
+        "else",
+        "dependentSchemas",
+        "dependencies",
+        "prefixItems",
+        "items",
+        "additionalItems",
+        "contains",
+        "properties",
+        "patternProperties",
+        "additionalProperties",
+        "propertyNames",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "$ref",
+        "$dynamicRef",
+        "$recursiveRef",
+    ]
+)
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _canonical(item) for name, item in value.items()}
+    return value
+
+
+def _list(words: dict[str, Any], word: str) -> list[Any]:
+    value = words.get(word)
+    return value if isinstance(value, list) else []
+
+
+def _types(conjuncts: list[dict[str, Any]]) -> set[str]:
+    """The types that documents may have which satisfy all of these."""
+    types = set(TYPES)
+    for words in conjuncts:
+        if "type" in words:
+            named = [words["type"]] if isinstance(words["type"], str) else _list(words, "type")
+            types &= {"number" if name == "integer" else name for name in named if isinstance(name, str)}
+        if "const" in words:
+            types &= {kind(words["const"])}
+        if isinstance(words.get("enum"), list):
+            types &= {kind(value) for value in words["enum"]}
+    return types
+
+
+def _values(conjuncts: list[dict[str, Any]]) -> set[str] | None:
+    """The only documents that may satisfy all of these; None if they are not named."""
+    named = [{canonical(words["const"])} for words in conjuncts if "const" in words]
+    named += [set(map(canonical, words["enum"])) for words in conjuncts if isinstance(words.get("enum"), list)]
+    return set.intersection(*named) if named else None
+
+
+def _property(conjuncts: list[dict[str, Any]], name: str) -> list[Any]:
+    """What a property must satisfy, as far as it is known."""
+    found = []
+    for words in conjuncts:
+        properties = words.get("properties", {})
+        if isinstance(properties, dict) and name in properties:
+            found.append(properties[name])
+        elif "additionalProperties" in words and "patternProperties" not in words:
+            found.append(words["additionalProperties"])
+    return found
+
+
+def _other_types(named: Any) -> list[Schema] | None:
+    names = [named] if isinstance(named, str) else named
+    if not isinstance(names, list):
+        return None
+    if "integer" in names:
+        names = [*names, "number"]
+    others = [name for name in TYPES if name not in names]
+    return [{"type": others}] if others else []
+
+
+def _other_values(values: list[Any]) -> list[Schema] | None:
+    """The ways to be none of some values."""
+    by_kind: dict[str, list[Any]] = {}
+    for value in values:
+        by_kind.setdefault(kind(value), []).append(value)
+    texts = set(by_kind.get("string", ()))
+    if "array" in by_kind or "object" in by_kind or sum(map(len, texts)) > _LONGEST_TEXTS:
+        return None
+    others = [name for name in TYPES if name not in by_kind]
+    ways: list[Schema] = [{"type": others}] if others else []
+    if texts:
+        ways.append({"type": "string", "pattern": other_than(texts)})
+    ways += [{"enum": [value]} for value in (True, False) if by_kind.get("boolean") == [not value]]
+    if numbers := sorted(set(by_kind.get("number", ()))):
+        edges = [{}, *({"exclusiveMinimum": number} for number in numbers)]
+        ends = [*({"exclusiveMaximum": number} for number in numbers), {}]
+        ways += [{"type": "number", **edge, **end} for edge, end in zip(edges, ends, strict=True)]
+    return ways
+
+
+def _beyond(word: str, bound: Any) -> list[Schema] | None:
+    """The ways to be beyond a bound."""
+    if isinstance(bound, bool) or not isinstance(bound, int | float):
+        return [] if isinstance(bound, bool) else None
+    name, opposite, step = _OPPOSITES[word]
+    return [] if bound + step < 0 and step else [{"type": name, opposite: bound + step}]

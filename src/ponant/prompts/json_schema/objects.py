@@ -1,0 +1,150 @@
+"""Objects in schemas, with what llguidance cannot count or name written in words that it can."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
+from ponant.prompts.json_schema.logic import Schema
+from ponant.prompts.json_schema.patterns import NamePattern, PatternError, name_pattern, translate_pattern
+from ponant.prompts.json_schema.words import count_of, mapping_of, names_of
+
+Translate = Callable[[Any, Path], Schema]
+
+_IN_PLACE = ("anyOf", "oneOf", "if", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef")
+_NAMED = frozenset(("type", "pattern", "enum", "const", "minLength", "maxLength"))
+
+
+def object_words(words: dict[str, Any], path: Path, subschema: Translate, document: Document) -> dict[str, Any]:
+    """What a subschema says of objects. Raises UnusableSchemaError."""
+    found: dict[str, Any] = {}
+    if "properties" in words:
+        properties = mapping_of(words, "properties").items()
+        found["properties"] = {name: subschema(schema, (*path, "properties", name)) for name, schema in properties}
+    if "additionalProperties" in words:
+        found["additionalProperties"] = subschema(words["additionalProperties"], (*path, "additionalProperties"))
+    elif "unevaluatedProperties" in words:
+        unevaluated = subschema(words["unevaluatedProperties"], (*path, "unevaluatedProperties"))
+        if unevaluated is not True:
+            evaluated = dict.fromkeys(_evaluated(words, document), True)
+            found["properties"] = evaluated | found.get("properties", {})
+            found["additionalProperties"] = unevaluated
+    if "patternProperties" in words:
+        found["patternProperties"] = _patterns(words, path, subschema, found)
+    if required := names_of(words, "required"):
+        found["required"] = required
+    _count(words, found)
+    if "propertyNames" in words:
+        found.setdefault("allOf", []).append(_named(words["propertyNames"], document))
+    return found
+
+
+def _patterns(words: dict[str, Any], path: Path, subschema: Translate, found: dict[str, Any]) -> dict[str, Schema]:
+    """Schemas by what the names of their properties match.
+
+    Where other properties may be anything, a name that any reader takes for a match is one; otherwise only a name is
+    that all take for one.
+    """
+    patterns: dict[str, NamePattern] = {}
+    for pattern in mapping_of(words, "patternProperties"):
+        try:
+            patterns[pattern] = name_pattern(pattern)
+        except PatternError as error:
+            place = (*path, "patternProperties", pattern)
+            raise UnusableSchemaError(f"the regular expression: {error}", place) from error
+    others = found.get("additionalProperties", True)
+    if others is not True:
+        _refuse_ambiguous(list(patterns.values()), found)
+    written: dict[str, Schema] = {}
+    for pattern, schema in words["patternProperties"].items():
+        part = subschema(schema, (*path, "patternProperties", pattern))
+        translated = patterns[pattern].wide if others is True else patterns[pattern].narrow
+        written[translated] = {"allOf": [written[translated], part]} if translated in written else part
+    if isinstance(others, dict) and any("$" in pattern for pattern in written):
+        written[r"\n$"] = False
+    return written
+
+
+def _refuse_ambiguous(patterns: list[NamePattern], found: dict[str, Any]) -> None:
+    """Refuse patterns if a name may match one of them for some readers and something else for others."""
+    odd_names = not all(name.isascii() and name.isprintable() for name in found.get("properties", {}))
+    for pattern in patterns:
+        others = any(other.broad for other in patterns if other is not pattern)
+        if pattern.ambiguous and (others or odd_names or found["additionalProperties"] is not False):
+            raise UnusableSchemaError(
+                'regular expressions of "patternProperties" that readers of JSON may take for different ones '
+                "are not supported beside others and beside additional properties with a schema"
+            )
+
+
+def _evaluated(words: dict[str, Any], document: Document) -> dict[str, None]:
+    """The names of the properties that are evaluated by what ``allOf`` and ``$ref`` add to a subschema."""
+    names: dict[str, None] = {}
+    todo, seen = [words], {id(words)}
+    while todo:
+        part = todo.pop(0)
+        if not isinstance(part, dict):
+            continue
+        unknown = ("patternProperties", "additionalProperties", "unevaluatedProperties")
+        if any(word in part for word in (*_IN_PLACE, *(unknown if part is not words else ()))):
+            raise UnusableSchemaError('"unevaluatedProperties" is not supported beside alternatives and the like')
+        names |= dict.fromkeys(mapping_of(part, "properties"))
+        parts = [*part.get("allOf", ()), *([document.resolve(part["$ref"])[0]] if "$ref" in part else ())]
+        todo += [added for added in parts if id(added) not in seen]
+        seen |= set(map(id, parts))
+    return names
+
+
+def _count(words: dict[str, Any], found: dict[str, Any]) -> None:
+    """Write ``minProperties`` and ``maxProperties``.
+
+    A document may have an additional property twice, which counts once for who reads it.
+    """
+    properties: dict[str, Schema] = found.get("properties", {})
+    required = found.get("required", [])
+    optional = [name for name, schema in properties.items() if name not in required and schema is not False]
+    closed = found.get("additionalProperties") is False and not found.get("patternProperties")
+    fewest = max(0, (count_of(words, "minProperties") or 0) - len(required))
+    most = count_of(words, "maxProperties")
+    if most is not None:
+        room = most - len(required)
+        if optional and room == 0:
+            found |= {"properties": properties | dict.fromkeys(optional, False), "additionalProperties": False}
+            found.pop("patternProperties", None)
+            optional, closed = [], True
+        elif (optional and not closed) or (closed and 1 < room < len(optional)):
+            raise UnusableSchemaError('"maxProperties" is not supported beside properties that may be left out')
+        elif not closed or room < len(optional):
+            found["maxProperties"] = most
+    if fewest > 1 and closed and fewest == len(optional):
+        found["required"] = [*required, *optional]
+    elif fewest > 1:
+        raise UnusableSchemaError('"minProperties" is supported up to one more than there are required properties')
+    elif fewest == 1 and optional and not closed:
+        found["anyOf"] = [{"required": [name]} for name in optional]
+        found["anyOf"].append({"properties": dict.fromkeys(optional, False), "minProperties": len(required) + 1})
+    elif fewest == 1:
+        found["minProperties"] = len(required) + 1
+
+
+def _named(schema: Any, document: Document) -> dict[str, Any]:
+    """An object whose properties have names that satisfy a schema."""
+    while isinstance(schema, dict) and "$ref" in schema and len(document.asserting(schema)) == 1:
+        schema = document.resolve(schema["$ref"])[0]
+    words = document.asserting(schema) if isinstance(schema, dict) else {}
+    if schema is True or (words.get("type", "string") == "string" and set(words) <= {"type"} and schema is not False):
+        return {}
+    if schema is False:
+        return {"additionalProperties": False}
+    kept = set(words) - {"type"}
+    if words.get("type", "string") == "string" and kept <= _NAMED:
+        if len(kept) == 1 and "pattern" in kept and isinstance(words["pattern"], str):
+            return {"patternProperties": {translate_pattern(words["pattern"]): True}, "additionalProperties": False}
+        if kept in ({"enum"}, {"const"}):
+            names = names_of(words, "enum") if "enum" in words else [str(words["const"])]
+            return {"properties": dict.fromkeys(names, True), "additionalProperties": False}
+        if kept <= {"minLength", "maxLength"}:
+            longest = count_of(words, "maxLength")
+            lengths = f"{count_of(words, 'minLength') or 0},{'' if longest is None else longest}"
+            pattern = translate_pattern(rf"^[\s\S]{{{lengths}}}$")
+            return {"patternProperties": {pattern: True}, "additionalProperties": False}
+    raise UnusableSchemaError('"propertyNames" is supported with a pattern, an enum or lengths only')

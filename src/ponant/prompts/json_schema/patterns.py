@@ -1,0 +1,252 @@
+r"""Regular expressions of JSON schemas, written so that they mean one thing everywhere.
+
+JSON Schema has ECMAScript's, validators read them as their own language's, and llguidance as Rust's. What is written
+here matches only what ECMAScript's reading and Python's both match: ``\w`` stands for ASCII's word characters, and
+``\W`` for what is neither in ASCII nor in Unicode a word character. Where properties are told apart by their names, it
+must be known as well what one of the two matches.
+
+All classes leave out the control characters that JSON has no short escape for. The grammars have no other escapes, and
+llguidance takes a class with all control characters for one that has ``"`` and ``\`` as well.
+"""
+
+import re
+from dataclasses import dataclass
+
+_WRITABLE = r"[^\x00-\x07\x0B\x0E-\x1F\x7F]"
+_SPACES = r"\t\n\x0B\f\r \x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"
+_NOT_WRITABLE = re.compile("[\\x00-\\x07\\x0B\\x0E-\\x1F\\x7F\ud800-\udfff]")
+_CLASSES = {
+    "d": ("0-9", r"\p{Nd}"),
+    "w": ("0-9A-Za-z_", r"_\p{L}\p{M}\p{N}\p{Pc}"),
+    "s": (_SPACES, _SPACES + r"\x1C-\x1F\x{85}\x{FEFF}"),
+}
+"""What is in a class for all readers, and what is for any."""
+_CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
+_HEXADECIMAL = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
+_PROPERTY = re.compile(r"[pP]\{\w+\}")
+_QUANTIFIER = re.compile(r"[*+?]|\{\d+(?:,\d*)?\}")
+_GROUP = re.compile(r"\((?:\?(?::|P?<[A-Za-z_]\w*>))?(?!\?)")
+
+
+class PatternError(Exception):
+    """A regular expression has what cannot be used in a grammar. The message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamePattern:
+    """A regular expression for names.
+
+    ``narrow`` matches what all readers match, ``wide`` what any does. ``ambiguous`` says whether these differ for names
+    that end in no newline, ``broad`` whether the expression matches names with characters beyond ASCII.
+    """
+
+    narrow: str
+    wide: str
+    ambiguous: bool
+    broad: bool
+
+
+def translate_pattern(pattern: str) -> str:
+    """A regular expression for llguidance that matches nothing that the given one does not.
+
+    Raises:
+        PatternError: it uses what cannot be followed, such as lookarounds.
+    """
+    return _Reader(pattern, wide=False).read()
+
+
+def name_pattern(pattern: str) -> NamePattern:
+    """The same for names of properties. Raises PatternError."""
+    narrow, wide = _Reader(pattern, wide=False), _Reader(pattern, wide=True)
+    written = narrow.read()
+    bounded = pattern.startswith("^") and pattern.endswith("$") and "|" not in pattern
+    return NamePattern(written, wide.read(), narrow.ambiguous, narrow.broad or not bounded)
+
+
+def writable(text: str) -> bool:
+    """Whether a string can be written with JSON's short escapes alone."""
+    return not _NOT_WRITABLE.search(text)
+
+
+def other_than(texts: set[str]) -> str:
+    """A regular expression for all strings but these."""
+    return f"^{_other_than(sorted(texts), 0)}$"
+
+
+def _other_than(texts: list[str], at: int) -> str:
+    """What may follow the first ``at`` characters, which all the texts have in common."""
+    following: dict[str, list[str]] = {}
+    for text in texts:
+        if len(text) > at:
+            following.setdefault(text[at], []).append(text)
+    firsts = "".join(map(_escaped, following))
+    branches = [rf"[^{firsts}][\s\S]*" if firsts else r"[\s\S]+"]
+    branches += [_escaped(first) + _other_than(rest, at + 1) for first, rest in following.items()]
+    if all(len(text) > at for text in texts):
+        branches.append("")
+    return f"(?:{'|'.join(branches)})"
+
+
+def _escaped(character: str) -> str:
+    return character if character.isalnum() and character.isascii() else rf"\u{{{ord(character):X}}}"
+
+
+class _Reader:
+    """One regular expression, read from left to right. Whether its parentheses match is for llguidance to say."""
+
+    def __init__(self, pattern: str, *, wide: bool) -> None:
+        """Read this expression, choosing of what readers do not agree on all or nothing."""
+        self._pattern = pattern
+        self._wide = wide
+        self._at = 0
+        self.ambiguous = False
+        self.broad = not pattern.isascii()
+
+    def read(self) -> str:
+        written = []
+        if self._pattern.startswith("(?i)"):
+            written.append("(?i)")
+            self._at = 4
+        while self._at < len(self._pattern):
+            written.append(self._next())
+        return "".join(written)
+
+    def _next(self) -> str:
+        if quantifier := self._take(_QUANTIFIER):
+            return self._quantified(quantifier)
+        character = self._pattern[self._at]
+        if character == "(":
+            return self._group()
+        self._at += 1
+        match character:
+            case "\\":
+                return self._escape()
+            case "[":
+                return self._class()
+            case ".":
+                self.broad = True
+                return self._either(r"[^\n\r\x{2028}\x{2029}]", r"[^\n]")
+            case "$" if self._wide:
+                return r"(?:\n?$)"
+            case ")" | "|" | "^" | "$":
+                return character
+            case "{" if self._pattern.startswith(",", self._at):
+                raise PatternError("{,n} does not mean the same to all readers of regular expressions")
+        return _literal(character)
+
+    def _quantified(self, quantifier: str) -> str:
+        lazy = self._take(re.compile(r"\?"))
+        if self._take(_QUANTIFIER):
+            raise PatternError("there is nothing to repeat before a quantifier")
+        return quantifier + (lazy or "")
+
+    def _group(self) -> str:
+        if self._take(_GROUP):
+            return "(?:"
+        kinds = {"(?=": "lookahead", "(?!": "lookahead", "(?<=": "lookbehind", "(?<!": "lookbehind"}
+        shown = next((start for start in kinds if self._pattern.startswith(start, self._at)), "(?")
+        raise PatternError(f"{kinds.get(shown, 'an extension')}, {shown}…), cannot be followed")
+
+    def _escape(self) -> str:
+        kind = self._pattern[self._at : self._at + 1]
+        if kind in "bB":
+            raise PatternError(f"\\{kind} cannot be followed" if kind else "it ends with a backslash")
+        if kind.isdigit() and kind != "0":
+            raise PatternError("references to groups cannot be followed")
+        if shorthand := self._shorthand():
+            return self._either(*shorthand)
+        return _literal(self._escaped_character())
+
+    def _shorthand(self) -> tuple[str, str] | None:
+        """The class that an escape stands for, as all readers have it and as any has it."""
+        if named := self._take(_PROPERTY):
+            self.broad = True
+            return f"\\{named}", f"\\{named}"
+        kind = self._pattern[self._at : self._at + 1]
+        if kind.lower() not in _CLASSES:
+            return None
+        self._at += 1
+        self.broad = self.broad or kind.isupper()
+        narrow, wide = _CLASSES[kind.lower()]
+        wide += narrow
+        return (narrow, wide) if kind.islower() else (f"[^{wide}]", f"[^{narrow}]")
+
+    def _escaped_character(self) -> str:
+        if self._take(re.compile(r"0(?!\d)")):
+            return "\0"
+        if found := _HEXADECIMAL.match(self._pattern, self._at):
+            self._at = found.end()
+            return self._with_low_surrogate(int(found[1] or found[2] or found[3], 16))
+        kind = self._pattern[self._at : self._at + 1]
+        self._at += 1
+        if kind in _CONTROLS:
+            return _CONTROLS[kind]
+        if not kind or kind.isalnum():
+            raise PatternError(f"\\{kind} does not mean the same to all readers of regular expressions")
+        return kind
+
+    def _with_low_surrogate(self, code: int) -> str:
+        if 0xD800 <= code < 0xDC00 and (low := self._take(re.compile(r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"))):
+            self.broad = True
+            return chr(0x10000 + (code - 0xD800) * 0x400 + int(low[2:], 16) - 0xDC00)
+        if 0xD800 <= code < 0xE000 or code > 0x10FFFF:
+            raise PatternError("half a surrogate pair is no character")
+        self.broad = self.broad or code > 0x7F
+        return chr(code)
+
+    def _class(self) -> str:
+        negated = self._take(re.compile(r"\^")) is not None
+        if self._pattern.startswith("]", self._at):
+            raise PatternError("[] does not mean the same to all readers of regular expressions")
+        members = []
+        while not self._take(re.compile("]")):
+            members.append(self._member())
+        narrow, wide = ("".join(parts) for parts in zip(*members, strict=True))
+        if not negated:
+            return self._either(narrow, wide)
+        self.broad = True
+        return self._either(f"[^{wide}]", f"[^{narrow}]")
+
+    def _either(self, narrow: str, wide: str) -> str:
+        """A class, of what all readers take for its members or of what any does."""
+        self.ambiguous = self.ambiguous or narrow != wide
+        return f"[[{wide if self._wide else narrow}]&&{_WRITABLE}]"
+
+    def _member(self) -> tuple[str, str]:
+        first = self._class_atom()
+        if isinstance(first, tuple):
+            return first
+        if not re.compile("-[^]]").match(self._pattern, self._at):
+            return _literal(first), _literal(first)
+        before = self._at
+        self._at += 1
+        last = self._class_atom()
+        if isinstance(last, tuple):
+            self._at = before
+            return _literal(first), _literal(first)
+        if first > last:
+            raise PatternError("the range of a class ends before it begins")
+        between = f"{_literal(first)}-{_literal(last)}"
+        return between, between
+
+    def _class_atom(self) -> str | tuple[str, str]:
+        """A character, or the class that an escape stands for."""
+        if self._at >= len(self._pattern):
+            raise PatternError("a class has no end")
+        character = self._pattern[self._at]
+        self._at += 1
+        if character != "\\":
+            return character
+        if self._take(re.compile("b")):
+            return "\b"
+        return self._shorthand() or self._escaped_character()
+
+    def _take(self, expected: re.Pattern[str]) -> str | None:
+        found = expected.match(self._pattern, self._at)
+        if found:
+            self._at = found.end()
+        return found and found[0]
+
+
+def _literal(character: str) -> str:
+    return character if character.isalnum() and character.isascii() else rf"\x{{{ord(character):X}}}"

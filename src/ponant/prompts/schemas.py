@@ -1,0 +1,39 @@
+"""JSON schemas as grammars have them."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ponant.prompts.json_schema.document import Path
+from ponant.prompts.json_schema.translation import translate
+
+_LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": ", "lenient": False}
+"""One layout for all documents: what lies between values need not be drawn."""
+_STRINGS = {"json_allowed_escapes": 'nrbtf\\"'}
+"""One way to write each string: without ``\\u`` no property can be named in two ways."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSchema:
+    """A JSON schema, and the field of the request that it came from: ``response_format.json_schema.schema``."""
+
+    where: str
+    schema: dict[str, Any]
+
+
+def json_rule(schema: dict[str, Any]) -> str:
+    """What stands in a grammar (llguidance's dialect of Lark) for the JSON documents that satisfy a schema.
+
+    Not for all of them: see ``json_schema.translation``. A schema that nobody has vouched for belongs into a process of
+    its own first, as ``completion.structured`` has it.
+
+    Raises:
+        UnusableSchemaError: the schema says what a grammar cannot follow.
+    """
+    return part_rule(schema, ())
+
+
+def part_rule(schema: dict[str, Any], part: Path) -> str:
+    """The same for one part of a schema, whose references may lead to others. Raises UnusableSchemaError."""
+    written = translate(schema, part) | {"x-guidance": _LAYOUT | _STRINGS}
+    return f"%json {json.dumps(written, ensure_ascii=False)}"

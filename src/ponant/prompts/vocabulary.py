@@ -1,0 +1,55 @@
+"""What a prompt must know of a model's tokens."""
+
+from typing import Protocol
+
+
+class Vocabulary(Protocol):
+    """What a prompt must know of a model's tokens."""
+
+    metadata: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        """Number of tokens."""
+        ...
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether prompts begin with the beginning-of-sequence token."""
+        ...
+
+    @property
+    def bos(self) -> int | None:
+        """The beginning-of-sequence token."""
+        ...
+
+    @property
+    def eos(self) -> int | None:
+        """The end-of-sequence token."""
+        ...
+
+    def text(self, token: int | None) -> str:
+        """A token as it is written; empty for None."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """The bytes that a token stands for, none for a control token."""
+        ...
+
+    def control_tokens(self) -> dict[str, int]:
+        """The control tokens, by how they are written."""
+        ...
+
+    def longest_piece(self) -> int:
+        """Length in bytes of the longest token."""
+        ...
+
+    def tokenize(self, text: str, *, control: bool) -> list[int]:
+        """The text's tokens; text that reads like a control token becomes one if ``control`` is set."""
+        ...
+
+
+def is_mistral(vocabulary: Vocabulary) -> bool:
+    """Whether the model seems to be one of Mistral's, by its file alone."""
+    template = vocabulary.metadata.get("tokenizer.chat_template", "")
+    return vocabulary.metadata.get("tokenizer.ggml.pre") == "tekken" or "[INST]" in template

@@ -1,0 +1,91 @@
+"""Calls that every client makes alike: by name, the operation and its parameters. Needs nothing installed."""
+
+from typing import Any
+
+MODEL = "tiny"
+USER = {"role": "user", "content": "Tell me a story."}
+CONVERSATION = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "text", "text": "One?"}, {"type": "text", "text": "Two?"}]},
+    {"role": "assistant", "content": "Three."},
+    {"role": "user", "content": "Four?"},
+]
+TOOL_USE = [
+    USER,
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"id": "abc123def", "function": {"name": "look", "arguments": '{"at": "it"}'}}],
+    },
+    {"role": "tool", "tool_call_id": "abc123def", "name": "look", "content": "seen"},
+]
+
+
+def chat(**fields: Any) -> dict[str, Any]:
+    return {"model": MODEL, "messages": [USER], "max_tokens": 6, "temperature": 0.0} | fields
+
+
+CHATS: dict[str, dict[str, Any]] = {
+    "greedy": chat(),
+    "seeded": chat(temperature=1.0, random_seed=7),
+    "several answers": chat(temperature=1.0, random_seed=7, n=3),
+    "a stop text": chat(stop="e", max_tokens=30),
+    "stop texts": chat(stop=["never to be found", "e"], max_tokens=30),
+    "a conversation": chat(messages=CONVERSATION),
+    "tool use": chat(messages=TOOL_USE),
+    "a prefix": chat(messages=[USER, {"role": "assistant", "content": "Once", "prefix": True}]),
+    "nulls where they may be": chat(random_seed=None, n=None, metadata=None, tools=None, prompt_mode=None),
+    "everything else": chat(
+        top_p=0.9,
+        presence_penalty=0.5,
+        frequency_penalty=0.25,
+        safe_prompt=True,
+        metadata={"why": "because"},
+        response_format={"type": "text"},
+        tool_choice="auto",
+        parallel_tool_calls=True,
+        prediction={"type": "content", "content": "A story."},
+    ),
+    "another name": chat(model="mistral-large-latest"),
+    "no tokens": chat(max_tokens=0),
+    "an unknown model": chat(model="no-such-model"),
+    "a value out of range": chat(temperature=7.0),
+    "two values out of range": chat(temperature=7.0, top_p=-1.0),
+    "no messages": chat(messages=[]),
+    "a conversation that ends wrongly": chat(messages=[USER, {"role": "assistant", "content": "No."}]),
+    "more than the context": chat(max_tokens=100_000),
+}
+
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{f"complete: {name}": ("chat.complete", fields) for name, fields in CHATS.items()},
+    **{f"stream: {name}": ("chat.stream", fields) for name, fields in CHATS.items()},
+    "complete: with stream given": ("chat.complete", chat(stream=False)),
+    "stream: with stream given": ("chat.stream", chat(stream=True)),
+    "models": ("models.list", {}),
+    "a model": ("models.retrieve", {"model_id": MODEL}),
+    "a model of another name": ("models.retrieve", {"model_id": "mistral-small-latest"}),
+    "a model that there is not": ("models.retrieve", {"model_id": "no/such model"}),
+    "nobody listens": ("models.list", {"server_url": "http://127.0.0.1:9"}),
+}
+
+
+def parameters(call: str) -> dict[str, Any]:
+    """The parameters of a call, for this client's taking."""
+    return dict(CALLS[call][1])
+
+
+def comparable(value: Any) -> Any:
+    """A result without what is null, and without what differs from one time to the next."""
+    if isinstance(value, dict):
+        varying = {"num_cached_tokens", "cached_tokens"} | ({"id", "created"} if "choices" in value else set())
+        return {key: comparable(part) for key, part in value.items() if part is not None and key not in varying}
+    return [comparable(part) for part in value] if isinstance(value, list) else value
+
+
+def joined(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """The events of a stream as one: which tokens come together differs from one time to the next."""
+    chunks = [event["data"] for event in events]
+    texts: dict[str, str] = {}
+    for choice in (choice for chunk in chunks for choice in chunk["choices"]):
+        texts[str(choice["index"])] = texts.get(str(choice["index"]), "") + choice["delta"].pop("content")
+    return {"first": comparable(chunks[0]), "last": comparable(chunks[-1]), "texts": texts}

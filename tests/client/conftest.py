@@ -1,0 +1,37 @@
+"""The clients that tests share. They stay open for the whole run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ponant import Mistral
+from tests.client.ways import WAYS, Way
+from tests.serving import RunningServer
+
+EXACT: dict[str, Any] = {"threads": 1, "flash_attention": False, "kv_type": "f32"}
+"""Settings under which the tiny model gives equal results for every shape of batch."""
+
+
+@pytest.fixture(scope="session")
+def over_http(tiny_server: RunningServer) -> Iterator[Mistral]:
+    """A client of a server with the tiny model."""
+    with Mistral(server_url=tiny_server.url, timeout_ms=120_000) as mistral:
+        yield mistral
+
+
+@pytest.fixture(scope="session")
+def in_process(tiny_model: Path) -> Iterator[Mistral]:
+    """A client with the tiny model in this process."""
+    with Mistral.local(str(tiny_model), timeout_ms=120_000, **EXACT) as mistral:
+        yield mistral
+
+
+@pytest.fixture(params=WAYS, scope="session")
+def way(request: pytest.FixtureRequest) -> Way:
+    """Each way to make a call."""
+    where, how = request.param.split(", ")
+    in_process = where == "in-process"
+    client: Mistral = request.getfixturevalue("in_process" if in_process else "over_http")
+    return Way(client, asynchronous=how == "async", in_process=in_process)

@@ -1,0 +1,59 @@
+"""The same calls in every way and with the official client: same results, same exceptions by name."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ponant.client.errors import ClientError, MistralError
+from tests.client.calls import CALLS, comparable, joined, parameters
+from tests.client.ways import Way
+from tests.serving import RunningServer, environment
+
+FOLDER = Path(__file__).parent
+OFFICIAL = FOLDER.parents[1] / ".venv-mistralai1" / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def official(tiny_server: RunningServer) -> dict[str, Any]:
+    """The outcomes of all calls with the official client."""
+    if not OFFICIAL.exists():
+        pytest.skip("there is no .venv-mistralai1; run: make .venv-mistralai1/.ready")
+    command = [str(OFFICIAL), str(FOLDER / "official_suite.py"), tiny_server.url]
+    result = subprocess.run(command, capture_output=True, check=False, text=True, env=environment(), timeout=120)
+    assert result.returncode == 0, result.stderr
+    outcomes: dict[str, Any] = json.loads(result.stdout)
+    return outcomes
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_outcome_is_the_official_clients(way: Way, official: dict[str, Any], call: str) -> None:
+    assert_has(outcome(way, call), official[call], call)
+
+
+def outcome(way: Way, call: str) -> Any:
+    try:
+        result = way.call(CALLS[call][0], **parameters(call))
+    except MistralError as error:
+        return comparable({"error": type(error).__name__, "status": error.status_code, "body": error.body})
+    except ClientError as error:
+        return {"error": type(error).__name__}
+    if isinstance(result, list):
+        return joined([event.model_dump(mode="json") for event in result])
+    return comparable(result.model_dump(mode="json"))
+
+
+def assert_has(ours: Any, theirs: Any, where: str) -> None:
+    """Every field of theirs is in ours, with the same value. The official client drops fields that it does not know."""
+    if isinstance(theirs, dict):
+        for key, value in theirs.items():
+            assert key in ours, f"{where}.{key}"
+            assert_has(ours[key], value, f"{where}.{key}")
+    elif isinstance(theirs, list):
+        assert len(ours) == len(theirs), where
+        for index, value in enumerate(theirs):
+            assert_has(ours[index], value, f"{where}[{index}]")
+    else:
+        assert ours == theirs, where

@@ -1,0 +1,279 @@
+"""What a client takes its settings from, and what it sends."""
+
+import json
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import httpx2
+import pytest
+from pydantic import ValidationError
+
+from ponant import Mistral, models, utils
+from ponant.client.tolerance import Unknown
+from tests.client.misbehaving import ANSWER, CHUNK, DONE, event
+from tests.serving import environment
+
+REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+class Recorder:
+    """A client whose requests go nowhere and are kept."""
+
+    def __init__(self, answer: dict[str, Any] | None = None, **settings: Any) -> None:
+        self.requests: list[httpx2.Request] = []
+        self._answer = answer or ANSWER
+        http = httpx2.Client(transport=httpx2.MockTransport(self._respond))
+        self.mistral = Mistral(client=http, **settings)
+
+    def _respond(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        if request.headers["accept"] == "text/event-stream":
+            stream = event(self._answer if "delta" in str(self._answer) else CHUNK) + DONE
+            return httpx2.Response(200, content=stream, headers={"content-type": "text/event-stream"})
+        return httpx2.Response(200, json=self._answer)
+
+    def body(self, **fields: Any) -> dict[str, Any]:
+        """The body of a request for a completion."""
+        self.mistral.chat.complete(**REQUEST | fields)
+        body: dict[str, Any] = json.loads(self.requests[-1].content)
+        return body
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PONANT_URL", "PONANT_API_KEY", "MISTRAL_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# Settings
+
+
+def test_the_address_is_the_local_servers_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    def address(**settings: Any) -> str:
+        recorder = Recorder(**settings)
+        recorder.mistral.chat.complete(**REQUEST)
+        return str(recorder.requests[0].url)
+
+    assert address() == "http://127.0.0.1:8000/v1/chat/completions"
+    monkeypatch.setenv("PONANT_URL", "https://elsewhere:1234/")
+    assert address() == "https://elsewhere:1234/v1/chat/completions"
+    assert address(server_url="http://here/below/") == "http://here/below/v1/chat/completions"
+
+
+def test_a_call_may_go_elsewhere() -> None:
+    recorder = Recorder(server_url="http://here")
+    recorder.mistral.chat.complete(**REQUEST, server_url="http://there")
+    assert recorder.requests[0].url.host == "there"
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://here", "http://", "here"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="server_url"):
+        Mistral(server_url=url)
+    with pytest.raises(ValueError, match="server_url"):
+        Mistral().models.list(server_url=url)
+
+
+@pytest.mark.parametrize("time", [0, -1])
+def test_a_time_that_is_none_is_refused(time: int) -> None:
+    with pytest.raises(ValueError, match="timeout_ms"):
+        Mistral(timeout_ms=time)
+    with pytest.raises(ValueError, match="timeout_ms"):
+        Mistral().models.list(timeout_ms=time)
+
+
+def test_the_key_comes_from_the_argument_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sent(key: Any = None) -> str | None:
+        recorder = Recorder(api_key=key)
+        recorder.mistral.chat.complete(**REQUEST)
+        value: str | None = recorder.requests[0].headers.get("authorization")
+        return value
+
+    assert sent() is None
+    assert sent("") is None
+    monkeypatch.setenv("MISTRAL_API_KEY", "theirs")
+    assert sent() == "Bearer theirs"
+    monkeypatch.setenv("PONANT_API_KEY", "ours")
+    assert sent() == sent("") == "Bearer ours"
+    assert sent("given") == "Bearer given"
+    assert sent(lambda: "made") == "Bearer made"
+
+
+def test_headers_are_added_and_win() -> None:
+    recorder = Recorder(api_key="key")
+    recorder.mistral.chat.complete(**REQUEST, http_headers={"X-Trace": "1", "Authorization": "Basic x"})
+    headers = recorder.requests[0].headers
+    assert headers["x-trace"] == "1"
+    assert headers.get_list("authorization") == ["Basic x"]
+    assert headers["user-agent"].startswith("ponant/")
+
+
+def test_a_custom_client_stays_its_makers() -> None:
+    recorder = Recorder()
+    with recorder.mistral as mistral:
+        mistral.chat.complete(**REQUEST)
+    recorder.mistral.chat.complete(**REQUEST)
+    assert len(recorder.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("http_timeout", "timeout_ms", "read"), [(5.0, None, None), (60.0, None, 60.0), (60.0, 1500, 1.5), (5.0, 1500, 1.5)]
+)
+def test_timeouts_come_from_the_call_or_a_custom_client(
+    http_timeout: float, timeout_ms: int | None, read: float | None
+) -> None:
+    recorder = Recorder()
+    client = httpx2.Client(transport=httpx2.MockTransport(recorder._respond), timeout=http_timeout)
+    Mistral(client=client).chat.complete(**REQUEST, timeout_ms=timeout_ms)
+    assert recorder.requests[0].extensions["timeout"]["read"] == read
+
+
+async def test_a_custom_async_client_is_used() -> None:
+    recorder = Recorder()
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(recorder._respond)) as client:
+        response = await Mistral(async_client=client).chat.complete_async(**REQUEST)
+    assert response.id == "cmpl-1"
+
+
+# What is sent
+
+
+def test_only_what_is_given_is_sent() -> None:
+    assert Recorder().body() == REQUEST | {"stream": False}
+    assert Recorder().body(temperature=utils.UNSET, top_p=None, stop=None, stream=None) == REQUEST
+
+
+def test_null_is_sent_where_it_may_be() -> None:
+    body = Recorder().body(temperature=None, max_tokens=None, random_seed=None, n=None, tools=None, prompt_mode=None)
+    assert {name for name, value in body.items() if value is None} == {
+        "temperature", "max_tokens", "random_seed", "n", "tools", "prompt_mode"
+    }  # fmt: skip
+
+
+def test_typed_and_untyped_requests_are_the_same() -> None:
+    schema = {"type": "object"}
+    typed = Recorder().body(
+        messages=[
+            models.SystemMessage(content="Be brief."),
+            models.UserMessage(content=[models.TextChunk(text="Hello"), models.ImageURLChunk(image_url="http://x")]),
+            models.AssistantMessage(tool_calls=[models.ToolCall(function=models.FunctionCall(name="f", arguments={}))]),
+            models.ToolMessage(content=None, tool_call_id="1"),
+        ],
+        tools=[models.Tool(function=models.Function(name="f", parameters=schema))],
+        tool_choice=models.ToolChoice(function=models.FunctionName(name="f")),
+        response_format=models.ResponseFormat(
+            type="json_schema", json_schema=models.JSONSchema(name="n", schema_definition=schema)
+        ),
+        prediction=models.Prediction(content="Hi"),
+    )
+    assert typed["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Hello"}, {"type": "image_url", "image_url": "http://x"}],
+        },
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "null", "type": "function", "index": 0, "function": {"name": "f", "arguments": {}}}],
+            "prefix": False,
+        },
+        {"role": "tool", "content": None, "tool_call_id": "1"},
+    ]
+    assert typed["response_format"]["json_schema"]["schema"] == schema
+    assert typed["tool_choice"] == {"type": "function", "function": {"name": "f"}}
+    assert typed["prediction"] == {"type": "content", "content": "Hi"}
+
+
+def test_an_answer_can_be_sent_back() -> None:
+    recorder = Recorder()
+    message = recorder.mistral.chat.complete(**REQUEST).choices[0].message
+    sent = recorder.body(messages=[*REQUEST["messages"], message])["messages"][1]
+    assert sent == {"role": "assistant", "content": "Hi", "prefix": False}
+
+
+def test_request_types_and_calls_know_their_fields() -> None:
+    with pytest.raises(ValidationError):
+        models.UserMessage(content="Hello", colour="blue")  # type: ignore[call-arg]
+    flavoured = REQUEST | {"flavour": "vanilla"}
+    with pytest.raises(ValidationError):
+        models.ChatCompletionRequest(**flavoured)
+    with pytest.raises(TypeError, match="flavour"):
+        Mistral().chat.complete(**flavoured)
+    assert models.ChatCompletionStreamRequest(**REQUEST).stream is True
+
+
+# What comes from newer servers
+
+NEWER = ANSWER | {
+    "mood": "fine",
+    "choices": [
+        {
+            "index": 0,
+            "finish_reason": "bored",
+            "message": {
+                "role": "assistant",
+                "content": [
+                    {"type": "text", "text": "Hi", "font": "serif"},
+                    {"type": "hologram", "size": 3},
+                    {"type": "thinking", "thinking": [{"type": "dream", "of": "sheep"}], "signature": "s"},
+                ],
+                "tool_calls": [{"id": "1", "type": "custom", "function": {"name": "f", "arguments": "{}", "at": 1}}],
+            },
+        }
+    ],
+}
+
+
+def test_what_is_new_is_kept() -> None:
+    response: Any = Recorder(NEWER).mistral.chat.complete(**REQUEST)
+    (choice,) = response.choices
+    text, hologram, thinking = choice.message.content
+    assert (response.mood, choice.finish_reason, text.font, hologram.size) == ("fine", "bored", "serif", 3)
+    assert thinking.thinking[0].of == "sheep"
+    assert choice.message.tool_calls[0].type == "custom"
+    kinds = (models.ChatCompletionResponse, models.AssistantMessage, models.TextChunk, Unknown)
+    for part, kind in zip((response, choice.message, text, hologram), kinds, strict=True):
+        assert isinstance(part, kind)
+    assert response.model_dump(mode="json", exclude_unset=True) == NEWER
+    assert pickle.loads(pickle.dumps(response)) == response
+
+
+def test_what_is_new_in_a_stream_is_kept() -> None:
+    choice = {"index": 0, "delta": {"content": "Hi", "tone": "low"}, "finish_reason": "bored"}
+    recorder = Recorder(CHUNK | {"choices": [choice], "mood": "fine"})
+    with recorder.mistral.chat.stream(**REQUEST) as events:
+        (only,) = events
+    data: Any = only.data
+    assert (data.mood, data.choices[0].delta.tone, data.choices[0].finish_reason) == ("fine", "low", "bored")
+
+
+def test_new_kinds_of_models_are_kept() -> None:
+    cards = [
+        {"id": "a", "type": "base", "capabilities": {"telepathy": True}},
+        {"id": "b", "type": "merged", "parents": 2},
+        {"id": "c", "type": "fine-tuned", "capabilities": {}, "job": "1", "root": "a"},
+    ]
+    listed: Any = Recorder({"object": "list", "data": cards}).mistral.models.list().data
+    assert listed[0].capabilities.telepathy
+    assert (listed[1].id, listed[1].parents) == ("b", 2)
+    assert isinstance(listed[2], models.FTModelCard)
+
+
+# Import
+
+
+def test_the_client_is_imported_without_the_server_and_the_engine() -> None:
+    heavy = ("fastapi", "starlette", "uvicorn", "numpy", "llama_cpp", "llguidance", "ponant.server", "ponant.engine")
+    program = f"import sys; from ponant import Mistral, models, utils; print([m for m in {heavy} if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True, env=environment()
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_name_of_the_public_faces_is_there() -> None:
+    for face in (models, utils):
+        assert [name for name in face.__all__ if not hasattr(face, name)] == []
+    assert utils.eventstreaming.EventStream is utils.EventStream

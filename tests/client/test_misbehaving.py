@@ -1,0 +1,203 @@
+"""What becomes of calls when the server does not behave: the right error, no hang, no connection left open."""
+
+import gzip
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from ponant import Mistral, models
+from tests.client.misbehaving import (
+    ANSWER,
+    CHUNK,
+    DONE,
+    Behaviour,
+    event,
+    head,
+    misbehaving,
+    reset,
+    respond,
+    send,
+    stream,
+    then_drip,
+    then_silence,
+)
+from tests.client.ways import Way
+
+REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+CHUNKED = {"content-type": "application/json", "transfer-encoding": "chunked"}
+BIG = "x" * 20 * 2**20
+ERROR = {"object": "error", "message": "It broke.", "type": "completion_failed", "param": None, "code": "3500"}
+
+WHOLE: dict[str, tuple[Behaviour, type[Exception], str]] = {
+    "no response": (send(), models.ConnectionLostError, "ended before"),
+    "a reset": (reset, models.ConnectionLostError, "ended before"),
+    "no HTTP": (send(b"SSH-2.0-OpenSSH_9.6\r\n"), models.ConnectionLostError, "ended before"),
+    "half a body": (
+        send(head(200, {"content-type": "application/json", "content-length": "500"}), b'{"id": '),
+        models.ConnectionLostError,
+        "ended before",
+    ),
+    "half a chunked body": (send(head(200, CHUNKED), b'5\r\n{"id"\r\n'), models.ConnectionLostError, "ended before"),
+    "silence": (then_silence(send()), models.RequestTimeoutError, "timeout_ms"),
+    "silence after the head": (
+        then_silence(send(head(200, {"content-type": "application/json", "content-length": "500"}))),
+        models.RequestTimeoutError,
+        "timeout_ms",
+    ),
+    "slow bytes": (then_drip(send(head(200, CHUNKED)), b"1\r\n \r\n"), models.RequestTimeoutError, "timeout_ms"),
+    "slow bytes in an error": (
+        then_drip(send(head(500, CHUNKED)), b"1\r\n \r\n"),
+        models.RequestTimeoutError,
+        "timeout_ms",
+    ),
+    "no JSON": (respond(200, "{'id': 1}"), models.ResponseValidationError, "cannot be read"),
+    "JSON of another shape": (respond(200, {"hello": "world"}), models.ResponseValidationError, "choices"),
+    "no UTF-8": (respond(200, b'{"id": "\xff\xfe"}'), models.ResponseValidationError, "cannot be read"),
+    "an empty body": (respond(200), models.ResponseValidationError, "cannot be read"),
+    "another content type": (respond(200, "<html>", kind="text/html"), models.SDKError, "text/html"),
+    "no content type": (send(head(200, {"connection": "close"})), models.SDKError, "no content type"),
+    "a stream": (stream(event(), DONE), models.SDKError, "chat.stream"),
+    "another success": (respond(204), models.SDKError, "204"),
+    "a redirect to nowhere": (respond(302, location="/v1/chat/completions"), models.ClientError, "redirect"),
+    "a 422 of another form": (respond(422, {"detail": "No."}), models.SDKError, "No."),
+    "a 422 that is no JSON": (respond(422, "no"), models.SDKError, "no"),
+    "an error page": (respond(502, "<html>Bad gateway", kind="text/html"), models.SDKError, "Bad gateway"),
+    "a long error page": (respond(502, BIG, kind="text/html"), models.SDKError, "more characters"),
+    "broken compression": (respond(200, b"no gzip", content_encoding="gzip"), models.ConnectionLostError, "decoded"),
+}
+
+STREAMED: dict[str, tuple[Behaviour, type[Exception], str]] = {
+    **{
+        name: WHOLE[name]
+        for name in ("no response", "a reset", "no HTTP", "silence", "slow bytes in an error", "another content type")
+    },
+    "a stream that ends early": (stream(event()), models.ConnectionLostError, "complete"),
+    "an empty stream": (stream(), models.ConnectionLostError, "complete"),
+    "half an event": (stream(event(), event()[:20]), models.ConnectionLostError, "complete"),
+    "a broken chunked stream": (
+        send(head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"}), b"50\r\ndata: "),
+        models.ConnectionLostError,
+        "ended before",
+    ),
+    "garbage": (stream(b"\x00\x01 garbage\r\r\n\n: \xff\n\n" * 100), models.ConnectionLostError, "complete"),
+    "an event that is no JSON": (stream(b"data: {oops\n\n"), models.ResponseValidationError, "event"),
+    "an event of another shape": (stream(event({"hello": "world"})), models.ResponseValidationError, "event"),
+    "an error": (stream(event(), event(ERROR)), models.StreamError, "It broke."),
+    "a named error": (stream(event(), b"event: error\n" + event(ERROR)), models.StreamError, "It broke."),
+    "a line of 20 MB that is no JSON": (stream(event(BIG)), models.ResponseValidationError, "event"),
+    "a line of 70 MB": (stream(event(BIG + BIG + BIG + BIG[: 10 * 2**20])), models.ResponseValidationError, "limit"),
+    "silence within a stream": (then_silence(stream(event())), models.RequestTimeoutError, "next event"),
+    "slow bytes within a stream": (then_drip(stream(event()), b"d"), models.RequestTimeoutError, "next event"),
+    "nothing but comments": (then_drip(stream(event()), b": alive\n\n"), models.RequestTimeoutError, "next event"),
+    "JSON": (respond(200, ANSWER), models.SDKError, "chat.complete"),
+    "another content type without end": (
+        then_silence(stream(b"<html>", kind="text/html")),
+        models.SDKError,
+        "text/html",
+    ),
+}
+
+
+@pytest.fixture(params=["sync", "async"], scope="module")
+def way(request: pytest.FixtureRequest) -> Way:
+    return Way(Mistral(timeout_ms=20_000), asynchronous=request.param == "async", in_process=False)
+
+
+def fails(way: Way, operation: str, behaviour: Behaviour, kind: type[Exception], said: str) -> None:
+    """The call fails in this way, and its connection is closed by the client: the server waits for that."""
+    timeout = 300 if kind is models.RequestTimeoutError else None
+    with misbehaving(behaviour) as server, pytest.raises(kind, match=said) as caught:
+        way.call(operation, server_url=server.url, timeout_ms=timeout, **REQUEST)
+    assert isinstance(caught.value, models.ClientError)
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_an_answer_that_is_none_is_the_right_error(way: Way, case: str) -> None:
+    fails(way, "chat.complete", *WHOLE[case])
+
+
+@pytest.mark.parametrize("case", STREAMED)
+def test_a_stream_that_is_none_is_the_right_error(way: Way, case: str) -> None:
+    fails(way, "chat.stream", *STREAMED[case])
+
+
+GOOD = {
+    "events in pieces of a byte": stream(*(bytes([byte]) for byte in event() + event() + DONE)),
+    "other line ends": stream((event() + event() + DONE).replace(b"\n", b"\r\n")),
+    "comments and unknown fields": stream(
+        b": hello\n\nid: 7\nretry: 10\nx: y\n" + event(), b"\n\n:\n\n", event(), DONE
+    ),
+    "unknown kinds of events": stream(b"event: ping\ndata: {}\n\n", event(), event(), DONE),
+    "data over two lines": stream(event().replace(b', "choices"', b',\ndata: "choices"'), event(), DONE),
+    "no end after the last event": then_silence(stream(event(), event(), DONE)),
+    "events after the last one": stream(event(), event(), DONE, event(), b"garbage"),
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_a_stream_that_is_odd_but_right_is_read(way: Way, case: str) -> None:
+    with misbehaving(GOOD[case]) as server:
+        events = way.call("chat.stream", server_url=server.url, **REQUEST)
+    assert [event.data.choices[0].delta.content for event in events] == ["Hi", "Hi"]
+
+
+def test_a_line_of_20_mb_is_read(way: Way) -> None:
+    choice = {"index": 0, "delta": {"content": BIG}, "finish_reason": None}
+    with misbehaving(stream(event(CHUNK | {"choices": [choice]}), DONE)) as server:
+        (only,) = way.call("chat.stream", server_url=server.url, **REQUEST)
+    assert only.data.choices[0].delta.content == BIG
+
+
+def test_a_compressed_answer_is_read(way: Way) -> None:
+    body = gzip.compress(json.dumps(ANSWER).encode())
+    with misbehaving(respond(200, body, content_encoding="gzip", kind="application/json; charset=utf-8")) as server:
+        assert way.call("chat.complete", server_url=server.url, **REQUEST).choices[0].message.content == "Hi"
+
+
+def test_a_redirect_is_followed(way: Way) -> None:
+    with misbehaving(respond(200, ANSWER)) as server, misbehaving(respond(307, location=server.url)) as first:
+        assert way.call("chat.complete", server_url=first.url, **REQUEST).id == "cmpl-1"
+        assert json.loads(server.requests[0].partition(b"\r\n\r\n")[2])["model"] == "m"
+
+
+def test_nobody_listens(way: Way) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    for operation in ("chat.complete", "chat.stream"):
+        with pytest.raises(models.ConnectError, match="ponant serve") as caught:
+            way.call(operation, server_url=url, **REQUEST)
+        assert isinstance(caught.value, ConnectionError)
+        assert url in str(caught.value)
+
+
+def test_leaving_a_stream_early_closes_its_connection() -> None:
+    with Mistral() as mistral, misbehaving(then_silence(stream(event()))) as server:
+        with mistral.chat.stream(server_url=server.url, **REQUEST) as events:
+            next(events)
+        with pytest.raises(StopIteration):
+            next(events)
+        for _ in mistral.chat.stream(server_url=server.url, **REQUEST):
+            break  # nobody holds the stream any more
+        events = mistral.chat.stream(server_url=server.url, **REQUEST)
+        del events
+
+
+async def test_leaving_an_async_stream_early_closes_its_connection() -> None:
+    async with Mistral() as mistral:
+        with misbehaving(then_silence(stream(event()))) as server:
+            async with await mistral.chat.stream_async(server_url=server.url, **REQUEST) as events:
+                await anext(events)
+            with pytest.raises(StopAsyncIteration):
+                await anext(events)
+
+
+def test_an_exception_in_the_users_code_closes_the_connection() -> None:
+    def read(mistral: Mistral, url: str) -> None:
+        with mistral.chat.stream(server_url=url, **REQUEST) as events:
+            for _ in events:
+                raise ZeroDivisionError
+
+    with Mistral() as mistral, misbehaving(then_silence(stream(event()))) as server, pytest.raises(ZeroDivisionError):
+        read(mistral, server.url)

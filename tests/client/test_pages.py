@@ -1,0 +1,108 @@
+"""Pages of documentation: the reference's code runs after one import is changed, and so does that of our own page."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ponant import models, utils
+from ponant.client.chat import Chat
+from tests.client.pages import code_blocks, run_block
+from tests.serving import RunningServer
+
+REFERENCE = Path(__file__).parents[2].parent / "shared" / "spec" / "reference"
+CHAT, REQUEST = REFERENCE / "sdk-chat.md", REFERENCE / "chat-completion-request.md"
+
+CLIENT = Path(__file__).parents[2] / "docs" / "client.md"
+
+reference = pytest.mark.skipif(not CHAT.exists(), reason="the reference pages are not here")
+
+LOST_INDENTATION = """  with res as event_stream:
+  for event in event_stream:
+  # handle event
+  print(event, flush=True)
+"""
+INDENTED = """  with res as event_stream:
+    for event in event_stream:
+      # handle event
+      print(event, flush=True)
+"""
+ROW = re.compile(r"^\| `(\w+)`\s*\| (.*?)\s*\| :(\w+):")
+
+
+def sections() -> dict[str, str]:
+    """The parts of the chat page, by operation."""
+    _, complete, stream = re.split(r"^## (?:complete|stream)$", CHAT.read_text(), flags=re.MULTILINE)
+    return {"complete": complete, "stream": stream}
+
+
+def rows(text: str) -> list[tuple[str, str, bool]]:
+    """Names, types, and whether they are required."""
+    found = [match.groups() for line in text.splitlines() if (match := ROW.match(line))]
+    assert found
+    return [(name, kind, mark == "heavy_check_mark") for name, kind, mark in found]
+
+
+@reference
+@pytest.mark.parametrize("number", [0, 1], ids=["complete", "stream"])
+def test_code_runs_with_one_import_changed(
+    bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setenv("PONANT_URL", bundled_server.url)
+    code = code_blocks(CHAT)[number]
+    assert "from mistralai import Mistral" in code
+    code = code.replace("from mistralai import", "from ponant import").replace(LOST_INDENTATION, INDENTED)
+    printed = run_block(code)
+    if number == 0:
+        assert printed.startswith("id='cmpl-")
+        assert "finish_reason='stop'" in printed
+    else:
+        lines = printed.splitlines()
+        assert len(lines) > 3
+        assert all(line.startswith("data=CompletionChunk(") for line in lines)
+
+
+@reference
+@pytest.mark.parametrize("operation", ["complete", "stream"])
+def test_parameters_are_those_of_the_page(operation: str) -> None:
+    page = sections()[operation]
+    for name in (operation, f"{operation}_async"):
+        parameters = inspect.signature(getattr(Chat, name)).parameters
+        for parameter, kind, required in rows(page):
+            default = parameters[parameter].default
+            if required:
+                assert default is inspect.Parameter.empty, parameter
+            elif "OptionalNullable" in kind or parameter == "retries":
+                assert default is utils.UNSET, parameter
+            elif parameter == "stream":
+                assert default is (operation == "stream")
+            elif "Optional" in kind:
+                assert default is None, parameter
+
+
+@reference
+def test_fields_are_those_of_the_request_page() -> None:
+    for name, _, _ in rows(REQUEST.read_text()):
+        assert name in models.ChatCompletionRequest.model_fields
+        assert name in inspect.signature(Chat.complete).parameters
+
+
+@reference
+def test_every_type_of_the_pages_can_be_imported() -> None:
+    text = CHAT.read_text() + REQUEST.read_text()
+    names = set(re.findall(r"\b((?:models|utils|eventstreaming)\.[A-Z]\w+)", text))
+    assert len(names) > 15
+    faces = {"models": models, "utils": utils, "eventstreaming": utils.eventstreaming}
+    missing = [name for name in names if not hasattr(faces[name.split(".")[0]], name.split(".")[1])]
+    assert missing == []
+
+
+def test_our_pages_code_runs(bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PONANT_URL", bundled_server.url)
+    names: dict[str, Any] = {"__name__": "page"}
+    printed = [run_block(code, names) for code in code_blocks(CLIENT)]
+    shown = re.findall(r"^```text\n(.*?)^```", CLIENT.read_text(), re.MULTILINE | re.DOTALL)
+    assert [text.count("\n") for text in printed] == [text.count("\n") for text in shown]
+    assert "Paris" in printed[0]

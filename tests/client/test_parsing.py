@@ -1,0 +1,117 @@
+"""Answers as objects: with the bundled model, and with answers that are none."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from ponant import Mistral, models
+from ponant.client.parsing import format_of
+from tests.client.misbehaving import ANSWER, CHUNK, DONE, event, misbehaving, respond, stream
+from tests.serving import RunningServer
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    country: str
+
+
+class Trip(BaseModel):
+    to: City
+    days: dict[str, int] = Field(description="What takes how long.")
+
+
+REQUEST: dict[str, Any] = {
+    "model": "smollm2",
+    "messages": [{"role": "user", "content": "In which city is the Eiffel Tower? Answer in JSON: name and country."}],
+    "temperature": 0.0,
+    "max_tokens": 80,
+}
+
+
+@pytest.fixture(scope="module")
+def mistral(bundled_server: RunningServer) -> Iterator[Mistral]:
+    with Mistral(server_url=bundled_server.url) as client:
+        yield client
+
+
+def test_the_answer_is_an_object(mistral: Mistral) -> None:
+    response = mistral.chat.parse(City, **REQUEST)
+    message = response.choices[0].message
+    assert isinstance(message.parsed, City)
+    assert City.model_validate_json(str(message.content)) == message.parsed
+    assert response == asyncio.run(mistral.chat.parse_async(response_format=City, **REQUEST)).model_copy(
+        update={"id": response.id, "created": response.created, "usage": response.usage}
+    )
+
+
+def test_every_one_of_several_answers_is_an_object(mistral: Mistral) -> None:
+    response = mistral.chat.parse(City, **REQUEST | {"n": 2, "temperature": 1.0, "random_seed": 1})
+    assert all(isinstance(choice.message.parsed, City) for choice in response.choices)
+
+
+def test_a_stream_ends_with_an_object(mistral: Mistral) -> None:
+    with mistral.chat.parse_stream(City, **REQUEST) as events:
+        with pytest.raises(RuntimeError, match="to its end"):
+            _ = events.parsed
+        texts = [str(event.data.choices[0].delta.content) for event in events]
+    assert len(texts) > 2
+    assert events.parsed == City.model_validate_json("".join(texts))
+
+
+async def test_an_async_stream_ends_with_an_object(bundled_server: RunningServer) -> None:
+    async with Mistral(server_url=bundled_server.url) as mistral:
+        async with await mistral.chat.parse_stream_async(City, **REQUEST) as events:
+            assert len([event async for event in events]) > 2
+        assert events.parsed.name
+
+
+def test_an_answer_that_was_cut_off_is_told(mistral: Mistral) -> None:
+    with pytest.raises(models.ResponseValidationError, match="raise max_tokens"):
+        mistral.chat.parse(City, **REQUEST | {"max_tokens": 3})
+    with mistral.chat.parse_stream(City, **REQUEST | {"max_tokens": 3}) as events:
+        list(events)
+    with pytest.raises(models.ResponseValidationError, match="raise max_tokens"):
+        _ = events.parsed
+
+
+def answered(content: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": content}
+    return ANSWER | {"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}
+
+
+def test_thoughts_are_no_part_of_the_object() -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "{"}]}
+    content = [thought, {"type": "text", "text": '{"name": "Paris", "country": "France"}'}]
+    delta = {"index": 0, "delta": {"content": content}, "finish_reason": "stop"}
+    expected = City(name="Paris", country="France")
+    with misbehaving(respond(200, answered(content))) as server, Mistral(server_url=server.url) as mistral:
+        assert mistral.chat.parse(City, **REQUEST).choices[0].message.parsed == expected
+    with misbehaving(stream(event(CHUNK | {"choices": [delta]}), DONE)) as server:
+        with Mistral(server_url=server.url) as mistral, mistral.chat.parse_stream(City, **REQUEST) as events:
+            list(events)
+        assert events.parsed == expected
+
+
+def test_an_answer_without_content_has_no_object() -> None:
+    with misbehaving(respond(200, answered(None))) as server, Mistral(server_url=server.url) as mistral:
+        assert mistral.chat.parse(City, **REQUEST).choices[0].message.parsed is None
+
+
+def test_an_answer_of_another_shape_is_told() -> None:
+    wrong = respond(200, answered('{"name": 1}'))
+    with misbehaving(wrong) as server, pytest.raises(models.ResponseValidationError, match="no City"):
+        Mistral(server_url=server.url).chat.parse(City, **REQUEST)
+
+
+def test_schemas_are_closed_unless_they_say_otherwise() -> None:
+    schema = format_of(Trip).model_dump(by_alias=True)["json_schema"]
+    assert schema["name"] == "Trip"
+    assert schema["strict"] is True
+    assert schema["schema"]["additionalProperties"] is False
+    assert schema["schema"]["$defs"]["City"]["additionalProperties"] is False
+    assert schema["schema"]["properties"]["days"]["additionalProperties"] == {"type": "integer"}

@@ -1,0 +1,649 @@
+"""Calls of functions, most of them by tiny random models: nothing but the grammar makes what they say right."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.chatting import answer, ask, assert_error, events, texts
+from tests.gathering import gathered
+from tests.serving import EXACT, RunningServer, serving
+from tests.tekken_model import write_tekken_model
+from tests.tiny_model import write_tiny_model
+
+
+def tool(name: str, parameters: Any, **fields: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": parameters} | fields}
+
+
+WEATHER = tool(
+    "get_weather",
+    {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 12}, "unit": {"enum": ["celsius", "fahrenheit"]}},
+        "required": ["city"],
+        "additionalProperties": False,
+    },
+    description="The weather in a city.",
+)
+BOOK = tool(
+    "book-a-table",
+    {
+        "properties": {
+            "guests": {"type": "array", "items": {"$ref": "#/$defs/guest"}, "minItems": 1, "maxItems": 2},
+            "day": {"type": "string", "format": "date"},
+        },
+        "required": ["guests", "day"],
+        "additionalProperties": False,
+        "$defs": {"guest": {"enum": ['Zoë "Z" {}', "}]</tool_call>", "\\", "\n[TOOL_CALLS]"]}},
+    },
+    strict=True,
+)
+NOW = tool("now", {}, description="")
+LATER = tool("now_and_later", {"type": "object", "properties": {}, "additionalProperties": False}, strict=False)
+TOOLS = [WEATHER, BOOK, NOW, LATER]
+WILD: dict[str, Any] = {"tools": TOOLS, "temperature": 1.5, "max_tokens": 1500, "n": 4, "random_seed": 1}
+CHOICES: dict[str, Any] = {
+    "any": "any",
+    "required": "required",
+    "named": {"type": "function", "function": {"name": "book-a-table"}},
+}
+
+
+def named(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
+
+
+def calls_of(choice: dict[str, Any]) -> list[dict[str, Any]]:
+    return choice["message"]["tool_calls"] or []
+
+
+def names(choice: dict[str, Any]) -> list[str]:
+    return [call["function"]["name"] for call in calls_of(choice)]
+
+
+def assert_calls(choice: dict[str, Any], tools: Sequence[dict[str, Any]] = TOOLS) -> None:
+    """The choice has calls in the API's shape, which the functions understand."""
+    assert choice["finish_reason"] == "tool_calls"
+    calls = calls_of(choice)
+    assert calls
+    parameters = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
+    for index, call in enumerate(calls):
+        assert call.keys() == {"id", "type", "function", "index"}
+        assert (call["type"], call["index"]) == ("function", index)
+        assert re.fullmatch("[a-zA-Z0-9]{9}", call["id"])
+        assert call["function"].keys() == {"name", "arguments"}
+        arguments = json.loads(call["function"]["arguments"])
+        assert isinstance(arguments, dict)
+        Draft202012Validator(parameters[call["function"]["name"]]).validate(arguments)
+    assert len({call["id"] for call in calls}) == len(calls)
+
+
+# Which functions are called
+
+
+@pytest.mark.parametrize("choice", ["any", "required"])
+def test_any_choice_is_a_call_that_validates(roomy_server: RunningServer, choice: str) -> None:
+    made = [
+        made
+        for seed in range(2)
+        for made in answer(roomy_server, tool_choice=choice, **WILD | {"random_seed": seed})["choices"]
+    ]
+    for one in made:
+        assert_calls(one)
+        assert one["message"]["content"] is None
+    assert {name for one in made for name in names(one)} == {tool["function"]["name"] for tool in TOOLS}
+    assert max(len(calls_of(one)) for one in made) > 1
+
+
+@pytest.mark.parametrize("function", TOOLS, ids=lambda function: function["function"]["name"])
+def test_named_function_is_called_once(roomy_server: RunningServer, function: dict[str, Any]) -> None:
+    name = function["function"]["name"]
+    for choice in answer(roomy_server, tool_choice=named(name), **WILD)["choices"]:
+        assert_calls(choice)
+        assert names(choice) == [name]
+
+
+def test_there_is_one_call_where_no_parallel_ones_are_wanted(roomy_server: RunningServer) -> None:
+    for choice in answer(roomy_server, tool_choice="any", parallel_tool_calls=False, **WILD)["choices"]:
+        assert_calls(choice)
+        assert len(calls_of(choice)) == 1
+
+
+def test_no_function_is_called_nor_shown_with_the_choice_none(roomy_server: RunningServer) -> None:
+    fields: dict[str, Any] = {"random_seed": 2, "max_tokens": 40}
+    plain = answer(roomy_server, **fields)
+    without = answer(roomy_server, tools=TOOLS, tool_choice="none", **fields)
+    assert without["choices"] == plain["choices"]
+    assert without["usage"] == plain["usage"]
+
+
+def test_auto_is_text_or_calls(roomy_server: RunningServer) -> None:
+    for choice in answer(roomy_server, tool_choice="auto", **WILD | {"max_tokens": 100})["choices"]:
+        if calls_of(choice):
+            assert_calls(choice)
+        else:
+            assert choice["message"]["content"]
+            assert choice["finish_reason"] in {"stop", "length"}
+
+
+def test_auto_is_what_happens_without_a_choice(roomy_server: RunningServer) -> None:
+    fields = WILD | {"max_tokens": 60}
+    expected = answer(roomy_server, tool_choice="auto", **fields)["choices"]
+    assert answer(roomy_server, **fields)["choices"] == expected
+    assert answer(roomy_server, tool_choice=None, parallel_tool_calls=None, **fields)["choices"] == expected
+
+
+def test_with_auto_and_a_form_of_text_the_answer_is_either(roomy_server: RunningServer) -> None:
+    response = answer(roomy_server, response_format={"type": "json_object"}, **WILD)
+    kinds = set()
+    for choice in response["choices"]:
+        kinds.add(choice["finish_reason"])
+        if choice["finish_reason"] == "stop":
+            assert isinstance(json.loads(choice["message"]["content"]), dict)
+            assert not calls_of(choice)
+        elif choice["finish_reason"] == "tool_calls":
+            assert_calls(choice)
+    assert kinds <= {"stop", "tool_calls", "length"}
+    assert len(kinds) > 1
+
+
+def test_many_tools_are_taken(roomy_server: RunningServer) -> None:
+    tools = [tool(f"function_{number}", {}) for number in range(40)]
+    fields: dict[str, Any] = {"tools": tools, "parallel_tool_calls": False, "max_tokens": 80}
+    (choice,) = answer(roomy_server, tool_choice="any", **fields)["choices"]
+    assert_calls(choice, tools)
+    (choice,) = answer(roomy_server, tool_choice=named("function_12"), **fields)["choices"]
+    assert_calls(choice, tools)
+    assert names(choice) == ["function_12"]
+
+
+# How calls are written
+
+
+@pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
+def test_streamed_calls_are_those_of_the_whole_answer(roomy_server: RunningServer, choice: Any) -> None:
+    fields = {"tool_choice": choice} | WILD
+    assert gathered(events(roomy_server, **fields)) == answer(roomy_server, **fields)["choices"]
+
+
+def test_stream_has_the_name_before_the_arguments_and_those_as_they_come(roomy_server: RunningServer) -> None:
+    chunks = events(roomy_server, tool_choice=named("book-a-table"), **WILD | {"n": 1})
+    pieces = [piece for chunk in chunks for piece in chunk["choices"][0]["delta"].get("tool_calls", [])]
+    assert len(pieces) > 5
+    assert pieces[0]["function"]["name"] == "book-a-table"
+    assert (
+        len(pieces[0]["function"]["arguments"]) < len("".join(piece["function"]["arguments"] for piece in pieces)) / 2
+    )
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+    assert chunks[-1]["usage"]["completion_tokens"] > 10
+
+
+CUT: dict[str, Any] = {"tools": [BOOK], "tool_choice": "any", "random_seed": 1, "temperature": 1.0}
+
+
+def test_calls_cut_short_come_back_as_far_as_they_got(roomy_server: RunningServer) -> None:
+    longest = calls_of(answer(roomy_server, max_tokens=300, **CUT)["choices"][0])
+    assert len(longest) > 1
+    beginnings = set()
+    for most in range(0, 300, 11):
+        (cut,) = answer(roomy_server, max_tokens=most, **CUT)["choices"]
+        assert cut["finish_reason"] == "length"
+        for index, call in enumerate(calls_of(cut)):
+            expected = longest[index]
+            arguments = call["function"].pop("arguments")
+            assert call == expected | {"function": {"name": expected["function"]["name"]}}
+            assert expected["function"]["arguments"].startswith(arguments)
+            if call != calls_of(cut)[-1]:
+                assert expected["function"]["arguments"] == arguments
+            beginnings.add((index, arguments))
+    assert len(beginnings) > 10
+
+
+def test_nothing_of_what_stands_around_calls_is_content(roomy_server: RunningServer) -> None:
+    for most in range(60):
+        (cut,) = answer(roomy_server, max_tokens=most, **CUT)["choices"]
+        assert cut["message"]["content"] in ("", None), most
+
+
+def test_ids_differ_between_choices_and_turns(roomy_server: RunningServer) -> None:
+    first = answer(roomy_server, tool_choice="any", **WILD)["choices"]
+    messages = [
+        {"role": "user", "content": "Hello"},
+        first[0]["message"],
+        *({"role": "tool", "content": "done", "tool_call_id": call["id"]} for call in calls_of(first[0])),
+    ]
+    second = answer(roomy_server, tool_choice="any", messages=messages, **WILD)["choices"]
+    ids = [call["id"] for choice in first + second for call in calls_of(choice)]
+    assert len(set(ids)) == len(ids)
+
+
+def test_stop_strings_and_min_tokens_do_not_touch_calls(roomy_server: RunningServer) -> None:
+    expected = answer(roomy_server, tool_choice="any", **WILD)["choices"]
+    stops = ["{", "}", '"', "name", "get_weather", "tool_call"]
+    assert answer(roomy_server, tool_choice="any", stop=stops, **WILD)["choices"] == expected
+    assert answer(roomy_server, tool_choice=named("now"), min_tokens=300, **WILD)["choices"][0]["finish_reason"] == (
+        "tool_calls"
+    )
+
+
+def test_every_token_of_a_call_has_its_logprob(roomy_server: RunningServer) -> None:
+    response = answer(roomy_server, tool_choice="any", logprobs=True, **WILD | {"n": 1})
+    (choice,) = response["choices"]
+    entries = choice["logprobs"]["content"]
+    assert len(entries) == response["usage"]["completion_tokens"]
+    written = b"".join(bytes(entry["bytes"]) for entry in entries).decode()
+    assert all(call["function"]["arguments"] in written for call in calls_of(choice))
+
+
+# Forms of calls
+
+CONVERSATION = (
+    "{%% if tools %%}Tools: {{ tools | tojson }}\n{%% endif %%}"
+    "{%% for message in messages %%}{{ message.role }}: {{ message.content }}"
+    "{%% for call in message.tool_calls or [] %%}%s{%% endfor %%}\n{%% endfor %%}assistant:"
+)
+TEMPLATES = {
+    "tagged": CONVERSATION
+    % "\n<tool_call>\n{{ {'name': call.function.name, 'arguments': call.function.arguments} | tojson }}\n</tool_call>",
+    "listed": CONVERSATION
+    % '[TOOL_CALLS] [{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}, '
+    '"id": "{{ call.id }}"}]',
+    "bare": CONVERSATION % '{"name": "{{ call.function.name }}", "parameters": {{ call.function.arguments | tojson }}}',
+    "named": CONVERSATION
+    % "[TOOL_CALLS]{{ call.function.name }}[CALL_ID]{{ call.id }}[ARGS]{{ call.function.arguments | tojson }}",
+}
+TOOL_CALLS = {"[TOOL_CALLS]": 1.0, "</s>": 1.0}
+"""Makes calls as likely as any word, and ends."""
+
+
+@pytest.fixture(scope="module")
+def formed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server of models that each have a form of calls of their own."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("tagged", "listed", "bare"):
+        write_tiny_model(folder / f"{name}.gguf", chat_template=TEMPLATES[name], context_length=8192)
+    made = write_tekken_model(folder, version="v13", chat_template=TEMPLATES["named"], biases=TOOL_CALLS)
+    made.rename(folder / "named.gguf")
+    (folder / "tekken.json").unlink()
+    with serving(*(str(folder / f"{name}.gguf") for name in TEMPLATES), "--threads", "1", **EXACT) as server:
+        yield server
+
+
+@pytest.mark.parametrize("form", TEMPLATES)
+def test_every_form_of_calls_is_held_and_read(formed_server: RunningServer, form: str) -> None:
+    for choice in ("any", named("book-a-table")):
+        fields = WILD | {"model": form, "tool_choice": choice, "n": 2}
+        response = answer(formed_server, **fields)
+        assert gathered(events(formed_server, **fields)) == response["choices"]
+        for made in response["choices"]:
+            assert_calls(made)
+            assert made["message"]["content"] is None
+
+
+@pytest.mark.parametrize("form", TEMPLATES)
+def test_every_form_leaves_the_choice_to_the_model(formed_server: RunningServer, form: str) -> None:
+    fields = WILD | {"model": form, "max_tokens": 100}
+    response = answer(formed_server, **fields)
+    assert gathered(events(formed_server, **fields)) == response["choices"]
+    for made in response["choices"]:
+        assert made["message"]["content"] or calls_of(made)
+        assert (made["finish_reason"] == "tool_calls") <= bool(calls_of(made))
+
+
+def test_model_may_say_something_before_it_calls(formed_server: RunningServer) -> None:
+    choices = answer(formed_server, model="named", **WILD)["choices"]
+    both = [choice for choice in choices if calls_of(choice) and choice["message"]["content"]]
+    assert both
+
+
+# The next turns
+
+
+def call(call_id: str | None = "abcdefgh1", arguments: Any = '{"city": "Paris"}', **fields: Any) -> dict[str, Any]:
+    made = {"function": {"name": "get_weather", "arguments": arguments}} | fields
+    return made | ({} if call_id is None else {"id": call_id})
+
+
+def conversation(*messages: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": "What is the weather in Paris?"}, *messages]
+
+
+def called(*calls: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": "", "tool_calls": list(calls)} | fields
+
+
+def result(call_id: str | None = "abcdefgh1", content: Any = "sunny", **fields: Any) -> dict[str, Any]:
+    return {"role": "tool", "content": content} | fields | ({} if call_id is None else {"tool_call_id": call_id})
+
+
+ACCEPTED: dict[str, list[dict[str, Any]]] = {
+    "by id": conversation(called(call()), result()),
+    "by id and name": conversation(called(call()), result(name="get_weather")),
+    "by neither": conversation(called(call()), result(None)),
+    "by a name alone": conversation(called(call()), result(None, name="get_weather")),
+    "no content beside the call": conversation(called(call(), content=None), result()),
+    "content beside the call": conversation(called(call(), content="Let me see."), result()),
+    "all fields of a call": conversation(called(call(type="function", index=0)), result()),
+    "arguments as an object": conversation(called(call(arguments={"city": "Paris", "days": [1, None]})), result()),
+    "arguments that were cut": conversation(called(call(arguments='{"city": "Par')), result()),
+    "ids of others": conversation(
+        called(call("call_Ab3dEf6hIj9kLm2nOp5qRs8t")), result("call_Ab3dEf6hIj9kLm2nOp5qRs8t")
+    ),
+    "a call without an id": conversation(called(call(None)), result()),
+    "results in another order": conversation(
+        called(call("abcdefgh1"), call("abcdefgh2")), result("abcdefgh2"), result("abcdefgh1")
+    ),
+    "a result of several chunks": conversation(
+        called(call()), result(content=[{"type": "text", "text": "sun"}, {"type": "text", "text": "ny"}])
+    ),
+    "an empty result": conversation(called(call()), result(content="")),
+    "no result": conversation(called(call()), result(content=None)),
+    "a result that says things to the model": conversation(
+        called(call()), result(content="<|im_end|></tool_response>")
+    ),
+    "an answer, then the user": conversation(
+        called(call()), result(), {"role": "assistant", "content": "Sunny."}, {"role": "user", "content": "And Rome?"}
+    ),
+    "the user right after the result": conversation(called(call()), result(), {"role": "user", "content": "And Rome?"}),
+    "calls one after the other": conversation(called(call()), result(), called(call("abcdefgh2")), result("abcdefgh2")),
+    "a beginning of the answer": conversation(
+        called(call()), result(), {"role": "assistant", "content": "It is", "prefix": True}
+    ),
+}
+
+
+@pytest.mark.parametrize("messages", ACCEPTED.values(), ids=ACCEPTED)
+def test_conversations_with_results_are_answered(roomy_server: RunningServer, messages: list[dict[str, Any]]) -> None:
+    for fields in ({}, {"tools": TOOLS}, {"tools": TOOLS, "tool_choice": "none"}):
+        (choice,) = answer(roomy_server, messages=messages, max_tokens=4, **fields)["choices"]
+        assert choice["finish_reason"] == "length"
+        assert choice["message"]["content"]
+
+
+def test_answer_goes_back_as_it_came(roomy_server: RunningServer) -> None:
+    for fields in ({}, {"prompt_mode": "reasoning", "max_tokens": 500}):
+        asked = WILD | {"tool_choice": "any", "parallel_tool_calls": False, "n": 1} | fields
+        (first,) = answer(roomy_server, **asked)["choices"]
+        assert_calls(first)
+        messages = conversation(first["message"], *(result(made["id"]) for made in calls_of(first)))
+        assert_calls(answer(roomy_server, messages=messages, **asked)["choices"][0])
+
+
+REFUSED_CONVERSATIONS: dict[str, tuple[list[dict[str, Any]], str, str]] = {
+    "a result without a call": (
+        conversation(result()),
+        "invalid_request_message_order",
+        "Unexpected role 'tool' after role 'user'",
+    ),
+    "a result after an answer": (
+        conversation({"role": "assistant", "content": "Sunny."}, result()),
+        "invalid_request_message_order",
+        "Unexpected role 'tool' after role 'assistant'",
+    ),
+    "a result of another call": (
+        conversation(called(call()), result("zyxwvuts9")),
+        "invalid_request_tool_call_id",
+        "Unexpected tool call id 'zyxwvuts9' in tool results: expected 'abcdefgh1'",
+    ),
+    "two results of one call": (
+        conversation(called(call("abcdefgh1"), call("abcdefgh2")), result("abcdefgh1"), result("abcdefgh1")),
+        "invalid_request_tool_call_id",
+        "Unexpected tool call id 'abcdefgh1' in tool results: expected 'abcdefgh2'",
+    ),
+    "a result too many": (
+        conversation(called(call()), result(), result()),
+        "invalid_request_message_order",
+        "Not the same number of function calls and responses: 'abcdefgh1' is one too many",
+    ),
+    "a result too few": (
+        conversation(called(call("abcdefgh1"), call("abcdefgh2")), result(), {"role": "user", "content": "And?"}),
+        "invalid_request_message_order",
+        "Not the same number of function calls and responses: no result of 'abcdefgh2' before messages[3]",
+    ),
+    "a result too few at the end": (
+        conversation(called(call("abcdefgh1"), call("abcdefgh2")), result("abcdefgh2")),
+        "invalid_request_message_order",
+        "Not the same number of function calls and responses: no result of 'abcdefgh1' before the end",
+    ),
+    "a call at the end": (
+        conversation(called(call())),
+        "invalid_request_message_order",
+        "Expected last role user or tool (or assistant with prefix true), but got assistant",
+    ),
+    "a call as the beginning of the answer": (
+        conversation(called(call(), prefix=True)),
+        "invalid_request_message_order",
+        "An assistant message with prefix true cannot have tool_calls",
+    ),
+    "a result at the beginning": (
+        [result()],
+        "invalid_request_message_order",
+        "Expected first role system or user, but got tool",
+    ),
+    "an answer of nothing": (
+        conversation({"role": "assistant", "content": None, "tool_calls": []}, {"role": "user", "content": "Well?"}),
+        "invalid_request_error",
+        "messages[1]: an assistant message must have content or tool_calls",
+    ),
+    "a picture as a result": (
+        conversation(
+            called(call()), result(content=[{"type": "image_url", "image_url": "https://example.org/sun.png"}])
+        ),
+        "invalid_request_error",
+        "messages[2].content[0]: the model reads text only and cannot read a chunk of type 'image_url'",
+    ),
+    "a thought as a result": (
+        conversation(called(call()), result(content=[{"type": "thinking", "thinking": []}])),
+        "invalid_request_error",
+        "messages[2].content[0]: the model reads text only and cannot read a chunk of type 'thinking'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("messages", "kind", "said"), REFUSED_CONVERSATIONS.values(), ids=REFUSED_CONVERSATIONS)
+def test_conversations_that_make_no_sense_are_refused(
+    roomy_server: RunningServer, messages: list[dict[str, Any]], kind: str, said: str
+) -> None:
+    for fields in ({}, {"tools": TOOLS}, {"stream": True}):
+        response = ask(roomy_server, messages=messages, **fields)
+        assert assert_error(response, 400, kind).startswith(said)
+        assert response.json()["param"] == "messages"
+
+
+def test_mistral_models_have_ids_of_nine_characters(formed_server: RunningServer) -> None:
+    messages = conversation(called(call("call_1")), result("call_1"))
+    message = assert_error(ask(formed_server, model="named", messages=messages), 400, "invalid_request_tool_call_id")
+    assert message == "Tool call id was 'call_1' but must be a-z, A-Z, 0-9, with a length of 9"
+    assert answer(formed_server, model="tagged", messages=messages)["choices"]
+
+
+# What is refused
+
+JSON: dict[str, Any] = {"response_format": {"type": "json_object"}}
+SCHEMA: dict[str, Any] = {
+    "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
+}
+PREFIX = {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Well", "prefix": True}]}
+REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "any of no tools": (
+        {"tool_choice": "any"},
+        "invalid_request_error",
+        "tool_choice",
+        "tool_choice is any, but there are no tools",
+    ),
+    "a call of an empty list": (
+        {"tool_choice": "required", "tools": []},
+        "invalid_request_error",
+        "tool_choice",
+        "tool_choice is required, but there are no tools",
+    ),
+    "a function of no tools": (
+        {"tool_choice": named("now")},
+        "invalid_request_error",
+        "tool_choice",
+        "tool_choice is the function 'now', but there are no tools",
+    ),
+    "a function that is not there": (
+        {"tools": TOOLS, "tool_choice": named("fly")},
+        "invalid_request_error",
+        "tool_choice",
+        "tool_choice names a function that is not among the tools: 'fly'",
+    ),
+    **{
+        f"{choice} and {form['response_format']['type']}": (
+            {"tools": TOOLS, "tool_choice": CHOICES[choice]} | form,
+            "invalid_request_error",
+            "tool_choice",
+            f"A response_format of JSON and tool_choice {written} exclude each other: use auto or none",
+        )
+        for choice, written in (("any", "any"), ("required", "required"), ("named", "the function 'book-a-table'"))
+        for form in (JSON, SCHEMA)
+    },
+    "a beginning of the answer and any": (
+        {"tools": TOOLS, "tool_choice": "any"} | PREFIX,
+        "invalid_request_error",
+        "messages",
+        "A prefix of the answer and a tool_choice that demands a call exclude each other",
+    ),
+    "a beginning of the answer and JSON": (
+        JSON | PREFIX,
+        "invalid_request_error",
+        "messages",
+        "A prefix of the answer and a response_format of JSON exclude each other",
+    ),
+    "two functions of one name": (
+        {"tools": [NOW, WEATHER, NOW]},
+        "invalid_function_definition",
+        "tools[2].function.name",
+        "There are two functions with the name 'now'",
+    ),
+    **{
+        f"the name {name[:10]!r}": (
+            {"tools": [WEATHER, tool(name, {})]},
+            "invalid_function_definition",
+            "tools[1].function.name",
+            f"Function name was {name!r} but must be a-z, A-Z, 0-9, or contain underscores and dashes, "
+            "with a maximum length of 64",
+        )
+        for name in ("", "say hello", "grüßen", "a" * 65, "now\n", "<|im_end|>")
+    },
+    **{
+        f"parameters of type {kind}": (
+            {"tools": [tool("now", {"type": kind})]},
+            "invalid_function_definition",
+            "tools[0].function.parameters",
+            "The parameters of 'now' must be a schema of type object",
+        )
+        for kind in ("string", "array", None, ["object", "null"])
+    },
+    "too many tools": (
+        {"tools": [tool(f"function_{number}", {}) for number in range(129)]},
+        "invalid_request_error",
+        "tools",
+        "There are 129 tools, more than 128",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "kind", "param", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_contradicts_itself_is_refused(
+    tiny_server: RunningServer, fields: dict[str, Any], kind: str, param: str, said: str
+) -> None:
+    for stream in (False, True):
+        response = ask(tiny_server, stream=stream, **fields)
+        assert assert_error(response, 400, kind) == said
+        assert response.json()["param"] == param
+
+
+def test_beginning_of_the_answer_and_tools_go_together(roomy_server: RunningServer) -> None:
+    for choice in ("auto", "none"):
+        response = answer(roomy_server, tools=TOOLS, tool_choice=choice, **PREFIX)
+        assert texts(response)[0].startswith("Well")
+
+
+MALFORMED: dict[str, tuple[dict[str, Any], list[Any]]] = {
+    "a tool without a function": ({"tools": [{"type": "function"}]}, ["tools", 0, "function"]),
+    "a function without a name": ({"tools": [{"function": {"parameters": {}}}]}, ["tools", 0, "function", "name"]),
+    "a function without parameters": (
+        {"tools": [{"function": {"name": "now"}}]},
+        ["tools", 0, "function", "parameters"],
+    ),
+    "parameters that are a list": ({"tools": [tool("now", [])]}, ["tools", 0, "function", "parameters"]),  # type: ignore[arg-type]
+    "a tool of another type": ({"tools": [NOW | {"type": "web_search"}]}, ["tools", 0, "type"]),
+    "tools that are no list": ({"tools": NOW}, ["tools"]),
+    "a choice that nobody knows": ({"tool_choice": "maybe"}, ["tool_choice"]),
+    "a choice without a function": ({"tool_choice": {"type": "function"}}, ["tool_choice"]),
+    "a choice of a number": ({"tool_choice": {"function": {"name": 7}}}, ["tool_choice"]),
+    "half parallel calls": ({"parallel_tool_calls": "half"}, ["parallel_tool_calls"]),
+    "arguments that are a list": (
+        {"messages": conversation(called(call(arguments=[1])), result())},
+        ["messages", 1],
+    ),
+    "a call without a function": (
+        {"messages": conversation(called({"id": "abcdefgh1"}), result())},
+        ["messages", 1],
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "place"), MALFORMED.values(), ids=MALFORMED)
+def test_malformed_tools_get_422_that_names_the_place(
+    tiny_server: RunningServer, fields: dict[str, Any], place: list[Any]
+) -> None:
+    response = ask(tiny_server, **fields)
+    assert response.status_code == 422
+    assert all(reason["loc"][: len(place) + 1] == ["body", *place] for reason in response.json()["detail"])
+
+
+# The bundled model
+
+
+def weather_of(city: str, said: str, number: int) -> list[dict[str, Any]]:
+    """A question, and how a model answers it that calls functions."""
+    call_id = f"abcdefgh{number}"
+    return [
+        {"role": "user", "content": f"What is the weather in {city}?"},
+        called(call(call_id, {"city": city})),
+        result(call_id, said),
+        {"role": "assistant", "content": f"It is {said} in {city}."},
+    ]
+
+
+EXAMPLES = [
+    message
+    for number, (city, said) in enumerate([("Rome", "sunny"), ("Berlin", "rainy"), ("Madrid", "hot")])
+    for message in weather_of(city, said, number)
+]
+
+
+def test_bundled_model_calls_by_itself_once_it_has_seen_how(bundled_server: RunningServer) -> None:
+    for city in ("Paris", "London", "Vienna"):
+        messages = [*EXAMPLES, {"role": "user", "content": f"What is the weather in {city}?"}]
+        fields: dict[str, Any] = {"messages": messages, "tools": [WEATHER], "temperature": 0, "random_seed": 1}
+        (choice,) = answer(bundled_server, max_tokens=60, **fields)["choices"]
+        if calls_of(choice):
+            break
+    assert_calls(choice, [WEATHER])
+    assert gathered(events(bundled_server, max_tokens=60, **fields)) == [choice]
+
+
+def test_bundled_model_uses_the_result_of_a_call(bundled_server: RunningServer) -> None:
+    question = {"role": "user", "content": "What is the weather in Paris?"}
+    fields = {"tools": [WEATHER], "temperature": 0, "max_tokens": 60, "parallel_tool_calls": False}
+    (first,) = answer(bundled_server, messages=[question], tool_choice="any", **fields)["choices"]
+    assert_calls(first, [WEATHER])
+    (made,) = calls_of(first)
+    assert json.loads(made["function"]["arguments"])["city"] == "Paris"
+    messages = [question, first["message"], result(made["id"], "It is raining.")]
+    (second,) = answer(bundled_server, messages=messages, **fields)["choices"]
+    assert "rain" in second["message"]["content"]
+
+
+def test_models_that_chat_say_that_they_call_functions(tiny_server: RunningServer) -> None:
+    with tiny_server.client() as client:
+        (card,) = client.get("/v1/models").json()["data"]
+    assert card["capabilities"]["function_calling"] is True
