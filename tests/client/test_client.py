@@ -266,7 +266,8 @@ def test_new_kinds_of_models_are_kept() -> None:
 
 def test_the_client_is_imported_without_the_server_and_the_engine() -> None:
     heavy = ("fastapi", "starlette", "uvicorn", "numpy", "llama_cpp", "llguidance", "ponant.server", "ponant.engine")
-    program = f"import sys; from ponant import Mistral, models, utils; print([m for m in {heavy} if m in sys.modules])"
+    used = "from ponant import Mistral, models, utils; Mistral().chat"
+    program = f"import sys; {used}; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True, env=environment()
     )

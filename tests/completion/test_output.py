@@ -198,6 +198,26 @@ def test_control_tokens_that_do_not_count_have_no_text() -> None:
     assert read(NAMED_CALLS, ["a", 104, OPEN, "b"], []) == [Text("ab")]
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"), [("", ""), ("Wait.\n\n", "Wait."), ("\n\n", ""), (" a \n b \n", " a \n b"), (" Wait.", " Wait.")]
+)
+def test_white_space_before_calls_is_left_out(text: str, shown: str) -> None:
+    called: list[Part] = [*([Text(shown)] if shown else []), CallBegun(0, "f"), Arguments(0, '{"a": "stop"}')]
+    assert read(TOOLS, [text, CALL], []) == called
+    assert read(TOOLS, [*text, *CALL], []) == called
+    assert read(NAMED_CALLS, [text, TRIGGER, "f", ARGUMENTS, '{"a": "stop"}'], []) == called
+    assert read(NAMED_CALLS, [*text, TRIGGER, "f", ARGUMENTS, '{"a": "stop"}'], ["?"]) == called
+
+
+@pytest.mark.parametrize("reading", [PLAIN, TOOLS, NAMED_CALLS, THOUGHTS])
+@pytest.mark.parametrize("text", ["a \n", " \n", "a \n b \n", "\n", ""])
+def test_white_space_at_the_end_of_a_text_is_part_of_it(reading: Reading, text: str) -> None:
+    whole = [Text(text)] if text else []
+    assert read(reading, [text], []) == read(reading, [*text], []) == read(reading, [*text], ["?"]) == whole
+    assert read(reading, [*text], [], min_tokens=2) == whole
+    assert read(reading, [*text, "stop"], ["stop"]) == whole
+
+
 def test_stops_do_not_count_in_calls() -> None:
     called = [Text("Wait."), CallBegun(0, "f"), Arguments(0, '{"a": "stop"}')]
     for stop in ("stop", '"', "arguments", "tool_call", "}"):

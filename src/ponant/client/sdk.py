@@ -6,15 +6,14 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import httpx2
-
-from ponant.client.retries import RetryConfig
-from ponant.client.transport import Configuration, Transport, check_timeout, checked_url
 from ponant.client.unset import UNSET, OptionalNullable
 
 if TYPE_CHECKING:
+    import httpx2
+
     from ponant.client.chat import Chat
     from ponant.client.models import Models
+    from ponant.client.retries import RetryConfig
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 """Where ``ponant serve`` listens unless told otherwise."""
@@ -26,16 +25,17 @@ class Mistral:
     It may be used from several threads and event loops at once. As a context manager it closes its connections.
     """
 
-    # Resources, with the types that they need, are imported when they are asked for.
+    # Importing this class costs next to nothing: what a client is made of is imported when one is made, and the
+    # resources, with the types that they need, when they are asked for.
 
     def __init__(
         self,
         api_key: str | Callable[[], str | None] | None = None,
         *,
         server_url: str | None = None,
-        client: httpx2.Client | None = None,
-        async_client: httpx2.AsyncClient | None = None,
-        retry_config: OptionalNullable[RetryConfig] = UNSET,
+        client: "httpx2.Client | None" = None,
+        async_client: "httpx2.AsyncClient | None" = None,
+        retry_config: "OptionalNullable[RetryConfig]" = UNSET,
         timeout_ms: int | None = None,
     ) -> None:
         """Talk to a server; nothing is sent before the first call.
@@ -51,6 +51,8 @@ class Mistral:
         Raises:
             ValueError: the address or the time is none.
         """
+        from ponant.client.transport import Configuration, Transport, check_timeout, checked_url
+
         check_timeout(timeout_ms)
         url = checked_url(server_url or os.environ.get("PONANT_URL") or DEFAULT_URL)
         key = api_key or os.environ.get("PONANT_API_KEY") or os.environ.get("MISTRAL_API_KEY")
@@ -62,7 +64,7 @@ class Mistral:
         cls,
         model: str | Sequence[str] | None = None,
         *,
-        retry_config: OptionalNullable[RetryConfig] = UNSET,
+        retry_config: "OptionalNullable[RetryConfig]" = UNSET,
         timeout_ms: int | None = None,
         **settings: Any,
     ) -> "Mistral":
@@ -81,8 +83,11 @@ class Mistral:
         Raises:
             ValueError: a setting is not allowed.
         """
+        import httpx2
+
         from ponant.client.in_process import LOCAL_HOST, AsyncInProcessTransport, InProcessTransport
         from ponant.client.local_server import LocalServer
+        from ponant.client.transport import Configuration, Transport, check_timeout
 
         check_timeout(timeout_ms)
         if model is not None:

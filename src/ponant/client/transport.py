@@ -96,23 +96,23 @@ class Transport:
 
     def answer(self, call: Call[T]) -> T:
         """The answer to a call; raises one of the errors in ``ponant.client.errors``."""
-        response = self._send(call, _Exchange(call, self._configuration, _JSON))
+        response = self._send(call, _Sending(call, self._configuration, _JSON))
         return _result(call, response)
 
     async def answer_async(self, call: Call[T]) -> T:
         """As ``answer``."""
-        response = await self._send_async(call, _Exchange(call, self._configuration, _JSON))
+        response = await self._send_async(call, _Sending(call, self._configuration, _JSON))
         return _result(call, response)
 
     def stream(self, call: Call[T]) -> EventStream[T]:
         """The events of a call's answer; raises as ``answer`` does."""
-        exchange = _Exchange(call, self._configuration, _EVENTS)
-        return EventStream(self._send(call, exchange), call.read, exchange.deadline, self)
+        sending = _Sending(call, self._configuration, _EVENTS)
+        return EventStream(self._send(call, sending), call.read, sending.deadline, self)
 
     async def stream_async(self, call: Call[T]) -> EventStreamAsync[T]:
         """As ``stream``."""
-        exchange = _Exchange(call, self._configuration, _EVENTS)
-        return EventStreamAsync(await self._send_async(call, exchange), call.read, exchange.deadline, self)
+        sending = _Sending(call, self._configuration, _EVENTS)
+        return EventStreamAsync(await self._send_async(call, sending), call.read, sending.deadline, self)
 
     def close(self) -> None:
         """Close the connections of sync calls, and what only serves this client."""
@@ -131,44 +131,44 @@ class Transport:
         if self._finish:
             await asyncio.to_thread(self._finish)
 
-    def _send(self, call: Call[T], exchange: "_Exchange") -> httpx2.Response:
+    def _send(self, call: Call[T], sending: "_Sending") -> httpx2.Response:
         client = self._client()
         while True:
             try:
-                response = client.send(exchange.request(client), stream=True)
-                if exchange.begins_stream(response):
+                response = client.send(sending.request(client), stream=True)
+                if sending.begins_stream(response):
                     return response
                 try:
-                    if exchange.has_readable_body(response):
+                    if sending.has_readable_body(response):
                         response.read()
                 finally:
                     response.close()
-                pause = exchange.attempts.pause_after(response)
+                pause = sending.attempts.pause_after(response)
             except httpx2.RequestError as error:
-                pause = exchange.pause_after_failure(error)
+                pause = sending.pause_after_failure(error)
             else:
                 if pause is None:
-                    return exchange.checked(response)
+                    return sending.checked(response)
             time.sleep(pause)
 
-    async def _send_async(self, call: Call[T], exchange: "_Exchange") -> httpx2.Response:
+    async def _send_async(self, call: Call[T], sending: "_Sending") -> httpx2.Response:
         client = self._async_client()
         while True:
             try:
-                response = await client.send(exchange.request(client), stream=True)
-                if exchange.begins_stream(response):
+                response = await client.send(sending.request(client), stream=True)
+                if sending.begins_stream(response):
                     return response
                 try:
-                    if exchange.has_readable_body(response):
+                    if sending.has_readable_body(response):
                         await response.aread()
                 finally:
                     await response.aclose()
-                pause = exchange.attempts.pause_after(response)
+                pause = sending.attempts.pause_after(response)
             except httpx2.RequestError as error:
-                pause = exchange.pause_after_failure(error)
+                pause = sending.pause_after_failure(error)
             else:
                 if pause is None:
-                    return exchange.checked(response)
+                    return sending.checked(response)
             await asyncio.sleep(pause)
 
     def _client(self) -> httpx2.Client:
@@ -189,7 +189,7 @@ class Transport:
         return self._own_async[loop]
 
 
-class _Exchange:
+class _Sending:
     """What sync and async sending have in common: the request, its deadline, its attempts, and what they lead to."""
 
     def __init__(self, call: Call[T], configuration: Configuration, expected: str) -> None:

@@ -91,7 +91,7 @@ class Checker:
             rule = part_rule(schema, part)
         except UnusableSchemaError as error:
             return str(error), error.path
-        except (RecursionError, MemoryError):
+        except RecursionError:
             return "it is too complex"
         return use(f"start: {rule}")
 
@@ -160,6 +160,8 @@ def _limit(memory: int) -> None:
 def _answer(checker: Checker, schema: dict[str, Any]) -> dict[str, str] | None:
     try:
         fault = checker.check(schema)
+    except MemoryError:
+        os.abort()
     except BaseException as error:  # llguidance's panics are not exceptions
         return {"reason": "it cannot be compiled", "path": "", "error": type(error).__name__}
     if fault is None:

@@ -1,0 +1,73 @@
+"""What a grammar made from a JSON schema takes for a document, asked of llguidance itself."""
+
+import json
+import math
+import random
+from typing import Any
+
+from llguidance import LLMatcher, LLTokenizer
+
+from ponant.prompts.schemas import json_rule
+
+_TOKENIZER = LLTokenizer("byte")
+_ENDING = frozenset(b'"}]')
+
+
+def matcher_of(schema: dict[str, Any]) -> LLMatcher:
+    """The grammar for a schema. Raises UnusableSchemaError."""
+    matcher = LLMatcher(_TOKENIZER, f"start: {json_rule(schema)}", log_level=0)
+    assert not matcher.is_error(), matcher.get_error()
+    return matcher
+
+
+def accepts(matcher: LLMatcher, document: Any) -> bool:
+    """Whether a document, or a text that may be one, is taken."""
+    text = document if isinstance(document, bytes) else in_layout(document)
+    matcher.reset()
+    return matcher.try_consume_tokens(_TOKENIZER.tokenize_bytes(text)) == len(text) and matcher.is_accepting()
+
+
+def in_layout(document: Any) -> bytes:
+    """A document as the grammars lay it out."""
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def documents(matcher: LLMatcher, *, count: int, seed: int = 0, steps: int = 400) -> list[Any]:
+    """Documents drawn at random; fewer where a draw comes to no end in so many steps."""
+    dice = random.Random(seed)
+    drawn = [_draw(matcher, dice, steps) for _ in range(count)]
+    return [json.loads(text) for text in drawn if text is not None and _is_finite(text)]
+
+
+def _draw(matcher: LLMatcher, dice: random.Random, steps: int) -> bytes | None:
+    """One document, ever more eager to end."""
+    matcher.reset()
+    text = bytearray()
+    for step in range(steps):
+        if matcher.is_stopped() or (matcher.is_accepting() and dice.random() < 0.3):
+            break
+        tokens = matcher.compute_ff_tokens() or [_choose(matcher, dice, step / steps)]
+        assert matcher.consume_tokens(tokens), matcher.get_error()
+        text += bytes(tokens)
+    return bytes(text) if matcher.is_accepting() else None
+
+
+def _choose(matcher: LLMatcher, dice: random.Random, eagerness: float) -> int:
+    mask = matcher.compute_bitmask()
+    allowed = [byte for byte in range(256) if mask[byte // 8] >> byte % 8 & 1]
+    ending = [byte for byte in allowed if byte in _ENDING]
+    assert allowed, "there is no way on"
+    return dice.choice(ending if ending and dice.random() < 0.2 + eagerness else allowed)
+
+
+def _is_finite(text: bytes) -> bool:
+    """Whether all numbers of a document are within the range of doubles: validators do not calculate with others."""
+    finite = True
+
+    def read(digits: str) -> float:
+        nonlocal finite
+        finite = finite and math.isfinite(float(digits))
+        return float(digits)
+
+    json.loads(text, parse_float=read)
+    return finite
