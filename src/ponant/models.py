@@ -23,6 +23,7 @@ from ponant.api.chat import (
 )
 from ponant.api.errors import ErrorResponse, ValidationError
 from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
+from ponant.api.fim import FIMCompletionRequest, FIMCompletionResponse
 from ponant.api.guardrails import (
     GuardrailConfig,
     ModerationLLMV1CategoryThresholds,
@@ -70,6 +71,7 @@ from ponant.client.errors import (
     SDKError,
     StreamError,
 )
+from ponant.client.fim import FIMCompletionRequestStop, FIMCompletionStreamRequest
 from ponant.client.parsing import (
     ParsedAssistantMessage,
     ParsedChatCompletionChoice,
@@ -83,6 +85,7 @@ from ponant.client.unset import UNSET, OptionalNullable, Unset
 ChatCompletionStreamRequestMessages = Messages
 ChatCompletionStreamRequestStop = Stop
 ChatCompletionStreamRequestToolChoice = ChatCompletionRequestToolChoice
+FIMCompletionStreamRequestStop = FIMCompletionRequestStop
 JSONSchema = JsonSchema
 
 __all__ = [
@@ -110,6 +113,11 @@ __all__ = [
     "DeltaMessage",
     "DocumentURLChunk",
     "ErrorResponse",
+    "FIMCompletionRequest",
+    "FIMCompletionRequestStop",
+    "FIMCompletionResponse",
+    "FIMCompletionStreamRequest",
+    "FIMCompletionStreamRequestStop",
     "FTModelCard",
     "FileChunk",
     "FinishReason",

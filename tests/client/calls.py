@@ -56,9 +56,34 @@ CHATS: dict[str, dict[str, Any]] = {
     "more than the context": chat(max_tokens=100_000),
 }
 
+
+def fill(**fields: Any) -> dict[str, Any]:
+    return {"model": MODEL, "prompt": "Once upon", "suffix": "a time.", "max_tokens": 6, "temperature": 0.0} | fields
+
+
+FILLINGS: dict[str, dict[str, Any]] = {
+    "greedy": fill(),
+    "seeded": fill(temperature=1.0, random_seed=7, min_tokens=6),
+    "no suffix": {"model": MODEL, "prompt": "Once upon", "max_tokens": 6, "temperature": 0.0},
+    "an empty suffix": fill(suffix=""),
+    "a stop text": fill(suffix="", stop="e", max_tokens=30),
+    "stop texts": fill(suffix="", stop=["never to be found", "e"], max_tokens=30),
+    "nulls where they may be": fill(suffix=None, random_seed=None, metadata=None, min_tokens=None),
+    "everything else": fill(top_p=0.9, metadata={"why": "because"}),
+    "another name": fill(model="codestral-latest"),
+    "no tokens": fill(max_tokens=0),
+    "an unknown model": fill(model="no-such-model"),
+    "a value out of range": fill(temperature=7.0),
+    "two values out of range": fill(temperature=7.0, top_p=-1.0),
+    "nothing to go on from": fill(prompt="", suffix=""),
+    "more than the context": fill(max_tokens=100_000),
+}
+
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"complete: {name}": ("chat.complete", fields) for name, fields in CHATS.items()},
     **{f"stream: {name}": ("chat.stream", fields) for name, fields in CHATS.items()},
+    **{f"complete: filling, {name}": ("fim.complete", fields) for name, fields in FILLINGS.items()},
+    **{f"stream: filling, {name}": ("fim.stream", fields) for name, fields in FILLINGS.items()},
     "complete: with stream given": ("chat.complete", chat(stream=False)),
     "stream: with stream given": ("chat.stream", chat(stream=True)),
     "models": ("models.list", {}),

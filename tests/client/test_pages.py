@@ -1,4 +1,4 @@
-"""Pages of documentation: the reference's code runs after one import is changed, and so does that of our own page."""
+"""Pages of documentation: the reference's code runs after one import is changed, and so does that of our own pages."""
 
 import inspect
 import re
@@ -15,7 +15,7 @@ from tests.serving import RunningServer
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "spec" / "reference"
 CHAT, REQUEST = REFERENCE / "sdk-chat.md", REFERENCE / "chat-completion-request.md"
 
-CLIENT = Path(__file__).parents[2] / "docs" / "client.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 reference = pytest.mark.skipif(not CHAT.exists(), reason="the reference pages are not here")
 
@@ -99,10 +99,13 @@ def test_every_type_of_the_pages_can_be_imported() -> None:
     assert missing == []
 
 
-def test_our_pages_code_runs(bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("page", "said"), [("client.md", "Paris"), ("fim.md", "width")])
+def test_our_pages_code_runs(
+    bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch, page: str, said: str
+) -> None:
     monkeypatch.setenv("PONANT_URL", bundled_server.url)
     names: dict[str, Any] = {"__name__": "page"}
-    printed = [run_block(code, names) for code in code_blocks(CLIENT)]
-    shown = re.findall(r"^```text\n(.*?)^```", CLIENT.read_text(), re.MULTILINE | re.DOTALL)
+    printed = [run_block(code, names) for code in code_blocks(DOCS / page)]
+    shown = re.findall(r"^```text\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
     assert [text.count("\n") for text in printed] == [text.count("\n") for text in shown]
-    assert "Paris" in printed[0]
+    assert said in printed[0]

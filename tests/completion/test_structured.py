@@ -216,7 +216,7 @@ async def test_schemas_of_a_request_share_the_time_but_not_the_blame() -> None:
         ) as info:
             await checker.check([NamedSchema("a", GOOD), NamedSchema("b", REFUSED["multiples"])])
         assert info.value.param == "b"
-        assert await refusal(checker, REFUSED["multiples"]) == ": it takes longer than 0.3 s to compile"
+        assert await refusal(checker, REFUSED["multiples"]) == ": it takes longer than 1 s to compile"
     finally:
         await checker.close()
 
@@ -277,7 +277,7 @@ async def test_cancelled_check_does_not_disturb_others() -> None:
 
 
 async def test_many_checks_at_once() -> None:
-    checker = SchemaChecker(seconds=0.3)
+    checker = SchemaChecker()
     hostile = [REFUSED["multiples"], REFUSED["doubling anyOf"], REFUSED["too deep"], REFUSED["another server"]]
     asked = [hostile[i % 5] if i % 5 < 4 else {**GOOD, "title": str(i)} for i in range(20)]
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chatting import CHAT, answer, ask, body, events, streamed_texts, texts
+from tests.chatting import CHAT, answer, ask, assert_error, body, events, streamed_texts, texts
 from tests.serving import RunningServer
 
 
@@ -114,22 +114,10 @@ def test_neutral_values_change_nothing(tiny_server: RunningServer, neutral: dict
     assert "metadata" not in response
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"response_format": {"type": "json_object"}},
-        {"tools": [{"type": "function", "function": {"name": "now", "parameters": {}}}]},
-        {"tool_choice": "any"},
-        {"prompt_mode": "reasoning"},
-        {"reasoning_effort": "high"},
-        {"guardrails": [{"moderation_llm_v1": {"action": "block"}}]},
-    ],
-)
-def test_what_is_not_served_yet_is_refused_by_name(tiny_server: RunningServer, asked: dict[str, Any]) -> None:
-    with tiny_server.client() as client:
-        response = client.post(CHAT, json=body(**asked))
-    assert response.status_code == 400
-    assert next(iter(asked)) in response.json()["message"]
+def test_moderation_is_refused_by_name(tiny_server: RunningServer) -> None:
+    response = ask(tiny_server, guardrails=[{"moderation_llm_v1": {"action": "block"}}])
+    assert "guardrails" in assert_error(response, 400, "not_supported")
+    assert response.json()["param"] == "guardrails"
 
 
 def test_stop_string_ends_the_text_and_is_not_in_it(tiny_server: RunningServer) -> None:

@@ -4,6 +4,7 @@ import click
 
 import ponant
 from ponant.cli.chat import chat
+from ponant.cli.complete_code import complete_code
 from ponant.cli.serve import serve
 
 
@@ -13,9 +14,10 @@ def main() -> None:
     """The Mistral API on your own hardware.
 
     `ponant serve` answers the API with a real model on this machine. Existing clients work unchanged: give them the
-    address that it prints. `ponant chat` talks to a model in the terminal.
+    address that it prints. `ponant chat` talks to a model in the terminal; `ponant complete-code` fills in code.
     """
 
 
 main.add_command(chat)
+main.add_command(complete_code)
 main.add_command(serve)

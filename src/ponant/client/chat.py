@@ -1,8 +1,7 @@
 """``chat``: completions, whole, streamed, or parsed."""
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Concatenate, Literal, ParamSpec, Required, TypeAlias, TypedDict, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Required, TypeAlias, TypedDict, TypeVar
 
 from pydantic import BaseModel
 from typing_extensions import Unpack
@@ -10,8 +9,6 @@ from typing_extensions import Unpack
 from ponant.api.chat import (
     ChatCompletionRequest,
     ChatCompletionResponse,
-    CompletionChunk,
-    CompletionEvent,
     Prediction,
     ResponseFormat,
     Tool,
@@ -20,6 +17,7 @@ from ponant.api.chat import (
 from ponant.api.guardrails import GuardrailConfig
 from ponant.api.messages import AssistantMessage, SystemMessage, ToolMessage, UserMessage
 from ponant.client.call import Call, Options, fields
+from ponant.client.completion_stream import as_stream
 from ponant.client.parsing import (
     ParsedChatCompletionResponse,
     ParsedEventStream,
@@ -41,7 +39,6 @@ MistralPromptMode: TypeAlias = Literal["reasoning"]
 ReasoningEffort: TypeAlias = Literal["high", "none"]
 
 Target = TypeVar("Target", bound=BaseModel)
-P = ParamSpec("P")
 
 _PATH = "/v1/chat/completions"
 
@@ -84,27 +81,6 @@ class ChatParameters(TypedDict, total=False):
     server_url: str | None
     timeout_ms: int | None
     http_headers: Mapping[str, str] | None
-
-
-def _as_stream(
-    operation: Callable[Concatenate["Chat", P], Call[ChatCompletionResponse]],
-) -> Callable[Concatenate["Chat", P], Call[CompletionEvent]]:
-    """The operation with a streamed answer: the same parameters, but `stream` is True by default."""
-
-    def _stream(self: "Chat", /, *arguments: P.args, **parameters: P.kwargs) -> Call[CompletionEvent]:
-        call = operation(self, *arguments, **({"stream": True} | parameters))  # type: ignore[arg-type]
-        return call.reading(_read_event)
-
-    signature = inspect.signature(operation)
-    changed = {"stream": signature.parameters["stream"].replace(default=True)}
-    _stream.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=list((dict(signature.parameters) | changed).values()), return_annotation=Call[CompletionEvent]
-    )
-    _stream.__qualname__ = "Chat._stream"
-    _stream.__doc__ = (operation.__doc__ or "").replace(
-        "Answer a conversation.", "Answer a conversation, piece by piece."
-    )
-    return _stream
 
 
 class Chat(Resource):
@@ -243,7 +219,7 @@ class Chat(Resource):
         call = self._complete(**parameters, response_format=format_of(response_format))
         return call.reading(parsed_response(response_format))
 
-    _stream = _as_stream(_complete)
+    _stream = as_stream(_complete)
 
     complete = answered(_complete)
     complete_async = answered_async(_complete)
@@ -276,7 +252,3 @@ class Chat(Resource):
 
 def _read_response(body: str | bytes) -> ChatCompletionResponse:
     return tolerant(ChatCompletionResponse).model_validate_json(body)
-
-
-def _read_event(data: str | bytes) -> CompletionEvent:
-    return CompletionEvent.model_construct(data=tolerant(CompletionChunk).model_validate_json(data))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from ponant.client.chat import Chat
+    from ponant.client.fim import Fim
     from ponant.client.models import Models
     from ponant.client.retries import RetryConfig
 
@@ -108,6 +109,13 @@ class Mistral:
         from ponant.client.chat import Chat
 
         return Chat(self._transport)
+
+    @cached_property
+    def fim(self) -> "Fim":
+        """Fill-in-the-middle completions."""
+        from ponant.client.fim import Fim
+
+        return Fim(self._transport)
 
     @cached_property
     def models(self) -> "Models":

@@ -79,6 +79,8 @@ class AnswerOutput:
         self._reader = AnswerReader(reading)
         self._scanner = StopScanner(stops)
         self._min_tokens = min_tokens
+        self._may_have_calls = reading.calls is not None
+        self._blank = ""
         self._ended = False
         self.tokens = 0
 
@@ -94,7 +96,7 @@ class AnswerOutput:
             if self.stopped:
                 break
             if token in self._end_tokens:
-                parts += self.finish()
+                parts += self._finish()
                 self._ended = True
                 break
             self.tokens += 1
@@ -105,10 +107,13 @@ class AnswerOutput:
                 else self._reader.push(control, control=True)
             )
             parts += self._scanned(read) if self.tokens > self._min_tokens else self._unscanned(read)
-        return parts
+        return self._without_blank_end(parts, is_end=self.stopped)
 
     def finish(self) -> list[Part]:
         """What is left to show once no more tokens come."""
+        return self._without_blank_end(self._finish(), is_end=True)
+
+    def _finish(self) -> list[Part]:
         if self.stopped:
             return []
         parts = self._scanned(self._reader.push(self._decoder.decode(b"", final=True)) + self._reader.finish())
@@ -141,3 +146,20 @@ class AnswerOutput:
     def _shown(self, text: str) -> list[Part]:
         shown = self._scanner.push(text)
         return [Text(shown)] if shown else []
+
+    def _without_blank_end(self, parts: list[Part], *, is_end: bool) -> list[Part]:
+        """The parts without white space at the end of a text that calls may follow: it is not shown before calls."""
+        shown: list[Part] = []
+        for part in parts:
+            if isinstance(part, Text) and self._may_have_calls:
+                text = self._blank + part.text
+                end = len(text.rstrip())
+                shown += [Text(text[:end])] if end else []
+                self._blank = text[end:]
+            else:
+                shown.append(part)
+                self._blank = ""
+        if is_end and self._blank:
+            shown.append(Text(self._blank))
+            self._blank = ""
+        return shown

@@ -1,7 +1,7 @@
 """Reads answers as they are written: what of them is thinking, text, or a call of a function."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
 from ponant.prompts.calls import SPACE, ArgumentCalls, JsonCalls, untagged_beginning
@@ -9,7 +9,7 @@ from ponant.prompts.reading import Reading, Thinking
 
 _NAME = r"[a-zA-Z0-9_-]{1,64}"
 _CALL = re.compile(untagged_beginning(_NAME) + r"(?=\{)")
-_FIRST_CALL = re.compile(rf"{SPACE}\[?{SPACE}{_CALL.pattern}")
+_FIRST_CALL = re.compile(rf"{SPACE}(?:\[{SPACE})?{_CALL.pattern}")
 
 
 class AnswerReader:
@@ -20,28 +20,34 @@ class AnswerReader:
         self._thinking = _ThinkingReader(reading.thinking) if reading.thinking else None
         self._calls: _JsonCallsReader | _ArgumentCallsReader | None = None
         if isinstance(reading.calls, ArgumentCalls):
-            self._calls = _ArgumentCallsReader(reading.calls, reading.functions)
+            self._calls = _ArgumentCallsReader(reading.calls, reading.functions, untagged=reading.untagged)
         elif reading.calls:
-            self._calls = _JsonCallsReader(reading.calls, reading.functions)
+            self._calls = _JsonCallsReader(
+                reading.calls, reading.functions, controls=reading.controls.values(), untagged=reading.untagged
+            )
 
     def push(self, text: str, *, control: bool = False) -> list[Part]:
         """Take text, or the name of a control token; returns what it adds to the answer."""
         parts: list[Part] = []
         if self._thinking and not self._thinking.done:
-            thought, text = self._thinking.push(text)
-            if thought:
-                parts.append(Thought(thought))
-            control = False
+            if control and not self._thinking.is_mark(text):
+                parts = self._end_thinking()
+            else:
+                thought, text = self._thinking.push(text)
+                parts = [Thought(thought)] if thought else []
+                control = False
         return parts + self._read(text, control=control) if text else parts
 
     def finish(self) -> list[Part]:
         """What was held back, once it is known that nothing more comes."""
-        parts: list[Part] = []
-        if self._thinking and not self._thinking.done:
-            thought, text = self._thinking.finish()
-            parts += [Thought(thought)] if thought else []
-            parts += self._read(text, control=False) if text else []
-        return parts + (list(self._calls.finish()) if self._calls else [])
+        return self._end_thinking() + (list(self._calls.finish()) if self._calls else [])
+
+    def _end_thinking(self) -> list[Part]:
+        if self._thinking is None or self._thinking.done:
+            return []
+        thought, text = self._thinking.finish()
+        parts: list[Part] = [Thought(thought)] if thought else []
+        return parts + self._read(text, control=False) if text else parts
 
     def _read(self, text: str, *, control: bool) -> list[Part]:
         if self._calls:
@@ -59,6 +65,10 @@ class _ThinkingReader:
         self._held = ""
         self._blank = True
         self.done = False
+
+    def is_mark(self, control: str) -> bool:
+        """Whether a control token is one of the marks."""
+        return control in (self._thinking.open, self._thinking.close)
 
     def push(self, text: str) -> tuple[str, str]:
         """Take text; returns what it adds to the thoughts, and what comes after them."""
@@ -78,7 +88,10 @@ class _ThinkingReader:
         self.done = True
         if self._closed:
             return "", ""
-        return (self._take(), "") if self._begun else ("", self._take())
+        if not self._begun:
+            return "", self._take()
+        thought = self._take().rstrip()
+        return (thought.lstrip() if self._blank else thought), ""
 
     def _begin(self) -> bool:
         """Whether the thinking has begun; ``done`` is set if there is none."""
@@ -144,11 +157,14 @@ class _JsonCallsReader:
     The grammar has seen to it that nothing but calls follows the first one.
     """
 
-    def __init__(self, form: JsonCalls, functions: frozenset[str]) -> None:
+    def __init__(
+        self, form: JsonCalls, functions: frozenset[str], *, controls: Collection[str] = (), untagged: bool = True
+    ) -> None:
         self._trigger = form.trigger
+        self._mark = "" if form.trigger in controls else form.trigger  # what of it is text
         self._functions = functions
         self._held = ""
-        self._read: Callable[[], Iterator[Part]] = self._read_beginning
+        self._read: Callable[[], Iterator[Part]] = self._read_beginning if untagged else self._read_text
         self._object = _JsonObject()
         self._count = 0
 
@@ -184,22 +200,22 @@ class _JsonCallsReader:
         yield from ()
 
     def _read_text(self) -> Iterator[Part]:
-        """Show text, but for white space at its end and what may become a trigger."""
-        if self._trigger:
-            text, trigger, rest = self._held.partition(self._trigger)
-            if trigger:
+        """Show text, but for what may become a trigger."""
+        if self._mark:
+            text, mark, rest = self._held.partition(self._mark)
+            if mark:
                 self._held = rest
                 yield from self._end_text(text)
                 return
-        kept = _length_of_beginning(self._held, self._trigger) if self._trigger else 0
-        shown = self._held[: len(self._held) - kept].rstrip()
+        kept = _length_of_beginning(self._held, self._mark) if self._mark else 0
+        shown = self._held[: len(self._held) - kept]
         self._held = self._held[len(shown) :]
         if shown:
             yield Text(shown)
 
     def _end_text(self, text: str) -> Iterator[Part]:
-        if text.strip():
-            yield Text(text.rstrip())
+        if text:
+            yield Text(text)
         self._read = self._read_call
 
     def _read_call(self) -> Iterator[Part]:
@@ -226,9 +242,9 @@ class _JsonCallsReader:
 class _ArgumentCallsReader:
     """Reads calls of which each part comes after a control token of its own."""
 
-    def __init__(self, form: ArgumentCalls, functions: frozenset[str]) -> None:
+    def __init__(self, form: ArgumentCalls, functions: frozenset[str], *, untagged: bool) -> None:
         self._form = form
-        self._untagged = _JsonCallsReader(JsonCalls(), functions)
+        self._untagged = _JsonCallsReader(JsonCalls(), functions, untagged=untagged)
         self._after = ""
         self._name = ""
         self._index = -1
@@ -238,7 +254,7 @@ class _ArgumentCallsReader:
         if control:
             if text == self._form.trigger:
                 if not self._after:
-                    yield from _without_blank_end(self._untagged.finish())
+                    yield from self._untagged.finish()
                 self._name = ""
                 self._index += 1
             elif text == self._form.before_arguments:
@@ -255,12 +271,6 @@ class _ArgumentCallsReader:
         """What was held back, if there was no call."""
         if not self._after:
             yield from self._untagged.finish()
-
-
-def _without_blank_end(parts: Iterator[Part]) -> Iterator[Part]:
-    for part in parts:
-        if not isinstance(part, Text) or part.text.strip():
-            yield part
 
 
 def _length_of_beginning(text: str, mark: str) -> int:
@@ -282,7 +292,17 @@ def _beginnings(*pieces: str) -> re.Pattern[str]:
 
 
 _BEGINNING_OF_CALL = _beginnings(
-    *(SPACE, r"\[?", SPACE, r"\{", SPACE, *'"name"', SPACE, ":", SPACE, '"', "[a-zA-Z0-9_-]{0,64}", '"', SPACE, ","),
-    *(SPACE, '"', f"(?:{_beginnings(*'arguments').pattern}|{_beginnings(*'parameters').pattern})", '"'),
+    *(SPACE, rf"(?:\[{SPACE})?", r"\{", SPACE, *'"name"', SPACE, ":", SPACE),
+    *(
+        '"',
+        "[a-zA-Z0-9_-]{0,64}",
+        '"',
+        SPACE,
+        ",",
+        SPACE,
+        '"',
+        f"(?:{_beginnings(*'arguments').pattern}|{_beginnings(*'parameters').pattern})",
+        '"',
+    ),
     *(SPACE, ":", SPACE),
 )

@@ -34,7 +34,7 @@ _STACK = 4 * 2**20
 """Half of what an engine usually has: a schema that goes deep must not be a close call."""
 _TOKENIZER = LLTokenizer("byte")
 _ENDING = frozenset(b'"}],')
-_PREFIX = re.compile(r"^at \d+\(\d+\): |^failed to compile JSON schema: ")
+_PREFIX = re.compile(r"^(?:at \d+\(\d+\): |failed to compile JSON schema: )*")
 _WORDINGS = {
     "are not disjoint": 'regular expressions of "patternProperties" may match the same names, which is not supported',
     "can't determine if patternProperty": 'regular expressions of "patternProperties" are too complex to compare',
@@ -77,20 +77,19 @@ class Checker:
                 if time.monotonic() > until:
                     return reason, path
                 if part not in seen and isinstance(document.part(part), dict):
+                    seen.add(part)
                     fault = self._try(schema, part)
-                    if isinstance(fault, str):
-                        faults.append((fault != reason, part, fault))
-                seen.add(part)
+                    faults += [(part, fault)] if isinstance(fault, str) else []
             if not faults:
                 return reason, path
-            _, path, reason = min(faults, key=lambda found: found[0])
+            path, reason = next((found for found in faults if found[1] == reason), faults[0])
 
     def _try(self, schema: dict[str, Any], part: Path) -> str | tuple[str, Path] | None:
         """Why a part of a schema cannot be used; with a path if it is known what in it is at fault."""
         try:
             rule = part_rule(schema, part)
         except UnusableSchemaError as error:
-            return str(error), error.path
+            return str(error), error.path or ()
         except RecursionError:
             return "it is too complex"
         return use(f"start: {rule}")
@@ -116,16 +115,13 @@ def use(grammar: str) -> str | None:
 
 def short(error: str) -> str:
     """What llguidance says is wrong, without the grammar and where it is wrong in there."""
+    lines = error.strip().splitlines() or ["it cannot be compiled"]
     for needle, wording in _WORDINGS.items():
-        if needle in error:
+        if needle in lines[0]:
             return wording
-    lines = error.strip().splitlines()
-    if "regex parse error" in error:
-        return "a regular expression: " + next((line[7:] for line in lines if line.startswith("error: ")), "is none")
-    line = lines[0]
-    while line != (line := _PREFIX.sub("", line)):
-        pass
-    return line.replace("Unsatisfiable schema: ", "no document can satisfy it: ")[:200]
+    if "regex parse error" in lines[0]:
+        return "a regular expression: " + next((line[7:] for line in lines if line.startswith("error: ")), "it is none")
+    return _PREFIX.sub("", lines[0]).replace("Unsatisfiable schema: ", "no document can satisfy it: ")
 
 
 def main() -> None:
@@ -136,32 +132,38 @@ def main() -> None:
     seconds, memory = float(sys.argv[1]), int(sys.argv[2])
     _limit(memory)
     checker = Checker(seconds)
-    for line in sys.stdin.buffer:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        schemas = json.loads(line)
-        for left, schema in zip(reversed(range(len(schemas))), schemas, strict=True):
-            answer = _answer(checker, schema)
-            if not left:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            _tell(answer)
+    try:
+        for line in sys.stdin.buffer:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            schemas = json.loads(line)
+            for left, schema in zip(reversed(range(len(schemas))), schemas, strict=True):
+                answer = _answer(checker, schema)
+                if not left:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                _tell(answer)
+    except MemoryError:
+        os.abort()
 
 
 def _limit(memory: int) -> None:
     os.nice(_NICENESS)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, most = resource.getrlimit(resource.RLIMIT_STACK)
-    resource.setrlimit(resource.RLIMIT_STACK, (_STACK, most))
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_STACK, _STACK)
     statistics = FilePath("/proc/self/statm")
     if statistics.exists():
-        memory += int(statistics.read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        _lower(resource.RLIMIT_AS, memory + int(statistics.read_text().split()[0]) * resource.getpagesize())
+
+
+def _lower(limit: int, value: int) -> None:
+    now, most = resource.getrlimit(limit)
+    resource.setrlimit(limit, (value if now == resource.RLIM_INFINITY else min(now, value), most))
 
 
 def _answer(checker: Checker, schema: dict[str, Any]) -> dict[str, str] | None:
     try:
         fault = checker.check(schema)
     except MemoryError:
-        os.abort()
+        raise
     except BaseException as error:  # llguidance's panics are not exceptions
         return {"reason": "it cannot be compiled", "path": "", "error": type(error).__name__}
     if fault is None:

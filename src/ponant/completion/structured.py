@@ -127,6 +127,8 @@ class SchemaChecker:
                 await self._work(todo, known)
             except _ProcessDiedError as death:
                 await self._end()
+                if death.status >= 0:
+                    raise RuntimeError(f"the process that checks schemas ended with status {death.status}") from death
                 if death.status not in _KILLED or killed:
                     raise self._blame(todo[0], death.status, alone=todo[0] is first) from death
                 killed = True

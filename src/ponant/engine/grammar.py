@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ponant.engine.llamacpp import TOKENIZE_ADDRESS, end_of_sequence, written_tokens
+
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
 
+_CONTROL_MARK = b"\xff"
+"""What llguidance wants before control tokens: a byte that no text has."""
 _MOST_KEPT = 32
 """Compiled grammars that are kept for requests to come."""
 
@@ -37,13 +41,16 @@ class GrammarTokenizer:
             vocabulary_size: number of logits per token.
             end_tokens: tokens that may come where the grammar is complete.
         """
-        from llguidance.llamacpp import lltokenizer_from_vocab
+        from llguidance import LLTokenizer
 
         self.vocabulary_size = vocabulary_size
-        self.tokenizer = lltokenizer_from_vocab(
-            vocab,
-            n_vocab=vocabulary_size,
-            eos_token=sorted(end_tokens) or None,
+        # As in llguidance.llamacpp, but there some tokens that are text, such as <tool_call>, count as control tokens.
+        make: Any = LLTokenizer
+        self.tokenizer = make.from_llamacpp(
+            tokens=written_tokens(vocab, control_mark=_CONTROL_MARK),
+            vocab_ptr=vocab,
+            tokenize_fptr=TOKENIZE_ADDRESS,
+            eos_token=sorted(end_tokens) or end_of_sequence(vocab),
         )
 
 

@@ -166,12 +166,36 @@ class Vocabulary:
         return max(len(c.llama_vocab_get_text(self._vocab, token)) for token in range(self.size))
 
     def _read_piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(64)
-        length = c.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
-        if length < 0:
-            buffer = ctypes.create_string_buffer(-length)
-            length = c.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
-        return buffer.raw[:length]
+        return _piece(self._vocab, token, control=False)
+
+
+def _piece(vocab: Any, token: int, *, control: bool) -> bytes:
+    """The bytes of a token; ``control``: also of those that stand for no text."""
+    buffer = ctypes.create_string_buffer(64)
+    length = c.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, control)
+    if length < 0:
+        buffer = ctypes.create_string_buffer(-length)
+        length = c.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, control)
+    return buffer.raw[:length]
+
+
+TOKENIZE_ADDRESS = ctypes.cast(c.llama_tokenize, ctypes.c_void_p).value
+"""Where llama.cpp's function for tokenising is in memory, for libraries that call it themselves."""
+
+
+def written_tokens(vocab: Any, *, control_mark: bytes) -> list[bytes]:
+    """All tokens of a vocabulary as they are written, control tokens with a mark before them."""
+    return [
+        (control_mark if c.llama_vocab_get_attr(vocab, token) & c.LLAMA_TOKEN_ATTR_CONTROL else b"")
+        + _piece(vocab, token, control=True)
+        for token in range(c.llama_vocab_n_tokens(vocab))
+    ]
+
+
+def end_of_sequence(vocab: Any) -> int:
+    """The end-of-sequence token of a vocabulary."""
+    token: int = c.llama_vocab_eos(vocab)
+    return token
 
 
 def end_tokens(vocab: Any) -> frozenset[int]:

@@ -41,8 +41,8 @@ class JsonCalls:
         return tuple(text for text in (self.trigger, self.close.strip()) if len(text) > 1)
 
     def rules(self, functions: Sequence[Function], *, parallel: bool, literal: Literal) -> str:
-        """A grammar for what follows the trigger: the rule ``calls`` and those that it needs."""
-        calls = " | ".join(self._call(function) for function in functions)
+        """A grammar for what follows the trigger: the rule ``calls`` and those that it needs beside ``arguments``."""
+        calls = " | ".join(self._call(function, index) for index, function in enumerate(functions))
         more = f"(between call){{0,{MOST_CALLS - 1}}}" if parallel else ""
         return "\n".join(
             [
@@ -57,10 +57,10 @@ class JsonCalls:
         call = json.dumps({"name": name, self.arguments: arguments}, ensure_ascii=False)
         return f"{self.trigger}{self.open}{call}{self.close}"
 
-    def _call(self, function: Function) -> str:
+    def _call(self, function: Function, index: int) -> str:
         beginning = characters(f'{{"name": {json.dumps(function.name)}, "{self.arguments}": ')
         call_id = f'("{_escaped(", " + _QUOTED_ID)}" {_CALL_ID} "\\"")?' if self.has_ids else ""
-        return f'({beginning} {arguments_rule(function)} {call_id} "}}")'
+        return f'({beginning} arguments_{index} {call_id} "}}")'
 
     def _literals(self, text: str, literal: Literal) -> str:
         """Text that may have control tokens in it, as part of a rule."""
@@ -85,11 +85,11 @@ class ArgumentCalls:
         return tuple(filter(None, (self.trigger, self.before_id, self.before_arguments)))
 
     def rules(self, functions: Sequence[Function], *, parallel: bool, literal: Literal) -> str:
-        """A grammar for what follows the trigger: the rule ``calls`` and those that it needs."""
+        """A grammar for what follows the trigger: the rule ``calls`` and those that it needs beside ``arguments``."""
         call_id = f"({literal(self.before_id)} {_CALL_ID})?" if self.before_id else ""
         calls = " | ".join(
-            f"({characters(function.name)} {call_id} {literal(self.before_arguments)} {arguments_rule(function)})"
-            for function in functions
+            f"({characters(function.name)} {call_id} {literal(self.before_arguments)} arguments_{index})"
+            for index, function in enumerate(functions)
         )
         more = f"({literal(self.trigger)} call){{0,{MOST_CALLS - 1}}}" if parallel else ""
         return f"calls: call {more}\ncall: {calls}"
@@ -124,9 +124,13 @@ def arguments_schema(function: Function) -> dict[str, object]:
     return {"type": "object"} | function.parameters
 
 
-def arguments_rule(function: Function) -> str:
-    """A function's arguments, as part of a rule."""
-    return json_rule(arguments_schema(function))
+def arguments_rules(functions: Sequence[Function]) -> str:
+    """The rules ``arguments_0``, ``arguments_1``, … for the arguments of functions, in their order.
+
+    There is one for each, however many forms of calls there are: a grammar cannot have more than some 250 schemas.
+    """
+    rules = (json_rule(arguments_schema(function)) for function in functions)
+    return "\n".join(f"arguments_{index}: {rule}" for index, rule in enumerate(rules))
 
 
 def characters(text: str) -> str:
@@ -139,7 +143,7 @@ def _escaped(text: str) -> str:
 
 
 def untagged_calls(functions: Sequence[Function], *, parallel: bool) -> str:
-    """A grammar for calls without anything around them, one or a list: the rule ``untagged``.
+    """A grammar for calls without anything around them, one or a list: the rule ``untagged``, beside ``arguments``.
 
     Small models forget the rest of their form. The keys are those of any form; where to break lines is left to them.
     What a call begins with is one terminal, so that it can be told from text in which a name happens to occur.
@@ -150,11 +154,10 @@ def untagged_calls(functions: Sequence[Function], *, parallel: bool) -> str:
         rules += [
             rf"CALL_{index}: /{SPACE}{beginning}/",
             rf"LIST_{index}: /{SPACE}\[{SPACE}{beginning}/",
-            f"arguments_{index}: {arguments_rule(function)} END",
         ]
 
     def one_of(beginning: str) -> str:
-        return "(" + " | ".join(f"{beginning}_{index} arguments_{index}" for index in range(len(functions))) + ")"
+        return "(" + " | ".join(f"{beginning}_{index} arguments_{index} END" for index in range(len(functions))) + ")"
 
     more = f'("," {one_of("CALL")}){{0,{MOST_CALLS - 1}}}' if parallel else ""
     return "\n".join(
@@ -178,5 +181,5 @@ def untagged_beginning(name: str) -> str:
 def not_untagged(functions: Sequence[Function]) -> str:
     """An expression of a grammar for text that does not begin like such a call."""
     names = "|".join(re.escape(function.name) for function in functions)
-    key = SPACE.join([r"\[?", r"\{", '"name"', ":", f'"({names})"', ","])
-    return f"~/(?s:{SPACE}{key}.*)/"
+    key = SPACE.join([r"\{", '"name"', ":", f'"({names})"', ","])
+    return rf"~/(?s:{SPACE}(\[{SPACE})?{key}.*)/"

@@ -132,7 +132,7 @@ def _check_order(turns: Sequence[Turn], messages: Sequence[Message]) -> None:
 def _check_tool_ids(turns: Iterable[Turn]) -> None:
     for turn in turns:
         ids = [call.id for call in turn.tool_calls if call.id != "null"]
-        ids += [turn.tool_call_id] if turn.tool_call_id is not None else []
+        ids += [turn.tool_call_id] if turn.tool_call_id not in (None, "null") else []
         for tool_id in ids:
             if not _MISTRAL_TOOL_ID.fullmatch(tool_id):
                 raise InvalidRequestError(
@@ -245,7 +245,32 @@ def without_tools(turns: Iterable[Turn]) -> list[Turn]:
             plain.append(Turn("user", f"<tool_response>\n{turn.text}\n</tool_response>"))
         elif turn.tool_calls:
             calls = [TAGGED.text(call.function.name, call.function.arguments) for call in turn.tool_calls]
-            plain.append(Turn(turn.role, "\n".join([turn.text, *calls] if turn.text else calls)))
+            plain.append(replace(turn, text="\n".join([turn.text, *calls] if turn.text else calls), tool_calls=[]))
         else:
             plain.append(turn)
     return _joined(plain)
+
+
+def one_call_each(turns: Iterable[Turn]) -> list[Turn]:
+    """Each call as a turn of its own, its result right after it, for templates that know no more of them at once."""
+    apart: list[Turn] = []
+    for turn in turns:
+        if turn.tool_calls:
+            calls = [replace(turn, tool_calls=[call]) for call in turn.tool_calls]
+            apart += [calls[0], *(replace(call, text="", thinking="") for call in calls[1:])]
+        elif turn.role == "tool":
+            apart.insert(_place_of(turn, apart), turn)
+        else:
+            apart.append(turn)
+    return apart
+
+
+def _place_of(result: Turn, turns: Sequence[Turn]) -> int:
+    """Where a result belongs: after its call among the last ones, or after the first that has none yet."""
+    free = [
+        index
+        for index, turn in enumerate(turns, start=1)
+        if turn.tool_calls and (index == len(turns) or turns[index].role != "tool")
+    ]
+    own = [index for index in free if turns[index - 1].tool_calls[0].id == result.tool_call_id]
+    return (own or free or [len(turns)])[0]

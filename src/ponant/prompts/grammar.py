@@ -3,7 +3,15 @@
 import re
 
 from ponant.prompts.answers import AnswerForm
-from ponant.prompts.calls import CallForm, Literal, characters, not_untagged, untagged_calls
+from ponant.prompts.calls import (
+    SPACE,
+    CallForm,
+    Literal,
+    arguments_rules,
+    characters,
+    not_untagged,
+    untagged_calls,
+)
 from ponant.prompts.reading import Thinking
 from ponant.prompts.schemas import json_rule
 
@@ -27,13 +35,11 @@ def answer_grammar(
     is_forced = thinking is not None and not thinking.native
     if form.calls == "none" and form.schema is None and not is_forced:
         return None
-    is_free = form.calls == "auto" and form.schema is None
-    if thinking is None or (thinking.native and is_free):  # text may have any thinking in it
-        rules = ["start: body"]
-    else:
-        rules = [_thinking_rules(thinking, literal, most_thinking)]
-    if is_free:
-        rules += _free_rules(form, calls, literal)
+    rules = [_thinking_rules(thinking, literal, most_thinking) if thinking else "start: body"]
+    if form.calls != "none":
+        rules.append(arguments_rules(form.functions))
+    if form.calls == "auto" and form.schema is None:
+        rules += _free_rules(form, calls, literal, _not_thinking(thinking, literal))
     elif form.calls == "none" and form.schema is None:
         rules.append("body: /(?s:.+)/")
     else:
@@ -54,10 +60,11 @@ def _fixed_rules(form: AnswerForm, calls: CallForm, literal: Literal) -> list[st
     return [*rules, f"body: {' | '.join(bodies)}"]
 
 
-def _free_rules(form: AnswerForm, calls: CallForm, literal: Literal) -> list[str]:
-    """Text or calls, as the model likes; where a call has begun, it must be one."""
+def _free_rules(form: AnswerForm, calls: CallForm, literal: Literal, unlike: str) -> list[str]:
+    """Text or calls, as the model likes; where a call has begun, it must be one. No text is ``unlike`` something."""
     rules = [untagged_calls(form.functions, parallel=form.parallel)]
-    text = f"/(?s:.*)/ & {not_untagged(form.functions)}"
+    unlike = f"{not_untagged(form.functions)}{unlike}"
+    text = f"/(?s:.*)/ & {unlike}"
     trigger = literal(calls.trigger) if calls.trigger else ""
     if not trigger:
         return [*rules, "body: TEXT | untagged", f"TEXT: {text}"]
@@ -70,23 +77,31 @@ def _free_rules(form: AnswerForm, calls: CallForm, literal: Literal) -> list[str
         "body: TEXT | text_and_trigger calls | untagged",
         rf"TEXT: {text} & ~/(?s:.*{pattern}.*)/",
         "text_and_trigger[lazy]: TEXT_AND_TRIGGER",
-        rf"TEXT_AND_TRIGGER: /(?s:.*){pattern}/ & {not_untagged(form.functions)}",
+        rf"TEXT_AND_TRIGGER: /(?s:.*){pattern}/ & {unlike}",
     ]
+
+
+def _not_thinking(thinking: Thinking | None, literal: Literal) -> str:
+    """What keeps a text from beginning like thinking, where its mark is text too."""
+    if thinking is None or thinking.begun or not thinking.native or is_token(literal(thinking.open)):
+        return ""
+    return f" & ~/(?s:{SPACE}{_pattern(thinking.open)}.*)/"
 
 
 def _thinking_rules(thinking: Thinking, literal: Literal, most_tokens: int) -> str:
     begin, end = literal(thinking.open), literal(thinking.close)
     if is_token(end):
         thought = rf"thought[max_tokens={most_tokens}]: /(?s:.*)/"
-        rest = f"thought {end} body"
+        rest = f"thought {end} SPACE body"
     elif thinking.native:
-        thought = rf"thought[lazy]: /(?s:.*){_pattern(thinking.close)}/"
-        rest = "SPACE thought SPACE body"
+        opening = "" if thinking.begun else f"{SPACE}{_pattern(thinking.open)}"
+        thought = rf"thought[lazy]: /(?s:{opening}.*){_pattern(thinking.close)}/"
+        begin, rest = "", "thought SPACE body"
     else:
         # Models that were not trained for it may never end their thoughts: so many lines of so many tokens are enough.
         thought = rf"line[max_tokens={_LINE}]: /[^\n]*\n/ & ~/(?s:.*{_pattern(thinking.close)}.*)/"
         rest = rf'"\n" line{{0,{-(-most_tokens // _LINE)}}} {characters(thinking.close + _BLANK_LINE)} body'
-    space = r"SPACE: /[ \t\r\n]{0,8}/"
+    space = f"SPACE: /{SPACE}/"
     if thinking.begun:
         return f"start: {rest}\n{thought}\n{space}"
     return f"start: {'body | ' if thinking.native else ''}{begin} {rest}\n{thought}\n{space}"

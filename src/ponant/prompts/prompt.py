@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ponant.api.messages import Message
 from ponant.prompts.answers import FREE, AnswerForm
-from ponant.prompts.calls import TAGGED, CallForm
+from ponant.prompts.calls import TAGGED, ArgumentCalls, CallForm, JsonCalls
 from ponant.prompts.conversation import Turn, read_conversation, without_tools
 from ponant.prompts.errors import InvalidRequestError
 from ponant.prompts.grammar import answer_grammar, named_literal
@@ -67,7 +67,7 @@ class PromptBuilder:
             InvalidRequestError: the messages break a rule, or are too long for the context.
         """
         conversation = read_conversation(messages, mistral_tool_ids=self._renderer.needs_mistral_tool_ids)
-        calls = self._renderer.calls if form.tools else None
+        calls = self._form_of_calls(form)
         thinking = (self._renderer.thinking or _TOLD) if form.reasoning else None
         turns = list(conversation.turns)
         if form.tools and not calls:
@@ -97,6 +97,15 @@ class PromptBuilder:
         reading = self._reading(form, calls or TAGGED, thinking)
         return Prompt(rendered.tokens, conversation.prefix, grammar, reading)
 
+    def _form_of_calls(self, form: AnswerForm) -> CallForm | None:
+        """How the model writes calls; None if it must be told."""
+        calls = self._renderer.calls if form.tools else None
+        if isinstance(calls, ArgumentCalls) and not all(text in self._controls for text in calls.controls):
+            return None  # nothing would tell them from text
+        if isinstance(calls, JsonCalls) and not calls.trigger and form.schema is not None:
+            return None  # nor these from a document
+        return calls
+
     def _reading(self, form: AnswerForm, calls: CallForm, thinking: Thinking | None) -> Reading:
         """How an answer of this form is read."""
         has_calls = form.calls != "none"
@@ -104,6 +113,7 @@ class PromptBuilder:
         return Reading(
             calls=calls if has_calls else None,
             functions=frozenset(function.name for function in form.functions) if has_calls else frozenset(),
+            untagged=form.schema is None or not has_calls,
             thinking=thinking,
             controls={self._controls[text]: text for text in texts if text in self._controls},
         )

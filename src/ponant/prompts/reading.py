@@ -42,12 +42,15 @@ class TextFilter(Protocol):
 class Reading:
     """How to read an answer: as plain text, unless it may have calls of ``functions`` or thinking in it.
 
+    ``untagged``: JSON that reads like a call is one, also without what stands around calls in their form.
+
     ``controls`` are the control tokens that count, with what they are called. ``end_tokens`` end the answer, beside
     those that end all of the model's. ``filter``, if there is one, makes a filter for the text of one completion.
     """
 
     calls: CallForm | None = None
     functions: frozenset[str] = frozenset()
+    untagged: bool = True
     thinking: Thinking | None = None
     controls: dict[int, str] = field(default_factory=dict[int, str])
     end_tokens: frozenset[int] = frozenset()

@@ -13,7 +13,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.prompts.calls import BARE, LISTED, NAMED, TAGGED, CallForm
-from ponant.prompts.conversation import Turn, without_later_system, without_system, without_tools
+from ponant.prompts.conversation import Turn, one_call_each, without_later_system, without_system, without_tools
 from ponant.prompts.reading import Thinking
 
 FALLBACK = (
@@ -65,6 +65,8 @@ class ChatTemplate:
         plain = list(turns)
         if not self._knows_tools:
             plain = without_tools(plain)
+        elif any(len(turn.tool_calls) > 1 for turn in plain) and not self._knows_several_calls:
+            plain = one_call_each(plain)
         if not self._knows_system:
             plain = without_system(plain)
         elif not self._knows_later_system:
@@ -129,6 +131,17 @@ class ChatTemplate:
         call = ToolCall(id=_PROBE_ID, function=FunctionCall(name=_PROBE, arguments={}))
         result = Turn("tool", _PROBE, tool_call_id=_PROBE_ID, name="name")
         return self._expresses([Turn("user", _PROBE), Turn("assistant", "", [call]), result])
+
+    @cached_property
+    def _knows_several_calls(self) -> bool:
+        ids = (_PROBE_ID, _PROBE_ID[::-1])
+        calls = [ToolCall(id=call_id, function=FunctionCall(name=_PROBE, arguments={})) for call_id in ids]
+        results = [Turn("tool", _PROBE, tool_call_id=call_id, name="name") for call_id in ids]
+        try:
+            written = self._render([Turn("user", _PROBE), Turn("assistant", "", calls), *results])
+        except TemplateRefusedError:
+            return False
+        return written.count(_PROBE) == 5
 
 
 def _form_of(written: str) -> CallForm | None:

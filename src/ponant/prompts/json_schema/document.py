@@ -47,9 +47,12 @@ _SINGLE = ("items", "additionalItems", "additionalProperties", "not", "if", "the
 
 
 class UnusableSchemaError(Exception):
-    """A schema cannot be turned into a grammar. The message says why, ``path`` which part of it is at fault."""
+    """A schema cannot be turned into a grammar. The message says why.
 
-    def __init__(self, reason: str, path: Path = ()) -> None:
+    ``path`` says which part of it is at fault, once that is known.
+    """
+
+    def __init__(self, reason: str, path: Path | None = None) -> None:
         super().__init__(reason)
         self.path = path
 
@@ -65,7 +68,7 @@ class Document:
         self._draft = drafts[0] if drafts else _LATEST
         if self._draft < 4:
             raise UnusableSchemaError(
-                f'"$schema" is {named}, which is too old; draft-04 is the first that is supported'
+                f'"$schema" is {named}, which is too old; draft-04 is the first that is supported', ()
             )
         self._id = "id" if self._draft == 4 else "$id"
         self._base = ""

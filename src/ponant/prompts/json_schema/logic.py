@@ -82,9 +82,14 @@ class Logic:
         )
 
     def marks(self, schemas: Sequence[Any]) -> dict[str, set[str]]:
-        """The required properties that can only have certain values, and those: many schemas are told apart by them."""
+        """The properties that documents must have, all of them objects, with one of certain values, and those.
+
+        Many alternatives are told apart by them, in less time than by all that is known.
+        """
         conjuncts = self._conjuncts(schemas) or []
-        marks = {}
+        marks: dict[str, set[str]] = {}
+        if _types(conjuncts) != {"object"}:
+            return marks
         for name in (name for words in conjuncts for name in _list(words, "required") if isinstance(name, str)):
             values = _values(self._conjuncts(_property(conjuncts, name)) or [])
             if values is not None:
@@ -112,7 +117,7 @@ class Logic:
             if failing is None:
                 complete = False
                 continue
-            useful = useful or word != "type"
+            useful = useful or (word != "type" and bool(failing))
             ways += failing
         if not complete and (whole or not useful):
             return None
@@ -188,7 +193,7 @@ class Logic:
                 target = self._target(value)
                 negation = None if target is None else self.negated(target, whole=whole, depth=depth)
                 return None if negation is None else [negation]
-        return None if word in _ASSERTIONS else []
+        return None if word in _UNKNOWN else []
 
     def _failing_properties(self, properties: dict[str, Any], *, whole: bool, depth: int) -> list[Schema] | None:
         ways: list[Schema] = []
@@ -201,52 +206,10 @@ class Logic:
         return ways
 
 
-_ASSERTIONS = frozenset(
-    [
-        "type",
-        "enum",
-        "const",
-        "multipleOf",
-        "maximum",
-        "exclusiveMaximum",
-        "minimum",
-        "exclusiveMinimum",
-        "maxLength",
-        "minLength",
-        "pattern",
-        "maxItems",
-        "minItems",
-        "uniqueItems",
-        "maxContains",
-        "minContains",
-        "maxProperties",
-        "minProperties",
-        "required",
-        "dependentRequired",
-        "allOf",
-        "anyOf",
-        "oneOf",
-        "not",
-        "if",
-        "then",
-        "else",
-        "dependentSchemas",
-        "dependencies",
-        "prefixItems",
-        "items",
-        "additionalItems",
-        "contains",
-        "properties",
-        "patternProperties",
-        "additionalProperties",
-        "propertyNames",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-        "$ref",
-        "$dynamicRef",
-        "$recursiveRef",
-    ]
-)
+_UNKNOWN = {*_OPPOSITES, *_WITHOUT_EFFECT_IF, "enum", "required", "properties", "allOf", "anyOf", "oneOf", "if"}
+_UNKNOWN |= {"pattern", "multipleOf", "contains", "prefixItems", "additionalItems", "patternProperties"}
+_UNKNOWN |= {"propertyNames", "dependentRequired", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef"}
+"""Words that restrict, but not in a way that could be turned round."""
 
 
 def _canonical(value: Any) -> Any:

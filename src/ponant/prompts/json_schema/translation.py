@@ -27,8 +27,9 @@ _TYPES = frozenset(["null", "boolean", "number", "integer", "string", "array", "
 _FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"])
 """Formats that llguidance follows. They only annotate, and are taken where nothing else is said of a text."""
 _LONGEST_TEXT = 2**31 - 1
-_IN_PLACE = frozenset(("allOf", "anyOf", "oneOf", "not", "if", "then", "else"))
-"""Words whose schemas are for the same value."""
+_ELSEWHERE = {"properties", "patternProperties", "additionalProperties", "unevaluatedProperties"}
+_ELSEWHERE |= {"items", "prefixItems", "additionalItems", "unevaluatedItems"}
+"""Words whose schemas are not for the same value but for what is in it."""
 _REFUSED = ("$dynamicRef", "$recursiveRef")
 
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
@@ -91,7 +92,7 @@ class Translation:
         if definitions:
             root["$defs"] = definitions
         if not can_combine(self._divisors):
-            raise UnusableSchemaError('the numbers of "multipleOf" are too large')
+            raise UnusableSchemaError('the numbers of "multipleOf" are too large', ())
         return root
 
     def subschema(self, schema: Any, path: Path) -> Schema:
@@ -103,7 +104,7 @@ class Translation:
         self._left -= 1
         if self._left < 0:
             raise UnusableSchemaError(
-                f"it has more than {_MOST_SUBSCHEMAS} parts when its alternatives are written out"
+                f"it has more than {_MOST_SUBSCHEMAS} parts when its alternatives are written out", ()
             )
         words = self._document.words(schema)
         for word in _REFUSED:
@@ -129,7 +130,7 @@ class Translation:
 
     def _reference(self, words: dict[str, Any], path: Path) -> dict[str, Any]:
         target, place = self._document.resolve(words["$ref"])
-        if _IN_PLACE.issuperset(step for step in path[len(self._definition) :] if isinstance(step, str)):
+        if _ELSEWHERE.isdisjoint(path[len(self._definition) :]):
             self._same.setdefault(self._definition, []).append(place)
         if place == self._wanted:
             return {"$ref": "#"}
@@ -226,7 +227,7 @@ def _located(
     try:
         return part(words, path)
     except UnusableSchemaError as error:
-        if error.path:
+        if error.path is not None:
             raise
         raise UnusableSchemaError(str(error), path) from error
     except PatternError as error:

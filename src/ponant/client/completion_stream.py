@@ -1,0 +1,35 @@
+"""Completions as they are written: the streamed twin of an operation, and its events."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from ponant.api.chat import CompletionChunk, CompletionEvent
+from ponant.client.call import Call
+from ponant.client.resource import Resource
+from ponant.client.tolerance import tolerant
+
+R = TypeVar("R", bound=Resource)
+P = ParamSpec("P")
+
+
+def as_stream(operation: Callable[Concatenate[R, P], Call[Any]]) -> Callable[Concatenate[R, P], Call[CompletionEvent]]:
+    """The operation with a streamed answer: the same parameters, but `stream` is True by default."""
+
+    def _stream(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> Call[CompletionEvent]:
+        call = operation(self, *arguments, **({"stream": True} | parameters))  # type: ignore[arg-type]
+        return call.reading(_read_event)
+
+    signature = inspect.signature(operation)
+    changed = {"stream": signature.parameters["stream"].replace(default=True)}
+    _stream.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=list((dict(signature.parameters) | changed).values()), return_annotation=Call[CompletionEvent]
+    )
+    _stream.__qualname__ = operation.__qualname__.replace(operation.__name__, _stream.__name__)
+    _stream.__module__ = operation.__module__
+    _stream.__doc__ = (operation.__doc__ or "").replace(".", ", piece by piece.", 1)
+    return _stream
+
+
+def _read_event(data: str | bytes) -> CompletionEvent:
+    return CompletionEvent.model_construct(data=tolerant(CompletionChunk).model_validate_json(data))

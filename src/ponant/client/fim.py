@@ -1,0 +1,105 @@
+"""``fim``: what comes between a prompt and a suffix, whole or streamed."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from ponant.api.fim import FIMCompletionRequest, FIMCompletionResponse
+from ponant.client.call import Call, Options, fields
+from ponant.client.completion_stream import as_stream
+from ponant.client.resource import Resource, answered, answered_async, streamed, streamed_async
+from ponant.client.retries import RetryConfig
+from ponant.client.tolerance import tolerant
+from ponant.client.unset import UNSET, OptionalNullable
+
+FIMCompletionRequestStop: TypeAlias = str | list[str]
+
+_PATH = "/v1/fim/completions"
+
+
+class FIMCompletionStreamRequest(FIMCompletionRequest):
+    """Body of a fill-in-the-middle request whose answer is streamed."""
+
+    stream: bool | None = True
+
+
+class Fim(Resource):
+    """Fill-in-the-middle completions."""
+
+    def _complete(
+        self,
+        *,
+        model: str | None,
+        prompt: str,
+        temperature: OptionalNullable[float] = UNSET,
+        top_p: OptionalNullable[float] = UNSET,
+        max_tokens: OptionalNullable[int] = UNSET,
+        stream: bool | None = False,
+        stop: OptionalNullable[FIMCompletionRequestStop] = UNSET,
+        random_seed: OptionalNullable[int] = UNSET,
+        metadata: OptionalNullable[Mapping[str, Any]] = UNSET,
+        suffix: OptionalNullable[str] = UNSET,
+        min_tokens: OptionalNullable[int] = UNSET,
+        prompt_cache_key: OptionalNullable[str] = UNSET,
+        retries: OptionalNullable[RetryConfig] = UNSET,
+        server_url: str | None = None,
+        timeout_ms: int | None = None,
+        http_headers: Mapping[str, str] | None = None,
+    ) -> Call[FIMCompletionResponse]:
+        """Fill in what comes between a prompt and a suffix.
+
+        Parameters that are UNSET are left to the server.
+
+        Args:
+            model: Name of the model; None for the server's own choice.
+            prompt: The text before, such as code up to the cursor.
+            temperature: How varied the filling is: 0 for the likeliest tokens alone.
+            top_p: Only tokens of this much of the probability, the likeliest first, are drawn from.
+            max_tokens: Longest filling in tokens. It must fit into the model's context with the prompt and the suffix.
+            stream: Whether the filling is streamed; `stream` is the method for that.
+            stop: Text, or texts, before which the filling ends.
+            random_seed: Seed of the sampling. With the same one the filling repeats.
+            metadata: Anything; for the server's own use.
+            suffix: The text after. Without it the prompt is continued.
+            min_tokens: Shortest filling in tokens.
+            prompt_cache_key: Name of the group of requests that begin alike.
+            retries: Whether and how a request that fails is sent again, in place of the client's setting.
+            server_url: Address of the server, in place of the client's.
+            timeout_ms: How long the answer (or a stream's next event) may take, in place of the client's setting.
+            http_headers: Further headers.
+
+        Raises:
+            HTTPValidationError: The server refused a field (422).
+            SDKError: The server refused the request or failed (other 4XX and 5XX).
+            ResponseValidationError: The response does not have the form of the API.
+            StreamError: The server failed after the stream had begun.
+            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
+        """
+        body = fields(
+            nullable={
+                "model": model,
+                "prompt": prompt,
+                "suffix": suffix,
+                "temperature": temperature,
+                "top_p": top_p,
+                "max_tokens": max_tokens,
+                "min_tokens": min_tokens,
+                "stop": stop,
+                "random_seed": random_seed,
+                "metadata": metadata,
+                "prompt_cache_key": prompt_cache_key,
+            },
+            optional={"stream": stream},
+        )
+        options = Options(retries, server_url, timeout_ms, http_headers)
+        return Call("POST", _PATH, _read_response, options, body)
+
+    _stream = as_stream(_complete)
+
+    complete = answered(_complete)
+    complete_async = answered_async(_complete)
+    stream = streamed(_stream)
+    stream_async = streamed_async(_stream)
+
+
+def _read_response(body: str | bytes) -> FIMCompletionResponse:
+    return tolerant(FIMCompletionResponse).model_validate_json(body)
