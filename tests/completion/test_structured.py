@@ -43,9 +43,9 @@ REFUSED: dict[str, dict[str, Any]] = {
     "doubling anyOf": doubling("anyOf"),
     "doubling oneOf": doubling("oneOf"),
     "a long chain": chain({}, 4000),
-    "many fields": {"properties": {f"p{i}": {"type": "string"} for i in range(6000)}},
+    "many fields": {"properties": {f"p{i}": {"type": "string"} for i in range(8000)}},
     "many patterns": {"allOf": [{"type": "string", "pattern": f"a.{{{i}}}b"} for i in range(30)]},
-    "multiples": {"allOf": [{"type": "integer", "multipleOf": number} for number in (101, 103, 107)]},
+    "multiples": {"allOf": [{"type": "integer", "multipleOf": number} for number in (199, 211, 223)]},
     "a divisor": {"multipleOf": 10**12},
     "too deep": nested(100_000),
     "a bit too deep": nested(64),
@@ -188,7 +188,7 @@ async def test_message_names_the_part(patient: SchemaChecker, schema: dict[str, 
 
 async def test_limit_of_time_is_said_and_remembered() -> None:
     checker = SchemaChecker(seconds=0.2)
-    slow = REFUSED["multiples"]
+    slow = REFUSED["many patterns"]
     try:
         assert await refusal(checker, slow) == ": it takes longer than 0.2 s to compile"
         assert checker.process_id is None
@@ -209,14 +209,12 @@ async def test_limit_of_memory_is_said() -> None:
 
 
 async def test_schemas_of_a_request_share_the_time_but_not_the_blame() -> None:
-    checker = SchemaChecker(seconds=0.3)
+    checker = SchemaChecker()
     try:
-        with pytest.raises(
-            InvalidRequestError, match=r"^b: the schemas of the request take longer than 0\.3 s"
-        ) as info:
-            await checker.check([NamedSchema("a", GOOD), NamedSchema("b", REFUSED["multiples"])])
+        with pytest.raises(InvalidRequestError, match=r"^b: the schemas of the request take longer than 1 s") as info:
+            await checker.check([NamedSchema("a", GOOD), NamedSchema("b", REFUSED["many patterns"])])
         assert info.value.param == "b"
-        assert await refusal(checker, REFUSED["multiples"]) == ": it takes longer than 1 s to compile"
+        assert await refusal(checker, REFUSED["many patterns"]) == ": it takes longer than 1 s to compile"
     finally:
         await checker.close()
 
@@ -266,7 +264,7 @@ async def test_process_that_was_killed_is_replaced() -> None:
 async def test_cancelled_check_does_not_disturb_others() -> None:
     checker = SchemaChecker(seconds=5)
     try:
-        slow = asyncio.create_task(refusal(checker, REFUSED["multiples"]))
+        slow = asyncio.create_task(refusal(checker, REFUSED["many patterns"]))
         waiting = asyncio.create_task(refusal(checker, GOOD))
         await asyncio.sleep(0.3)
         slow.cancel()
@@ -278,7 +276,7 @@ async def test_cancelled_check_does_not_disturb_others() -> None:
 
 async def test_many_checks_at_once() -> None:
     checker = SchemaChecker()
-    hostile = [REFUSED["multiples"], REFUSED["doubling anyOf"], REFUSED["too deep"], REFUSED["another server"]]
+    hostile = [REFUSED["many patterns"], REFUSED["doubling anyOf"], REFUSED["too deep"], REFUSED["another server"]]
     asked = [hostile[i % 5] if i % 5 < 4 else {**GOOD, "title": str(i)} for i in range(20)]
     try:
         answers = await asyncio.gather(*(refusal(checker, schema, f"tools.{i}") for i, schema in enumerate(asked)))

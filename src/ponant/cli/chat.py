@@ -1,25 +1,17 @@
 """``ponant chat``."""
 
-import contextlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ponant.cli.connection import connect
 from ponant.cli.serve import fail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ponant import Mistral
     from ponant.cli.conversation import Conversation
-
-_BUNDLED = "smollm2"
-_LOOKING_MS = 1000
-"""How long to look for a running server."""
 
 
 @click.command()
@@ -69,7 +61,7 @@ def chat(
     if json_schema:
         fields["response_format"] = _response_format(json_schema)
     try:
-        with _connect(server_url, model, local=local) as (mistral, name):
+        with connect(server_url, model, local=local) as (mistral, name):
             conversation = Conversation(mistral, name, system, fields)
             if question is None:
                 _talk(conversation)
@@ -93,62 +85,6 @@ def _response_format(file: Path) -> dict[str, Any]:
     except ValueError as error:
         fail(f"{file} is no JSON: {error}")
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
-
-
-@contextlib.contextmanager
-def _connect(server_url: str | None, model: str | None, *, local: bool) -> "Iterator[tuple[Mistral, str | None]]":
-    """A client, and the name by which it knows the model."""
-    from ponant import Mistral
-
-    is_source = model is not None and (model.endswith(".gguf") or model.startswith("hf:"))
-    url = server_url or os.environ.get("PONANT_URL")
-    if local or (is_source and not url):
-        source = model if is_source or model == _BUNDLED else None
-        with _started(source) as mistral:
-            yield mistral, None if source else model
-        return
-    try:
-        mistral = Mistral(server_url=url)
-    except ValueError as error:
-        fail(str(error))
-    with mistral:
-        if url or _answers(mistral):
-            yield mistral, model
-            return
-    with _connect(None, model, local=True) as connected:
-        yield connected
-
-
-def _answers(mistral: "Mistral") -> bool:
-    from ponant.client.errors import ClientError, SDKError
-
-    try:
-        mistral.models.list(timeout_ms=_LOOKING_MS)
-    except SDKError as error:
-        return error.status_code in (401, 503)  # it wants a key, or is loading
-    except ClientError:
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def _started(source: str | None) -> "Iterator[Mistral]":
-    """A client whose model is in this process."""
-    from pydantic import ValidationError
-
-    from ponant import Mistral
-    from ponant.catalog.store import ModelNotFoundError
-    from ponant.engine.base import ModelLoadError
-
-    if sys.stderr.isatty():
-        click.echo(f"No server is running; starting {source or 'a model'} in this process.", err=True)
-    try:
-        with Mistral.local(source) as mistral:
-            yield mistral
-    except (ModelNotFoundError, ModelLoadError) as error:
-        fail(str(error))
-    except ValidationError as error:
-        fail("; ".join(f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" for reason in error.errors()))
 
 
 def _answer(conversation: "Conversation", question: str, *, plain: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ponant.cli.chat import _connect
+from ponant.cli.connection import connect
 from ponant.cli.serve import fail
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def complete_code(
     if stop:
         fields["stop"] = list(stop)
     try:
-        with _connect(server_url, model, local=local) as (mistral, name):
+        with connect(server_url, model, local=local) as (mistral, name):
             _print(_fill(mistral, name, fields))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -6,12 +6,11 @@ from typing import Any
 from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
 from ponant.prompts.json_schema.logic import Schema
 from ponant.prompts.json_schema.patterns import NamePattern, PatternError, name_pattern, translate_pattern
-from ponant.prompts.json_schema.words import count_of, mapping_of, names_of
+from ponant.prompts.json_schema.words import count_of, list_of, mapping_of, names_of
 
 Translate = Callable[[Any, Path], Schema]
 
 _IN_PLACE = ("anyOf", "oneOf", "if", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef")
-_NAMED = frozenset(("type", "pattern", "enum", "const", "minLength", "maxLength"))
 
 
 def object_words(words: dict[str, Any], path: Path, subschema: Translate, document: Document) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def _evaluated(words: dict[str, Any], document: Document) -> dict[str, None]:
         if any(word in part for word in (*_IN_PLACE, *(unknown if part is not words else ()))):
             raise UnusableSchemaError('"unevaluatedProperties" is not supported beside alternatives and the like')
         names |= dict.fromkeys(mapping_of(part, "properties"))
-        parts = [*part.get("allOf", ()), *([document.resolve(part["$ref"])[0]] if "$ref" in part else ())]
+        parts = [*list_of(part, "allOf"), *([document.resolve(part["$ref"])[0]] if "$ref" in part else ())]
         todo += [added for added in parts if id(added) not in seen]
         seen |= set(map(id, parts))
     return names
@@ -128,21 +127,22 @@ def _count(words: dict[str, Any], found: dict[str, Any]) -> None:
 
 def _named(schema: Any, document: Document) -> dict[str, Any]:
     """An object whose properties have names that satisfy a schema."""
-    while isinstance(schema, dict) and "$ref" in schema and len(document.asserting(schema)) == 1:
-        schema = document.resolve(schema["$ref"])[0]
-    words = document.asserting(schema) if isinstance(schema, dict) else {}
-    if schema is True or (words.get("type", "string") == "string" and set(words) <= {"type"} and schema is not False):
-        return {}
-    if schema is False:
-        return {"additionalProperties": False}
-    kept = set(words) - {"type"}
-    if words.get("type", "string") == "string" and kept <= _NAMED:
-        if len(kept) == 1 and "pattern" in kept and isinstance(words["pattern"], str):
+    if isinstance(schema, dict) and "$ref" in schema:
+        schema = document.resolve(schema["$ref"])[0] if len(document.asserting(schema)) == 1 else schema
+    if isinstance(schema, bool):
+        return {} if schema else {"additionalProperties": False}
+    words = document.asserting(schema) if isinstance(schema, dict) else {"type": None}
+    said = set(words) - {"type"}
+    if words.get("type", "string") == "string":
+        if not said:
+            return {}
+        if said == {"pattern"} and isinstance(words["pattern"], str):
             return {"patternProperties": {translate_pattern(words["pattern"]): True}, "additionalProperties": False}
-        if kept in ({"enum"}, {"const"}):
-            names = names_of(words, "enum") if "enum" in words else [str(words["const"])]
+        if said in ({"enum"}, {"const"}):
+            values = list_of(words, "enum") if "enum" in words else [words["const"]]
+            names = [value for value in values if isinstance(value, str)]
             return {"properties": dict.fromkeys(names, True), "additionalProperties": False}
-        if kept <= {"minLength", "maxLength"}:
+        if said <= {"minLength", "maxLength"}:
             longest = count_of(words, "maxLength")
             lengths = f"{count_of(words, 'minLength') or 0},{'' if longest is None else longest}"
             pattern = translate_pattern(rf"^[\s\S]{{{lengths}}}$")

@@ -30,6 +30,7 @@ _LONGEST_TEXT = 2**31 - 1
 _ELSEWHERE = {"properties", "patternProperties", "additionalProperties", "unevaluatedProperties"}
 _ELSEWHERE |= {"items", "prefixItems", "additionalItems", "unevaluatedItems"}
 """Words whose schemas are not for the same value but for what is in it."""
+_COMBINING = frozenset(("$ref", "allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "dependencies"))
 _REFUSED = ("$dynamicRef", "$recursiveRef")
 
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
@@ -64,6 +65,7 @@ class Translation:
         self._same: dict[Path, list[Path]] = {}
         self._left = _MOST_SUBSCHEMAS
         self._divisors: set[float] = set()
+        self._combines = False
         self._parts: tuple[tuple[tuple[str, ...], Callable[[dict[str, Any], Path], dict[str, Any]]], ...] = (
             (("type",), _types),
             (("enum", "const"), _values),
@@ -91,7 +93,7 @@ class Translation:
         self._refuse_circles()
         if definitions:
             root["$defs"] = definitions
-        if not can_combine(self._divisors):
+        if self._combines and not can_combine(self._divisors):
             raise UnusableSchemaError('the numbers of "multipleOf" are too large', ())
         return root
 
@@ -110,6 +112,7 @@ class Translation:
         for word in _REFUSED:
             if word in words:
                 raise UnusableSchemaError(f'"{word}" is not supported', path)
+        self._combines = self._combines or not _COMBINING.isdisjoint(words)
         fragments = []
         order = {word: place for place, word in enumerate(words)}
         for named, part in self._parts:

@@ -1,0 +1,89 @@
+"""Who answers commands: a running server, or a model in this process."""
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from ponant.cli.serve import fail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ponant import Mistral
+
+_BUNDLED = "smollm2"
+_LOOKING_MS = 1000
+"""How long to look for a running server."""
+_LOADING_MS = 600_000
+"""How long to wait for one that loads its models."""
+_LOADING, _UNAUTHORIZED = 503, 401
+
+
+@contextlib.contextmanager
+def connect(server_url: str | None, model: str | None, *, local: bool) -> "Iterator[tuple[Mistral, str | None]]":
+    """A client, and the name by which it knows the model.
+
+    Args:
+        server_url: where the server is; None looks for one, and runs the model in this process if there is none.
+        model: a model's name, or what `ponant serve` takes for one.
+        local: whether to look for no server.
+    """
+    from ponant import Mistral
+
+    is_source = model is not None and (model.endswith(".gguf") or model.startswith("hf:"))
+    url = server_url or os.environ.get("PONANT_URL")
+    if local or (is_source and not url):
+        source = model if is_source or model == _BUNDLED else None
+        with _started(source) as mistral:
+            yield mistral, None if source else model
+        return
+    try:
+        mistral = Mistral(server_url=url)
+    except ValueError as error:
+        fail(str(error))
+    with mistral:
+        if url or _answers(mistral):
+            yield mistral, model
+            return
+    with connect(None, model, local=True) as connected:
+        yield connected
+
+
+def _answers(mistral: "Mistral") -> bool:
+    """Whether there is a server. One that is loading its models is waited for."""
+    from ponant import utils
+    from ponant.client.errors import ClientError, SDKError
+
+    try:
+        mistral.models.list(timeout_ms=_LOOKING_MS)
+    except SDKError as error:
+        if error.status_code == _LOADING:
+            pauses = utils.BackoffStrategy(500, 2000, 1.5, _LOADING_MS)
+            mistral.models.list(retries=utils.RetryConfig("backoff", pauses, retry_connection_errors=False))
+        return error.status_code in (_LOADING, _UNAUTHORIZED)
+    except ClientError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _started(source: str | None) -> "Iterator[Mistral]":
+    """A client whose model is in this process."""
+    from pydantic import ValidationError
+
+    from ponant import Mistral
+    from ponant.catalog.store import ModelNotFoundError
+    from ponant.engine.base import ModelLoadError
+
+    if sys.stderr.isatty():
+        click.echo(f"No server is running; starting {source or 'a model'} in this process.", err=True)
+    try:
+        with Mistral.local(source) as mistral:
+            yield mistral
+    except (ModelNotFoundError, ModelLoadError) as error:
+        fail(str(error))
+    except ValidationError as error:
+        fail("; ".join(f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" for reason in error.errors()))
