@@ -161,6 +161,19 @@ def test_first_lines_of_the_suffix_are_left_out_at_the_end(suffix: str, answer: 
     assert filling(answer, suffix=suffix) == expected
 
 
+@pytest.mark.parametrize(
+    ("prompt", "answer", "expected"),
+    [
+        ("switch", "    one();\n    go_away();\n    two();\n", "    one();\n"),
+        ("    go_away();\n", "    one();\n    go_away();\n    two();\n", "    one();\n    go_away();\n    two();\n"),
+        ("    go_away();\n", "    one();\n    go_away();\n", "    one();\n"),
+        ("    go_away();\n", "    one();\n    go_away();\n}\nend();\n    two();\n", "    one();\n"),
+    ],
+)
+def test_lines_that_the_prompt_has_too_do_not_end_the_filling_alone(prompt: str, answer: str, expected: str) -> None:
+    assert filling(answer, prompt, "    go_away();\n}\nend();\n") == expected
+
+
 def test_all_is_left_out_together() -> None:
     answer = f"```python\n{DEF}    result = a + b\n{RETURN}```\nThis function adds."
     assert filling(answer, INDENTED, "\n" + RETURN) == "result = a + b"

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from ponant.engine.llamacpp import Vocabulary
 from ponant.prompts.errors import InvalidRequestError
-from ponant.prompts.filling import FillReader
+from ponant.prompts.filling import FillReader, SuffixReader
 from ponant.prompts.fim import FimPrompts
 from ponant.prompts.prompt import Prompt, PromptBuilder
+from ponant.prompts.reading import TextFilter
 from tests.prompts.chat_templates import CHATML
 from tests.tiny_model import _add_hyperparameters, build_vocabulary, write_tiny_model
 
@@ -84,11 +85,9 @@ def written(vocabulary: Vocabulary, tokens: Sequence[int]) -> str:
     return b"".join(parts).decode()
 
 
-def reader_of(prompt: Prompt) -> FillReader:
+def reader_of(prompt: Prompt) -> TextFilter:
     assert prompt.reading.filter
-    reader = prompt.reading.filter()
-    assert isinstance(reader, FillReader)
-    return reader
+    return prompt.reading.filter()
 
 
 @functools.cache
@@ -145,7 +144,7 @@ def test_models_that_were_not_trained_for_it_are_asked(
 ) -> None:
     made = prompts(make(controls), context=1024)
     assert not made.native
-    reader_of(made.build(PROMPT, SUFFIX))
+    assert isinstance(reader_of(made.build(PROMPT, SUFFIX)), FillReader)
 
 
 @pytest.mark.parametrize("suffix", ["S", None])
@@ -178,9 +177,10 @@ def test_encoding_that_is_given_takes_precedence(qwen: Vocabulary) -> None:
     made = prompts(qwen, encode=encode)
     assert made.native
     for suffix in ("S", "", None):
-        assert made.build("P", suffix).tokens == [1, 2, 3]
-    assert made.build("P", "S").reading.filter is None
-    assert asked == [("P", "S"), ("P", ""), ("P", None), ("P", "S")]
+        prompt = made.build("P", suffix)
+        assert prompt.tokens == [1, 2, 3]
+        assert (prompt.reading.filter is None) == (not suffix)
+    assert asked == [("P", "S"), ("P", ""), ("P", None)]
 
 
 def test_tokens_that_end_a_filling_are_known(make: Callable[..., Vocabulary]) -> None:
@@ -335,6 +335,13 @@ def test_empty_prompt_is_refused_unless_there_is_something_around_it(
     assert written(qwen, prompts(qwen).build("", "S").tokens) == "<|fim_prefix|><|fim_suffix|>S<|fim_middle|>"
     begun = make((), add_bos=True)
     assert prompts(begun).build("", None).tokens == [begun.bos]
+
+
+def test_filling_ends_where_the_suffix_begins_again(qwen: Vocabulary) -> None:
+    reader = reader_of(prompts(qwen).build(PROMPT, SUFFIX))
+    assert isinstance(reader, SuffixReader)
+    assert reader.push("a + 1\n\nprint(f(1))\n\ndef") == "a + 1"
+    assert reader.finished
 
 
 def test_models_without_such_tokens_are_asked(bundled: Vocabulary) -> None:

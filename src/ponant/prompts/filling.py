@@ -13,15 +13,16 @@ _LONGEST_SPACE = 100
 _FEWEST_LETTERS = 4
 """Letters and digits in what counts as a repetition: brackets and the like are often repeated with good reason."""
 _CERTAIN_LETTERS = 8
-"""Those in a repetition that ends the filling although the model goes on."""
+"""Those in lines of the suffix that end the filling although the model goes on."""
+_CERTAIN_LINES = 2
+"""How many lines those are: a line alone, like a ``return``, may well stand in the filling too."""
 
 
 class FillReader:
     """Takes the filling out of an answer in words.
 
     What is left out: a Markdown fence around it; the last lines of the prompt, where the answer repeats them before
-    the filling; the first lines of the suffix, where it repeats them after the filling. The same comes out however
-    the answer is cut into pieces.
+    the filling; the suffix, where the answer goes on with it. The same comes out however the answer is cut into pieces.
     """
 
     def __init__(self, prompt: str, suffix: str, *, begun: str = "") -> None:
@@ -35,13 +36,13 @@ class FillReader:
         fills_lines = not prompt.rpartition("\n")[2].strip() and bool(suffix.partition("\n")[0].strip())
         self._fence = _FenceReader(begun, keeps_newline=fills_lines)
         self._beginning = _RepeatedBeginning(prompt)
-        self._ending = _RepeatedEnding(suffix)
+        self._ending = SuffixReader(prompt, suffix)
         self._ended = False
 
     @property
     def finished(self) -> bool:
         """Whether the filling has ended, whatever more the model writes."""
-        return self._ended or self._ending.found
+        return self._ended or self._ending.finished
 
     def push(self, text: str) -> str:
         """Take more of the answer; returns what may be shown of the filling."""
@@ -59,6 +60,77 @@ class FillReader:
     def _end(self) -> str:
         self._ended = True
         return self._ending.push(self._beginning.finish()) + self._ending.finish()
+
+
+class SuffixReader:
+    """Takes the filling out of a text that may go on with the suffix.
+
+    The filling ends where the first lines of the suffix stand with their indentation, so many that they are hardly
+    there by right. At the end of the text a few letters of them are enough. What the prompt has too does not count.
+
+    Attributes:
+        finished: whether the filling has ended, whatever more the model writes.
+    """
+
+    def __init__(self, prompt: str, suffix: str) -> None:
+        """Read what comes between two texts."""
+        self._prompt = prompt
+        core = suffix.lstrip()
+        self._space = suffix[: len(suffix) - len(core)][-_LONGEST_SPACE:]
+        _, newline, indentation = self._space.rpartition("\n")
+        self._before = newline + indentation
+        self._core = f"{core}\n"[:_LONGEST_ANCHOR] if core else ""
+        self._anchor = _first_lines(self._core, prompt)
+        self._longest = len(self._anchor or self._core)
+        self._text = ""
+        self._shown = 0
+        self.finished = False
+
+    def push(self, text: str) -> str:
+        """Take more of the text; returns what may be shown of the filling."""
+        if self.finished:
+            return ""
+        start = max(0, len(self._text) - self._longest)
+        self._text += text
+        while self._anchor and (start := self._text.find(self._anchor, start)) >= 0:
+            if self._may_begin(start):
+                self.finished = True
+                return self._show(self._end_before(start))
+            start += 1
+        tail = self._text[max(0, len(self._text) - len(self._space)) :]
+        blank = len(tail) - len(tail.rstrip())
+        return self._show(min(len(self._text) - blank, self._end_before(self._last_repetition())))
+
+    def finish(self) -> str:
+        """What is left to show once the model writes no more."""
+        if self.finished:
+            return ""
+        start = self._last_repetition()
+        repeated = self._text[start:]
+        counts = _letters(repeated) >= _FEWEST_LETTERS and repeated.rstrip() not in self._prompt
+        return self._show(self._end_before(start) if counts else len(self._text))
+
+    def _last_repetition(self) -> int:
+        """Where the suffix may begin: what comes from there on is its beginning, perhaps nothing."""
+        start = len(self._text) - self._longest
+        while self._core and (start := self._text.find(self._core[0], max(0, start))) >= 0:
+            if self._core.startswith(self._text[start:]) and self._may_begin(start):
+                return start
+            start += 1
+        return len(self._text)
+
+    def _may_begin(self, start: int) -> bool:
+        """Whether there is the right space before the place, or nothing else."""
+        return self._text.endswith(self._before, 0, start) or not self._text[:start].strip()
+
+    def _end_before(self, start: int) -> int:
+        """Where the text ends if the suffix begins there, with some of its space before it."""
+        return start - _common(self._text[max(0, start - len(self._space)) : start][::-1], self._space[::-1])
+
+    def _show(self, end: int) -> str:
+        shown = self._text[self._shown : end]
+        self._shown = max(self._shown, end)
+        return shown
 
 
 class _FenceReader:
@@ -191,71 +263,14 @@ def _endings(text: str) -> set[str]:
     return {ending for ending in endings if _letters(ending) >= _FEWEST_LETTERS}
 
 
-class _RepeatedEnding:
-    """Leaves out what a text repeats of the suffix after it. ``found`` once it is certain that the text has ended."""
-
-    def __init__(self, suffix: str) -> None:
-        core = suffix.lstrip()
-        self._space = suffix[: len(suffix) - len(core)][-_LONGEST_SPACE:]
-        _, newline, indentation = self._space.rpartition("\n")
-        self._before = newline + indentation
-        self._core = f"{core}\n"[:_LONGEST_ANCHOR] if core else ""
-        self._anchor = _first_lines(self._core)
-        self._longest = len(self._anchor or self._core)
-        self._text = ""
-        self._shown = 0
-        self.found = False
-
-    def push(self, text: str) -> str:
-        """Take text; returns what may be shown."""
-        if self.found:
-            return ""
-        start = max(0, len(self._text) - self._longest)
-        self._text += text
-        while self._anchor and (start := self._text.find(self._anchor, start)) >= 0:
-            if self._may_begin(start):
-                self.found = True
-                return self._show(self._end_before(start))
-            start += 1
-        tail = self._text[max(0, len(self._text) - len(self._space)) :]
-        blank = len(tail) - len(tail.rstrip())
-        return self._show(min(len(self._text) - blank, self._end_before(self._last_repetition())))
-
-    def finish(self) -> str:
-        """What was held back, but for a repetition."""
-        if self.found:
-            return ""
-        start = self._last_repetition()
-        is_repetition = _letters(self._text[start:]) >= _FEWEST_LETTERS
-        return self._show(self._end_before(start) if is_repetition else len(self._text))
-
-    def _last_repetition(self) -> int:
-        """Where the suffix may begin: what comes from there on is its beginning, perhaps nothing."""
-        start = len(self._text) - self._longest
-        while self._core and (start := self._text.find(self._core[0], max(0, start))) >= 0:
-            if self._core.startswith(self._text[start:]) and self._may_begin(start):
-                return start
-            start += 1
-        return len(self._text)
-
-    def _may_begin(self, start: int) -> bool:
-        """Whether there is the right space before the place, or nothing else."""
-        return self._text.endswith(self._before, 0, start) or not self._text[:start].strip()
-
-    def _end_before(self, start: int) -> int:
-        """Where the text ends if the suffix begins there, with some of its space before it."""
-        return start - _common(self._text[max(0, start - len(self._space)) : start][::-1], self._space[::-1])
-
-    def _show(self, end: int) -> str:
-        shown = self._text[self._shown : end]
-        self._shown = max(self._shown, end)
-        return shown
-
-
-def _first_lines(text: str) -> str:
-    """The first lines, so many that they are hardly there by chance; empty if there are not enough."""
-    ends = [match.end() for match in re.finditer(r"\n|\Z", text)]
-    return next((text[:end] for end in ends if _letters(text[:end]) >= _CERTAIN_LETTERS), "")
+def _first_lines(text: str, other: str) -> str:
+    """The first lines, so many that they are not in the other text nor there by right; empty if there are too few."""
+    for match in re.finditer(r"\n|\Z", text):
+        lines = text[: match.end()]
+        is_certain = _letters(lines) >= _CERTAIN_LETTERS and len(lines.split("\n")) > _CERTAIN_LINES
+        if (is_certain or len(lines) == _LONGEST_ANCHOR) and lines not in other:
+            return lines
+    return ""
 
 
 def _letters(text: str) -> int:

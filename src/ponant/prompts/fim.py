@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ponant.api.messages import AssistantMessage, Message, UserMessage
 from ponant.prompts.errors import InvalidRequestError
-from ponant.prompts.filling import FillReader
+from ponant.prompts.filling import FillReader, SuffixReader
 from ponant.prompts.prompt import Prompt
 from ponant.prompts.reading import Reading, TextFilter
 from ponant.prompts.rendering import too_long
@@ -103,7 +103,7 @@ class FimPrompts:
         size = len(prompt.encode("utf-8", "replace")) + len((suffix or "").encode("utf-8", "replace"))
         if size > self._context * self._longest_piece:
             raise self._too_long(f"more than {self._context} tokens")
-        filling: Callable[[], TextFilter] | None = None
+        filling: Callable[[], TextFilter] | None = partial(SuffixReader, prompt, suffix) if suffix else None
         if self._encode:
             tokens = self._encode(prompt, suffix)
         elif not suffix:
