@@ -158,7 +158,7 @@ def test_message_of_text_and_calls(deltas: list[list[Part]], content: str | None
         ([[Thought("a")]], [think_chunk("a")]),
         ([[Thought("a")], [CallBegun(0, "f"), Arguments(0, "{}")]], [think_chunk("a")]),
         ([[Thought("a"), Text("b")], [CallBegun(0, "f"), Arguments(0, "{}")]], [think_chunk("a"), text_chunk("b")]),
-        ([[Text("a")]], "a"),
+        ([[Text("a")]], [text_chunk("a")]),
         ([[CallBegun(0, "f"), Arguments(0, "{}")]], None),
         ([], ""),
     ],

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ponant.prompts.filling import FillReader
+from ponant.prompts.filling import FillReader, SuffixReader
+from ponant.prompts.reading import TextFilter
 
 DEF = "def add(a, b):\n"
 INDENTED = DEF + "    "
 RETURN = "    return result\n"
+TAIL = "    first_call()\n    second_call()\n"
 
 
-def read(reader: FillReader, pieces: Iterable[str]) -> str:
+def read(reader: TextFilter, pieces: Iterable[str]) -> str:
     return "".join([*map(reader.push, pieces), reader.finish()])
 
 
@@ -133,45 +135,54 @@ def test_space_at_the_end_of_the_prompt_is_left_out_at_the_beginning(prompt: str
 @pytest.mark.parametrize(
     ("suffix", "answer", "expected"),
     [
-        ("\n" + RETURN, "1\n    return result\n    and so on", "1"),
+        ("\n" + RETURN, "1\n    return result\n", "1"),
         ("\n" + RETURN, "1\n    return result", "1"),
         ("\n" + RETURN, "1\n    return", "1"),
         ("\n" + RETURN, "1\n    ret", "1\n    ret"),
-        ("\n" + RETURN, "1\n        return result\n    x", "1\n        return result\n    x"),
-        ("\n" + RETURN, "1\n    return results\n    x", "1\n    return results\n    x"),
+        ("\n" + RETURN, "1\n        return result\n", "1\n        return result\n"),
+        ("\n" + RETURN, "1\n    return results\n", "1\n    return results\n"),
         ("\n\n\n" + RETURN, "1\n\n    return result\n", "1"),
         ("\n" + RETURN, "1\n\n    return result\n", "1\n"),
         (RETURN, "1\n    return result\n", "1\n"),
         (RETURN, "    return result\n", ""),
         (RETURN, "return result\n", ""),
-        ("\nreturn c\n", "1\nreturn c\nand so on", "1\nreturn c\nand so on"),
-        ("\nreturn c\n", "1\nreturn c\n", "1"),
         ("\nreturn c", "1\nreturn c\n", "1"),
-        ("\nreturn c\nprint(c)\n", "1\nreturn c\nprint(c)\n", "1"),
         ("data, other)\n", "1, data, other)\n", "1, "),
         (" + other * 2", "1 + other * 2", "1"),
         (")\n", "1)", "1)"),
         ("\n}\n", "1\n}\n", "1\n}\n"),
         ("\n\n", "1\n\n", "1\n\n"),
-        ("\n" + "a" * 1000, "1\n" + "a" * 500, "1"),
         ("\n}\n}\n    return result\n", "1\n}\n}\n    return result\n", "1"),
     ],
 )
-def test_first_lines_of_the_suffix_are_left_out_at_the_end(suffix: str, answer: str, expected: str) -> None:
+def test_beginning_of_the_suffix_is_left_out_at_the_end(suffix: str, answer: str, expected: str) -> None:
     assert filling(answer, suffix=suffix) == expected
 
 
 @pytest.mark.parametrize(
-    ("prompt", "answer", "expected"),
+    ("prompt", "suffix", "answer", "expected"),
     [
-        ("switch", "    one();\n    go_away();\n    two();\n", "    one();\n"),
-        ("    go_away();\n", "    one();\n    go_away();\n    two();\n", "    one();\n    go_away();\n    two();\n"),
-        ("    go_away();\n", "    one();\n    go_away();\n", "    one();\n"),
-        ("    go_away();\n", "    one();\n    go_away();\n}\nend();\n    two();\n", "    one();\n"),
+        (DEF, "\n" + TAIL, "1\n" + TAIL + "more", "1"),
+        (DEF, "\n\n" + TAIL, "1\n" + TAIL + "more", "1"),
+        (DEF, TAIL, "1\n" + TAIL + "more", "1\n"),
+        (DEF, TAIL, TAIL + "more", ""),
+        (DEF, "\n" + TAIL, "1\n  " + TAIL + "more", "1\n  " + TAIL + "more"),
+        (DEF, "\n" + RETURN, "1\n    return result\nmore", "1\n    return result\nmore"),
+        (DEF, "\n" + RETURN + "\n\n", "1\n    return result\n\nmore", "1\n    return result\n\nmore"),
+        (DEF, "\n}\n}\n" + TAIL, "1\n}\n}\n}\n", "1\n}\n}\n}\n"),
+        (DEF, "\n}\n}\n" + TAIL, "1\n}\n}\n" + TAIL + "more", "1"),
+        (DEF, ")\n" + RETURN + "more", "1)\n    return result\nmore", "1"),
+        (DEF, "\n" + "a" * 1000, "1\n" + "a" * 500 + "b", "1"),
+        (DEF + TAIL, TAIL, "1\n" + TAIL + "more", "1\n" + TAIL + "more"),
+        (DEF + TAIL, TAIL, "1\n" + TAIL, "1\n" + TAIL),
+        (DEF + TAIL, TAIL + "end()\n", "1\n" + TAIL + "end()\nmore", "1\n"),
     ],
 )
-def test_lines_that_the_prompt_has_too_do_not_end_the_filling_alone(prompt: str, answer: str, expected: str) -> None:
-    assert filling(answer, prompt, "    go_away();\n}\nend();\n") == expected
+def test_first_lines_of_the_suffix_end_the_filling(prompt: str, suffix: str, answer: str, expected: str) -> None:
+    reader = SuffixReader(prompt, suffix)
+    assert read(reader, [answer]) == expected
+    assert reader.finished == (expected != answer)
+    assert filling(answer, prompt, suffix) == expected
 
 
 def test_all_is_left_out_together() -> None:
@@ -194,8 +205,8 @@ def test_text_is_shown_as_soon_as_it_can_be_no_repetition() -> None:
 
 
 def test_reader_has_finished_once_the_suffix_is_reached() -> None:
-    reader = FillReader("x = ", "\n" + RETURN)
-    assert reader.push("1\n    return result") == "1"
+    reader = FillReader("x = ", "\n" + TAIL)
+    assert reader.push("1\n    first_call()\n    second_call()") == "1"
     assert not reader.finished
     assert reader.push("\n") == ""
     assert reader.finished

@@ -338,9 +338,10 @@ def test_empty_prompt_is_refused_unless_there_is_something_around_it(
 
 
 def test_filling_ends_where_the_suffix_begins_again(qwen: Vocabulary) -> None:
-    reader = reader_of(prompts(qwen).build(PROMPT, SUFFIX))
+    suffix = "\n\nprint(f(1))\nprint(f(2))\n"
+    reader = reader_of(prompts(qwen).build(PROMPT, suffix))
     assert isinstance(reader, SuffixReader)
-    assert reader.push("a + 1\n\nprint(f(1))\n\ndef") == "a + 1"
+    assert reader.push("a + 1" + suffix + "print") == "a + 1"
     assert reader.finished
 
 

@@ -480,7 +480,8 @@ def test_models_with_a_form_have_it_in_the_prompt_and_in_the_grammar(
     assert GENERIC not in text
     assert call in text
     assert "Says how it is." in text
-    assert prompt.reading == Reading(calls=form, functions=frozenset({"weather", "clock"}))
+    functions = frozenset({"weather", "clock"})
+    assert prompt.reading == Reading(calls=form, functions=functions, required=calls == "required")
     assert accepts(prompt, call)
     assert not accepts(prompt, call.replace("city", "town"))
     assert not accepts(prompt, call.replace("weather", "other")) or (form == BARE and calls == "auto")

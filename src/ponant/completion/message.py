@@ -42,7 +42,9 @@ def whole_message(deltas: Iterable[DeltaMessage]) -> AssistantMessage:
     texts: list[str] = []
     thoughts: list[str] = []
     calls: dict[int, ToolCall] = {}
+    in_chunks = False
     for delta in deltas:
+        in_chunks = in_chunks or isinstance(delta.content, list)
         for chunk in [TextChunk(text=delta.content)] if isinstance(delta.content, str) else delta.content or []:
             if isinstance(chunk, TextChunk):
                 texts.append(chunk.text)
@@ -57,7 +59,7 @@ def whole_message(deltas: Iterable[DeltaMessage]) -> AssistantMessage:
             calls[call.index] = call
     text = "".join(texts)
     content: str | list[ContentChunk] | None = text if text or not calls else None
-    if thoughts:
+    if in_chunks:
         content = _chunks("".join(thoughts), text)
     return AssistantMessage(role="assistant", content=content, tool_calls=list(calls.values()) or None)
 

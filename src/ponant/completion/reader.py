@@ -23,7 +23,11 @@ class AnswerReader:
             self._calls = _ArgumentCallsReader(reading.calls, reading.functions, untagged=reading.untagged)
         elif reading.calls:
             self._calls = _JsonCallsReader(
-                reading.calls, reading.functions, controls=reading.controls.values(), untagged=reading.untagged
+                reading.calls,
+                reading.functions,
+                controls=reading.controls.values(),
+                required=reading.required,
+                untagged=reading.untagged,
             )
 
     def push(self, text: str, *, control: bool = False) -> list[Part]:
@@ -88,9 +92,12 @@ class _ThinkingReader:
         self.done = True
         if self._closed:
             return "", ""
+        held = self._take()
         if not self._begun:
-            return "", self._take()
-        thought = self._take().rstrip()
+            is_cut_mark = not self._thinking.native and self._thinking.open.startswith(held)
+            return "", "" if is_cut_mark else held
+        kept = len(held) - _length_of_beginning(held, self._thinking.close)
+        thought = held[:kept].rstrip()
         return (thought.lstrip() if self._blank else thought), ""
 
     def _begin(self) -> bool:
@@ -158,13 +165,21 @@ class _JsonCallsReader:
     """
 
     def __init__(
-        self, form: JsonCalls, functions: frozenset[str], *, controls: Collection[str] = (), untagged: bool = True
+        self,
+        form: JsonCalls,
+        functions: frozenset[str],
+        *,
+        controls: Collection[str] = (),
+        required: bool = False,
+        untagged: bool = True,
     ) -> None:
         self._trigger = form.trigger
         self._mark = "" if form.trigger in controls else form.trigger  # what of it is text
         self._functions = functions
         self._held = ""
         self._read: Callable[[], Iterator[Part]] = self._read_beginning if untagged else self._read_text
+        if required:
+            self._read = self._read_call
         self._object = _JsonObject()
         self._count = 0
 

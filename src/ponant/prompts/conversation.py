@@ -65,6 +65,10 @@ def read_conversation(messages: Sequence[Message], *, mistral_tool_ids: bool) ->
     return Conversation(_joined(turns))
 
 
+def _refusal(message: str, *, kind: str = "invalid_request_error") -> InvalidRequestError:
+    return InvalidRequestError(message, kind=kind, param="messages")
+
+
 def _turn(message: Message, where: str) -> Turn:
     text, thinking = _texts(message, where)
     match message:
@@ -76,7 +80,7 @@ def _turn(message: Message, where: str) -> Turn:
             return Turn("tool", text, tool_call_id=message.tool_call_id, name=message.name)
         case AssistantMessage():
             if message.content is None and not message.tool_calls:
-                raise InvalidRequestError(f"{where}: an assistant message must have content or tool_calls")
+                raise _refusal(f"{where}: an assistant message must have content or tool_calls")
             calls = [_with_object(call) for call in message.tool_calls or []]
             return Turn("assistant", text, tool_calls=calls, thinking=thinking)
 
@@ -108,7 +112,7 @@ def _texts(message: Message, where: str) -> tuple[str, str]:
         elif isinstance(chunk, ThinkChunk) and not isinstance(message, UserMessage | ToolMessage):
             thoughts += [part.text for part in chunk.thinking if isinstance(part, TextChunk)]
         else:
-            raise InvalidRequestError(
+            raise _refusal(
                 f"{where}.content[{index}]: the model reads text only and cannot read a chunk of type {chunk.type!r}"
             )
     return "".join(texts), "".join(thoughts)
@@ -117,16 +121,16 @@ def _texts(message: Message, where: str) -> tuple[str, str]:
 def _check_order(turns: Sequence[Turn], messages: Sequence[Message]) -> None:
     first, last = turns[0].role, messages[-1]
     if first not in ("system", "user"):
-        raise InvalidRequestError(f"Expected first role system or user, but got {first}", kind=_ORDER)
+        raise _refusal(f"Expected first role system or user, but got {first}", kind=_ORDER)
     if isinstance(last, SystemMessage) or (isinstance(last, AssistantMessage) and not last.prefix):
-        raise InvalidRequestError(
+        raise _refusal(
             f"Expected last role user or tool (or assistant with prefix true), but got {last.role}", kind=_ORDER
         )
     for index, message in enumerate(messages[:-1]):
         if isinstance(message, AssistantMessage) and message.prefix:
-            raise InvalidRequestError(f"messages[{index}]: only the last message can have prefix true", kind=_ORDER)
+            raise _refusal(f"messages[{index}]: only the last message can have prefix true", kind=_ORDER)
     if isinstance(last, AssistantMessage) and last.tool_calls:
-        raise InvalidRequestError("An assistant message with prefix true cannot have tool_calls", kind=_ORDER)
+        raise _refusal("An assistant message with prefix true cannot have tool_calls", kind=_ORDER)
 
 
 def _check_tool_ids(turns: Iterable[Turn]) -> None:
@@ -135,7 +139,7 @@ def _check_tool_ids(turns: Iterable[Turn]) -> None:
         ids += [turn.tool_call_id] if turn.tool_call_id not in (None, "null") else []
         for tool_id in ids:
             if not _MISTRAL_TOOL_ID.fullmatch(tool_id):
-                raise InvalidRequestError(
+                raise _refusal(
                     f"Tool call id was {tool_id!r} but must be a-z, A-Z, 0-9, with a length of 9",
                     kind="invalid_request_tool_call_id",
                 )
@@ -175,10 +179,9 @@ def _called(result: Turn, calls: Sequence[ToolCall]) -> ToolCall:
     if anonymous:
         return anonymous
     expected = " or ".join(repr(call.id) for call in calls)
-    raise InvalidRequestError(
+    raise _refusal(
         f"Unexpected tool call id {result.tool_call_id!r} in tool results: expected {expected}",
         kind="invalid_request_tool_call_id",
-        param="messages",
     )
 
 
@@ -186,15 +189,14 @@ def _unexpected_result(result: Turn, before: Turn) -> InvalidRequestError:
     message = f"Unexpected role 'tool' after role {before.role!r}: a result must follow the call of a tool"
     if before.role == "tool":
         message = f"Not the same number of function calls and responses: {result.tool_call_id!r} is one too many"
-    return InvalidRequestError(message, kind=_ORDER, param="messages")
+    return _refusal(message, kind=_ORDER)
 
 
 def _missing_results(where: str, calls: Sequence[ToolCall]) -> InvalidRequestError:
     ids = ", ".join(repr(call.id) for call in calls)
-    return InvalidRequestError(
+    return _refusal(
         f"Not the same number of function calls and responses: no result of {ids} before {where}",
         kind=_ORDER,
-        param="messages",
     )
 
 

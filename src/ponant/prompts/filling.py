@@ -267,7 +267,8 @@ def _first_lines(text: str, other: str) -> str:
     """The first lines, so many that they are not in the other text nor there by right; empty if there are too few."""
     for match in re.finditer(r"\n|\Z", text):
         lines = text[: match.end()]
-        is_certain = _letters(lines) >= _CERTAIN_LETTERS and len(lines.split("\n")) > _CERTAIN_LINES
+        count = sum(not line.isspace() for line in lines.splitlines(keepends=True))
+        is_certain = count >= _CERTAIN_LINES and _letters(lines) >= _CERTAIN_LETTERS
         if (is_certain or len(lines) == _LONGEST_ANCHOR) and lines not in other:
             return lines
     return ""

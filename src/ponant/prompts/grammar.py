@@ -91,7 +91,8 @@ def _not_thinking(thinking: Thinking | None, literal: Literal) -> str:
 def _thinking_rules(thinking: Thinking, literal: Literal, most_tokens: int) -> str:
     begin, end = literal(thinking.open), literal(thinking.close)
     if is_token(end):
-        thought = rf"thought[max_tokens={most_tokens}]: /(?s:.*)/"
+        something = "" if thinking.native else r"\s*\S"
+        thought = rf"thought[max_tokens={most_tokens}]: /(?s:{something}.*)/"
         rest = f"thought {end} SPACE body"
     elif thinking.native:
         opening = "" if thinking.begun else f"{SPACE}{_pattern(thinking.open)}"
@@ -99,8 +100,16 @@ def _thinking_rules(thinking: Thinking, literal: Literal, most_tokens: int) -> s
         begin, rest = "", "thought SPACE body"
     else:
         # Models that were not trained for it may never end their thoughts: so many lines of so many tokens are enough.
-        thought = rf"line[max_tokens={_LINE}]: /[^\n]*\n/ & ~/(?s:.*{_pattern(thinking.close)}.*)/"
-        rest = rf'"\n" line{{0,{-(-most_tokens // _LINE)}}} {characters(thinking.close + _BLANK_LINE)} body'
+        most = min(_LINE, most_tokens)
+        without_end = rf"& ~/(?s:.*{_pattern(thinking.close)}.*)/"
+        thought = (
+            rf"first_line[max_tokens={most}]: /[ \t]*[^\s][^\n]*\n/ {without_end}"
+            "\n"
+            rf"line[max_tokens={most}]: /[^\n]*\n/ {without_end}"
+        )
+        more = -(-most_tokens // most) - 1
+        lines = f"first_line line{{0,{more}}}" if more else "first_line"
+        rest = rf'"\n" {lines} {characters(thinking.close + _BLANK_LINE)} body'
     space = f"SPACE: /{SPACE}/"
     if thinking.begun:
         return f"start: {rest}\n{thought}\n{space}"

@@ -113,6 +113,7 @@ class PromptBuilder:
         return Reading(
             calls=calls if has_calls else None,
             functions=frozenset(function.name for function in form.functions) if has_calls else frozenset(),
+            required=form.calls == "required",
             untagged=form.schema is None or not has_calls,
             thinking=thinking,
             controls={self._controls[text]: text for text in texts if text in self._controls},

@@ -42,7 +42,8 @@ class TextFilter(Protocol):
 class Reading:
     """How to read an answer: as plain text, unless it may have calls of ``functions`` or thinking in it.
 
-    ``untagged``: JSON that reads like a call is one, also without what stands around calls in their form.
+    ``required``: after any thinking there is nothing but calls. ``untagged``: JSON that reads like a call is one, also
+    without what stands around calls in their form.
 
     ``controls`` are the control tokens that count, with what they are called. ``end_tokens`` end the answer, beside
     those that end all of the model's. ``filter``, if there is one, makes a filter for the text of one completion.
@@ -50,6 +51,7 @@ class Reading:
 
     calls: CallForm | None = None
     functions: frozenset[str] = frozenset()
+    required: bool = False
     untagged: bool = True
     thinking: Thinking | None = None
     controls: dict[int, str] = field(default_factory=dict[int, str])
