@@ -497,9 +497,12 @@ def test_text_after_thoughts_that_were_told_is_not_empty(kind: str) -> None:
 @pytest.mark.parametrize("begun", [True, False])
 def test_told_thoughts_are_lines(begun: bool) -> None:
     grammar = grammar_of(STYLES["tagged"], "none", thinking=replace(TOLD["told"][0], begun=begun))
-    for text in ("", "Well.", "Two\nlines", "A\n\nparagraph", "a < b </ c </thin", "<think>", "é漢😀"):
-        written = ("\n" if begun else "<think>\n") + (text and f"{text}\n") + "</think>\n\nHello"
+    for text in ("Well.", "  Two\nlines", "A\n\nparagraph", "a < b </ c </thin", "<think>", "é漢😀"):
+        written = ("\n" if begun else "<think>\n") + f"{text}\n</think>\n\nHello"
         assert follow(grammar, list(written.encode())) == "whole", text
+    for blank in ("", " ", "\n", " \nWell."):
+        written = ("\n" if begun else "<think>\n") + f"{blank}\n</think>\n\nHello"
+        assert follow(grammar, list(written.encode())) == "refused", blank
 
 
 def test_told_thoughts_end_with_a_line_of_their_own() -> None:

@@ -580,7 +580,11 @@ def test_models_that_do_not_think_are_told_how(vocabulary: Vocabulary, template:
 @pytest.mark.parametrize("max_tokens", [1, 2, 320, None])
 def test_thinking_leaves_half_of_the_tokens_for_the_answer(vocabulary: Vocabulary, max_tokens: int | None) -> None:
     prompt = builder(vocabulary, CHATML).build([user("U")], form=form_of(reasoning=True), max_tokens=max_tokens)
-    lines = {1: 1, 2: 1, 320: 2, None: CONTEXT // 4 // 80 + 1}[max_tokens]
+    if max_tokens in (1, 2):
+        assert accepts(prompt, "<think>\na</think>\n\nHello")
+        assert not accepts(prompt, "<think>\na\n</think>\n\nHello")
+        return
+    lines = {320: 2, None: CONTEXT // 4 // 80 + 1}[max_tokens]
     assert accepts(prompt, "<think>\n" + "a\n" * lines + "</think>\n\nHello")
     assert not accepts(prompt, "<think>\n" + "a\n" * (lines + 1) + "</think>\n\nHello")
 
