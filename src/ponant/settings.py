@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         description="Whether predictions and repetitions of the prompt make answers faster, several tokens at a time.",
     )
     default_temperature: float = Field(default=0.7, ge=0, le=1.5, description="Temperature of requests that give none.")
+    stream_calls: Literal["pieces", "whole"] = Field(
+        default="pieces",
+        description="How streams have calls of tools: as they are written (pieces), or each at once (whole), for "
+        "clients that take every piece for a call.",
+    )
     safe_prompt: str = Field(default=SAFE_PROMPT, description="What safe_prompt puts before a conversation.")
     queue_limit: int = Field(default=256, ge=0, description="How many requests may wait; the next one gets 429.")
     request_timeout: float = Field(default=600, gt=0, description="Seconds that a request may take.")

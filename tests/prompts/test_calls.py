@@ -68,7 +68,16 @@ def test_call_as_text_is_what_the_grammar_accepts(form: JsonCalls, name: str) ->
     [
         ({}, {"type": "object", "properties": {}, "additionalProperties": False}),
         ({"type": "object"}, {"type": "object"}),
-        ({"properties": {"a": {}}}, {"type": "object", "properties": {"a": {}}}),
+        ({"properties": {"a": {}}}, {"type": "object", "properties": {"a": {}}, "additionalProperties": False}),
+        *(
+            ({"properties": {"a": {}}} | more, {"type": "object", "properties": {"a": {}}} | more)
+            for more in (
+                {"additionalProperties": True},
+                {"required": ["b"]},
+                {"patternProperties": {"^x": {}}},
+                {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]},
+            )
+        ),
         (CITY, CITY),
     ],
 )

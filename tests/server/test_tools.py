@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -648,3 +649,14 @@ def test_models_that_chat_say_that_they_call_functions(tiny_server: RunningServe
     with tiny_server.client() as client:
         (card,) = client.get("/v1/models").json()["data"]
     assert card["capabilities"]["function_calling"] is True
+
+
+def test_setting_has_each_call_in_one_piece(roomy_server: RunningServer, endless_model: Path) -> None:
+    fields: dict[str, Any] = {"tools": [WEATHER], "tool_choice": "any", "random_seed": 5, "max_tokens": 300}
+    expected = answer(roomy_server, **fields)["choices"]
+    with serving(str(endless_model), "--threads", "1", **EXACT, PONANT_STREAM_CALLS="whole") as server:
+        chunks = events(server, **fields)
+        assert answer(server, **fields)["choices"] == expected
+    assert gathered(chunks) == expected
+    calls = [call for chunk in chunks for call in chunk["choices"][0]["delta"].get("tool_calls") or []]
+    assert calls == expected[0]["message"]["tool_calls"]

@@ -20,7 +20,7 @@ from ponant.api.chat import (
 from ponant.catalog.catalog import LoadedModel
 from ponant.completion.logprobs import choice_logprobs
 from ponant.completion.message import call_ids, delta_message, whole_message
-from ponant.completion.output import AnswerOutput
+from ponant.completion.output import AnswerOutput, WholeCalls
 from ponant.completion.parts import CallBegun, Part
 from ponant.engine.base import Delta, EngineError, GenerateRequest, Generation
 from ponant.prompts.prompt import Prompt
@@ -41,6 +41,7 @@ class _Choice:
     output: AnswerOutput
     call_id: Callable[[int], str]
     logprobs: list[TokenLogprob] | None
+    whole_calls: WholeCalls | None
     finish: FinishReason | None = None
     has_calls: bool = False
     accepted: int = 0
@@ -60,6 +61,7 @@ class Completion:
         stops: Sequence[str],
         predicted: bool,
         timeout: float,
+        whole_calls: bool = False,
     ) -> None:
         """Hand the prompt to the model's engine; raises what ``Engine.generate`` raises.
 
@@ -71,6 +73,7 @@ class Completion:
             stops: strings that end the text.
             predicted: whether the usage tells how a prediction fared.
             timeout: seconds that the request may take.
+            whole_calls: whether a stream has each call in one piece.
         """
         self.id = f"cmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
@@ -83,6 +86,7 @@ class Completion:
                 AnswerOutput(model.vocabulary.piece, stops, min_tokens=generate.min_tokens, reading=prompt.reading),
                 call_ids(seed, len(prompt.tokens)),
                 None if generate.top_logprobs is None else [],
+                WholeCalls() if whole_calls else None,
             )
             for seed in generate.seeds
         ]
@@ -188,7 +192,8 @@ class Completion:
             return self._finished(delta.choice, choice, parts, "stop")
         if delta.finish:
             return self._finished(delta.choice, choice, parts + choice.output.finish(), delta.finish)
-        return self._added(delta.choice, parts, None) if parts else None
+        chunk = self._added(delta.choice, parts, None) if parts else None
+        return chunk if chunk and _says_something(chunk) else None
 
     def _finished(self, index: int, choice: _Choice, parts: list[Part], reason: FinishReason) -> CompletionChunk:
         choice.has_calls = choice.has_calls or _begin_calls(parts)
@@ -203,6 +208,8 @@ class Completion:
     def _added(self, index: int, parts: list[Part], reason: FinishReason | None) -> CompletionChunk:
         choice = self._choices[index]
         choice.has_calls = choice.has_calls or _begin_calls(parts)
+        if choice.whole_calls:
+            parts = choice.whole_calls.push(parts, is_end=reason is not None)
         delta = delta_message(parts, in_chunks=self._in_chunks, call_id=choice.call_id)
         part = CompletionResponseStreamChoice(index=index, delta=delta, finish_reason=reason)
         if choice.logprobs:
@@ -231,6 +238,10 @@ class Completion:
                 rejected_prediction_tokens=sum(choice.rejected for choice in self._choices),
             )
         return usage
+
+
+def _says_something(chunk: CompletionChunk) -> bool:
+    return any(part.delta.content or part.delta.tool_calls or part.logprobs for part in chunk.choices)
 
 
 def _begin_calls(parts: Iterable[Part]) -> bool:

@@ -96,8 +96,14 @@ class Checker:
 
 
 def use(grammar: str) -> str | None:
-    """Compile a grammar and write a little of what it allows; returns what went wrong."""
+    """Compile a grammar and write a little of what it allows, in short and at length; returns what went wrong."""
     matcher = LLMatcher(_TOKENIZER, grammar, log_level=0)
+    at_length = matcher.deep_copy()
+    return _write(matcher, brief=True) or _write(at_length, brief=False)
+
+
+def _write(matcher: LLMatcher, *, brief: bool) -> str | None:
+    """Write what a grammar allows; what is not brief ends only where it must."""
     dice = random.Random(0)  # noqa: S311 - it must be the same each time
     for _ in range(_STEPS):
         if matcher.is_error():
@@ -105,11 +111,15 @@ def use(grammar: str) -> str | None:
         if matcher.is_stopped():
             return None
         mask = matcher.compute_bitmask()
+        if matcher.is_error():
+            return short(matcher.get_error())
         allowed = [byte for byte in range(256) if mask[byte // 8] >> byte % 8 & 1]
         if not allowed:
             return None if matcher.is_accepting() else "no document can satisfy it"
         ending = [byte for byte in allowed if byte in _ENDING]
-        matcher.consume_token(dice.choice(ending if ending and dice.random() < 0.3 else allowed))
+        if not brief:
+            allowed = [byte for byte in allowed if byte not in _ENDING] or allowed
+        matcher.consume_token(dice.choice(ending if brief and ending and dice.random() < 0.3 else allowed))
     return short(matcher.get_error()) if matcher.is_error() else None
 
 

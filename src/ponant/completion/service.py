@@ -35,6 +35,7 @@ class ChatService:
         request_timeout: float = 600,
         safe_prompt: str = SAFE_PROMPT,
         always_reuse: bool = False,
+        whole_calls: bool = False,
     ) -> None:
         """Answer from this catalog.
 
@@ -44,11 +45,13 @@ class ChatService:
             safe_prompt: what ``safe_prompt`` puts before a conversation.
             always_reuse: whether the prompts of seeded requests, too, may always begin with what was computed for
                 other requests. It is faster, but rounding then depends on what was asked before.
+            whole_calls: whether streams have each call of a tool in one piece.
         """
         self._catalog = catalog
         self._request_timeout = request_timeout
         self._safe_prompt = safe_prompt
         self._always_reuse = always_reuse
+        self._whole_calls = whole_calls
         self._schemas = SchemaChecker()
 
     async def close(self) -> None:
@@ -86,6 +89,7 @@ class ChatService:
             stops=stop_strings(request),
             predicted=request.prediction is not None,
             timeout=self._request_timeout,
+            whole_calls=self._whole_calls,
         )
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ponant.api.chat import Function
 from ponant.prompts.schemas import json_rule
@@ -115,13 +116,23 @@ NAMED = ArgumentCalls()
 """The form of Mistral's models from the tokenizer's version 11 on."""
 
 _QUOTED_ID = '"id": "'
+_PLAIN = {"type", "properties", "required", "title", "description", "$schema", "$defs", "definitions"}
+"""Words of a schema that lists properties, and nothing more."""
 
 
-def arguments_schema(function: Function) -> dict[str, object]:
-    """The schema of a function's arguments, which are always an object."""
-    if not function.parameters:
+def arguments_schema(function: Function) -> dict[str, Any]:
+    """The schema of a function's arguments, which are always an object.
+
+    Where it names all properties and does not speak of others there are no others: small models would not stop.
+    """
+    parameters = function.parameters
+    if not parameters:
         return {"type": "object", "properties": {}, "additionalProperties": False}
-    return {"type": "object"} | function.parameters
+    names, required = parameters.get("properties"), parameters.get("required", [])
+    is_plain = parameters.keys() <= _PLAIN and names and isinstance(names, dict) and isinstance(required, list)
+    if is_plain and set(map(str, required)) <= set(names or ()):
+        return {"type": "object"} | parameters | {"additionalProperties": False}
+    return {"type": "object"} | parameters
 
 
 def arguments_rules(functions: Sequence[Function]) -> str:

@@ -36,6 +36,7 @@ def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], b
         request_timeout=settings.request_timeout,
         safe_prompt=settings.safe_prompt,
         always_reuse=settings.prefix_cache == "always",
+        whole_calls=settings.stream_calls == "whole",
     )
 
     @contextlib.asynccontextmanager
