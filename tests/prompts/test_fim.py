@@ -350,7 +350,7 @@ def test_models_without_such_tokens_are_asked(bundled: Vocabulary) -> None:
     prompt = made.build(PROMPT, SUFFIX)
     assert not made.native
     text = written(bundled, prompt.tokens)
-    assert text.startswith("<|im_start|>system\nYou complete documents that have a gap.")
+    assert text.startswith("<|im_start|>system\nYou continue documents.")
     assert f"```\n{PROMPT}\n```" in text
     assert f"```\n{SUFFIX}\n```" in text
     assert text.endswith("<|im_end|>\n<|im_start|>assistant\n```\n    return")

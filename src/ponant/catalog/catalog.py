@@ -174,7 +174,8 @@ def _prompts(spec: ModelSpec, weights: Path, vocabulary: Vocabulary, context: in
     except TokenizerError as error:
         raise ModelLoadError(str(error)) from None
     prompts = PromptBuilder(vocabulary, context=context, renderer=renderer)
-    encode = renderer.encode_fim if renderer else None
+    name = f"{spec.id} {vocabulary.metadata.get('general.name', '')}"
+    encode = renderer.encode_fim(name) if renderer else None
     return prompts, FimPrompts(vocabulary, context=context, chat=prompts, encode=encode)
 
 

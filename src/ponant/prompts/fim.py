@@ -14,10 +14,7 @@ from ponant.prompts.reading import Reading, TextFilter
 from ponant.prompts.rendering import too_long
 from ponant.prompts.vocabulary import Vocabulary
 
-_SYSTEM = (
-    "You complete documents that have a gap. You are given the text before the gap and the text after it. Write the "
-    "text that belongs in the gap and nothing else: no explanation, and nothing of the text before or after it."
-)
+_SYSTEM = "You continue documents. Write the text that comes next and nothing else, without any explanation."
 _LONGEST_BEGUN_LINE = 200
 """Characters that the last line of a prompt may have for the answer to begin with it."""
 
@@ -126,12 +123,15 @@ class FimPrompts:
         return [bos] if self._vocabulary.adds_bos and bos is not None else []
 
     def _ask(self, prompt: str, suffix: str, begun: str) -> list[int]:
-        """The tokens of a conversation that asks for the filling, up to where the answer goes on."""
+        """The tokens of a conversation that asks for the filling, up to where the answer goes on.
+
+        Small models that see the suffix last copy it instead.
+        """
         fence = _fence(prompt, suffix)
         question = (
-            f"The text before the gap:\n\n{fence}\n{prompt}\n{fence}\n\n"
-            f"The text after the gap:\n\n{fence}\n{suffix}\n{fence}\n\n"
-            "Write the text that is missing between them."
+            f"The document ends with:\n\n{fence}\n{suffix}\n{fence}\n\n"
+            f"It begins with:\n\n{fence}\n{prompt}\n{fence}\n\n"
+            "Continue the document from there up to where its ending begins."
         )
         messages: list[Message] = [UserMessage(content=question), AssistantMessage(content=begun, prefix=True)]
         try:

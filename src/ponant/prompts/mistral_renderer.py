@@ -56,10 +56,12 @@ class MistralRenderer:
             return None
         return Thinking(*self._tokens.thinking, native=_EFFORT in self._tokens.efforts)
 
-    @property
-    def encode_fim(self) -> Callable[[str, str | None], list[int]] | None:
-        """Makes the tokens of fill-in-the-middle prompts, for models that have tokens for it."""
-        return self._tokens.encode_fim if self._tokens.has_fim else None
+    def encode_fim(self, name: str) -> Callable[[str, str | None], list[int]] | None:
+        """What makes the tokens of fill-in-the-middle prompts, for models of this name that were trained for it.
+
+        Only Codestral was: the tokens for it are in the vocabularies of others too.
+        """
+        return self._tokens.encode_fim if self._tokens.has_fim and "codestral" in name.lower() else None
 
     def render(
         self, turns: Sequence[Turn], *, prefix: str = "", tools: Sequence[Tool] = (), reasoning: bool = False
