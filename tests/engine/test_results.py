@@ -183,8 +183,8 @@ ON_THE_BORDER: list[str] = []
 async def check_visits(process: EngineProcess, alone: Alone, together: list[Visit], *, exact: bool = False) -> None:
     """Each request must come out as it does alone, whatever the others are.
 
-    A batch of another shape rounds differently by some 3e-6, even in F32. Once in some hundred thousand draws the random
-    number lies that near to the border between two tokens: one mix in a run may need a second try.
+    A batch of another shape rounds differently by some 3e-6, even in F32. Once in some hundred thousand draws the
+    random number lies that near to the border between two tokens: one mix in a run may need a second try.
     """
     expected = [
         [await alone.outcome(visit.request, choice) for choice in range(len(visit.request.seeds))] for visit in together
