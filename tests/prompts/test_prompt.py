@@ -32,6 +32,7 @@ from ponant.engine.llamacpp import Model, Vocabulary
 from ponant.prompts.answers import AnswerForm, Calls
 from ponant.prompts.calls import BARE, LISTED, NAMED, TAGGED
 from ponant.prompts.errors import InvalidRequestError
+from ponant.prompts.outline import outline
 from ponant.prompts.prompt import Prompt, PromptBuilder
 from ponant.prompts.reading import PLAIN, Reading, Thinking
 from tests import tiny_model
@@ -531,7 +532,7 @@ def test_schema_is_shown_to_the_model(vocabulary: Vocabulary, template: str, sch
     prompt = builder(vocabulary, template).build([SystemMessage(content="S"), user("U")], form=form_of(schema=schema))
     text = text_in(vocabulary, prompt.tokens)
     assert f"S\n\n{hint}" in text
-    assert (json.dumps(schema) in text) == (hint == SCHEMA_HINT)
+    assert (f"Its form:\n{outline(schema)}" in text) == (hint == SCHEMA_HINT)
     assert prompt.reading == PLAIN
     assert not accepts(prompt, "Hello")
     assert accepts(prompt, "[]") == (schema == {"type": "array"})

@@ -38,7 +38,7 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     whatever it computed in between. ``prediction`` is a guess of the tokens to come: it makes a completion faster where
     it is right, and never changes what is drawn. With ``top_logprobs`` each token comes with its log-probability and
     those of so many of the most likely ones. A ``grammar``, in llguidance's JSON form or its dialect of Lark, says what
-    may be generated; where it leaves no choice nothing is drawn, and ``min_tokens`` does not count.
+    may be generated. Where it leaves no choice nothing is drawn, not even the end before ``min_tokens``.
     """
 
     prompt: list[int]

@@ -6,6 +6,7 @@ from typing import Any
 
 from ponant.api.chat import Tool
 from ponant.prompts.answers import AnswerForm
+from ponant.prompts.outline import outline
 from ponant.prompts.reading import Thinking
 
 _TOOLS = """\
@@ -24,8 +25,8 @@ _CHOICES = {
 }
 
 _SCHEMA = """\
-Answer with one JSON document and nothing else. It must satisfy this JSON schema:
-{schema}"""
+Answer with one JSON document and nothing else. Its form:
+{form}"""
 
 _OBJECT = "Answer with one JSON object and nothing else."
 
@@ -49,7 +50,9 @@ def schema_hint(schema: dict[str, Any]) -> str:
     """Of the schema that the answer must satisfy."""
     if schema == {"type": "object"}:
         return _OBJECT
-    return _SCHEMA.format(schema=json.dumps(schema, ensure_ascii=False))
+    description = schema.get("description")
+    form = _SCHEMA.format(form=outline(schema))
+    return f"{form}\n{description}" if isinstance(description, str) else form
 
 
 def reasoning_hint(thinking: Thinking) -> str:
