@@ -281,7 +281,7 @@ def test_schemas_have_the_fields_that_they_came_from(fields: dict[str, Any], sch
     ("parameters", "expected"),
     [
         ({}, NO_ARGUMENTS),
-        (PARAMETERS, PARAMETERS),
+        (PARAMETERS, PARAMETERS | {"additionalProperties": False}),
         ({"properties": {}}, {"type": "object", "properties": {}}),
         ({"type": "object"}, {"type": "object"}),
         ({"anyOf": [PARAMETERS]}, {"type": "object", "anyOf": [PARAMETERS]}),
