@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from ponant.api.base import CompletionTokensDetails, PromptTokensDetails, UsageInfo
@@ -186,17 +186,21 @@ class Completion:
             counted = choice.output.tokens - counted
             known = choice_logprobs(self._vocabulary, delta.tokens[:counted], delta.logprobs[:counted])
             choice.logprobs += known.content
+        reason = delta.finish
         if choice.output.stopped:
             assert self._generation is not None
             self._generation.stop(delta.choice)
-            return self._finished(delta.choice, choice, parts, "stop")
-        if delta.finish:
-            return self._finished(delta.choice, choice, parts + choice.output.finish(), delta.finish)
-        chunk = self._added(delta.choice, parts, None) if parts else None
-        return chunk if chunk and _says_something(chunk) else None
+            reason = "stop"
+        elif reason:
+            parts += choice.output.finish()
+        choice.has_calls = choice.has_calls or any(isinstance(part, CallBegun) for part in parts)
+        if choice.whole_calls:
+            parts = choice.whole_calls.push(parts, is_end=reason is not None)
+        if reason:
+            return self._finished(delta.choice, choice, parts, reason)
+        return self._added(delta.choice, parts, None) if parts else None
 
     def _finished(self, index: int, choice: _Choice, parts: list[Part], reason: FinishReason) -> CompletionChunk:
-        choice.has_calls = choice.has_calls or _begin_calls(parts)
         choice.finish = "tool_calls" if reason == "stop" and choice.has_calls else reason
         chunk = self._added(index, parts, choice.finish)
         if all(choice.finish for choice in self._choices):
@@ -207,9 +211,6 @@ class Completion:
 
     def _added(self, index: int, parts: list[Part], reason: FinishReason | None) -> CompletionChunk:
         choice = self._choices[index]
-        choice.has_calls = choice.has_calls or _begin_calls(parts)
-        if choice.whole_calls:
-            parts = choice.whole_calls.push(parts, is_end=reason is not None)
         delta = delta_message(parts, in_chunks=self._in_chunks, call_id=choice.call_id)
         part = CompletionResponseStreamChoice(index=index, delta=delta, finish_reason=reason)
         if choice.logprobs:
@@ -238,11 +239,3 @@ class Completion:
                 rejected_prediction_tokens=sum(choice.rejected for choice in self._choices),
             )
         return usage
-
-
-def _says_something(chunk: CompletionChunk) -> bool:
-    return any(part.delta.content or part.delta.tool_calls or part.logprobs for part in chunk.choices)
-
-
-def _begin_calls(parts: Iterable[Part]) -> bool:
-    return any(isinstance(part, CallBegun) for part in parts)

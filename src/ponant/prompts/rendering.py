@@ -80,8 +80,7 @@ class TemplateRenderer:
             self._template = ChatTemplate(source, **tokens)
         except TemplateError as error:
             logger.warning("chat template not readable, using a plain one", extra={"reason": str(error)})
-            source = FALLBACK
-            self._template = ChatTemplate(source, **tokens)
+            self._template = ChatTemplate(FALLBACK, **tokens)
         self.needs_mistral_tool_ids = is_mistral(vocabulary)
 
     @property
@@ -154,8 +153,6 @@ class TemplateRenderer:
         bos = self._vocabulary.bos
         if self._vocabulary.adds_bos and bos is not None and tokens[:1] != [bos]:
             tokens.insert(0, bos)
-        if not tokens:
-            raise InvalidRequestError("The prompt is empty", param="messages")
         return tokens
 
 
