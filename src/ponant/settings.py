@@ -56,8 +56,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PONANT_", extra="forbid", toml_file=DEFAULT_FILE)
 
-    models: Annotated[list[str | ModelSettings], NoDecode] = Field(
-        default=[BUNDLED],
+    models: Annotated[list[ModelSettings], NoDecode] = Field(
+        default=[ModelSettings(source=BUNDLED)],
+        min_length=1,
         description="What to serve: smollm2, paths of .gguf files, hf:org/repo[:file], or tables with settings of "
         "their own.",
     )
@@ -136,6 +137,14 @@ class Settings(BaseSettings):
     max_body_size: ByteSize = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
     flash_attention: bool = Field(default=True, description="Whether attention is computed the fast way.")
     kv_type: Literal["f16", "f32"] = Field(default="f16", description="Number format of the KV cache: f16 or f32.")
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """A model without settings of its own is its source alone."""
+        if isinstance(value, list):
+            return [{"source": model} if isinstance(model, str) else model for model in value]
+        return value
 
     @field_validator("models", "api_keys", "cors_origins", mode="before")
     @classmethod
