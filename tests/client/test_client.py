@@ -5,11 +5,11 @@ import json
 import pickle
 import subprocess
 import sys
-from typing import Any
+from typing import Any, assert_type
 
 import httpx2
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ponant import Mistral, models, utils
 from ponant.client.failures import error_of, reported_error
@@ -26,8 +26,8 @@ class Recorder:
     def __init__(self, answer: dict[str, Any] | None = None, **settings: Any) -> None:
         self.requests: list[httpx2.Request] = []
         self._answer = answer or ANSWER
-        http = httpx2.Client(transport=httpx2.MockTransport(self._respond))
-        self.mistral = Mistral(client=http, **settings)
+        self.http = httpx2.Client(transport=httpx2.MockTransport(self._respond))
+        self.mistral = Mistral(client=self.http, **settings)
 
     def _respond(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)
@@ -289,6 +289,34 @@ def test_new_kinds_of_models_are_kept() -> None:
     assert listed[0].capabilities.telepathy
     assert (listed[1].id, listed[1].parents) == ("b", 2)
     assert isinstance(listed[2], models.FTModelCard)
+
+
+# Types
+
+
+async def test_results_have_their_types() -> None:
+    """The type checker reads these; that they hold is tested elsewhere, with objects."""
+
+    class City(BaseModel):
+        name: str
+
+    recorder = Recorder()
+    async_http = httpx2.AsyncClient(transport=httpx2.MockTransport(recorder._respond))
+    mistral = Mistral(client=recorder.http, async_client=async_http)
+    messages: list[models.Messages] = [models.UserMessage(content="Hello")]
+    response = assert_type(mistral.chat.complete(model="m", messages=messages), models.ChatCompletionResponse)
+    messages.append(response.choices[0].message)
+    whole = assert_type(await mistral.chat.complete_async(model="m", messages=messages), models.ChatCompletionResponse)
+    assert whole == response
+    stream = assert_type(mistral.chat.stream(model="m", messages=messages), utils.EventStream[models.CompletionEvent])
+    for received in stream:
+        assert_type(received.data, models.CompletionChunk)
+    async with await mistral.chat.stream_async(model="m", messages=messages) as events:
+        assert_type(events, utils.EventStreamAsync[models.CompletionEvent])
+    objects = assert_type(mistral.chat.parse_stream(City, model="m", messages=messages), models.ParsedEventStream[City])
+    objects.close()
+    with pytest.raises(models.ResponseValidationError):  # the answer here is "Hi"
+        assert_type(mistral.chat.parse(City, model="m", messages=messages).choices[0].message.parsed, City | None)
 
 
 # Errors
