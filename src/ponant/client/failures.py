@@ -1,10 +1,10 @@
 """What an exchange that went wrong is called here, and what can be done about it: responses and failures as errors."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import httpx2
+from pydantic_core import from_json
 
 from ponant.api.errors import ErrorResponse
 from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
@@ -46,7 +46,7 @@ def error_of(response: httpx2.Response) -> MistralError:
 def reported_error(body: str | bytes) -> ErrorResponse | None:
     """What a body says about an error, in the API's form or another usual one; None if it says nothing."""
     try:
-        data: Any = json.loads(body)
+        data: Any = from_json(body)
     except ValueError:
         return None
     inner = data.get("error", data) if isinstance(data, dict) else None
@@ -112,7 +112,7 @@ def _described(response: httpx2.Response) -> str:
         said = f"{error.message.rstrip('.')} (status {status}{kind})."
     if error and error.type == "invalid_model":
         advice = "models.list() tells which models there are."
-    elif status == 404:
+    elif status == 404 and (error is None or error.type == _UNNAMED):
         advice = f"Does {response.request.url} belong to a server with this API?"
     return f"{said} {advice}".strip()
 
