@@ -218,22 +218,20 @@ async def test_an_async_stream_that_nobody_holds_any_more_closes_its_connection(
 @pytest.mark.parametrize("how", ["at the end of the loop", "by close", "as nobody holds the client any more"])
 def test_async_connections_are_closed(how: str) -> None:
     """The server waits for that, as it keeps the connection alive."""
-    response = json.dumps(ANSWER).encode()
-    kept_alive = send(head(200, {"content-type": "application/json", "content-length": str(len(response))}) + response)
-    mistral = Mistral()
+    server = Server(then_silence(respond(200, ANSWER, connection="keep-alive")))
+    shared = Mistral()
 
-    async def ask(url: str) -> None:
-        client = Mistral() if "nobody" in how else mistral
-        await client.chat.complete_async(server_url=url, **REQUEST)
+    async def ask() -> None:
+        mistral = Mistral() if "nobody" in how else shared
+        await mistral.chat.complete_async(server_url=server.url, **REQUEST)
         if "close" in how:
-            client.close()
-        if "end" not in how:
-            del client
+            mistral.close()
+        del mistral
+        if "loop" not in how:
             await asyncio.to_thread(server.close)
 
-    server = Server(kept_alive)
-    asyncio.run(ask(server.url))
-    if "end" in how:
+    asyncio.run(ask())
+    if "loop" in how:
         server.close()
 
 
