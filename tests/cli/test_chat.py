@@ -1,6 +1,7 @@
 """The command `ponant chat`: questions in pipes, and conversations in a terminal."""
 
 import json
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,26 @@ def test_mistakes_are_told_in_one_line(tiny_server: RunningServer, arguments: li
     assert said in line
     assert result.returncode == code
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "piped", "said"),
+    [([], b"caf\xe9", "no text in UTF-8"), (["Hello", "--temperature", "nan"], b"", "cannot be sent")],
+)
+def test_what_cannot_be_sent_is_told(tiny_server: RunningServer, arguments: list[str], piped: bytes, said: str) -> None:
+    command, variables = ponant("chat", *arguments), environment(PONANT_URL=tiny_server.url)
+    result = subprocess.run(command, input=piped, capture_output=True, check=False, env=variables, timeout=120)
+    (line,) = result.stderr.decode().splitlines()
+    assert said in line
+    assert result.returncode == 2
+
+
+def test_closed_standard_streams_are_no_matter(tiny_server: RunningServer) -> None:
+    command = f"exec {shlex.join(ponant('chat', 'Hello', '--max-tokens', '2'))} <&-"
+    variables = environment(PONANT_URL=tiny_server.url)
+    for rest in ("", " >&-"):
+        result = subprocess.run(["/bin/sh", "-c", command + rest], check=False, env=variables, timeout=120)
+        assert result.returncode == 0
 
 
 def test_a_schema_that_is_none_is_told(tmp_path: Path) -> None:
@@ -214,6 +235,16 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(endless_server: RunningServ
     terminal.interrupt()
     terminal.enter("/help")
     terminal.sees("Ctrl-C stops an answer")
+    terminal.enter("/quit")
+    assert terminal.ends() == 0
+
+
+def test_what_is_wrong_with_a_question_ends_no_conversation(tiny_server: RunningServer) -> None:
+    home = Path("/proc/nothing")  # where no history can be kept
+    terminal = Terminal(home, "--max-tokens", "2", PONANT_URL=tiny_server.url)
+    terminal.enter("/temperature nan")
+    terminal.enter("Hello")
+    terminal.sees("not JSON compliant")
     terminal.enter("/quit")
     assert terminal.ends() == 0
 

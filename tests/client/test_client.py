@@ -1,16 +1,18 @@
 """What a client takes its settings from, and what it sends."""
 
+import asyncio
 import json
 import pickle
 import subprocess
 import sys
-from typing import Any
+from typing import Any, assert_type
 
 import httpx2
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ponant import Mistral, models, utils
+from ponant.client.failures import error_of, reported_error
 from ponant.client.tolerance import Unknown
 from tests.client.misbehaving import ANSWER, CHUNK, DONE, event
 from tests.serving import environment
@@ -24,8 +26,8 @@ class Recorder:
     def __init__(self, answer: dict[str, Any] | None = None, **settings: Any) -> None:
         self.requests: list[httpx2.Request] = []
         self._answer = answer or ANSWER
-        http = httpx2.Client(transport=httpx2.MockTransport(self._respond))
-        self.mistral = Mistral(client=http, **settings)
+        self.http = httpx2.Client(transport=httpx2.MockTransport(self._respond))
+        self.mistral = Mistral(client=self.http, **settings)
 
     def _respond(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)
@@ -60,6 +62,8 @@ def test_the_address_is_the_local_servers_unless_told_otherwise(monkeypatch: pyt
     monkeypatch.setenv("PONANT_URL", "https://elsewhere:1234/")
     assert address() == "https://elsewhere:1234/v1/chat/completions"
     assert address(server_url="http://here/below/") == "http://here/below/v1/chat/completions"
+    for url in ("http://here/v1", "http://here/v1/"):
+        assert address(server_url=url) == "http://here/v1/chat/completions"
 
 
 def test_a_call_may_go_elsewhere() -> None:
@@ -68,7 +72,7 @@ def test_a_call_may_go_elsewhere() -> None:
     assert recorder.requests[0].url.host == "there"
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://here", "http://", "here"])
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://here", "http://", "here", "http://a?b=c", "http://a#b"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="server_url"):
         Mistral(server_url=url)
@@ -99,6 +103,14 @@ def test_the_key_comes_from_the_argument_or_the_environment(monkeypatch: pytest.
     assert sent() == sent("") == "Bearer ours"
     assert sent("given") == "Bearer given"
     assert sent(lambda: "made") == "Bearer made"
+    assert sent("from a file\n") == "Bearer from a file"
+
+
+@pytest.mark.parametrize("header", ["authorization", "x-trace"])
+def test_a_header_that_cannot_be_sent_is_told_without_its_value(header: str) -> None:
+    with pytest.raises(ValueError, match=header) as caught:
+        Mistral(server_url="http://127.0.0.1:9").models.list(http_headers={header: "sec\nret"})
+    assert "ret" not in str(caught.value)
 
 
 def test_headers_are_added_and_win() -> None:
@@ -128,6 +140,15 @@ def test_timeouts_come_from_the_call_or_a_custom_client(
     client = httpx2.Client(transport=httpx2.MockTransport(recorder._respond), timeout=http_timeout)
     Mistral(client=client).chat.complete(**REQUEST, timeout_ms=timeout_ms)
     assert recorder.requests[0].extensions["timeout"]["read"] == read
+
+
+def test_a_client_that_is_closed_says_so() -> None:
+    mistral = Mistral()
+    mistral.close()
+    with pytest.raises(models.ConnectionLostError, match="client is closed"):
+        mistral.models.list()
+    with pytest.raises(models.ConnectionLostError, match="client is closed"):
+        asyncio.run(mistral.models.list_async())
 
 
 async def test_a_custom_async_client_is_used() -> None:
@@ -249,6 +270,15 @@ def test_what_is_new_in_a_stream_is_kept() -> None:
     assert (data.mood, data.choices[0].delta.tone, data.choices[0].finish_reason) == ("fine", "low", "bored")
 
 
+def test_null_stands_for_a_default() -> None:
+    call = {"id": None, "type": None, "index": None, "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "prefix": None, "tool_calls": [call]}
+    choice = {"index": 0, "finish_reason": "tool_calls", "message": message}
+    read = Recorder(ANSWER | {"choices": [choice]}).mistral.chat.complete(**REQUEST).choices[0].message.model_dump()
+    function = models.FunctionCall(name="f", arguments="{}")
+    assert read == models.AssistantMessage(tool_calls=[models.ToolCall(function=function)]).model_dump()
+
+
 def test_new_kinds_of_models_are_kept() -> None:
     cards = [
         {"id": "a", "type": "base", "capabilities": {"telepathy": True}},
@@ -259,6 +289,72 @@ def test_new_kinds_of_models_are_kept() -> None:
     assert listed[0].capabilities.telepathy
     assert (listed[1].id, listed[1].parents) == ("b", 2)
     assert isinstance(listed[2], models.FTModelCard)
+
+
+# Types
+
+
+async def test_results_have_their_types() -> None:
+    """The type checker reads these; that they hold is tested elsewhere, with objects."""
+
+    class City(BaseModel):
+        name: str
+
+    recorder = Recorder()
+    async_http = httpx2.AsyncClient(transport=httpx2.MockTransport(recorder._respond))
+    mistral = Mistral(client=recorder.http, async_client=async_http)
+    messages: list[models.Messages] = [models.UserMessage(content="Hello")]
+    response = assert_type(mistral.chat.complete(model="m", messages=messages), models.ChatCompletionResponse)
+    messages.append(response.choices[0].message)
+    whole = assert_type(await mistral.chat.complete_async(model="m", messages=messages), models.ChatCompletionResponse)
+    assert whole == response
+    stream = assert_type(mistral.chat.stream(model="m", messages=messages), utils.EventStream[models.CompletionEvent])
+    for received in stream:
+        assert_type(received.data, models.CompletionChunk)
+    async with await mistral.chat.stream_async(model="m", messages=messages) as events:
+        assert_type(events, utils.EventStreamAsync[models.CompletionEvent])
+    objects = assert_type(mistral.chat.parse_stream(City, model="m", messages=messages), models.ParsedEventStream[City])
+    objects.close()
+    with pytest.raises(models.ResponseValidationError):  # the answer here is "Hi"
+        assert_type(mistral.chat.parse(City, model="m", messages=messages).choices[0].message.parsed, City | None)
+
+
+# Errors
+
+REPORTS: dict[str, dict[str, Any]] = {
+    "the API's": {"object": "error", "message": "It broke.", "type": "broken", "code": "1"},
+    "with a number": {"object": "error", "message": "It broke.", "type": "broken", "code": 1},
+    "nested": {"error": {"message": "It broke.", "type": "broken"}},
+    "a text": {"error": "It broke."},
+    "a detail": {"detail": "It broke."},
+}
+
+
+@pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
+def test_what_went_wrong_is_read_in_any_usual_form(report: dict[str, Any]) -> None:
+    error = reported_error(json.dumps(report))
+    assert error
+    assert error.message == "It broke."
+    assert error.type in ("broken", "error")
+
+
+@pytest.mark.parametrize("body", ["", "[1]", "[" * 10**5, "{}", "{", '{"message": 1}', '{"error": null}', "\xff"])
+def test_what_is_no_report_is_none(body: str) -> None:
+    assert reported_error(body) is None
+
+
+def test_errors_can_be_handed_to_other_processes() -> None:
+    request = httpx2.Request("GET", "http://here")
+    refused = httpx2.Response(400, json={"message": "No."}, request=request)
+    invalid = httpx2.Response(
+        422, json={"detail": [{"loc": ["body", "n"], "msg": "Bad.", "type": "t"}]}, request=request
+    )
+    for error in (error_of(refused), error_of(invalid)):
+        copy = pickle.loads(pickle.dumps(error))
+        assert type(copy) is type(error)
+        assert (str(copy), copy.status_code, copy.body) == (str(error), error.status_code, error.body)
+        assert copy.raw_response.json() == error.raw_response.json()
+    assert pickle.loads(pickle.dumps(error_of(invalid))).data.detail[0].msg == "Bad."
 
 
 # Import

@@ -1,11 +1,14 @@
 """What becomes of calls when the server does not behave: the right error, no hang, no connection left open."""
 
+import asyncio
 import gzip
 import json
+import os
 import socket
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from ponant import Mistral, models
 from tests.client.misbehaving import (
@@ -13,6 +16,7 @@ from tests.client.misbehaving import (
     CHUNK,
     DONE,
     Behaviour,
+    Server,
     event,
     head,
     misbehaving,
@@ -29,6 +33,11 @@ REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content"
 CHUNKED = {"content-type": "application/json", "transfer-encoding": "chunked"}
 BIG = "x" * 20 * 2**20
 ERROR = {"object": "error", "message": "It broke.", "type": "completion_failed", "param": None, "code": "3500"}
+
+
+class Hello(BaseModel):
+    to: str
+
 
 WHOLE: dict[str, tuple[Behaviour, type[Exception], str]] = {
     "no response": (send(), models.ConnectionLostError, "ended before"),
@@ -59,6 +68,8 @@ WHOLE: dict[str, tuple[Behaviour, type[Exception], str]] = {
     "another content type": (respond(200, "<html>", kind="text/html"), models.SDKError, "text/html"),
     "no content type": (send(head(200, {"connection": "close"})), models.SDKError, "no content type"),
     "a stream": (stream(event(), DONE), models.SDKError, "chat.stream"),
+    "a stream without end": (then_silence(stream(event())), models.SDKError, "chat.stream"),
+    "no such path": (respond(404, "no"), models.SDKError, "with this API"),
     "another success": (respond(204), models.SDKError, "204"),
     "a redirect to nowhere": (respond(302, location="/v1/chat/completions"), models.ClientError, "redirect"),
     "a 422 of another form": (respond(422, {"detail": "No."}), models.SDKError, "No."),
@@ -191,6 +202,59 @@ async def test_leaving_an_async_stream_early_closes_its_connection() -> None:
                 await anext(events)
             with pytest.raises(StopAsyncIteration):
                 await anext(events)
+
+
+async def test_an_async_stream_that_nobody_holds_any_more_closes_its_connection() -> None:
+    async with Mistral() as mistral:
+        server = Server(then_silence(stream(event())))
+        async for _ in await mistral.chat.stream_async(server_url=server.url, **REQUEST):
+            break
+        unread = await mistral.chat.stream_async(server_url=server.url, **REQUEST)
+        unread_objects = await mistral.chat.parse_stream_async(Hello, server_url=server.url, **REQUEST)
+        del unread, unread_objects
+        await asyncio.to_thread(server.close)
+
+
+@pytest.mark.parametrize("how", ["at the end of the loop", "by close", "as nobody holds the client any more"])
+def test_async_connections_are_closed(how: str) -> None:
+    """The server waits for that, as it keeps the connection alive."""
+    server = Server(then_silence(respond(200, ANSWER, connection="keep-alive")))
+    shared = Mistral()
+
+    async def ask() -> None:
+        mistral = Mistral() if "nobody" in how else shared
+        await mistral.chat.complete_async(server_url=server.url, **REQUEST)
+        if "close" in how:
+            mistral.close()
+        del mistral
+        if "loop" not in how:
+            await asyncio.to_thread(server.close)
+
+    asyncio.run(ask())
+    if "loop" in how:
+        server.close()
+
+
+def test_a_fork_has_connections_of_its_own() -> None:
+    def keep_open(connection: socket.socket) -> None:
+        respond(200, ANSWER, connection="keep-alive")(connection)
+        if connection.recv(65536):
+            respond(200, ANSWER | {"id": "from its parent's connection"})(connection)
+
+    with Mistral() as mistral, misbehaving(keep_open, respond(200, ANSWER | {"id": "cmpl-2"})) as server:
+        assert mistral.chat.complete(server_url=server.url, **REQUEST).id == "cmpl-1"
+        child = os.fork()
+        if not child:
+            os._exit(0 if mistral.chat.complete(server_url=server.url, **REQUEST).id == "cmpl-2" else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        mistral.close()
+
+
+def test_no_proxy_stands_between_this_machine_and_itself(monkeypatch: pytest.MonkeyPatch, way: Way) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    fresh = Way(Mistral(), asynchronous=way.asynchronous, in_process=False)
+    with misbehaving(respond(200, ANSWER)) as server:
+        assert fresh.call("chat.complete", server_url=server.url, **REQUEST).id == "cmpl-1"
 
 
 def test_an_exception_in_the_users_code_closes_the_connection() -> None:

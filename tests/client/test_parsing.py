@@ -97,6 +97,12 @@ def test_thoughts_are_no_part_of_the_object() -> None:
         assert events.parsed == expected
 
 
+def test_a_text_of_a_new_form_is_no_part_of_the_object() -> None:
+    content = [{"type": "text", "words": ["{"]}, {"type": "text", "text": '{"name": "Paris", "country": "France"}'}]
+    with misbehaving(respond(200, answered(content))) as server, Mistral(server_url=server.url) as mistral:
+        assert mistral.chat.parse(City, **REQUEST).choices[0].message.parsed
+
+
 def test_an_answer_without_content_has_no_object() -> None:
     with misbehaving(respond(200, answered(None))) as server, Mistral(server_url=server.url) as mistral:
         assert mistral.chat.parse(City, **REQUEST).choices[0].message.parsed is None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ponant.cli.connection import connect
+from ponant.cli.connection import connect, is_terminal
 from ponant.cli.serve import fail
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def chat(
     from ponant.client.errors import ClientError
 
     question = _with_piped(question)
-    if question is None and not sys.stdin.isatty():
+    if question is None and not is_terminal(sys.stdin):
         fail("there is no question: give one, or pipe one in")
     fields = {name: value for name, value in sampling.items() if value is not None}
     if json_schema:
@@ -66,16 +66,23 @@ def chat(
             if question is None:
                 _talk(conversation)
             else:
-                _answer(conversation, question, plain=json_schema is not None or not sys.stdout.isatty())
+                _answer(conversation, question, plain=json_schema is not None or not is_terminal(sys.stdout))
     except KeyboardInterrupt:
         sys.exit(130)
     except ClientError as error:
         fail(str(error), code=1)
+    except ValueError as error:
+        fail(f"the question cannot be sent: {error}")
 
 
 def _with_piped(question: str | None) -> str | None:
     """The question, with what is piped in."""
-    piped = "" if sys.stdin.isatty() else sys.stdin.read().strip()
+    piped = ""
+    if sys.stdin and not sys.stdin.isatty():
+        try:
+            piped = sys.stdin.buffer.read().decode("utf-8-sig").strip()
+        except UnicodeDecodeError:
+            fail("what is piped in is no text in UTF-8")
     return "\n\n".join(part for part in (question, piped) if part) or None
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ponant.cli.connection import connect
+from ponant.cli.connection import connect, is_terminal
 from ponant.cli.serve import fail
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ def complete_code(
         sys.exit(130)
     except ClientError as error:
         fail(str(error), code=1)
+    except ValueError as error:
+        fail(f"the code cannot be sent: {error}")
 
 
 def _texts_around(place: str, column: int | None) -> tuple[str, str]:
@@ -107,13 +109,14 @@ def _lines(file: Path) -> list[str]:
 
 def _fill(mistral: "Mistral", model: str | None, fields: dict[str, Any]) -> "Iterator[str]":
     """The filling, in pieces as they come."""
+    from ponant.client.text import text_of
+
     finished: str | None = None
     with mistral.fim.stream(model=model, **fields) as events:
         for event in events:
             for choice in event.data.choices:
                 finished = choice.finish_reason or finished
-                if isinstance(choice.delta.content, str):
-                    yield choice.delta.content
+                yield text_of(choice.delta.content) or ""
     if finished == "length":
         click.echo(f"ponant: the filling was cut off after {fields['max_tokens']} tokens; see --max-tokens", err=True)
 
@@ -124,5 +127,5 @@ def _print(pieces: "Iterator[str]") -> None:
     for piece in pieces:
         click.echo(piece, nl=False)
         last = piece or last
-    if sys.stdout.isatty() and not last.endswith("\n"):
+    if is_terminal(sys.stdout) and not last.endswith("\n"):
         click.echo()

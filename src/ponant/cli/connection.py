@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -52,6 +52,11 @@ def connect(server_url: str | None, model: str | None, *, local: bool) -> "Itera
         yield connected
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether people sit at the other end; a stream is None if it was closed before the program began."""
+    return stream is not None and stream.isatty()
+
+
 def _answers(mistral: "Mistral") -> bool:
     """Whether there is a server. One that is loading its models is waited for."""
     from ponant import utils
@@ -78,8 +83,8 @@ def _started(source: str | None) -> "Iterator[Mistral]":
     from ponant.catalog.store import ModelNotFoundError
     from ponant.engine.base import ModelLoadError
 
-    if sys.stderr.isatty():
-        click.echo(f"No server is running; starting {source or 'a model'} in this process.", err=True)
+    if is_terminal(sys.stderr):
+        click.echo(f"Starting {source or 'a model'} in this process, without a server.", err=True)
     try:
         with Mistral.local(source) as mistral:
             yield mistral

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ponant import Mistral
+from ponant.client.text import text_of
 
 
 @dataclass
@@ -38,10 +39,10 @@ class Conversation:
             request = [*self._instructions(), *self.messages, asked]
             with self.mistral.chat.stream(model=self.model, messages=request, **self.fields) as events:
                 for event in events:
-                    content = event.data.choices[0].delta.content if event.data.choices else None
-                    if isinstance(content, str) and content:
-                        said.append(content)
-                        yield content
+                    text = text_of(event.data.choices[0].delta.content) if event.data.choices else None
+                    if text:
+                        said.append(text)
+                        yield text
         finally:
             if said:
                 self.messages += [asked, {"role": "assistant", "content": "".join(said)}]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from rich.console import Console
 
@@ -35,7 +35,7 @@ class Dialogue:
         Args:
             conversation: who answers, and how.
             console: where answers go.
-            history: the file that keeps what was entered.
+            history: the file that keeps what was entered; if it cannot be written, nothing is kept.
         """
         self._conversation = conversation
         self._console = console
@@ -47,12 +47,11 @@ class Dialogue:
             "/clear": self._clear,
             "/help": lambda _: self._say(HELP),
         }
-        history.parent.mkdir(parents=True, exist_ok=True)
         self._session: PromptSession[str] = PromptSession(
             "> ",
             multiline=True,
             key_bindings=_keys(),
-            history=FileHistory(str(history)),
+            history=_history(history),
             completer=WordCompleter([*self._commands, "/quit"], sentence=True),
             complete_while_typing=False,
             prompt_continuation="  ",
@@ -86,7 +85,7 @@ class Dialogue:
                     show_markdown(pieces, self._console)
         except KeyboardInterrupt:
             self._say("Stopped.")
-        except (ClientError, OSError) as error:
+        except (ClientError, OSError, ValueError) as error:
             self._complain(str(error))
 
     def _set_system(self, text: str) -> None:
@@ -126,6 +125,15 @@ class Dialogue:
 
     def _complain(self, text: str) -> None:
         self._console.print(text, style="red", markup=False, highlight=False)
+
+
+def _history(file: Path) -> History:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.open("a").close()
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(str(file))
 
 
 def _keys() -> KeyBindings:

@@ -1,6 +1,6 @@
 """What the client raises. Every message says what to do, where something can be done."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ponant.api.errors import ErrorResponse
 from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
@@ -36,6 +36,10 @@ class MistralError(ClientError):
         self.status_code: int = raw_response.status_code
         self.headers: httpx2.Headers = raw_response.headers
         self.body: str = raw_response.text if body is None else body
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors can be handed from one process to another."""
+        return Exception.__new__, (type(self), self.message), self.__dict__
 
 
 class SDKError(MistralError):

@@ -1,5 +1,6 @@
 """Server-sent events as they come: iterators that close their connection when they are left."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
@@ -7,10 +8,10 @@ from typing import Generic, TypeVar
 
 import httpx2
 
-from ponant.api.errors import ErrorResponse
 from ponant.client.deadline import Deadline
 from ponant.client.errors import ConnectionLostError, MistralError, ResponseValidationError, StreamError
-from ponant.client.failures import failure
+from ponant.client.failures import failure, reported_error
+from ponant.client.loops import close_later
 
 T = TypeVar("T")
 
@@ -79,6 +80,7 @@ class EventStreamAsync(Generic[T]):
         self.response = response
         self._reader = _Reader(response, read, deadline)
         self._owner = owner
+        self._loop = asyncio.get_running_loop()
         self._events = _follow_async(self._reader)
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -94,6 +96,10 @@ class EventStreamAsync(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    def __del__(self) -> None:
+        if not self.response.is_closed:
+            close_later(self._loop, self.response.aclose)
 
     async def close(self) -> None:
         """End the stream, whether or not all has been read."""
@@ -175,7 +181,6 @@ class _Reader(Generic[T]):
                 raise failure(error, self.response.request, seconds=seconds, begun=True) from error
 
     def _misread(self, data: str, error: ValueError) -> MistralError:
-        try:
-            return StreamError(ErrorResponse.model_validate_json(data), self.response, data)
-        except ValueError:
-            return ResponseValidationError("An event of the stream cannot be read", self.response, error, body=data)
+        if reported := reported_error(data):
+            return StreamError(reported, self.response, data)
+        return ResponseValidationError("An event of the stream cannot be read", self.response, error, body=data)

@@ -1,8 +1,10 @@
 """What an exchange that went wrong is called here, and what can be done about it: responses and failures as errors."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import httpx2
+from pydantic_core import from_json
 
 from ponant.api.errors import ErrorResponse
 from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
@@ -18,6 +20,9 @@ from ponant.client.errors import (
 
 _LONGEST_QUOTE = 2000
 """Characters of a body that a message repeats."""
+
+_UNNAMED = "error"
+"""The type of errors that come without one."""
 
 _ADVICE: Mapping[int, str] = {
     401: "Give the server's key as api_key, or set PONANT_API_KEY or MISTRAL_API_KEY.",
@@ -38,14 +43,31 @@ def error_of(response: httpx2.Response) -> MistralError:
     return SDKError(_described(response), response)
 
 
+def reported_error(body: str | bytes) -> ErrorResponse | None:
+    """What a body says about an error, in the API's form or another usual one; None if it says nothing."""
+    try:
+        data: Any = from_json(body)
+    except ValueError:
+        return None
+    inner = data.get("error", data) if isinstance(data, dict) else None
+    said = {"message": inner} if isinstance(inner, str) else inner if isinstance(inner, dict) else {}
+    message = said.get("message", said.get("detail"))
+    if not isinstance(message, str):
+        return None
+    kind, param, code = (
+        None if (value := said.get(name)) is None else str(value) for name in ("type", "param", "code")
+    )
+    return ErrorResponse(message=message, type=kind or _UNNAMED, param=param, code=code)
+
+
 def unexpected(response: httpx2.Response, expected: str, body: str | None = None) -> SDKError:
     """The error for a response of another kind than was asked for."""
     kind = response.headers.get("content-type", "").partition(";")[0] or "no content type"
     message = f"Unexpected response: status {response.status_code} with {kind} where {expected} was expected."
     if kind == "text/event-stream":
-        message += " Streams come from chat.stream."
+        message += " Streams come from `stream`: chat.stream, fim.stream."
     elif kind == "application/json":
-        message += " Answers in one piece come from chat.complete."
+        message += " Answers in one piece come from `complete`: chat.complete, fim.complete."
     else:
         message += f" Does {response.request.url} belong to a server with this API?"
     return SDKError(message, response, body)
@@ -82,14 +104,16 @@ def failure(
 
 def _described(response: httpx2.Response) -> str:
     status, advice = response.status_code, _ADVICE.get(response.status_code, "")
-    try:
-        error = ErrorResponse.model_validate_json(response.content)
-    except ValueError:
+    error = reported_error(response.content)
+    if error is None:
         said = f"API error occurred: status {status}. Body: {_quoted(response.text)}"
     else:
-        said = f"{error.message.rstrip('.')} (status {status}, {error.type})."
-        if error.type == "invalid_model":
-            advice = "models.list() tells which models there are."
+        kind = "" if error.type == _UNNAMED else f", {error.type}"
+        said = f"{error.message.rstrip('.')} (status {status}{kind})."
+    if error and error.type == "invalid_model":
+        advice = "models.list() tells which models there are."
+    elif status == 404 and (error is None or error.type == _UNNAMED):
+        advice = f"Does {response.request.url} belong to a server with this API?"
     return f"{said} {advice}".strip()
 
 

@@ -17,6 +17,7 @@ from ponant.api.chat import (
 from ponant.api.messages import AssistantMessage
 from ponant.client.errors import ResponseValidationError
 from ponant.client.event_stream import EventStream, EventStreamAsync
+from ponant.client.text import text_of
 from ponant.client.tolerance import AS_IS, tolerant
 
 Target = TypeVar("Target", bound=BaseModel)
@@ -56,7 +57,7 @@ def parsed_response(target: type[Target]) -> Callable[[str | bytes], ParsedChatC
         kind = tolerant(ParsedChatCompletionResponse[target])  # type: ignore[valid-type]
         response: ParsedChatCompletionResponse[Target] = kind.model_validate_json(body)
         for choice in response.choices:
-            text = _text(choice.message.content)
+            text = text_of(choice.message.content)
             choice.message.parsed = None if text is None else _parsed(target, text, choice.finish_reason)
         return response
 
@@ -94,7 +95,7 @@ class _ParsedStream(Generic[Target]):
 
     def _note(self, event: CompletionEvent) -> CompletionEvent:
         for choice in event.data.choices:
-            self._texts[choice.index] = self._texts.get(choice.index, "") + (_text(choice.delta.content) or "")
+            self._texts[choice.index] = self._texts.get(choice.index, "") + (text_of(choice.delta.content) or "")
             if choice.finish_reason:
                 self._finished[choice.index] = choice.finish_reason
         return event
@@ -158,13 +159,6 @@ def _parsed(target: type[Target], text: str, finish_reason: str) -> Target:
     except ValidationError as error:
         hint = "; it was cut off, so raise max_tokens" if finish_reason in ("length", "model_length") else ""
         raise ValueError(f"the answer is no {target.__name__}{hint}: {error}") from error
-
-
-def _text(content: Any) -> str | None:
-    """The text of a content, without what else is in it, such as thoughts."""
-    if content is None or isinstance(content, str):
-        return content
-    return "".join(chunk.text for chunk in content if chunk.type == "text")
 
 
 def _closed(schema: Any) -> Any:

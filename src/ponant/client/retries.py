@@ -63,7 +63,7 @@ class Attempts:
         if self._config is None or not self._may_pass(outcome):
             return None
         asked = retry_after(outcome) if isinstance(outcome, httpx2.Response) else None
-        pause = self._backoff(self._config.backoff) if asked is None else asked
+        pause = asked or self._backoff(self._config.backoff)  # "at once" would be asked again and again
         self._made += 1
         if self._clock() - self._began + pause > self._config.backoff.max_elapsed_time / 1000:
             return None

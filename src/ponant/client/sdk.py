@@ -43,7 +43,7 @@ class Mistral:
 
         Args:
             api_key: the server's key, or a function that gives it. By default PONANT_API_KEY, else MISTRAL_API_KEY.
-            server_url: the server's address, without ``/v1``. By default PONANT_URL, else ``http://127.0.0.1:8000``.
+            server_url: the server's address, with or without ``/v1``. By default PONANT_URL, else ``http://127.0.0.1:8000``.
             client: sends sync requests; it stays yours to close.
             async_client: sends async requests; it stays yours to close.
             retry_config: whether and how failed requests are sent again. By default they are not.

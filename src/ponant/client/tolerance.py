@@ -1,12 +1,15 @@
-"""Reading what servers newer than this client send: fields that it does not know are kept, and so are new values."""
+"""Reading what servers newer than this client send.
+
+Fields that it does not know are kept, and so are new values; null stands for the default where it is no value.
+"""
 
 from collections.abc import Sequence
 from copy import copy
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -66,11 +69,18 @@ def _tolerant(model: type[Model], discriminator: str | None) -> type[Model]:
 
 
 def _widened_field(field: FieldInfo) -> tuple[Any, FieldInfo]:
-    if not isinstance(field.discriminator, str):
-        return _widened(field.annotation), field
-    undiscriminated = copy(field)
-    undiscriminated.discriminator = None
-    return _variants(field.annotation, field.discriminator), undiscriminated
+    if isinstance(field.discriminator, str):
+        undiscriminated = copy(field)
+        undiscriminated.discriminator = None
+        return _variants(field.annotation, field.discriminator), undiscriminated
+    widened = _widened(field.annotation)
+    if field.is_required() or NoneType in get_args(field.annotation):
+        return widened, field
+
+    def default_for_null(value: Any) -> Any:
+        return field.get_default(call_default_factory=True, validated_data={}) if value is None else value
+
+    return Annotated[widened, BeforeValidator(default_for_null)], field
 
 
 def _widened(annotation: Any) -> Any:

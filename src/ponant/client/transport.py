@@ -1,6 +1,8 @@
 """Calls as HTTP requests, and responses as results or errors."""
 
 import asyncio
+import os
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -12,9 +14,10 @@ import httpx2
 import ponant
 from ponant.client.call import Call
 from ponant.client.deadline import Deadline, watch
-from ponant.client.errors import ResponseValidationError
+from ponant.client.errors import ConnectionLostError, ResponseValidationError
 from ponant.client.event_stream import EventStream, EventStreamAsync
 from ponant.client.failures import error_of, failure, unexpected
+from ponant.client.loops import LOOPBACK, LoopClients
 from ponant.client.retries import Attempts, RetryConfig
 from ponant.client.unset import UNSET, OptionalNullable
 
@@ -58,7 +61,7 @@ class Host(Protocol):
 
 
 class Transport:
-    """Sends calls. Connections are opened when they are needed first."""
+    """Sends calls. Connections are opened when they are needed first, and closed once the transport is forgotten."""
 
     def __init__(
         self,
@@ -80,7 +83,11 @@ class Transport:
         self._given = client
         self._given_async = async_client
         self._own: httpx2.Client | None = None
-        self._own_async: dict[asyncio.AbstractEventLoop, httpx2.AsyncClient] = {}
+        self._process = os.getpid()
+        self._own_async = LoopClients()
+        weakref.finalize(self, self._own_async.close)
+        self._lock = threading.Lock()
+        self._closed = False
         self._host = host
         self._finish = weakref.finalize(self, host.close) if host else None
 
@@ -115,19 +122,16 @@ class Transport:
         return EventStreamAsync(await self._send_async(call, sending), call.read, sending.deadline, self)
 
     def close(self) -> None:
-        """Close the connections of sync calls, and what only serves this client."""
-        if self._own:
-            self._own.close()
+        """Close all connections (those of async calls as soon as their event loop comes to it), and the host."""
+        self._close_own()
+        self._own_async.close()
         if self._finish:
             self._finish()
 
     async def close_async(self) -> None:
-        """Close all connections of this event loop and of sync calls, and what only serves this client."""
-        client = self._own_async.pop(asyncio.get_running_loop(), None)
-        if client:
-            await client.aclose()
-        if self._own:
-            self._own.close()
+        """As ``close``, but the connections of this event loop are closed when this returns."""
+        self._close_own()
+        await self._own_async.close_async()
         if self._finish:
             await asyncio.to_thread(self._finish)
 
@@ -174,19 +178,29 @@ class Transport:
     def _client(self) -> httpx2.Client:
         if self._given:
             return self._given
-        if self._own is None:
-            self._own = httpx2.Client(follow_redirects=True)
-        return self._own
+        with self._lock:
+            self._check_open()
+            if self._own is None or self._process != os.getpid():  # a fork must not use its parent's connections
+                self._own = httpx2.Client(follow_redirects=True, mounts=dict.fromkeys(LOOPBACK))
+                self._process = os.getpid()
+                weakref.finalize(self, self._own.close)
+            return self._own
 
     def _async_client(self) -> httpx2.AsyncClient:
-        """The client of the running event loop: connections cannot be used in another one."""
         if self._given_async:
             return self._given_async
-        loop = asyncio.get_running_loop()
-        if loop not in self._own_async:
-            self._own_async = {known: client for known, client in self._own_async.items() if not known.is_closed()}
-            self._own_async[loop] = httpx2.AsyncClient(follow_redirects=True)
-        return self._own_async[loop]
+        self._check_open()
+        return self._own_async.current()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConnectionLostError("The client is closed. Make a new one: Mistral(...).")
+
+    def _close_own(self) -> None:
+        with self._lock:
+            self._closed = True
+        if self._own:
+            self._own.close()
 
 
 class _Sending:
@@ -224,7 +238,7 @@ class _Sending:
 
     def has_readable_body(self, response: httpx2.Response) -> bool:
         """Whether a response other than a stream has an end that can be waited for."""
-        return self._expected != _EVENTS or response.status_code != 200
+        return response.status_code != 200 or _EVENTS not in (self._expected, _content_type(response))
 
     def pause_after_failure(self, error: httpx2.RequestError) -> float:
         """Seconds until the next attempt; raises what the failure means if there is none."""
@@ -242,8 +256,7 @@ class _Sending:
         return response
 
     def _is_expected(self, response: httpx2.Response) -> bool:
-        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return response.status_code == 200 and content_type == self._expected
+        return response.status_code == 200 and _content_type(response) == self._expected
 
     def _timeout(self, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Timeout:
         if self._timeout_ms is not None:
@@ -259,26 +272,36 @@ class _Sending:
         if callable(key):
             key = key()
         if key:
-            headers["authorization"] = f"Bearer {key}"
+            headers["authorization"] = f"Bearer {key.strip()}"
         headers.update(given)
+        for name, value in headers.items():
+            if not value.isprintable():  # what the value is may be a secret
+                raise ValueError(f"the header {name} has a line break or another control character in it")
         return headers
 
 
 def checked_url(server_url: str) -> str:
-    """A server's address without a slash at its end. Raises ValueError if it is none."""
+    """A server's address without a slash, or the API's ``/v1``, at its end. Raises ValueError if it is none."""
     try:
         url = httpx2.URL(server_url)
     except (httpx2.InvalidURL, TypeError) as error:
         raise ValueError(f"server_url {server_url!r} is no address: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"server_url must begin with http:// or https:// and a host; {server_url!r} does not")
-    return server_url.rstrip("/")
+    if url.query or url.fragment:
+        raise ValueError(f"server_url must end with a host or a path; {server_url!r} does not")
+    return server_url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def check_timeout(timeout_ms: int | None) -> None:
     """Raises ValueError if this is no time to wait."""
     if timeout_ms is not None and timeout_ms <= 0:
         raise ValueError("timeout_ms must be greater than 0; None waits without end")
+
+
+def _content_type(response: httpx2.Response) -> str:
+    kind: str = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind
 
 
 def _result(call: Call[T], response: httpx2.Response) -> T:
