@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf import GGUFWriter, TokenType
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher
@@ -35,7 +34,6 @@ from ponant.prompts.errors import InvalidRequestError
 from ponant.prompts.outline import outline
 from ponant.prompts.prompt import Prompt, PromptBuilder
 from ponant.prompts.reading import PLAIN, Reading, Thinking
-from tests import tiny_model
 from tests.prompts.chat_templates import (
     ARGUMENTS,
     ARGUMENTS_AND_IDS,
@@ -301,6 +299,7 @@ def test_prompt_that_cannot_fit_is_refused_without_being_tokenized(
     counting.__class__ = Counting
     assert isinstance(counting, Counting)
     build = PromptBuilder(counting, context=20).build
+    counting.read = 0
     if reads_all:
         assert build([user(text)]).tokens  # the service says how many tokens are too many
         assert counting.read > len(text)
@@ -692,15 +691,10 @@ def test_control_tokens_in_hints_are_text(vocabulary: Vocabulary, text: str) -> 
 
 
 @pytest.mark.parametrize("calls", ["auto", "required"])
-def test_tag_that_is_one_token_may_begin_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: Calls) -> None:
+def test_tag_that_is_one_token_may_begin_a_call(tmp_path: Path, calls: Calls) -> None:
     """Qwen's tags and Hermes' are tokens of their own that stand for text: what those models were taught to write."""
     tag = "<tool_call>"
-    monkeypatch.setattr(tiny_model, "CONTROL_TOKENS", (*tiny_model.CONTROL_TOKENS, tag))
-    add = GGUFWriter.add_token_types
-    monkeypatch.setattr(
-        GGUFWriter, "add_token_types", lambda writer, kinds: add(writer, [*kinds[:-1], TokenType.USER_DEFINED])
-    )
-    write_tiny_model(tmp_path / "model.gguf", chat_template=TAGS)
+    write_tiny_model(tmp_path / "model.gguf", chat_template=TAGS, user_defined=[tag])
     made = Vocabulary(tmp_path / "model.gguf")
     (token,) = made.tokenize(tag, control=False)
     assert (made.piece(token), tag in made.control_tokens()) == (tag.encode(), False)
