@@ -366,7 +366,7 @@ CITY = {
 }
 WEATHER = Tool(function=Function(name="weather", description="Says how it is.", parameters=CITY))
 CLOCK = Tool(function=Function(name="clock", parameters={}))
-GENERIC = "write its name and arguments as JSON between tags"
+GENERIC = "Write its name and arguments as JSON between tags"
 SCHEMA_HINT = "Answer with one JSON document and nothing else."
 OBJECT_HINT = "Answer with one JSON object and nothing else."
 THINKING_HINT = "Before you answer, think about the question step by step"
@@ -419,8 +419,9 @@ def test_free_answer_has_neither_grammar_nor_hint(vocabulary: Vocabulary) -> Non
 @pytest.mark.parametrize(
     ("calls", "tools", "choice"),
     [
-        ("auto", (WEATHER, CLOCK), "Call a function where it helps to answer; otherwise answer in plain text."),
-        ("required", (WEATHER, CLOCK), "Now you must call a function."),
+        ("auto", (WEATHER, CLOCK), "If one of them can do what the user asks for, call it."),
+        ("auto", (CLOCK, WEATHER), "\nOnly if none of them can, answer in plain text."),
+        ("required", (WEATHER, CLOCK), "Now you must call one."),
         ("required", (CLOCK,), "Now you must call the function clock."),
     ],
 )
@@ -436,6 +437,10 @@ def test_models_without_a_form_are_told_of_one(
         function = tool.function
         described = {"name": function.name, "description": function.description, "parameters": function.parameters}
         assert json.dumps(described) in text
+    arguments = {"city": "…"} if tools[0] is WEATHER else {}
+    example = json.dumps({"name": tools[0].function.name, "arguments": arguments}, ensure_ascii=False)
+    assert f"<tool_call>\n{example}\n</tool_call>" in text
+    assert ("plain text" in text) == (calls == "auto")
     assert prompt.reading.calls == TAGGED
     assert prompt.reading.functions == {tool.function.name for tool in tools}
     assert accepts(prompt, "Hello") == (calls == "auto")
@@ -682,12 +687,12 @@ def test_results_and_thinking_form_no_control_token(vocabulary: Vocabulary, text
 
 @pytest.mark.parametrize("text", CONTROLS)
 def test_control_tokens_in_hints_are_text(vocabulary: Vocabulary, text: str) -> None:
-    schema: dict[str, Any] = {"type": "object", "properties": {text: {"description": text}}}
+    schema: dict[str, Any] = {"type": "object", "properties": {text: {"description": text}}, "required": [text]}
     tool = Tool(function=Function(name=text, description=text, parameters=schema))
-    form = AnswerForm((tool,), schema=schema)
+    form = form_of(tool, schema=schema)
     tokens = builder(vocabulary, CHATML).build([user("U")], form=form).tokens
     assert controls_in(vocabulary, tokens) == [START, END] * 2 + [START]
-    assert text_in(vocabulary, tokens).count(text) == 6
+    assert text_in(vocabulary, tokens).count(text) == 9
 
 
 @pytest.mark.parametrize("calls", ["auto", "required"])

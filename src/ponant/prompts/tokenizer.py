@@ -52,7 +52,7 @@ class Tokenizer:
         Args:
             text: what to read.
             may_be_control: whether markers and control tokens may be read in it: if the template has written it.
-            continues: whether it follows another text, so that it gets no space before it from vocabularies that add one.
+            continues: whether it follows another text. No space is put before it then, as some vocabularies have it.
         """
         tokens = self._tokenize(text, control=may_be_control, continues=continues)
         if may_be_control or self._markers.isdisjoint(tokens):
