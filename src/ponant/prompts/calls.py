@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ponant.api.chat import Function
-from ponant.prompts.schemas import json_rule
+from ponant.prompts.schemas import json_rules
 
 MOST_CALLS = 32
 """The most calls of one answer."""
@@ -144,7 +144,7 @@ def arguments_rules(functions: Sequence[Function]) -> str:
 
     There is one for each, however many forms of calls there are: a grammar cannot have more than some 250 schemas.
     """
-    rules = (json_rule(arguments_schema(function)) for function in functions)
+    rules = json_rules([arguments_schema(function) for function in functions])
     return "\n".join(f"arguments_{index}: {rule}" for index, rule in enumerate(rules))
 
 
