@@ -421,7 +421,7 @@ def test_free_answer_has_neither_grammar_nor_hint(vocabulary: Vocabulary) -> Non
     [
         ("auto", (WEATHER, CLOCK), "If one of them can do what the user asks for, call it."),
         ("auto", (CLOCK, WEATHER), "\nOnly if none of them can, answer in plain text."),
-        ("required", (WEATHER, CLOCK), "Now you must call one."),
+        ("required", (WEATHER, CLOCK), "Now you must call a function."),
         ("required", (CLOCK,), "Now you must call the function clock."),
     ],
 )

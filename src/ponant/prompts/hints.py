@@ -46,8 +46,8 @@ def tools_hint(form: AnswerForm) -> str:
     if form.calls == "auto":
         when, otherwise = _WHERE_IT_CAN, _OTHERWISE
     else:
-        one = f"the function {form.functions[0].name}" if len(form.functions) == 1 else "one"
-        when, otherwise = f"Now you must call {one}.", ""
+        what = f"the function {form.functions[0].name}" if len(form.functions) == 1 else "a function"
+        when, otherwise = f"Now you must call {what}.", ""
     return joined([tools, _CALL.format(when=when, example=_example(form.functions[0])) + otherwise])
 
 
