@@ -7,7 +7,7 @@ from typing import Any
 
 from llguidance import LLMatcher, LLTokenizer
 
-from ponant.prompts.schemas import json_rule
+from ponant.prompts.schemas import json_rules
 
 _TOKENIZER = LLTokenizer("byte")
 _ENDING = frozenset(b'"}]')
@@ -15,7 +15,7 @@ _ENDING = frozenset(b'"}]')
 
 def matcher_of(schema: dict[str, Any]) -> LLMatcher:
     """The grammar for a schema. Raises UnusableSchemaError."""
-    matcher = LLMatcher(_TOKENIZER, f"start: {json_rule(schema)}", log_level=0)
+    matcher = LLMatcher(_TOKENIZER, f"start: {json_rules([schema])[0]}", log_level=0)
     assert not matcher.is_error(), matcher.get_error()
     return matcher
 

@@ -49,6 +49,7 @@ def write_tiny_model(
     end_bias: float = IMPROBABLE,
     nan_tokens: Sequence[int] = (),
     more_controls: Mapping[str, str] | None = None,
+    user_defined: Sequence[str] = (),
 ) -> None:
     """Write a random llama model in F32, with a byte-level BPE tokenizer of its own.
 
@@ -68,9 +69,10 @@ def write_tiny_model(
             temperature 1, a stray byte such as `\\x01` only where the prompt has it.
         more_controls: Further control tokens, at the end of the vocabulary, each with the name that the file's metadata
             have for it: `fim_pre` is `tokenizer.ggml.fim_pre_token_id`; empty for none.
+        user_defined: Further tokens that stand for their text and are read in any text, after all others.
     """
     more_controls = more_controls or {}
-    vocabulary = build_vocabulary(tuple(more_controls))
+    vocabulary = build_vocabulary(tuple(more_controls), tuple(user_defined))
     writer = GGUFWriter(path, "llama")
     _add_hyperparameters(writer, context_length, len(vocabulary.tokens))
     _add_tokenizer(writer, vocabulary, pre=pre, add_bos=add_bos)
@@ -94,16 +96,17 @@ class Vocabulary:
     tokens: tuple[str, ...]
     merges: tuple[tuple[str, str], ...]
     controls: tuple[str, ...] = CONTROL_TOKENS
+    user_defined: tuple[str, ...] = ()
 
     def id_of(self, text: str | bytes) -> int:
         """The id of the token that stands for exactly this text or these bytes."""
-        if text in self.controls:
+        if text in self.controls or text in self.user_defined:
             return self.tokens.index(text)
         return self.tokens.index(_spell(text.encode() if isinstance(text, str) else text))
 
 
-def build_vocabulary(more_controls: tuple[str, ...] = ()) -> Vocabulary:
-    """256 bytes, some words with the pieces they are merged from, halves of characters, control tokens."""
+def build_vocabulary(more_controls: tuple[str, ...] = (), user_defined: tuple[str, ...] = ()) -> Vocabulary:
+    """256 bytes, some words with the pieces they are merged from, halves of characters, control and other tokens."""
     controls = CONTROL_TOKENS + more_controls
     merges: list[tuple[str, str]] = []
     for word in (*(word.encode() for word in WORDS), *_halves()):
@@ -113,7 +116,7 @@ def build_vocabulary(more_controls: tuple[str, ...] = ()) -> Vocabulary:
             first += other
     tokens = [_spell(bytes([byte])) for byte in range(256)]
     tokens += [left + right for left, right in merges]
-    return Vocabulary(tokens=(*tokens, *controls), merges=tuple(merges), controls=controls)
+    return Vocabulary((*tokens, *controls, *user_defined), tuple(merges), controls, user_defined)
 
 
 def _merge(spelling: str, merges: Sequence[tuple[str, str]]) -> list[str]:
@@ -164,8 +167,9 @@ def _add_hyperparameters(writer: GGUFWriter, context_length: int, vocabulary_siz
 
 
 def _add_tokenizer(writer: GGUFWriter, vocabulary: Vocabulary, *, pre: str, add_bos: bool) -> None:
-    control = len(vocabulary.controls)
-    kinds = [TokenType.NORMAL] * (len(vocabulary.tokens) - control) + [TokenType.CONTROL] * control
+    control, user_defined = len(vocabulary.controls), len(vocabulary.user_defined)
+    kinds = [TokenType.NORMAL] * (len(vocabulary.tokens) - control - user_defined)
+    kinds += [TokenType.CONTROL] * control + [TokenType.USER_DEFINED] * user_defined
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
     writer.add_token_list(vocabulary.tokens)
@@ -236,6 +240,8 @@ def _bias(vocabulary: Vocabulary, token: int, end_bias: float) -> float:
     spelling = vocabulary.tokens[token]
     if spelling in vocabulary.controls:
         return end_bias if spelling == "<|im_end|>" else IMPROBABLE
+    if spelling in vocabulary.user_defined:
+        return IMPROBABLE
     data = bytes(_ALPHABET.index(character) for character in spelling)
     opening = any(data == character.encode()[:cut] for character, cut in SPLIT_CHARACTERS)
     return 0.0 if opening or _is_text(data) else IMPROBABLE

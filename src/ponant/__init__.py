@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ponant import models, utils
     from ponant.client.sdk import Mistral
+    from ponant.models import *  # noqa: F403
 
 __all__ = ["Mistral", "__version__", "models", "utils"]
 
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("ponant.client.sdk").Mistral
     if name in ("models", "utils"):
         return importlib.import_module(f"ponant.{name}")
+    if name[:1].isupper():  # Mistral's SDK has its types at the top, too
+        models = importlib.import_module("ponant.models")
+        if name in models.__all__:
+            return getattr(models, name)
     raise AttributeError(f"module 'ponant' has no attribute {name!r}")

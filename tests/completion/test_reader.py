@@ -23,6 +23,7 @@ from ponant.prompts.calls import BARE, ArgumentCalls, arguments_schema
 from ponant.prompts.reading import PLAIN, Reading, Thinking
 from tests.prompts.test_grammar import (
     END,
+    FENCED,
     MARKS,
     NATIVE,
     STYLES,
@@ -182,16 +183,35 @@ def test_text_and_calls(style: Style, before: str) -> None:
 
 
 @each_style
-@pytest.mark.parametrize("text", UNTAGGED)
+@pytest.mark.parametrize("text", UNTAGGED + FENCED)
 def test_calls_without_their_tags(style: Style, text: str) -> None:
     reading = reading_of(style)
-    items = json.loads(text)
+    items = json.loads(re.sub("```[a-zA-Z_]*", "", text))
     expected = [
         (call["name"], call.get("arguments", call.get("parameters")))
         for call in (items if isinstance(items, list) else [items])
     ]
-    made = answer(read(reading, [(text, False)]))
+    parts = read(reading, [(text, False)])
+    made = answer(parts)
     assert (made.text, [(name, json.loads(given)) for name, given in made.calls]) == ("", expected)
+    for place in range(len(text) + 1):
+        assert read(reading, cut([(text, False)], [place])) == parts
+    assert read(reading, cut([(text, False)], range(len(text)))) == parts
+
+
+@each_style
+@pytest.mark.parametrize("text", UNTAGGED + FENCED)
+def test_calls_without_their_tags_may_be_cut_anywhere(style: Style, text: str) -> None:
+    """What was written before it is known that it is a call is text; nothing of what stands around calls is."""
+    reading = reading_of(style)
+    whole = answer(read(reading, [(text, False)]))
+    for end in range(len(text)):
+        part = answer(read(reading, cut([(text[:end], False)], range(end))))
+        if part.calls:
+            assert part.text == ""
+            assert [name for name, _ in part.calls] == [name for name, _ in whole.calls][: len(part.calls)]
+        else:
+            assert part.text == text[:end]
 
 
 TEXTS = [
@@ -218,6 +238,17 @@ TEXTS = [
     "Well <think>a</think>",
     "1 < 2",
     "[",
+    "``",
+    "```",
+    "```json\n",
+    "```json\n{}\n```",
+    '```json\n{"name": "Ada", "age": 36}\n```',
+    '```json\n[{"name": "unknown", "arguments": {}}]\n```',
+    '```json\n{"name": "weather", "age": 1}\n```',
+    "```python\nprint(1)\n```\nprints 1",
+    'See\n```json\n{"name": "weather", "arguments": {}}\n```',
+    '`{"name": "weather", "arguments": {}}`',
+    '````json\n{"name": "weather", "arguments": {}}',
 ]
 
 
@@ -338,7 +369,7 @@ def fragments(style: Style) -> list[str]:
         *(mark[: len(mark) // 2] for mark in marks if mark),
         *("Hello", " ", "\n", "é漢😀", '"', "{", "}", "[", "]", ",", "weather", '"name"', ": ", "\\"),
         *('{"name": "weather", "arguments": ', '{"name": "unknown", "parameters": ', '{"city": "P}"}'),
-        *(style.call(), *UNTAGGED),
+        *(style.call(), *UNTAGGED, *FENCED, "```", "```json\n"),
     ]
 
 
@@ -444,7 +475,12 @@ def beginnings(style: Style, calls: Calls, thinking: Thinking | None) -> list[st
         thought = f"{'' if thinking.begun else thinking.open}{blank}hm{blank}{thinking.close}{blank}{blank}"
     if calls == "required":
         return ["", thought, thought + style.form.trigger]
-    untagged = ['{"name": "weather"', '[{"name": "weather-in", ', '{\n"name" : "clock",']
+    untagged = [
+        '{"name": "weather"',
+        '[{"name": "weather-in", ',
+        '{\n"name" : "clock",',
+        '```json\n[{"name": "clock", ',
+    ]
     return ["", thought, f"{thought}Hello <", *(thought + text for text in (style.form.trigger, *untagged))]
 
 
@@ -510,8 +546,10 @@ def written_calls(style: Style, pieces: Pieces) -> tuple[str, list[tuple[str, An
                 found.append((head.partition("[CALL_ID]")[0], json.loads(arguments)))
             return before.rstrip(), found
         return before.rstrip(), list(json_calls(text[len(before) + len(trigger) :]))
-    untagged = re.match(r'\s{0,8}(\[\s{0,8})?\{\s*"name"\s*:\s*"([^"]*)"\s*,\s*"(arguments|parameters)"', text)
-    if untagged and untagged[2] in NAMES:
+    fence = r"\s{0,8}(?:```[a-zA-Z_]{0,16}\s{0,8})?"
+    key = r'\{\s*"name"\s*:\s*"([^"]*)"\s*,\s*"(?:arguments|parameters)"'
+    untagged = re.match(rf"{fence}(?:\[\s{{0,8}})?{key}", text)
+    if untagged and untagged[1] in NAMES:
         return "", list(json_calls(text))
     return text, []
 

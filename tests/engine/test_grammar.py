@@ -73,6 +73,19 @@ async def test_completion_cut_short_is_a_beginning_and_log_probabilities_are_of_
     assert all(len(delta.tokens) == len(delta.logprobs or []) for choice in deltas for delta in choice)
 
 
+async def test_completion_that_is_complete_at_the_limit_is_not_cut(bundled: EngineProcess, bundled_model: Path) -> None:
+    whole, deltas = await completions(bundled, bundled_model, max_tokens=200)
+    lengths = [sum(len(delta.tokens) for delta in choice) for choice in deltas]
+    shortest = min(lengths)
+    texts, deltas = await completions(bundled, bundled_model, max_tokens=shortest)
+    assert [choice[-1].finish for choice in deltas] == ["stop" if n == shortest else "length" for n in lengths]
+    assert [text for text, n in zip(texts, lengths, strict=True) if n == shortest] == [
+        text for text, n in zip(whole, lengths, strict=True) if n == shortest
+    ]
+    _, deltas = await completions(bundled, bundled_model, max_tokens=shortest - 1)
+    assert [choice[-1].finish for choice in deltas] == ["length"] * 3
+
+
 async def test_grammar_that_cannot_be_compiled_fails_alone(bundled: EngineProcess, bundled_model: Path) -> None:
     texts, deltas = await completions(bundled, bundled_model, grammar="{no grammar")
     assert texts == ["", "", ""]

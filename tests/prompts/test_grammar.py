@@ -180,7 +180,19 @@ PLAIN_TEXTS = [
     '{"arguments": {}, "name": "weather"}',
     'See {"name": "weather", "arguments": {}}',
     '"name": "weather", "arguments": {}',
-    "```json\n" + '{"name": "weather", "arguments": {}}',
+    "```",
+    "```json\n",
+    "```python\nprint('weather')\n```",
+    '```json\n{"name": "Ada", "age": 36}\n```',
+    '```json\n{"name": "weather"}\n```',
+    '```json\n{"name": "unknown", "arguments": {}}\n```',
+    '```json\n[{"arguments": {}, "name": "weather"}]\n```',
+    '```json\n{}\n```\n```json\n{"name": "weather", "arguments": {}}\n```',
+    'Such as:\n```json\n{"name": "weather", "arguments": {}}\n```\nor not',
+    '`{"name": "weather", "arguments": {}}`',
+    '``{"name": "weather", "arguments": {}}``',
+    '````json\n{"name": "weather", "arguments": {}}',
+    '```json title="a"\n{"name": "weather", "arguments": {}}',
     "<tool",
     "<tool_call",
     "<tool_calls>",
@@ -200,7 +212,15 @@ def test_text_may_be_anything_that_is_no_call(style: Style) -> None:
 
 
 @each_style
-@pytest.mark.parametrize("text", ['|{|"name"|:|"weather"|,|"x": 1}', '|[|{|"name"|:|"weather"|,|"x": 1}]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '|{|"name"|:|"weather"|,|"x": 1}',
+        '|[|{|"name"|:|"weather"|,|"x": 1}]',
+        '|```json|{|"name"|:|"weather"|,|"x": 1}',
+        '|```|[|{|"name"|:|"weather"|,|"x": 1}]',
+    ],
+)
 def test_text_becomes_a_call_or_stays_text_however_much_white_space_it_has(style: Style, text: str) -> None:
     begun = matcher(grammar_of(style))
     pieces = text.split("|")
@@ -324,9 +344,21 @@ UNTAGGED = [
 ]
 
 
+FENCED = [
+    '```json\n{"name": "weather", "arguments": {"city": "Paris"}}\n```',
+    '```json\n{\n  "name": "weather-in",\n  "parameters": {"units": ["c"]}\n}\n```\n',
+    '\n```\n{"name": "clock", "arguments": {}}```',
+    '```JSON{"name":"clock","arguments":{}}',
+    '```tool_call\r\n{"name": "clock", "arguments": {}}\r\n```',
+    '```json\n[{"name": "clock", "arguments": {}}]\n```',
+    '```json\n[\n  {"name": "clock", "arguments": {}},\n  {"name": "clock", "arguments": {}}\n]\n```',
+]
+"""The same in a Markdown fence, which need not be closed."""
+
+
 @each_style
 def test_calls_may_forget_their_tags(style: Style) -> None:
-    for text in UNTAGGED:
+    for text in UNTAGGED + FENCED:
         assert follow(grammar_of(style), list(text.encode())) == "whole", text
         one_or_none = "refused" if text.count("name") > 1 else "whole"
         assert follow(grammar_of(style, parallel=False), list(text.encode())) == one_or_none, text
@@ -350,7 +382,16 @@ def test_what_begins_like_an_untagged_call_must_be_one(style: Style) -> None:
         '{"name": "clock", "arguments": "',
         '{"name": "clock", "arguments": [',
     ):
-        assert follow(grammar_of(style), list(text.encode())) == "refused", text
+        for fence in ("", "```json\n", " ```"):
+            assert follow(grammar_of(style), list((fence + text).encode())) == "refused", (fence, text)
+
+
+@each_style
+def test_nothing_follows_calls_in_a_fence(style: Style) -> None:
+    for text in FENCED:
+        for after in ("Done.", "\n``", '\n```json\n{"name": "clock", "arguments": {}}\n```', "````"):
+            written = list((text.rstrip("`\n") + "\n```" + after).encode())
+            assert follow(grammar_of(style), written) == "refused", (text, after)
 
 
 @each_style

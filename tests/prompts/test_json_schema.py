@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ponant.prompts.json_schema.document import UnusableSchemaError
 from ponant.prompts.json_schema.patterns import PatternError, translate_pattern
-from ponant.prompts.schemas import json_rule
+from ponant.prompts.schemas import json_rules
 from tests.json_grammar import accepts, documents, matcher_of
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
@@ -224,7 +224,7 @@ def test_grammar_takes_what_the_schema_allows(schema: dict[str, Any], taken: lis
 )
 def test_what_cannot_be_followed_is_refused_where_it_is(schema: dict[str, Any], path: tuple[str, ...]) -> None:
     with pytest.raises(UnusableSchemaError) as info:
-        json_rule(schema)
+        json_rules([schema])
     assert info.value.path == path
 
 
@@ -299,3 +299,10 @@ def test_regular_expression_matches_no_more_than_it_says(
 def test_regular_expression_that_readers_do_not_agree_on_is_refused(pattern: str) -> None:
     with pytest.raises(PatternError):
         translate_pattern(pattern)
+
+
+def test_schemas_that_differ_in_order_alone_have_documents_of_their_own_order() -> None:
+    properties = {"a": {"const": 1}, "b": {"const": 1.5}}
+    for names in (["a", "b"], ["b", "a"]):
+        schema = {"type": "object", "properties": {name: properties[name] for name in names}, "required": names}
+        assert [*json.loads(json_rules([schema])[0].removeprefix("%json "))["properties"]] == names

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf import GGUFWriter, TokenType
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher
@@ -35,7 +34,6 @@ from ponant.prompts.errors import InvalidRequestError
 from ponant.prompts.outline import outline
 from ponant.prompts.prompt import Prompt, PromptBuilder
 from ponant.prompts.reading import PLAIN, Reading, Thinking
-from tests import tiny_model
 from tests.prompts.chat_templates import (
     ARGUMENTS,
     ARGUMENTS_AND_IDS,
@@ -301,6 +299,7 @@ def test_prompt_that_cannot_fit_is_refused_without_being_tokenized(
     counting.__class__ = Counting
     assert isinstance(counting, Counting)
     build = PromptBuilder(counting, context=20).build
+    counting.read = 0
     if reads_all:
         assert build([user(text)]).tokens  # the service says how many tokens are too many
         assert counting.read > len(text)
@@ -367,7 +366,7 @@ CITY = {
 }
 WEATHER = Tool(function=Function(name="weather", description="Says how it is.", parameters=CITY))
 CLOCK = Tool(function=Function(name="clock", parameters={}))
-GENERIC = "write its name and arguments as JSON between tags"
+GENERIC = "Write its name and arguments as JSON between tags"
 SCHEMA_HINT = "Answer with one JSON document and nothing else."
 OBJECT_HINT = "Answer with one JSON object and nothing else."
 THINKING_HINT = "Before you answer, think about the question step by step"
@@ -420,7 +419,8 @@ def test_free_answer_has_neither_grammar_nor_hint(vocabulary: Vocabulary) -> Non
 @pytest.mark.parametrize(
     ("calls", "tools", "choice"),
     [
-        ("auto", (WEATHER, CLOCK), "Call a function where it helps to answer; otherwise answer in plain text."),
+        ("auto", (WEATHER, CLOCK), "If one of them can do what the user asks for, call it."),
+        ("auto", (CLOCK, WEATHER), "\nOnly if none of them can, answer in plain text."),
         ("required", (WEATHER, CLOCK), "Now you must call a function."),
         ("required", (CLOCK,), "Now you must call the function clock."),
     ],
@@ -437,6 +437,10 @@ def test_models_without_a_form_are_told_of_one(
         function = tool.function
         described = {"name": function.name, "description": function.description, "parameters": function.parameters}
         assert json.dumps(described) in text
+    arguments = {"city": "…"} if tools[0] is WEATHER else {}
+    example = json.dumps({"name": tools[0].function.name, "arguments": arguments}, ensure_ascii=False)
+    assert f"<tool_call>\n{example}\n</tool_call>" in text
+    assert ("plain text" in text) == (calls == "auto")
     assert prompt.reading.calls == TAGGED
     assert prompt.reading.functions == {tool.function.name for tool in tools}
     assert accepts(prompt, "Hello") == (calls == "auto")
@@ -683,24 +687,19 @@ def test_results_and_thinking_form_no_control_token(vocabulary: Vocabulary, text
 
 @pytest.mark.parametrize("text", CONTROLS)
 def test_control_tokens_in_hints_are_text(vocabulary: Vocabulary, text: str) -> None:
-    schema: dict[str, Any] = {"type": "object", "properties": {text: {"description": text}}}
+    schema: dict[str, Any] = {"type": "object", "properties": {text: {"description": text}}, "required": [text]}
     tool = Tool(function=Function(name=text, description=text, parameters=schema))
-    form = AnswerForm((tool,), schema=schema)
+    form = form_of(tool, schema=schema)
     tokens = builder(vocabulary, CHATML).build([user("U")], form=form).tokens
     assert controls_in(vocabulary, tokens) == [START, END] * 2 + [START]
-    assert text_in(vocabulary, tokens).count(text) == 6
+    assert text_in(vocabulary, tokens).count(text) == 9
 
 
 @pytest.mark.parametrize("calls", ["auto", "required"])
-def test_tag_that_is_one_token_may_begin_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: Calls) -> None:
+def test_tag_that_is_one_token_may_begin_a_call(tmp_path: Path, calls: Calls) -> None:
     """Qwen's tags and Hermes' are tokens of their own that stand for text: what those models were taught to write."""
     tag = "<tool_call>"
-    monkeypatch.setattr(tiny_model, "CONTROL_TOKENS", (*tiny_model.CONTROL_TOKENS, tag))
-    add = GGUFWriter.add_token_types
-    monkeypatch.setattr(
-        GGUFWriter, "add_token_types", lambda writer, kinds: add(writer, [*kinds[:-1], TokenType.USER_DEFINED])
-    )
-    write_tiny_model(tmp_path / "model.gguf", chat_template=TAGS)
+    write_tiny_model(tmp_path / "model.gguf", chat_template=TAGS, user_defined=[tag])
     made = Vocabulary(tmp_path / "model.gguf")
     (token,) = made.tokenize(tag, control=False)
     assert (made.piece(token), tag in made.control_tokens()) == (tag.encode(), False)

@@ -633,6 +633,24 @@ def test_bundled_model_calls_by_itself_once_it_has_seen_how(bundled_server: Runn
     pytest.fail("there was no call")
 
 
+def test_bundled_model_calls_in_a_fence_once_it_has_seen_how(bundled_server: RunningServer) -> None:
+    """Also where its form is another: it is told of tags."""
+    messages: list[dict[str, Any]] = []
+    for city in ("Rome", "Berlin", "Madrid"):
+        call = json.dumps({"name": "get_weather", "arguments": {"city": city}})
+        messages.append({"role": "user", "content": f"What is the weather in {city}?"})
+        messages.append({"role": "assistant", "content": f"```json\n{call}\n```"})
+    messages.append({"role": "user", "content": "What is the weather in Paris?"})
+    fields: dict[str, Any] = {"messages": messages, "tools": [WEATHER], "temperature": 0, "random_seed": 1}
+    (choice,) = answer(bundled_server, max_tokens=60, **fields)["choices"]
+    assert_calls(choice, [WEATHER])
+    assert choice["message"]["content"] is None
+    assert [json.loads(call["function"]["arguments"]) for call in calls_of(choice)] == [{"city": "Paris"}]
+    assert gathered(events(bundled_server, max_tokens=60, **fields)) == [choice]
+    without_tools = answer(bundled_server, messages=messages, temperature=0, max_tokens=60)
+    assert texts(without_tools)[0].startswith("```json\n")
+
+
 def test_bundled_model_uses_the_result_of_a_call(bundled_server: RunningServer) -> None:
     question = {"role": "user", "content": "What is the weather in Paris?"}
     fields = {"tools": [WEATHER], "temperature": 0, "max_tokens": 60, "parallel_tool_calls": False}

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Collection, Iterator
 
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
-from ponant.prompts.calls import SPACE, ArgumentCalls, JsonCalls, untagged_beginning
+from ponant.prompts.calls import FENCE, OPEN_FENCE, SPACE, ArgumentCalls, JsonCalls, untagged_beginning
 from ponant.prompts.reading import Reading, Thinking
 
 _NAME = r"[a-zA-Z0-9_-]{1,64}"
 _CALL = re.compile(untagged_beginning(_NAME) + r"(?=\{)")
-_FIRST_CALL = re.compile(rf"{SPACE}(?:\[{SPACE})?{_CALL.pattern}")
+_FIRST_CALL = re.compile(rf"{SPACE}{OPEN_FENCE}(?:\[{SPACE})?{_CALL.pattern}")
 
 
 class AnswerReader:
@@ -159,7 +159,7 @@ class _JsonObject:
 
 
 class _JsonCallsReader:
-    """Reads calls that are JSON objects, after text or a trigger, or without anything around them.
+    """Reads calls that are JSON objects, after text or a trigger, or with nothing or a Markdown fence around them.
 
     The grammar has seen to it that nothing but calls follows the first one.
     """
@@ -203,7 +203,7 @@ class _JsonCallsReader:
         self._held = ""
 
     def _read_beginning(self) -> Iterator[Part]:
-        """Hold text back for as long as it may be a call without anything around it."""
+        """Hold text back for as long as it may be a call without its form's tags."""
         match = _FIRST_CALL.match(self._held)
         if match:
             if match[1] in self._functions:
@@ -298,26 +298,19 @@ def _may_become_a_call(text: str) -> bool:
     return _BEGINNING_OF_CALL.fullmatch(text) is not None
 
 
-def _beginnings(*pieces: str) -> re.Pattern[str]:
+def _beginnings(*pieces: str) -> str:
     """An expression for all beginnings of what a sequence of expressions, of a character each, stands for."""
     pattern = ""
     for piece in reversed(pieces):
         pattern = f"(?:{piece}{pattern})?"
-    return re.compile(pattern)
+    return pattern
 
 
-_BEGINNING_OF_CALL = _beginnings(
-    *(SPACE, rf"(?:\[{SPACE})?", r"\{", SPACE, *'"name"', SPACE, ":", SPACE),
-    *(
-        '"',
-        "[a-zA-Z0-9_-]{0,64}",
-        '"',
-        SPACE,
-        ",",
-        SPACE,
-        '"',
-        f"(?:{_beginnings(*'arguments').pattern}|{_beginnings(*'parameters').pattern})",
-        '"',
-    ),
-    *(SPACE, ":", SPACE),
+_CALL_PIECES = (
+    *(rf"(?:\[{SPACE})?", r"\{", SPACE, *'"name"', SPACE, ":", SPACE),
+    *('"', "[a-zA-Z0-9_-]{0,64}", '"', SPACE, ",", SPACE),
+    *('"', f"(?:{_beginnings(*'arguments')}|{_beginnings(*'parameters')})", '"', SPACE, ":", SPACE),
+)
+_BEGINNING_OF_CALL = re.compile(
+    f"{_beginnings(SPACE, *_CALL_PIECES)}|{_beginnings(SPACE, *FENCE, SPACE, *_CALL_PIECES)}"
 )

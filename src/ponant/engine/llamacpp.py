@@ -133,15 +133,21 @@ class Vocabulary:
 
     def control_tokens(self) -> dict[str, int]:
         """The control tokens by how they are written, the texts that ``tokenize`` reads as such."""
-        special = c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_UNKNOWN
-        tokens = range(self.size)
-        return {self.text(token): token for token in tokens if c.llama_vocab_get_attr(self._vocab, token) & special}
+        return self._tokens_that_are(c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_UNKNOWN)
+
+    def user_defined_tokens(self) -> dict[str, int]:
+        """The tokens that ``tokenize`` reads in any text before all others, by how they are written.
+
+        They stand for their text: Qwen's ``<tool_call>``, runs of spaces in some vocabularies.
+        """
+        return self._tokens_that_are(c.LLAMA_TOKEN_ATTR_USER_DEFINED)
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
         """The text's tokens, without any that begin or end a sequence.
 
         Args:
-            control: whether text that reads like a control token becomes that token.
+            control: whether text that reads like a control token becomes that token. What reads like a user-defined
+                one becomes it in any case.
         """
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
@@ -163,6 +169,11 @@ class Vocabulary:
     def longest_piece(self) -> int:
         """Length in bytes of the longest token."""
         return max(len(c.llama_vocab_get_text(self._vocab, token)) for token in range(self.size))
+
+    def _tokens_that_are(self, attributes: int) -> dict[str, int]:
+        """The tokens with one of these attributes, by how they are written."""
+        tokens = range(self.size)
+        return {self.text(token): token for token in tokens if c.llama_vocab_get_attr(self._vocab, token) & attributes}
 
     def _read_piece(self, token: int) -> bytes:
         return _piece(self._vocab, token, control=False)

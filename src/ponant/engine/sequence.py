@@ -127,15 +127,13 @@ class Sequence:
             self.counts.add(token)
         if self.drafter:
             self.drafter.observe(token)
-        if len(self.tokens) >= self.limit:
-            return self._limit_reason
         if self.grammar:
             self.grammar.accept(token)
             if self.grammar.failed:
                 return "error"
-            if self.grammar.done:
+            if self.grammar.done:  # nothing is missing, even where there is no room for more
                 return "stop"
-        return None
+        return self._limit_reason if len(self.tokens) >= self.limit else None
 
     def append_forced(self) -> FinishReason | None:
         """Append the tokens that the grammar leaves no choice about; returns why the completion is over, if it is.

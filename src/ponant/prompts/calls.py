@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ponant.api.chat import Function
-from ponant.prompts.schemas import json_rule
+from ponant.prompts.schemas import json_rules
 
 MOST_CALLS = 32
 """The most calls of one answer."""
@@ -17,7 +17,11 @@ Literal = Callable[[str], str]
 
 _CALL_ID = "/[a-zA-Z0-9]{9}/"
 SPACE = r"[ \t\r\n]{0,8}"
-"""An expression for the white space that calls may have in them where they have nothing around them."""
+"""An expression for the white space that calls may have in them where their form's tags are left out."""
+FENCE = ("`", "`", "`", "[a-zA-Z_]{0,16}")
+"""Expressions for what opens a Markdown fence, its marks and the name of a language, one after the other."""
+OPEN_FENCE = f"(?:{''.join(FENCE)}{SPACE})?"
+"""An expression for it, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ def arguments_rules(functions: Sequence[Function]) -> str:
 
     There is one for each, however many forms of calls there are: a grammar cannot have more than some 250 schemas.
     """
-    rules = (json_rule(arguments_schema(function)) for function in functions)
+    rules = json_rules([arguments_schema(function) for function in functions])
     return "\n".join(f"arguments_{index}: {rule}" for index, rule in enumerate(rules))
 
 
@@ -154,34 +158,38 @@ def _escaped(text: str) -> str:
 
 
 def untagged_calls(functions: Sequence[Function], *, parallel: bool) -> str:
-    """A grammar for calls without anything around them, one or a list: the rule ``untagged``, beside ``arguments``.
+    """A grammar for calls with nothing or a Markdown fence around them: the rule ``untagged``, beside ``arguments``.
 
-    Small models forget the rest of their form. The keys are those of any form; where to break lines is left to them.
-    What a call begins with is one terminal, so that it can be told from text in which a name happens to occur.
+    Small models forget their form, and write one call or a list of them as they write any JSON. The keys are those of
+    any form; where to break lines is left to them. What an answer of calls begins with is one terminal, so that it can
+    be told from text in which a name happens to occur.
     """
     rules: list[str] = []
     for index, function in enumerate(functions):
         beginning = untagged_beginning(re.escape(function.name))
         rules += [
-            rf"CALL_{index}: /{SPACE}{beginning}/",
-            rf"LIST_{index}: /{SPACE}\[{SPACE}{beginning}/",
+            rf"ONE_{index}: /{SPACE}{OPEN_FENCE}{beginning}/",
+            rf"FIRST_{index}: /{SPACE}{OPEN_FENCE}\[{SPACE}{beginning}/",
+            rf"NEXT_{index}: /{SPACE}{beginning}/",
         ]
 
     def one_of(beginning: str) -> str:
         return "(" + " | ".join(f"{beginning}_{index} arguments_{index} END" for index in range(len(functions))) + ")"
 
-    more = f'("," {one_of("CALL")}){{0,{MOST_CALLS - 1}}}' if parallel else ""
+    more = f'("," {one_of("NEXT")}){{0,{MOST_CALLS - 1}}}' if parallel else ""
     return "\n".join(
         [
-            f'untagged: {one_of("CALL")} | {one_of("LIST")} {more} "]"',
+            f"untagged: ({one_of('ONE')} | {one_of('FIRST')} {more} END_OF_LIST) CLOSE_FENCE?",
             rf"END: /{SPACE}\}}{SPACE}/",
+            rf"END_OF_LIST: /\]{SPACE}/",
+            f"CLOSE_FENCE: /```{SPACE}/",
             *rules,
         ]
     )
 
 
 def untagged_beginning(name: str) -> str:
-    """A regular expression for what a call without anything around it has before its arguments.
+    """A regular expression for what a call without its form's tags has before its arguments.
 
     ``name`` is the expression for the function's name. It is the first group, unless it has groups itself.
     """
@@ -190,7 +198,7 @@ def untagged_beginning(name: str) -> str:
 
 
 def not_untagged(functions: Sequence[Function]) -> str:
-    """An expression of a grammar for text that does not begin like such a call."""
+    """An expression of a grammar for text that does not begin like a call without its form's tags."""
     names = "|".join(re.escape(function.name) for function in functions)
     key = SPACE.join([r"\{", '"name"', ":", f'"({names})"', ","])
-    return rf"~/(?s:{SPACE}(\[{SPACE})?{key}.*)/"
+    return rf"~/(?s:{SPACE}{OPEN_FENCE}(\[{SPACE})?{key}.*)/"

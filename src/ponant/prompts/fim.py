@@ -12,14 +12,12 @@ from ponant.prompts.filling import FillReader, SuffixReader
 from ponant.prompts.prompt import Prompt
 from ponant.prompts.reading import Reading, TextFilter
 from ponant.prompts.rendering import too_long
+from ponant.prompts.tokenizer import Tokenizer, is_marker, template_markers
 from ponant.prompts.vocabulary import Vocabulary
 
 _SYSTEM = "You continue documents. Write the text that comes next and nothing else, without any explanation."
 _LONGEST_BEGUN_LINE = 200
 """Characters that the last line of a prompt may have for the answer to begin with it."""
-
-_MARKER = re.compile(r"▁?[<\[].*[>\]]")
-"""How tokens that structure a prompt are written."""
 
 _CODESTRAL = ("[PREFIX]", "[SUFFIX]")
 _SEED_CODER = ("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>")
@@ -88,7 +86,7 @@ class FimPrompts:
         self.native = encode is not None or self._form is not None
         markers = _written_like(vocabulary, _END_TEXTS) | (self._form.markers if self._form else frozenset())
         self._end_tokens = markers - vocabulary.end_tokens
-        self._text = _PlainText(vocabulary, markers)
+        self._tokenizer = Tokenizer(vocabulary, markers.union(template_markers(vocabulary).values()))
         self._longest_piece = vocabulary.longest_piece()
 
     def build(self, prompt: str, suffix: str | None) -> Prompt:
@@ -104,9 +102,9 @@ class FimPrompts:
         if self._encode:
             tokens = self._encode(prompt, suffix)
         elif not suffix:
-            tokens = self._beginning() + self._text.tokens(prompt)
+            tokens = self._beginning() + self._tokenizer.tokens(prompt)
         elif self._form:
-            texts = self._text.tokens(prompt), self._text.tokens(suffix, continues=True)
+            texts = self._tokenizer.tokens(prompt), self._tokenizer.tokens(suffix, continues=True)
             tokens = self._beginning() + self._form.arrange(*texts)
         else:
             begun = _begun_answer(prompt, suffix)
@@ -182,53 +180,18 @@ def _find_form(vocabulary: FimVocabulary) -> _Form | None:
         prefix, suffix, middle = (controls[text] for text in _SEED_CODER)
         return _Form(prefix, suffix, middle, suffix_first=True)
     tokens = vocabulary.fim_tokens
-    if tokens is None or not all(_is_marker(vocabulary.text(token)) for token in tokens):
+    if tokens is None or not all(_may_be_fim_token(vocabulary.text(token)) for token in tokens):
         return None
     return _Form(*tokens, suffix_first="mellum" in names)
 
 
-def _is_marker(text: str) -> bool:
+def _may_be_fim_token(text: str) -> bool:
     """Whether this can be a token of the form: files of Llama 3 and Gemma name words and unused tokens as such."""
-    return _MARKER.fullmatch(text) is not None and "unused" not in text
+    return is_marker(text) and "unused" not in text
 
 
 def _written_like(vocabulary: Vocabulary, texts: frozenset[str]) -> frozenset[int]:
     return frozenset(token for token in range(vocabulary.size) if vocabulary.text(token) in texts)
-
-
-class _PlainText:
-    """Makes the tokens of texts, never one of the ``markers``, whatever the texts read like."""
-
-    def __init__(self, vocabulary: Vocabulary, markers: frozenset[int]) -> None:
-        self._vocabulary = vocabulary
-        self._markers = markers
-        texts = sorted({vocabulary.text(token) for token in markers}, key=len, reverse=True)
-        self._marker = re.compile("|".join(re.escape(text).replace("▁", "[▁ ]") for text in texts) or r"(?!)")
-        self._newline = self._tokenize("\n")
-        self._adds_space = b"".join(map(vocabulary.piece, self._tokenize("x"))) == b" x"
-
-    def tokens(self, text: str, *, continues: bool = False) -> list[int]:
-        """The tokens of a text.
-
-        A vocabulary may begin every text with a space; a text that ``continues`` another is never begun with one.
-        """
-        tokens = self._continuing(text) if continues and self._adds_space else self._tokenize(text)
-        if self._markers.isdisjoint(tokens):
-            return tokens
-        cuts = [match.start() + len(match[0]) // 2 for match in self._marker.finditer(text)]
-        pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-        if len(pieces) == 1:
-            return tokens
-        return [token for i, piece in enumerate(pieces) for token in self.tokens(piece, continues=continues or i > 0)]
-
-    def _tokenize(self, text: str) -> list[int]:
-        return self._vocabulary.tokenize(text, control=False)
-
-    def _continuing(self, text: str) -> list[int]:
-        """The tokens without a space before them, as those that come after a newline have none."""
-        tokens = self._tokenize("\n" + text)
-        length = len(self._newline)
-        return tokens[length:] if tokens[:length] == self._newline else self._tokenize(text)
 
 
 def _fence(*texts: str) -> str:

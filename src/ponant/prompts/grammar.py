@@ -13,7 +13,7 @@ from ponant.prompts.calls import (
     untagged_calls,
 )
 from ponant.prompts.reading import Thinking
-from ponant.prompts.schemas import json_rule
+from ponant.prompts.schemas import json_rules
 
 _BLANK_LINE = "\n\n"
 _LINE = 80
@@ -52,7 +52,8 @@ def _fixed_rules(form: AnswerForm, calls: CallForm, literal: Literal) -> list[st
     rules: list[str] = []
     bodies: list[str] = []
     if form.schema is not None:
-        rules.append(f"document: {json_rule(form.schema)}")
+        (document,) = json_rules([form.schema])
+        rules.append(f"document: {document}")
         bodies.append("document")
     if form.calls != "none":
         rules.append(calls.rules(form.functions, parallel=form.parallel, literal=literal))

@@ -4,25 +4,23 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ponant.api.chat import Tool
+from ponant.api.chat import Function, Tool
 from ponant.prompts.answers import AnswerForm
 from ponant.prompts.outline import outline
 from ponant.prompts.reading import Thinking
 
 _TOOLS = """\
 You can call functions. Each of these lines describes one, its parameters as a JSON schema:
-{functions}
-To call a function, write its name and arguments as JSON between tags, like this, and nothing after it:
-<tool_call>
-{{"name": "the function's name", "arguments": {{"a parameter": "its value"}}}}
-</tool_call>
-The result then comes between <tool_response> tags. {choice}"""
+{functions}"""
 
-_CHOICES = {
-    "auto": "Call a function where it helps to answer; otherwise answer in plain text.",
-    "required": "Now you must call a function.",
-    "none": "",
-}
+_CALL = """\
+{when} Write its name and arguments as JSON between tags, and nothing else. For example:
+<tool_call>
+{example}
+</tool_call>"""
+
+_WHERE_IT_CAN = "If one of them can do what the user asks for, call it."
+_OTHERWISE = "\nOnly if none of them can, answer in plain text."
 
 _SCHEMA = """\
 Answer with one JSON document and nothing else. Its form:
@@ -37,13 +35,27 @@ the answer for the user, complete in itself, as the thoughts are not shown."""
 
 
 def tools_hint(form: AnswerForm) -> str:
-    """Of the tools of an answer, and how they are called (``prompts.calls.TAGGED``)."""
-    functions = [json.dumps(describe(tool)["function"], ensure_ascii=False) for tool in form.tools]
-    if form.calls == "required" and len(form.functions) == 1:
-        choice = f"Now you must call the function {form.functions[0].name}."
+    """Of the tools of an answer, when to call them and how (``prompts.calls.TAGGED``).
+
+    Small models follow an example that has a function of theirs, and what comes first.
+    """
+    described = [json.dumps(describe(tool)["function"], ensure_ascii=False) for tool in form.tools]
+    tools = _TOOLS.format(functions="\n".join(described))
+    if form.calls == "none":
+        return tools
+    if form.calls == "auto":
+        when, otherwise = _WHERE_IT_CAN, _OTHERWISE
     else:
-        choice = _CHOICES[form.calls]
-    return _TOOLS.format(functions="\n".join(functions), choice=choice).rstrip()
+        what = f"the function {form.functions[0].name}" if len(form.functions) == 1 else "a function"
+        when, otherwise = f"Now you must call {what}.", ""
+    return joined([tools, _CALL.format(when=when, example=_example(form.functions[0])) + otherwise])
+
+
+def _example(function: Function) -> str:
+    """A call of a function, with an ellipsis in the place of each value that it needs."""
+    required = function.parameters.get("required")
+    arguments = {str(name): "…" for name in required} if isinstance(required, list) else {}
+    return json.dumps({"name": function.name, "arguments": arguments}, ensure_ascii=False)
 
 
 def schema_hint(schema: dict[str, Any]) -> str:

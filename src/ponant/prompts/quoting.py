@@ -1,4 +1,4 @@
-"""Marks that tell the text of a conversation from the control tokens of the template around it."""
+"""Marks that tell the text of a conversation from the tokens of the template around it."""
 
 import re
 from bisect import bisect_left
@@ -14,11 +14,14 @@ _MARK = re.compile("|".join(map(re.escape, (_QUOTE, _UNQUOTE, _ESCAPED_QUOTE, _E
 class Quoting:
     """Keeps text that reads like one of the ``controls`` text, also where it becomes so beside other text.
 
+    They are the control tokens, and what else structures conversations.
+
     Marks are set only where text could be taken for a control token, so that templates see all other text as it is.
     """
 
     def __init__(self, controls: Iterable[str]) -> None:
         self._controls = sorted(filter(None, controls), key=len, reverse=True)
+        self._joined = _QUOTE.join(self._controls)
         self._longest = len(self._controls[0]) if self._controls else 0
         self._beginnings = {control[:end] for control in self._controls for end in range(1, len(control))}
         self._endings = {control[start:] for control in self._controls for start in range(1, len(control))}
@@ -33,7 +36,7 @@ class Quoting:
 
     def parts(self, marked: str) -> Iterator[tuple[str, bool]]:
         """A rendered prompt without its marks, cut so that control tokens may be read in parts with True alone."""
-        text, quoted = _without_marks(marked)
+        text, quoted = self._without_marks(marked)
         end = 0
         for start, stop in self._forged(text, quoted):
             if end < start:
@@ -55,9 +58,7 @@ class Quoting:
         lengths = range(min(self._longest - 1, len(text)), 0, -1)
         head = next((length for length in lengths if text[:length] in self._endings), 0)
         tail = next((length for length in lengths if text[-length:] in self._beginnings), 0)
-        middle = len(text) - tail
-        if head > middle:
-            return _marked(text)
+        middle = max(head, len(text) - tail)
         return _marked(text[:head]) + text[head:middle] + _marked(text[middle:])
 
     def _forged(self, text: str, quoted: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -77,26 +78,29 @@ class Quoting:
             if touches_quoted(start, start + len(control))
         )
 
+    def _without_marks(self, marked: str) -> tuple[str, list[tuple[int, int]]]:
+        """The text, and the ranges of it that stood between marks.
+
+        A template that cuts text at such a token leaves one mark of two. Its own text follows, up to the next mark, and
+        does not count: it is no piece of a single token.
+        """
+        texts: list[str] = []
+        quoted: list[tuple[int, int]] = []
+        position = 0
+        inside = False
+        for piece in re.split(f"({_MARK.pattern})", marked):
+            if _MARK.fullmatch(piece):
+                inside = piece in (_QUOTE, _ESCAPED_QUOTE)
+            elif piece:
+                texts.append(piece)
+                if inside and piece in self._joined:
+                    quoted.append((position, position + len(piece)))
+                position += len(piece)
+        return "".join(texts), quoted
+
 
 def _marked(text: str) -> str:
     return f"{_QUOTE}{text}{_UNQUOTE}" if text else ""
-
-
-def _without_marks(marked: str) -> tuple[str, list[tuple[int, int]]]:
-    """The text, and the ranges of it that stood between marks."""
-    texts: list[str] = []
-    quoted: list[tuple[int, int]] = []
-    position = 0
-    inside = False
-    for piece in re.split(f"({_MARK.pattern})", marked):
-        if _MARK.fullmatch(piece):
-            inside = piece in (_QUOTE, _ESCAPED_QUOTE)
-        elif piece:
-            texts.append(piece)
-            if inside:
-                quoted.append((position, position + len(piece)))
-            position += len(piece)
-    return "".join(texts), quoted
 
 
 def _positions(part: str, text: str) -> Iterator[int]:

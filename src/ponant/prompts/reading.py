@@ -43,7 +43,7 @@ class Reading:
     """How to read an answer: as plain text, unless it may have calls of ``functions`` or thinking in it.
 
     ``required``: after any thinking there is nothing but calls. ``untagged``: JSON that reads like a call is one, also
-    without what stands around calls in their form.
+    without what stands around calls in their form, or in a Markdown fence instead.
 
     ``controls`` are the control tokens that count, with what they are called. ``end_tokens`` end the answer, beside
     those that end all of the model's. ``filter``, if there is one, makes a filter for the text of one completion.

@@ -16,6 +16,7 @@ from ponant.prompts.hints import describe
 from ponant.prompts.quoting import Quoting
 from ponant.prompts.reading import Thinking
 from ponant.prompts.templates import FALLBACK, ChatTemplate, TemplateRefusedError
+from ponant.prompts.tokenizer import Tokenizer, template_markers
 from ponant.prompts.vocabulary import Vocabulary, is_mistral
 
 logger = logging.getLogger("ponant.prompts")
@@ -71,7 +72,9 @@ class TemplateRenderer:
         """``context`` is the number of tokens that a prompt must stay below."""
         self._vocabulary = vocabulary
         self._context = context
-        self._quoting = Quoting(vocabulary.control_tokens())
+        markers = template_markers(vocabulary)
+        self._tokenizer = Tokenizer(vocabulary, markers.values())
+        self._quoting = Quoting([*vocabulary.control_tokens(), *markers])
         self._quote = self._quoting.quote
         self._longest_piece = vocabulary.longest_piece()
         source = vocabulary.metadata.get("tokenizer.chat_template", FALLBACK)
@@ -149,7 +152,7 @@ class TemplateRenderer:
             raise too_long(f"more than {self._context} tokens", self._context)
         tokens: list[int] = []
         for part, control in self._quoting.parts(rendered):
-            tokens += self._vocabulary.tokenize(part, control=control)
+            tokens += self._tokenizer.tokens(part, may_be_control=control, continues=bool(tokens))
         bos = self._vocabulary.bos
         if self._vocabulary.adds_bos and bos is not None and tokens[:1] != [bos]:
             tokens.insert(0, bos)

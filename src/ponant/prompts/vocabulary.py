@@ -40,12 +40,19 @@ class Vocabulary(Protocol):
         """The control tokens, by how they are written."""
         ...
 
+    def user_defined_tokens(self) -> dict[str, int]:
+        """Tokens that are read in any text before all others, though they are no control tokens."""
+        ...
+
     def longest_piece(self) -> int:
         """Length in bytes of the longest token."""
         ...
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
-        """The text's tokens; text that reads like a control token becomes one if ``control`` is set."""
+        """The text's tokens; text that reads like a control token becomes one if ``control`` is set.
+
+        What reads like a user-defined token becomes one in any case.
+        """
         ...
 
 
