@@ -2,18 +2,17 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ponant.api.chat import CompletionEvent
-from ponant.completion.completion import Completion
-from ponant.server.errors import error_event
+from ponant.api.chat import ChatCompletionResponse, CompletionChunk, CompletionEvent
+from ponant.server.dialects.base import exchange_of
+from ponant.server.errors import describe
 
 _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
@@ -22,6 +21,22 @@ STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"$ref": f"#/components/schemas/{CompletionEvent.__name__}"}}}}
 }
 """How routes describe their streams."""
+
+
+class Completion(Protocol):
+    """A request being answered."""
+
+    def chunks(self) -> AsyncIterator[CompletionChunk]:
+        """The answer in pieces."""
+        ...
+
+    async def collect(self) -> ChatCompletionResponse:
+        """The whole answer."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop generating."""
+        ...
 
 
 async def answer(completion: Completion, request: Request, *, stream: bool, keep_alive: float) -> Response:
@@ -70,15 +85,18 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
         events = _EventSender(self.raw_headers, send, self._keep_alive)
+        answers = exchange_of(scope).answers
         async with cancelled_on_disconnect(self._completion, receive), events.kept_alive():
             try:
                 async for chunk in self._completion.chunks():
-                    await events.send(b"data: " + chunk.model_dump_json(exclude_unset=True).encode() + b"\n\n")
+                    for event in answers.events(chunk):
+                        await events.send(b"data: " + event + b"\n\n")
                 await events.send(_DONE)
             except Exception as error:
                 if not events.started:
                     raise
-                await events.send(b"data: " + json.dumps(error_event(error)).encode() + b"\n\n")
+                status, body = describe(error)
+                await events.send(b"data: " + answers.error_event(status, body.model_dump()) + b"\n\n")
             await events.end()
 
 
