@@ -19,7 +19,10 @@ STRICT = Dialect("mistral", {"/v1/chat/completions": _strict_chat()})
 
 
 class _EarlyAnswers(TranslatedAnswers):
-    """Content is always a text, and reasons to finish are those that were known then."""
+    """Content is always a text, calls come whole, and reasons to finish are those that were known then."""
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[int, int], Json] = {}
 
     def response(self, response: Json) -> Json:
         for choice in response.get("choices", []):
@@ -31,6 +34,13 @@ class _EarlyAnswers(TranslatedAnswers):
     def chunk(self, chunk: Json) -> list[Json]:
         for choice in chunk["choices"]:
             _known_finish(choice)
+            for piece in choice["delta"].pop("tool_calls", None) or []:
+                call = self._calls.setdefault((choice["index"], piece["index"]), piece)
+                if call is not piece:
+                    call["function"]["arguments"] += piece["function"]["arguments"]
+            if choice["finish_reason"]:
+                calls = [call for (index, _), call in self._calls.items() if index == choice["index"]]
+                choice["delta"] |= {"tool_calls": calls} if calls else {}
         return [chunk]
 
 
