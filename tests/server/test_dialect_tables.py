@@ -28,12 +28,19 @@ UNAVAILABLE = 503
 words = st.sampled_from(
     ["", "text", "function", "json_schema", "custom", "allowed_tools", "assistant", "user", "auto", "none", "seed"]
 )
-scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | words | st.text()
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | words
+    | st.text()
+)
 names = words | st.sampled_from(["type", "function", "name", "content", "id", "parameters", "schema", "arguments"])
 values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
-    max_leaves=8,
+    max_leaves=6,
 )
 
 
@@ -79,7 +86,7 @@ def is_clear(response: Any, refusals: set[int]) -> bool:
     return response.status_code == UNAVAILABLE or response.status_code in refusals
 
 
-every = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+every = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @every
@@ -93,7 +100,11 @@ def test_any_chat_body_is_read_or_refused(
 
 
 @every
-@given(body=bodies(sorted(OPENAI.tables[TEXT].rules), prompt=st.text() | st.lists(st.text(), max_size=3) | values))
+@given(
+    body=bodies(
+        sorted(set(OPENAI.tables[TEXT].rules) - {"prompt"}), prompt=st.text() | st.lists(st.text(), max_size=3) | values
+    )
+)
 def test_any_text_body_is_read_or_refused(client: TestClient, body: dict[str, Any]) -> None:
     response = client.post(TEXT, json=body)
     assert is_clear(response, {400}), response.text
@@ -286,7 +297,7 @@ def _embedding_answers() -> Callable[[dict[str, Any]], dict[str, Any]]:
         "output_dimension": 2,
         "encoding_format": "base64",
     }
-    return lambda response: json.loads(exchange.answers.whole(200, json.dumps(response).encode())[1])  # type: ignore[no-any-return]
+    return lambda response: json.loads(exchange.answers.whole(200, json.dumps(response).encode())[1])
 
 
 def test_embeddings_have_openais_shape() -> None:

@@ -123,7 +123,7 @@ def test_paths_are_answered_without_their_version(tiny_server: RunningServer, pa
         if path.startswith("/models"):
             assert client.get(path).json() == client.get(f"/v1{path}").json()
             return
-        sent = {"prompt": "a"} if "fim" in path else {"messages": [{"role": "user", "content": "a"}]}
+        sent: dict[str, Any] = {"prompt": "a"} if "fim" in path else {"messages": [{"role": "user", "content": "a"}]}
         sent |= {"max_tokens": 4, "random_seed": 1}
         assert texts(client.post(path, json=sent).json()) == texts(client.post(f"/v1{path}", json=sent).json())
 
@@ -169,7 +169,7 @@ def test_strict_knows_the_fields_of_the_specification() -> None:
 
 
 def test_nim_has_defaults_of_its_own(roomy_server: RunningServer) -> None:
-    sent = {"messages": [{"role": "user", "content": "Hello"}]}
+    sent: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
     first, second = (posted(roomy_server, NIM, sent) for _ in range(2))
     assert first["model"] == NIM_MODEL
     assert first["usage"]["completion_tokens"] == 1024

@@ -24,7 +24,7 @@ _DEFAULTS = {
     "random_seed": 0,
 }
 
-_RULES: dict[str, Rule] = {
+RULES: dict[str, Rule] = {
     "model": Rule("kept; `mistralai/mistral-7b-instruct-v0.2` by default", KEPT.translate),
     "max_tokens": checked(Annotated[int, Field(ge=1)], "kept; at least 1, 1024 by default"),
     "stream": checked(bool, "kept; `false` by default"),
@@ -36,6 +36,7 @@ _RULES: dict[str, Rule] = {
     "seed": Rule("as OpenAI's; 0 by default, so the same request gets the same answer", CHAT_RULES["seed"].translate),
     "messages": Rule("as OpenAI's; required", CHAT_RULES["messages"].translate),
 }
+"""What becomes of the fields that NIM documents; of all others, the same as in OpenAI's dialect."""
 
 
 class _MistralErrors:
@@ -60,5 +61,5 @@ def _answers(exchange: Exchange) -> Answers:
 
 
 NIM = Dialect(
-    "nim", {CHAT: Table(CHAT_RULES | _RULES, frozenset(ChatCompletionRequest.model_fields), _DEFAULTS)}, _answers
+    "nim", {CHAT: Table(CHAT_RULES | RULES, frozenset(ChatCompletionRequest.model_fields), _DEFAULTS)}, _answers
 )
