@@ -97,6 +97,7 @@ def test_any_chat_body_is_read_or_refused(
 ) -> None:
     response = client.post(f"{path}{CHAT}", json=body)
     assert is_clear(response, {status} if status else {400, 422}), response.text
+    assert path != "/openai" or response.json().keys() == {"error"}
 
 
 @every
@@ -288,6 +289,29 @@ def test_what_cannot_be_translated_is_refused_where_it_stands(
     with pytest.raises(RefusedFieldError) as caught:
         read_chat(**sent)
     assert caught.value.where == where
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "expected"),
+    [
+        (400, {"type": "invalid_model", "code": "1500"}, (404, "invalid_request_error", "model_not_found")),
+        (400, {"type": "context_length_exceeded"}, (400, "invalid_request_error", "context_length_exceeded")),
+        (400, {"type": "invalid_request_error"}, (400, "invalid_request_error", None)),
+        (413, {"type": "request_too_large"}, (413, "invalid_request_error", "request_too_large")),
+        (429, {"type": "rate_limited", "code": "1300"}, (429, "rate_limit_error", "rate_limit_exceeded")),
+        (503, {"type": "unavailable", "code": "3700"}, (503, "server_error", "unavailable")),
+    ],
+)
+def test_errors_have_openais_shape(status: int, error: dict[str, Any], expected: tuple[int, str, str | None]) -> None:
+    exchange = Exchange(CHAT, OPENAI)
+    exchange.read({"seed": 1})
+    sent = {"object": "error", "message": "No.", "param": "random_seed", "code": None} | error
+    status, content = exchange.answers.whole(status, json.dumps(sent).encode())
+    told = json.loads(content)["error"]
+    assert (status, told["type"], told["code"]) == expected
+    assert told["message"] == "No."
+    if expected[2] in (None, "context_length_exceeded"):
+        assert told["param"] == "seed"
 
 
 def _embedding_answers() -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -57,6 +57,7 @@ def chunks_of(response: httpx2.Response) -> list[dict[str, Any]]:
         (CHAT, {}, "AsyncOpenAI/Python 3.52.0", True),
         (CHAT, {}, "MyOpenAI/Python 3.52.0", False),
         (OPENAI, {}, "curl/8", True),
+        (f"{OPENAI}/", {}, "curl/8", True),
         (OPENAI, {"random_seed": 1}, "mistral-client-python/1.9", True),
         ("/chat/completions", {}, "curl/8", False),
         ("/chat/completions", {}, "OpenAI/JS 6", True),

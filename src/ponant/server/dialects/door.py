@@ -53,7 +53,7 @@ class Dialects:
         path: str = scope["path"]
         for prefix, dialect in _PREFIXES.items():
             if path.startswith(f"{prefix}/v1/"):
-                return Exchange(path.removeprefix(prefix), dialect)
+                return Exchange(path.removeprefix(prefix).rstrip("/"), dialect)  # a redirect would lose the prefix
         if path.partition("/")[2].partition("/")[0] in _RESOURCES:
             path = f"/v1{path}"
         if not path.startswith("/v1/"):

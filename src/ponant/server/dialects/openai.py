@@ -211,6 +211,9 @@ _EMBEDDING_RULES: dict[str, Rule] = {
     "dimensions": renamed("output_dimension"),
     "encoding_format": KEPT,
     "user": _USER,
+    "output_dimension": KEPT,
+    "output_dtype": KEPT,
+    "metadata": KEPT,
 }
 
 
@@ -229,7 +232,7 @@ OPENAI = Dialect(
     {
         CHAT: Table(CHAT_RULES, shared=frozenset(ChatCompletionRequest.model_fields)),
         TEXT: Table(_TEXT_RULES, defaults={"max_tokens": _DEFAULT_TEXT_LENGTH}, check=_check_echo),
-        EMBEDDINGS: Table(_EMBEDDING_RULES, shared=frozenset({"model", "input", "encoding_format"})),
+        EMBEDDINGS: Table(_EMBEDDING_RULES, shared=frozenset(_EMBEDDING_RULES) - {"dimensions", "user"}),
     },
     _answers,
 )
