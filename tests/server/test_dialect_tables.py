@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from starlette.testclient import TestClient
 
 from ponant.api.chat import ChatCompletionRequest
 from ponant.catalog.catalog import Catalog
-from ponant.engine.base import Engine
+from ponant.catalog.loading import Loader
 from ponant.server.app import create_app
 from ponant.server.dialects.base import Exchange
 from ponant.server.dialects.nim import NIM
@@ -74,10 +73,10 @@ chats = bodies(sorted(set(CHAT_RULES) - {"messages"}), messages=messages())
 def client() -> Iterator[TestClient]:
     """The real application, with models that are never loaded."""
 
-    def no_engine(_: Path) -> Engine:
+    def nothing(_: object) -> Any:
         raise AssertionError
 
-    app = create_app(Catalog([], engine_for=no_engine), Settings(models=[]))
+    app = create_app(Catalog([], Loader(nothing, nothing)), Settings())
     with TestClient(app, base_url="http://localhost") as client:
         yield client
 

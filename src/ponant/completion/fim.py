@@ -37,17 +37,19 @@ class FimService:
             presence_penalty: as for chat.
             frequency_penalty: as for chat.
         """
-        model = self._catalog.find(request.model)
-        prompt = await asyncio.to_thread(model.fim.build, request.prompt, request.suffix)
-        check_length(prompt, request, model.engine.info.context)
-        common = generate_request(request, model, prompt, choices=choices, always_reuse=self._always_reuse)
-        penalties = {"presence_penalty": presence_penalty, "frequency_penalty": frequency_penalty}
-        return Completion(
-            model,
-            prompt,
-            structs.replace(common, sampling=structs.replace(common.sampling, **penalties), top_logprobs=top_logprobs),
-            name=request.model,
-            stops=stop_strings(request),
-            predicted=False,
-            timeout=self._request_timeout,
-        )
+        async with self._catalog.use(request.model, "fim") as model:
+            prompt = await asyncio.to_thread(model.fim.build, request.prompt, request.suffix)
+            check_length(prompt, request, model.engine.info.context)
+            common = generate_request(request, model, prompt, choices=choices, always_reuse=self._always_reuse)
+            penalties = {"presence_penalty": presence_penalty, "frequency_penalty": frequency_penalty}
+            return Completion(
+                model,
+                prompt,
+                structs.replace(
+                    common, sampling=structs.replace(common.sampling, **penalties), top_logprobs=top_logprobs
+                ),
+                name=request.model,
+                stops=stop_strings(request),
+                predicted=False,
+                timeout=self._request_timeout,
+            )

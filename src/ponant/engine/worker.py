@@ -4,6 +4,7 @@ Started as ``python -m ponant.engine.worker FD`` with an open socket as file des
 other side closes the socket.
 """
 
+import contextlib
 import select
 import signal
 import socket
@@ -39,6 +40,7 @@ from ponant.engine.pacing import Pacer
 from ponant.engine.sampling import Draw, Row, Sampler
 from ponant.engine.scheduler import Chunk, Scheduler, Step
 from ponant.engine.sequence import Sequence
+from ponant.engine.turns import Turns
 
 BATCH_TOKENS = 512
 """The most tokens that are computed in one step."""
@@ -119,6 +121,7 @@ class Worker:
         self._compiling: dict[int, GenerateRequest] = {}
         self._failed: list[tuple[int, Delta]] = []
         self._pacer = Pacer(BATCH_TOKENS)
+        self._turns = Turns(config.place) if config.place else None
         self._scheduler = Scheduler(
             cache=KVCache(
                 cells=sizes.cells,
@@ -144,13 +147,18 @@ class Worker:
     def serve(self, connection: Connection) -> None:
         """Work until the other side closes the connection."""
         while True:
+            if self._turns and self._scheduler.idle:
+                self._turns.leave()
             for frame in connection.receive(wait=self._scheduler.idle, other=self._grammars):
                 self._take(frame)
             for request_id, grammar in self._grammars.finished():
                 self._take_compiled(request_id, grammar)
             deltas, self._failed = self._failed, []
+            if self._turns:
+                self._scheduler.contended = self._turns.contended
             if step := self._scheduler.next_step():
-                deltas += self._compute(step)
+                with self._turns or contextlib.nullcontext():
+                    deltas += self._compute(step)
             started = self._scheduler.take_started()
             if deltas or started:
                 connection.send(Stepped(started, deltas))

@@ -14,6 +14,6 @@ def text_routes(service: TextService, *, keep_alive: float) -> APIRouter:
 
     @router.post("/v1/completions")
     async def text_completion(body: TextRequest, request: Request) -> Response:
-        return await answer(await service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive)
+        return await answer(lambda: service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive)
 
     return router
