@@ -77,7 +77,7 @@ def client() -> Iterator[TestClient]:
     def no_engine(_: Path) -> Engine:
         raise AssertionError
 
-    app = create_app(Catalog([], engine_for=no_engine), Settings(models=[]))
+    app = create_app(Catalog([], engine_for=no_engine), Settings())
     with TestClient(app, base_url="http://localhost") as client:
         yield client
 
