@@ -6,6 +6,8 @@ import click
 import pytest
 
 from ponant.cli.serve import serve
+from ponant.server.dialects import mistral, nim, openai, openai_messages
+from ponant.server.dialects.table import Rule
 from ponant.settings import ModelSettings, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -44,3 +46,25 @@ def test_every_flag_of_serve_is_documented(page: str) -> None:
     flags = [option.opts[-1] for option in serve.params if isinstance(option, click.Option)]
     text = (ROOT / page).read_text()
     assert [flag for flag in flags if flag not in text] == []
+
+
+DIALECTS_PAGE = (ROOT / "docs" / "dialects.md").read_text()
+DIALECT_TABLES: dict[str, dict[str, Rule]] = {
+    "OpenAI: chat completions": openai.CHAT_RULES,
+    "OpenAI: messages": {
+        f"{role}.{field}": rule
+        for role, table in openai_messages.MESSAGES.items()
+        for field, rule in table.rules.items()
+    },
+    "OpenAI: text completions": dict(openai.OPENAI.tables[openai.TEXT].rules),
+    "OpenAI: embeddings": dict(openai.OPENAI.tables[openai.EMBEDDINGS].rules),
+    "NVIDIA NIM: chat completions": nim.RULES,
+    "The Mistral API: strict": dict(mistral.STRICT.tables[openai.CHAT].rules),
+}
+
+
+@pytest.mark.parametrize("heading", DIALECT_TABLES)
+def test_dialects_page_has_the_tables_of_the_code(heading: str) -> None:
+    section = DIALECTS_PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{field}` | {rule.says} |" for field, rule in DIALECT_TABLES[heading].items()]

@@ -3,9 +3,9 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ByteSize, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -127,6 +127,14 @@ class Settings(BaseSettings):
         description="How streams have calls of tools: as they are written (pieces), or each at once (whole), for "
         "clients that take every piece for a call.",
     )
+    dialect: Literal["mistral", "nim", "openai"] = Field(
+        default="mistral",
+        description="What /v1 speaks: the Mistral API, and OpenAI's with its clients (mistral); NVIDIA NIM's (nim); or "
+        "OpenAI's (openai).",
+    )
+    strict: bool = Field(
+        default=False, description="Whether /v1 refuses every field that the Mistral API itself refuses."
+    )
     safe_prompt: str = Field(default=SAFE_PROMPT, description="What safe_prompt puts before a conversation.")
     queue_limit: int = Field(default=256, ge=0, description="How many requests may wait; the next one gets 429.")
     request_timeout: float = Field(default=600, gt=0, description="Seconds that a request may take.")
@@ -158,6 +166,12 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
+
+    @model_validator(mode="after")
+    def _strict_is_mistral(self) -> Self:
+        if self.strict and self.dialect != "mistral":
+            raise ValueError(f"strict is about the Mistral API: it cannot be combined with dialect {self.dialect}")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from msgspec import structs
+
 from ponant.api.fim import FIMCompletionRequest
 from ponant.catalog.catalog import Catalog
 from ponant.completion.completion import Completion
@@ -17,15 +19,35 @@ class FimService:
         self._request_timeout = request_timeout
         self._always_reuse = always_reuse
 
-    async def start(self, request: FIMCompletionRequest) -> Completion:
-        """Begin to answer a request; raises what ``ChatService.start`` raises."""
+    async def start(
+        self,
+        request: FIMCompletionRequest,
+        *,
+        choices: int = 1,
+        top_logprobs: int | None = None,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+    ) -> Completion:
+        """Begin to answer a request; raises what ``ChatService.start`` raises.
+
+        Args:
+            request: what is asked for.
+            choices: how many completions there are to be.
+            top_logprobs: how many of the likeliest tokens are told at each place; None for no log-probabilities.
+            presence_penalty: as for chat.
+            frequency_penalty: as for chat.
+        """
         async with self._catalog.use(request.model, "fim") as model:
             prompt = await asyncio.to_thread(model.fim.build, request.prompt, request.suffix)
             check_length(prompt, request, model.engine.info.context)
+            common = generate_request(request, model, prompt, choices=choices, always_reuse=self._always_reuse)
+            penalties = {"presence_penalty": presence_penalty, "frequency_penalty": frequency_penalty}
             return Completion(
                 model,
                 prompt,
-                generate_request(request, model, prompt, always_reuse=self._always_reuse),
+                structs.replace(
+                    common, sampling=structs.replace(common.sampling, **penalties), top_logprobs=top_logprobs
+                ),
                 name=request.model,
                 stops=stop_strings(request),
                 predicted=False,

@@ -13,6 +13,8 @@ from ponant.api.errors import HTTPValidationError, ValidationError
 from ponant.catalog.catalog import Catalog
 from ponant.completion.fim import FimService
 from ponant.completion.service import ChatService
+from ponant.completion.text import TextService
+from ponant.server.dialects.door import Dialects
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
 from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestIds
@@ -20,6 +22,7 @@ from ponant.server.routes.chat import chat_routes
 from ponant.server.routes.fim import fim_routes
 from ponant.server.routes.health import health_routes
 from ponant.server.routes.models import models_routes
+from ponant.server.routes.text import text_routes
 from ponant.settings import Settings
 
 
@@ -48,6 +51,7 @@ def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], b
     app.include_router(chat_routes(service, keep_alive=settings.keep_alive))
     fim = FimService(catalog, request_timeout=settings.request_timeout, always_reuse=settings.prefix_cache == "always")
     app.include_router(fim_routes(fim, keep_alive=settings.keep_alive))
+    app.include_router(text_routes(TextService(fim), keep_alive=settings.keep_alive))
     app.include_router(models_routes(catalog))
     app.include_router(health_routes(catalog, stopping))
     add_docs(app)
@@ -61,6 +65,7 @@ def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], b
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
         )
+    app.add_middleware(Dialects, default=settings.dialect, strict=settings.strict)
     app.add_middleware(RequestIds)
     return app
 

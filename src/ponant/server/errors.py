@@ -15,6 +15,7 @@ from ponant.catalog.catalog import UnknownModelError
 from ponant.completion.completion import CompletionFailedError, RequestTimeoutError
 from ponant.engine.base import EngineUnavailableError, QueueFullError
 from ponant.prompts.errors import InvalidRequestError
+from ponant.server.dialects.base import exchange_of
 
 logger = logging.getLogger("ponant.server")
 
@@ -47,15 +48,6 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
             return 500, ErrorResponse(message="Internal server error.", type="internal_server_error", code="1000")
 
 
-def error_event(error: Exception) -> dict[str, Any]:
-    """The data of the event by which a stream reports an error.
-
-    The error object is also repeated under ``error``, which is where OpenAI's clients look for it.
-    """
-    body = describe(error)[1].model_dump()
-    return {**body, "error": body}
-
-
 def error_response(status: int, body: ErrorResponse, headers: dict[str, str] | None = None) -> JSONResponse:
     """An answer in the API's error shape."""
     headers = dict(headers or {})
@@ -73,7 +65,11 @@ def add_error_handlers(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> Response:
         logger.error("request failed", exc_info=error)
         request_id = request.scope.get("request_id")
-        return error_response(*describe(error), {"x-request-id": request_id} if request_id else None)
+        response = error_response(*describe(error), {"x-request-id": request_id} if request_id else None)
+        # This one is sent from outside all middleware, so nobody else translates it.
+        response.body = exchange_of(request.scope).answers.whole(response.status_code, bytes(response.body))[1]
+        response.headers["content-length"] = str(len(response.body))
+        return response
 
     for kind in (
         InvalidRequestError,
@@ -89,12 +85,13 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, unexpected)
 
 
-async def _invalid_body(_: Request, error: Exception) -> Response:
+async def _invalid_body(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    exchange = exchange_of(request.scope)
     detail = [
         {
             "type": reason["type"],
-            "loc": list(reason["loc"]),
+            "loc": exchange.as_sent(reason["loc"]),
             "msg": reason["msg"],
             "input": _echo(reason.get("input")),
         }

@@ -1,32 +1,61 @@
-"""Reading JSON bodies: strictly (no NaN, no half characters, no endless nesting), and faster than the default."""
+"""Reading JSON bodies: strictly (no NaN, no half characters, no endless nesting), and faster than the default.
+
+Whatever dialect a body is written in, routes see it as the Mistral API has it.
+"""
 
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
+from ponant.server.dialects.base import exchange_of
+from ponant.server.dialects.table import RefusedFieldError
+
 
 class _StrictRequest(Request):
+    refused: RefusedFieldError | None = None
+
     async def json(self) -> Any:
-        """The body. Raises json.JSONDecodeError, which becomes a 422."""
+        """The body. Raises json.JSONDecodeError, which becomes a 422, and HTTPException if a field is refused."""
         body = await self.body()
         try:
-            return from_json(body, allow_inf_nan=False)
+            sent = from_json(body, allow_inf_nan=False)
         except ValueError as error:
             raise json.JSONDecodeError(str(error), body[:100].decode("utf-8", "replace"), 0) from None
+        try:
+            return exchange_of(self.scope).read(sent)
+        except RefusedFieldError as error:
+            self.refused = error
+            raise HTTPException(422) from error  # FastAPI lets no other error through
 
 
 class StrictJsonRoute(APIRoute):
-    """A route whose body is read strictly."""
+    """A route whose body is read strictly, in the dialect of the request."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, given a request that reads strictly."""
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            return await handle(_StrictRequest(request.scope, request.receive))
+            strictly = _StrictRequest(request.scope, request.receive)
+            try:
+                return await handle(strictly)
+            except HTTPException:
+                if strictly.refused is None:
+                    raise
+                raise _invalid(strictly.refused, exchange_of(request.scope).body) from None
 
         return strict
+
+
+def _invalid(error: RefusedFieldError, body: Any) -> RequestValidationError:
+    """The error as if the wire types had found it."""
+    value = body
+    for step in error.where:
+        value = value[step]
+    reason = {"type": error.kind, "loc": ("body", *error.where), "msg": str(error), "input": value}
+    return RequestValidationError([reason])

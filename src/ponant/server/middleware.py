@@ -30,6 +30,7 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
+        path = scope["path"]  # dialects change it
         request_id = scope["request_id"] = uuid.uuid4().hex
         status = 0
 
@@ -47,7 +48,7 @@ class RequestIds:
                 "request",
                 extra={
                     "method": scope["method"],
-                    "path": scope["path"],
+                    "path": path,
                     "status": status or "none",
                     "seconds": round(time.perf_counter() - began, 3),
                     "request_id": request_id,

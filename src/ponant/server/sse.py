@@ -2,31 +2,47 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ponant.api.chat import CompletionEvent
-from ponant.completion.completion import Completion
-from ponant.server.errors import error_event
+from ponant.api.chat import ChatCompletionResponse, CompletionChunk, CompletionEvent
+from ponant.server.dialects.base import exchange_of
+from ponant.server.errors import describe
 
 _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
 _GONE = 499
 """Status of what nobody receives any more; proxies have it in their logs."""
 
-Start = Callable[[], Awaitable[Completion]]
-"""Begins a completion."""
-
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"$ref": f"#/components/schemas/{CompletionEvent.__name__}"}}}}
 }
 """How routes describe their streams."""
+
+
+class Completion(Protocol):
+    """A request being answered."""
+
+    def chunks(self) -> AsyncIterator[CompletionChunk]:
+        """The answer in pieces."""
+        ...
+
+    async def collect(self) -> ChatCompletionResponse:
+        """The whole answer."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop generating."""
+        ...
+
+
+Start = Callable[[], Awaitable[Completion]]
+"""Begins a completion."""
 
 
 async def answer(start: Start, request: Request, *, stream: bool, keep_alive: float) -> Response:
@@ -97,18 +113,21 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
         events = _EventSender(self.raw_headers, send, self._keep_alive)
+        answers = exchange_of(scope).answers
         async with events.kept_alive():
             try:
                 async with _begun(self._start, receive) as completion:
                     async for chunk in completion.chunks():
-                        await events.send(b"data: " + chunk.model_dump_json(exclude_unset=True).encode() + b"\n\n")
+                        for event in answers.events(chunk):
+                            await events.send(b"data: " + event + b"\n\n")
                 await events.send(_DONE)
             except ClientDisconnect:
                 return
             except Exception as error:
                 if not events.started:
                     raise
-                await events.send(b"data: " + json.dumps(error_event(error)).encode() + b"\n\n")
+                status, body = describe(error)
+                await events.send(b"data: " + answers.error_event(status, body.model_dump()) + b"\n\n")
             await events.end()
 
 

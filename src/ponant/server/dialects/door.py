@@ -1,0 +1,101 @@
+"""Where requests come in and answers go out: finds the dialect of each request, and writes whole answers in it."""
+
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ponant.server.dialects.base import MISTRAL, Exchange
+from ponant.server.dialects.mistral import EARLY_MISTRAL, STRICT
+from ponant.server.dialects.nim import NIM
+from ponant.server.dialects.openai import OPENAI, TEXT
+
+DIALECTS = {dialect.name: dialect for dialect in (MISTRAL, NIM, OPENAI)}
+"""The dialects that the settings can name."""
+_PREFIXES = {"/openai": OPENAI, "/nim": NIM}
+"""Where a dialect is spoken whoever asks."""
+_AGENTS = {"OpenAI/": OPENAI, "AsyncOpenAI/": OPENAI, "mistral-client-python/0.": EARLY_MISTRAL}
+"""How the clients of a dialect name themselves."""
+_RESOURCES = ("chat", "fim", "embeddings", "models", "files", "fine_tuning")
+"""First parts of the paths that are answered without ``/v1`` too."""
+
+
+class Dialects:
+    """Finds the dialect of a request, and hands it on with the path that the Mistral API has for it.
+
+    Answers that are not streamed are translated on their way out, whoever wrote them; streams translate themselves.
+    """
+
+    def __init__(self, app: ASGIApp, *, default: str = MISTRAL.name, strict: bool = False) -> None:
+        """Speak the default dialect at ``/v1``.
+
+        Args:
+            app: answers the requests, as the Mistral API has them.
+            default: a name of ``DIALECTS``. Other dialects are recognised only if it is the Mistral API.
+            strict: whether nothing is recognised at ``/v1``, and what the Mistral API refuses is refused.
+        """
+        self._app = app
+        self._default = DIALECTS[default]
+        self._strict = strict
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = self._recognise(scope)
+        if exchange.path != scope["path"]:
+            scope["path"], scope["raw_path"] = exchange.path, exchange.path.encode()
+        scope["exchange"] = exchange
+        await self._app(scope, receive, _AnswerSender(exchange, send).send)
+
+    def _recognise(self, scope: Scope) -> Exchange:
+        path: str = scope["path"]
+        for prefix, dialect in _PREFIXES.items():
+            if path.startswith(f"{prefix}/v1/"):
+                return Exchange(path.removeprefix(prefix).rstrip("/"), dialect)  # a redirect would lose the prefix
+        if path.partition("/")[2].partition("/")[0] in _RESOURCES:
+            path = f"/v1{path}"
+        if not path.startswith("/v1/"):
+            return Exchange(path)
+        if path == TEXT:
+            return Exchange(path, OPENAI)
+        if self._strict:
+            return Exchange(path, STRICT)
+        if self._default is not MISTRAL:
+            return Exchange(path, self._default)
+        agent = Headers(scope=scope).get("user-agent", "")
+        for beginning, dialect in _AGENTS.items():
+            if agent.startswith(beginning):
+                return Exchange(path, dialect)
+        return Exchange(path, body_tells=OPENAI)
+
+
+@dataclass
+class _AnswerSender:
+    """Sends an answer on, translated as a whole if it is JSON."""
+
+    exchange: Exchange
+    send_on: Send
+    held: Message | None = None
+    body: bytes = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and self._is_translated(message):
+            self.held = message
+        elif self.held and message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._send_translated(self.held)
+        else:
+            await self.send_on(message)
+
+    def _is_translated(self, start: Message) -> bool:
+        is_json = Headers(raw=start["headers"]).get("content-type", "") == "application/json"
+        return is_json and self.exchange.dialect.answers is not None
+
+    async def _send_translated(self, start: Message) -> None:
+        start["status"], body = self.exchange.answers.whole(start["status"], self.body)
+        MutableHeaders(raw=start["headers"])["content-length"] = str(len(body))
+        await self.send_on(start)
+        await self.send_on({"type": "http.response.body", "body": body})

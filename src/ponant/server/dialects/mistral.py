@@ -1,0 +1,53 @@
+"""The Mistral API as it is to the letter, and as its first client knew it."""
+
+from ponant.api.chat import ChatCompletionRequest
+from ponant.server.dialects.base import Dialect, Json, TranslatedAnswers
+from ponant.server.dialects.table import KEPT, Rule, Table, refused
+
+_MORE = ("top_k", "min_tokens", "repetition_penalty", "logprobs", "top_logprobs", "safe_mode")
+"""Fields that are taken here although the API refuses them."""
+
+
+def _strict_chat() -> Table:
+    rules: dict[str, Rule] = dict.fromkeys(ChatCompletionRequest.model_fields, KEPT)
+    rules |= dict.fromkeys(_MORE, refused("the Mistral API does not have it, and this server is strict"))
+    return Table(rules, shared=frozenset(rules))
+
+
+STRICT = Dialect("mistral", {"/v1/chat/completions": _strict_chat()})
+"""The Mistral API without the fields that are taken beyond it."""
+
+
+class _EarlyAnswers(TranslatedAnswers):
+    """Content is always a text, calls come whole, and reasons to finish are those that were known then."""
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[int, int], Json] = {}
+
+    def response(self, response: Json) -> Json:
+        for choice in response.get("choices", []):
+            _known_finish(choice)
+            if choice["message"].get("content") is None:
+                choice["message"]["content"] = ""
+        return response
+
+    def chunk(self, chunk: Json) -> list[Json]:
+        for choice in chunk["choices"]:
+            _known_finish(choice)
+            for piece in choice["delta"].pop("tool_calls", None) or []:
+                call = self._calls.setdefault((choice["index"], piece["index"]), piece)
+                if call is not piece:
+                    call["function"]["arguments"] += piece["function"]["arguments"]
+            if choice["finish_reason"]:
+                calls = [call for (index, _), call in self._calls.items() if index == choice["index"]]
+                choice["delta"] |= {"tool_calls": calls} if calls else {}
+        return [chunk]
+
+
+def _known_finish(choice: Json) -> None:
+    if choice["finish_reason"] == "model_length":
+        choice["finish_reason"] = "length"
+
+
+EARLY_MISTRAL = Dialect("mistral", {}, lambda _: _EarlyAnswers())
+"""The Mistral API for the versions of its client before 1, which know fewer values."""

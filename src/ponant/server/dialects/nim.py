@@ -1,0 +1,65 @@
+"""NVIDIA NIM's chat completions: those of OpenAI with limits and defaults of their own."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ponant.api.chat import ChatCompletionRequest
+from ponant.server.dialects.base import Answers, Dialect, Exchange, Json
+from ponant.server.dialects.openai import CHAT, CHAT_RULES, is_model
+from ponant.server.dialects.openai_answers import ChatAnswers, ModelAnswers
+from ponant.server.dialects.table import KEPT, Rule, Table, checked
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+_DEFAULTS = {
+    "model": "mistralai/mistral-7b-instruct-v0.2",
+    "max_tokens": 1024,
+    "stream": False,
+    "temperature": 0.3,
+    "top_p": 1.0,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+    "random_seed": 0,
+}
+
+RULES: dict[str, Rule] = {
+    "model": Rule("kept; `mistralai/mistral-7b-instruct-v0.2` by default", KEPT.translate),
+    "max_tokens": checked(Annotated[int, Field(ge=1)], "kept; at least 1, 1024 by default"),
+    "stream": checked(bool, "kept; `false` by default"),
+    "temperature": checked(_Share, "kept; 0 to 1, 0.3 by default"),
+    "top_p": checked(_Share, "kept; 0 to 1, 1 by default"),
+    "stop": KEPT,
+    "frequency_penalty": checked(_Penalty, "kept; -2 to 2, 0 by default"),
+    "presence_penalty": checked(_Penalty, "kept; -2 to 2, 0 by default"),
+    "seed": Rule("as OpenAI's; 0 by default, so the same request gets the same answer", CHAT_RULES["seed"].translate),
+    "messages": Rule("as OpenAI's; required", CHAT_RULES["messages"].translate),
+}
+"""What becomes of the fields that NIM documents; of all others, the same as in OpenAI's dialect."""
+
+
+class _MistralErrors:
+    """Errors are the Mistral API's."""
+
+    def error(self, status: int, body: Json) -> tuple[int, Json]:
+        return status, body
+
+
+class _ChatAnswers(_MistralErrors, ChatAnswers):
+    pass
+
+
+class _ModelAnswers(_MistralErrors, ModelAnswers):
+    pass
+
+
+def _answers(exchange: Exchange) -> Answers:
+    if exchange.path == CHAT:
+        return _ChatAnswers(exchange)
+    return _ModelAnswers(exchange) if is_model(exchange.path) else Answers()
+
+
+NIM = Dialect(
+    "nim", {CHAT: Table(CHAT_RULES | RULES, frozenset(ChatCompletionRequest.model_fields), _DEFAULTS)}, _answers
+)

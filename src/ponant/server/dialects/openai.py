@@ -1,0 +1,238 @@
+"""OpenAI's chat completions, text completions and embeddings in the words of the Mistral API."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ponant.api.chat import ChatCompletionRequest
+from ponant.server.dialects.base import Answers, Dialect, Exchange
+from ponant.server.dialects.openai_answers import (
+    ChatAnswers,
+    EmbeddingAnswers,
+    ModelAnswers,
+    OpenAIAnswers,
+    TextAnswers,
+)
+from ponant.server.dialects.openai_messages import read_messages, text_of_parts
+from ponant.server.dialects.table import (
+    KEPT,
+    Fields,
+    RefusedFieldError,
+    Rule,
+    Table,
+    ignored,
+    only,
+    refused,
+    renamed,
+    translated,
+)
+
+CHAT = "/v1/chat/completions"
+TEXT = "/v1/completions"
+EMBEDDINGS = "/v1/embeddings"
+_MODELS = "/v1/models"
+
+_DEFAULT_TEXT_LENGTH = 16
+
+
+def _seed(seed: Any) -> Fields:
+    """Seeds of OpenAI may be negative: they are read as numbers without a sign."""
+    is_number = isinstance(seed, int) and not isinstance(seed, bool)
+    return {"random_seed": seed % 2**64 if is_number else seed}
+
+
+def _without_nulls(value: Any) -> Any:
+    return {name: part for name, part in value.items() if part is not None} if isinstance(value, dict) else value
+
+
+def _function(function: Any) -> Any:
+    """A function of a tool: nulls are left out, and none has no parameters."""
+    if not isinstance(function, dict):
+        return function
+    return {"parameters": {"type": "object", "properties": {}}} | _without_nulls(function)
+
+
+def _tools(tools: Any) -> Fields:
+    if not isinstance(tools, list):
+        return {"tools": tools}
+    return {"tools": [_tool(tool, index) for index, tool in enumerate(tools)]}
+
+
+def _tool(tool: Any, index: int) -> Any:
+    if not isinstance(tool, dict):
+        return tool
+    if tool.get("type") == "custom":
+        raise RefusedFieldError("custom tools are not supported: declare a function", index)
+    return tool | {"function": _function(tool["function"])} if "function" in tool else tool
+
+
+def _tool_choice(choice: Any) -> Fields:
+    match choice:
+        case {"type": "allowed_tools"}:
+            raise RefusedFieldError("allowed_tools is not supported: send only the tools that may be called")
+        case {"type": "custom"}:
+            raise RefusedFieldError("custom tools are not supported: name a function")
+        case _:
+            return {"tool_choice": choice}
+
+
+def _functions(functions: Any) -> Fields:
+    if not isinstance(functions, list):
+        raise RefusedFieldError("Input should be a valid list", kind="list_type")
+    if not functions:
+        return {}
+    tools = [{"type": "function", "function": _function(function)} for function in functions]
+    return {"tools": tools, "parallel_tool_calls": False}
+
+
+def _function_call(choice: Any) -> Fields:
+    return {"tool_choice": {"type": "function", "function": choice} if isinstance(choice, dict) else choice}
+
+
+def _response_format(wanted: Any) -> Fields:
+    known = _without_nulls(wanted)
+    if isinstance(known, dict) and "json_schema" in known:
+        known["json_schema"] = _without_nulls(known["json_schema"])
+    return {"response_format": known}
+
+
+def _prediction(prediction: Any) -> Fields:
+    if isinstance(prediction, dict) and "content" in prediction:
+        prediction = prediction | {"content": text_of_parts(prediction["content"])}
+    return {"prediction": prediction}
+
+
+def _reasoning_effort(effort: Any) -> Fields:
+    match effort:
+        case "none" | "minimal":
+            return {"reasoning_effort": "none"}
+        case "low" | "medium" | "high" | "xhigh" | "max":
+            return {"reasoning_effort": "high"}
+        case _:
+            raise RefusedFieldError(
+                "Input should be 'none', 'minimal', 'low', 'medium', 'high', 'xhigh' or 'max'", kind="literal_error"
+            )
+
+
+def _stream_options(options: Any) -> Fields:
+    known = _without_nulls(options)
+    if not isinstance(known, dict):
+        raise RefusedFieldError("Input should be a valid dictionary", kind="dict_type")
+    for name, value in known.items():
+        if name not in ("include_usage", "include_obfuscation"):
+            raise RefusedFieldError("Extra inputs are not permitted", name, kind="extra_forbidden")
+        if not isinstance(value, bool):
+            raise RefusedFieldError("Input should be a valid boolean", name, kind="bool_type")
+    return {}
+
+
+def _prompt(prompt: Any) -> Fields:
+    texts = prompt if isinstance(prompt, list) else [prompt]
+    if any(isinstance(text, int | list) for text in texts):
+        raise RefusedFieldError("tokens are not taken, as every model has its own: send text")
+    return {"prompts": texts}
+
+
+def _input(texts: Any) -> Fields:
+    if isinstance(texts, list) and any(isinstance(text, int | list) for text in texts):
+        raise RefusedFieldError("tokens are not taken, as every model has its own: send text")
+    return {"input": texts}
+
+
+def _echo(echo: Any) -> Fields:
+    if not isinstance(echo, bool):
+        raise RefusedFieldError("Input should be a valid boolean", kind="bool_type")
+    return {}
+
+
+def _check_echo(body: Mapping[str, Any]) -> None:
+    if body.get("echo") and body.get("logprobs") is not None:
+        raise RefusedFieldError("echo with logprobs is not supported: prompts have no log-probabilities", "echo")
+
+
+_SEED = translated(_seed, "renamed to `random_seed`; may be negative")
+_LOGIT_BIAS = only({}, why="no token can be made likelier")
+_USER = ignored("who asks does not change the answer")
+_STREAM_OPTIONS = translated(
+    _stream_options, "`include_usage` ends a stream with the usage; `include_obfuscation` is ignored: it hides lengths"
+)
+
+_CHAT: dict[str, Rule] = {
+    "messages": translated(read_messages, "translated, see below"),
+    "max_completion_tokens": renamed("max_tokens"),
+    "seed": _SEED,
+    "tools": translated(_tools, "kept; a function without parameters has none, custom tools are refused"),
+    "tool_choice": translated(_tool_choice, "kept; `allowed_tools` and custom tools are refused"),
+    "functions": translated(_functions, "becomes `tools`, one call at a time; the answer has a `function_call`"),
+    "function_call": translated(_function_call, "becomes `tool_choice`"),
+    "response_format": translated(_response_format, "kept"),
+    "prediction": translated(_prediction, "kept; parts of text are put together"),
+    "reasoning_effort": translated(_reasoning_effort, "`none` and `minimal` become `none`, all others `high`"),
+    "stream_options": _STREAM_OPTIONS,
+    "user": _USER,
+    "safety_identifier": _USER,
+    "store": only(False, why="answers are not stored"),
+    "service_tier": ignored("there is one tier"),
+    "prompt_cache_retention": ignored("caches change how fast answers are, not what they say"),
+    "prompt_cache_options": ignored("caches change how fast answers are, not what they say"),
+    "logit_bias": _LOGIT_BIAS,
+    "modalities": only(["text"], why="models write text"),
+    "audio": refused("models write text"),
+    "verbosity": only("medium", why="models are not told how long answers are to be; say it in a message"),
+    "web_search_options": refused("there is no search"),
+    "moderation": refused("there is no moderation model"),
+}
+CHAT_RULES: dict[str, Rule] = dict.fromkeys(ChatCompletionRequest.model_fields, KEPT) | _CHAT
+"""What becomes of the fields of a chat request. Fields of the Mistral API alone are taken as well (``extra_body``)."""
+
+_TEXT_RULES: dict[str, Rule] = {
+    "model": KEPT,
+    "prompt": translated(_prompt, "becomes a list of texts; tokens are refused"),
+    "suffix": Rule("kept: the text between both is written, as by `/v1/fim/completions`", KEPT.translate),
+    "max_tokens": Rule(f"kept; {_DEFAULT_TEXT_LENGTH} by default", KEPT.translate),
+    "temperature": KEPT,
+    "top_p": KEPT,
+    "n": Rule("kept; so many for each prompt", KEPT.translate),
+    "stop": KEPT,
+    "stream": KEPT,
+    "presence_penalty": KEPT,
+    "frequency_penalty": KEPT,
+    "seed": _SEED,
+    "echo": translated(_echo, "the answer begins with the prompt; refused together with `logprobs`"),
+    "logprobs": Rule("renamed to `top_logprobs`; at most 20", renamed("top_logprobs").translate),
+    "best_of": only(1, why="completions are not ranked"),
+    "logit_bias": _LOGIT_BIAS,
+    "stream_options": _STREAM_OPTIONS,
+    "user": _USER,
+}
+
+_EMBEDDING_RULES: dict[str, Rule] = {
+    "model": KEPT,
+    "input": translated(_input, "kept; tokens are refused"),
+    "dimensions": renamed("output_dimension"),
+    "encoding_format": KEPT,
+    "user": _USER,
+    "output_dimension": KEPT,
+    "output_dtype": KEPT,
+    "metadata": KEPT,
+}
+
+
+def is_model(path: str) -> bool:
+    """Whether a path is that of models, or of one."""
+    return path == _MODELS or path.startswith(f"{_MODELS}/")
+
+
+def _answers(exchange: Exchange) -> Answers:
+    kinds = {CHAT: ChatAnswers, TEXT: TextAnswers, EMBEDDINGS: EmbeddingAnswers}
+    return kinds.get(exchange.path, ModelAnswers if is_model(exchange.path) else OpenAIAnswers)(exchange)
+
+
+OPENAI = Dialect(
+    "openai",
+    {
+        CHAT: Table(CHAT_RULES, shared=frozenset(ChatCompletionRequest.model_fields)),
+        TEXT: Table(_TEXT_RULES, defaults={"max_tokens": _DEFAULT_TEXT_LENGTH}, check=_check_echo),
+        EMBEDDINGS: Table(_EMBEDDING_RULES, shared=frozenset(_EMBEDDING_RULES) - {"dimensions", "user"}),
+    },
+    _answers,
+)

@@ -1,0 +1,288 @@
+"""Answers and errors as OpenAI's clients read them, made from those of the Mistral API."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic_core import to_json
+
+from ponant.server.dialects.base import Exchange, Json, TranslatedAnswers
+
+_CODES = {
+    "extra_forbidden": "unknown_parameter",
+    "missing": "missing_required_parameter",
+    "not_supported": "unsupported_parameter",
+}
+_REASONS_TOLD = 3
+
+
+class OpenAIAnswers(TranslatedAnswers):
+    """Answers that are the Mistral API's, with OpenAI's errors."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        """Write the answer to this request."""
+        self._exchange = exchange
+        self.body = exchange.body
+
+    def error(self, status: int, body: Json) -> tuple[int, Json]:
+        """The status and body from which the client makes its exception."""
+        detail = body.get("detail")
+        if isinstance(detail, list):
+            return 400, {"error": self._invalid(detail)}
+        if status == 401:
+            message = "The API key is missing or wrong. Send one of the server's keys: Authorization: Bearer KEY."
+            return 401, {"error": _error(message, "invalid_request_error", code="invalid_api_key")}
+        message, kind = str(body.get("message") or detail or ""), str(body.get("type") or "")
+        param = self._source(body.get("param"))
+        if kind == "invalid_model":
+            return 404, {"error": _error(message, "invalid_request_error", param="model", code="model_not_found")}
+        if status == 429:
+            return status, {"error": _error(message, "rate_limit_error", code="rate_limit_exceeded")}
+        if status >= 500:
+            return status, {"error": _error(message, "server_error", code=kind)}
+        code = None if kind == "invalid_request_error" else kind
+        return status, {"error": _error(message, "invalid_request_error", param=param, code=code)}
+
+    def error_event(self, status: int, error: Json) -> bytes:
+        """The event from which the client makes its exception."""
+        return to_json(self.error(status, error)[1])
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether the stream is to end with the usage."""
+        return bool((self.body.get("stream_options") or {}).get("include_usage"))
+
+    def streamed(self, chunk: Json, usage: Json | None) -> Iterable[Json]:
+        """The chunk as an event, and if the request asks for it one more with the usage alone."""
+        if not self.includes_usage:
+            yield chunk
+            return
+        yield chunk | {"usage": None}
+        if usage:
+            yield chunk | {"choices": [], "usage": usage}
+
+    def _invalid(self, detail: list[Any]) -> Json:
+        """The error for reasons why a body is not valid."""
+        reasons: list[str] = []
+        params = [self._param(reason.get("loc", []), is_missing=reason.get("type") == "missing") for reason in detail]
+        for reason, param in zip(detail, params, strict=True):
+            text = f"{param}: {reason['msg']}" if param else str(reason["msg"])
+            if text not in reasons:
+                reasons.append(text)
+        more = len(reasons) - _REASONS_TOLD
+        message = "; ".join(reasons[:_REASONS_TOLD]) + (f"; and {more} more" if more > 0 else "")
+        kind = detail[0].get("type") if detail else None
+        return _error(
+            message or "The body is not valid.",
+            "invalid_request_error",
+            param=params[0] if params else None,
+            code=_CODES.get(str(kind), "invalid_value"),
+        )
+
+    def _param(self, location: list[Any], *, is_missing: bool) -> str | None:
+        """The place in the body that was sent, such as ``messages[0].content``.
+
+        Where values can be of several types, locations name the type that was tried; those names are left out.
+        """
+        steps = location[1:]
+        place = ""
+        value: Any = self.body
+        for index, step in enumerate(steps):
+            is_last = index == len(steps) - 1
+            if isinstance(value, list) and isinstance(step, int) and step < len(value):
+                place, value = f"{place}[{step}]", value[step]
+            elif isinstance(value, dict) and (step in value or (is_last and is_missing)):
+                place, value = f"{place}.{step}", value.get(step)
+        return place.removeprefix(".") or None
+
+    def _source(self, param: Any) -> str | None:
+        if not isinstance(param, str):
+            return None
+        first = re.split(r"[.\[]", param, maxsplit=1)[0]
+        return self._exchange.sources.get(first, first) + param.removeprefix(first)
+
+
+class ChatAnswers(OpenAIAnswers):
+    """Chat completions: content is a text, thinking is apart from it, and streams have the usage if asked for it."""
+
+    def response(self, response: Json) -> Json:
+        """A whole answer."""
+        choices = [
+            {
+                "index": choice["index"],
+                "message": self._message(choice["message"]),
+                "logprobs": _logprobs(choice.get("logprobs")),
+                "finish_reason": self._finish(choice["finish_reason"]),
+            }
+            for choice in response["choices"]
+        ]
+        return _of_response(response, "chat.completion", choices) | {"usage": _usage(response["usage"])}
+
+    def chunk(self, chunk: Json) -> Iterable[Json]:
+        """The events of a stream's chunk."""
+        choices = [
+            {
+                "index": choice["index"],
+                "delta": self._delta(choice["delta"]),
+                "logprobs": _logprobs(choice.get("logprobs")),
+                "finish_reason": self._finish(choice["finish_reason"]),
+            }
+            for choice in chunk["choices"]
+        ]
+        usage = chunk.get("usage")
+        return self.streamed(_of_response(chunk, "chat.completion.chunk", choices), usage and _usage(usage))
+
+    @property
+    def _is_legacy(self) -> bool:
+        """Whether calls are those of functions and not of tools."""
+        return bool(self.body.get("functions"))
+
+    def _finish(self, reason: str | None) -> str | None:
+        known = _finish(reason)
+        return "function_call" if known == "tool_calls" and self._is_legacy else known
+
+    def _message(self, message: Json) -> Json:
+        text, thought = _texts(message.get("content"))
+        written: Json = {"role": "assistant", "content": text, "refusal": None}
+        if thought is not None:
+            written["reasoning_content"] = thought
+        calls = message.get("tool_calls")
+        if calls and self._is_legacy:
+            return written | {"function_call": calls[0]["function"]}
+        if calls:
+            written["tool_calls"] = [{name: call[name] for name in ("id", "type", "function")} for call in calls]
+        return written
+
+    def _delta(self, delta: Json) -> Json:
+        text, thought = _texts(delta.get("content"))
+        written: Json = {"role": delta["role"]} if "role" in delta else {}
+        if text or written:
+            written["content"] = text
+        if thought:
+            written["reasoning_content"] = thought
+        calls = [_call_piece(call) for call in delta.get("tool_calls") or []]
+        if calls and self._is_legacy:
+            return written | {"function_call": calls[0]["function"]}
+        return written | {"tool_calls": calls} if calls else written
+
+
+class TextAnswers(OpenAIAnswers):
+    """Text completions, made from chat completions whose choices are those of all prompts, one after the other."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        """Write the answer to this request."""
+        super().__init__(exchange)
+        self._lengths = Counter[int]()
+
+    def response(self, response: Json) -> Json:
+        """A whole answer."""
+        choices = [
+            self._choice(choice, choice["message"].get("content") or "", begins=True) for choice in response["choices"]
+        ]
+        return _of_response(response, "text_completion", choices) | {"usage": _usage(response["usage"])}
+
+    def chunk(self, chunk: Json) -> Iterable[Json]:
+        """The events of a stream's chunk."""
+        choices = [
+            self._choice(choice, choice["delta"].get("content") or "", begins="role" in choice["delta"])
+            for choice in chunk["choices"]
+        ]
+        usage = chunk.get("usage")
+        return self.streamed(_of_response(chunk, "text_completion", choices), usage and _usage(usage))
+
+    def _choice(self, choice: Json, text: str, *, begins: bool) -> Json:
+        if begins and self.body.get("echo"):
+            prompts = self.body["prompt"]
+            number = choice["index"] // (self.body.get("n") or 1)
+            text = (prompts[number] if isinstance(prompts, list) else prompts) + text
+        return {
+            "text": text,
+            "index": choice["index"],
+            "logprobs": self._logprobs(choice["index"], choice.get("logprobs")),
+            "finish_reason": _finish(choice["finish_reason"]),
+        }
+
+    def _logprobs(self, index: int, logprobs: Any) -> Json | None:
+        """In lists of their own. ``text_offset`` counts the characters that the choice has before each token."""
+        if not logprobs:
+            return None
+        content = logprobs["content"]
+        offsets: list[int] = []
+        for token in content:
+            offsets.append(self._lengths[index])
+            self._lengths[index] += len(token["token"])
+        return {
+            "tokens": [token["token"] for token in content],
+            "token_logprobs": [token["logprob"] for token in content],
+            "top_logprobs": [
+                {likely["token"]: likely["logprob"] for likely in token["top_logprobs"]} for token in content
+            ],
+            "text_offset": offsets,
+        }
+
+
+class EmbeddingAnswers(OpenAIAnswers):
+    """Embeddings."""
+
+    def response(self, response: Json) -> Json:
+        """A whole answer."""
+        usage = response["usage"]
+        return {
+            "object": "list",
+            "data": response["data"],
+            "model": response["model"],
+            "usage": {name: usage[name] for name in ("prompt_tokens", "total_tokens")},
+        }
+
+
+class ModelAnswers(OpenAIAnswers):
+    """Models, alone or in a list."""
+
+    def response(self, response: Json) -> Json:
+        """A whole answer."""
+        if response.get("object") == "list":
+            return {"object": "list", "data": [_model(card) for card in response["data"]]}
+        return _model(response) if response.get("object") == "model" and "created" in response else response
+
+
+def _error(message: str, kind: str, *, param: str | None = None, code: str | None = None) -> Json:
+    return {"message": message, "type": kind, "param": param, "code": code}
+
+
+def _of_response(response: Mapping[str, Any], kind: str, choices: list[Json]) -> Json:
+    same = {name: response[name] for name in ("id", "created", "model")}
+    return {"object": kind, **same, "choices": choices}
+
+
+def _model(card: Mapping[str, Any]) -> Json:
+    return {name: card[name] for name in ("id", "object", "created", "owned_by")}
+
+
+def _usage(usage: Mapping[str, Any]) -> Json:
+    names = ("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details")
+    return {name: usage[name] for name in names if usage.get(name) is not None}
+
+
+def _finish(reason: str | None) -> str | None:
+    return "length" if reason == "model_length" else reason
+
+
+def _texts(content: Any) -> tuple[str | None, str | None]:
+    """The text of a message's content, and what was thought before it; None where there is none."""
+    if not isinstance(content, list):
+        return content, None
+    texts = [chunk["text"] for chunk in content if chunk["type"] == "text"]
+    thoughts = [part["text"] for chunk in content if chunk["type"] == "thinking" for part in chunk["thinking"]]
+    return "".join(texts), "".join(thoughts) if thoughts else None
+
+
+def _call_piece(call: Json) -> Json:
+    """What a chunk adds to a call: its first piece has an id, a type and a name, the others have none."""
+    function = {name: value for name, value in call["function"].items() if name != "name" or value}
+    begun: Json = {name: call[name] for name in ("id", "type") if name in call}
+    return {"index": call.get("index", 0), **begun, "function": function}
+
+
+def _logprobs(logprobs: Any) -> Json | None:
+    return {"content": logprobs["content"], "refusal": None} if logprobs else None

@@ -1,0 +1,151 @@
+"""Tables of fields: what becomes of each field that a dialect has on the way to the Mistral API."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+Fields = dict[str, Any]
+
+
+class RefusedFieldError(Exception):
+    """A field has no meaning here, and an answer without it would be another one. The message is for the client.
+
+    ``where`` are the names and indexes that lead to the field.
+    """
+
+    def __init__(self, message: str, *where: str | int, kind: str = "not_supported") -> None:
+        super().__init__(message)
+        self.where = where
+        self.kind = kind
+
+    def within(self, place: str | int) -> Self:
+        """The same error, seen from one level higher."""
+        self.where = (place, *self.where)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What becomes of a field.
+
+    Attributes:
+        says: the same in words, for the documentation.
+        translate: from the field's name and value to the fields of the Mistral API that say the same; raises
+            RefusedFieldError. Null never gets here: it means that the field was not sent.
+    """
+
+    says: str
+    translate: Callable[[str, Any], Mapping[str, Any]]
+
+
+KEPT = Rule("kept", lambda name, value: {name: value})
+
+
+def renamed(to: str) -> Rule:
+    """The field has another name in the Mistral API."""
+    return Rule(f"renamed to `{to}`", lambda _, value: {to: value})
+
+
+def translated(function: Callable[[Any], Mapping[str, Any]], says: str) -> Rule:
+    """The field's value becomes other fields of the Mistral API."""
+    return Rule(says, lambda _, value: function(value))
+
+
+def ignored(why: str) -> Rule:
+    """The field cannot change the answer."""
+    return Rule(f"ignored: {why}", lambda _, __: {})
+
+
+def only(*values: object, why: str) -> Rule:
+    """Some values are what is done anyway; any other one is refused."""
+    written = " or ".join(f"`{_written(value)}`" for value in values)
+
+    def translate(_: str, value: object) -> Fields:
+        if not any(type(value) is type(allowed) and value == allowed for allowed in values):
+            raise RefusedFieldError(f"can only be {written.replace('`', '')} here: {why}")
+        return {}
+
+    return Rule(f"{written} is ignored; any other value is refused: {why}", translate)
+
+
+def refused(why: str) -> Rule:
+    """Nothing here does what the field asks for."""
+
+    def translate(_: str, __: object) -> Fields:
+        raise RefusedFieldError(f"not supported: {why}")
+
+    return Rule(f"refused: {why}", translate)
+
+
+def checked(annotation: Any, says: str, *, to: str | None = None) -> Rule:
+    """The field must have this type, with limits that the Mistral API does not have."""
+    adapter = TypeAdapter[Any](annotation)
+
+    def translate(name: str, value: object) -> Fields:
+        try:
+            return {to or name: adapter.validate_python(value, strict=True)}
+        except ValidationError as error:
+            reason = error.errors()[0]
+            raise RefusedFieldError(reason["msg"], kind=reason["type"]) from None
+
+    return Rule(says, translate)
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """Fields as the Mistral API has them, and which field of the request each comes from."""
+
+    fields: Fields
+    sources: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What becomes of the fields of an object. Unknown fields are passed on, to be refused like everyone's.
+
+    Attributes:
+        rules: by field.
+        shared: the fields that the Mistral API has as well.
+        defaults: values of the Mistral API's fields where a request says nothing.
+        check: raises RefusedFieldError for fields that exclude each other.
+    """
+
+    rules: Mapping[str, Rule]
+    shared: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    check: Callable[[Mapping[str, Any]], None] = lambda _: None
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The fields that tell this dialect from the Mistral API."""
+        return frozenset(self.rules) - self.shared
+
+    def read(self, sent: Mapping[str, Any]) -> Translation:
+        """Translate an object.
+
+        Raises:
+            RefusedFieldError: a field is refused, or two contradict each other.
+        """
+        self.check(sent)
+        fields: Fields = {}
+        sources: dict[str, str] = {}
+        for name, value in sent.items():
+            rule = self.rules.get(name)
+            if rule and value is None:
+                continue
+            try:
+                new = rule.translate(name, value) if rule else {name: value}
+            except RefusedFieldError as error:
+                raise error.within(name) from None
+            for to, meant in new.items():
+                if to in fields and fields[to] != meant:
+                    raise RefusedFieldError(f"{sources[to]} and {name} contradict each other", name)
+                fields[to] = meant
+                sources[to] = name
+        return Translation({**self.defaults, **fields}, sources)
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value).replace("'", '"')

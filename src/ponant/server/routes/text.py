@@ -1,0 +1,19 @@
+"""``/v1/completions``: texts continued. The Mistral API has no such path; OpenAI's clients do."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from ponant.completion.text import TextRequest, TextService
+from ponant.server.json_body import StrictJsonRoute
+from ponant.server.sse import answer
+
+
+def text_routes(service: TextService, *, keep_alive: float) -> APIRouter:
+    """The route of text completions, answered by ``service``; ``keep_alive`` as for ``EventStream``."""
+    router = APIRouter(include_in_schema=False, route_class=StrictJsonRoute)
+
+    @router.post("/v1/completions")
+    async def text_completion(body: TextRequest, request: Request) -> Response:
+        return await answer(lambda: service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive)
+
+    return router

@@ -1,0 +1,332 @@
+"""Which dialect a request is read in, and what each makes of it, over HTTP. Clients of OpenAI have their own suite."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from ponant.server.dialects.mistral import STRICT
+from tests.chatting import CHAT, ENDLESS, assert_error, assert_has_id, body, data_of, texts
+from tests.serving import EXACT, RunningServer, serving
+
+OPENAI = "/openai/v1/chat/completions"
+NIM = "/nim/v1/chat/completions"
+NIM_MODEL = "mistralai/mistral-7b-instruct-v0.2"
+KEY = "a-key"
+EARLY = {"user_agent": "mistral-client-python/0.4.2", "accept": "application/json"}
+SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "mistral-openapi.json"
+
+
+def post(server: RunningServer, path: str, sent: dict[str, Any], **headers: str) -> httpx2.Response:
+    with server.client() as client:
+        return client.post(path, json=sent, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def posted(server: RunningServer, path: str, sent: dict[str, Any], **headers: str) -> dict[str, Any]:
+    response = post(server, path, sent, **headers)
+    assert response.status_code == 200, response.text
+    result: dict[str, Any] = response.json()
+    return result
+
+
+def is_openai(response: dict[str, Any]) -> bool:
+    return "refusal" in response["choices"][0]["message"]
+
+
+def chunks_of(response: httpx2.Response) -> list[dict[str, Any]]:
+    assert response.status_code == 200, response.text
+    *chunks, done = data_of(response)
+    assert done == "[DONE]"
+    return [json.loads(chunk) for chunk in chunks]
+
+
+# Which dialect
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "agent", "expected"),
+    [
+        (CHAT, {}, "curl/8", False),
+        (CHAT, {"random_seed": 1}, "curl/8", False),
+        (CHAT, {"seed": 1}, "curl/8", True),
+        (CHAT, {"user": None}, "curl/8", True),
+        (CHAT, {}, "OpenAI/Python 3.52.0", True),
+        (CHAT, {}, "AsyncOpenAI/Python 3.52.0", True),
+        (CHAT, {}, "MyOpenAI/Python 3.52.0", False),
+        (OPENAI, {}, "curl/8", True),
+        (f"{OPENAI}/", {}, "curl/8", True),
+        (OPENAI, {"random_seed": 1}, "mistral-client-python/1.9", True),
+        ("/chat/completions", {}, "curl/8", False),
+        ("/chat/completions", {}, "OpenAI/JS 6", True),
+    ],
+)
+def test_a_dialect_is_recognised(
+    tiny_server: RunningServer, path: str, fields: dict[str, Any], agent: str, expected: bool
+) -> None:
+    assert is_openai(posted(tiny_server, path, body(**fields), user_agent=agent)) == expected
+
+
+def test_errors_are_in_the_dialect_of_the_request(tiny_server: RunningServer) -> None:
+    wrong = body(temperature=9)
+    assert post(tiny_server, CHAT, wrong).status_code == 422
+    for path, fields in ((OPENAI, {}), (CHAT, {"user": "u"})):
+        response = post(tiny_server, path, wrong | fields)
+        assert response.status_code == 400
+        assert_has_id(response)
+        error = response.json()["error"]
+        assert error.keys() == {"message", "type", "param", "code"}
+        assert (error["type"], error["param"], error["code"]) == (
+            "invalid_request_error",
+            "temperature",
+            "invalid_value",
+        )
+
+
+def test_everything_that_can_go_wrong_has_openais_shape(tiny_server: RunningServer) -> None:
+    with tiny_server.client() as client:
+        json_type = {"content-type": "application/json"}
+        answers = [
+            (client.post(OPENAI, content=b"{", headers=json_type), 400),
+            (client.post(OPENAI, content=b"[]", headers=json_type), 400),
+            (client.post(OPENAI, json=body(max_tokens=100_000)), 400),
+            (client.post(OPENAI, json=body(model="no-such-model")), 404),
+            (client.get("/openai/v1/no/such/path"), 404),
+            (client.get("/openai/v1/models/no-such-model"), 404),
+            (client.get(OPENAI), 405),
+            (client.post(OPENAI, json=body(messages=[{"role": "assistant", "content": "x"}])), 400),
+        ]
+    for response, status in answers:
+        assert response.status_code == status, response.text
+        assert response.json().keys() == {"error"}
+        assert response.json()["error"]["message"]
+
+
+def test_a_stream_that_fails_ends_with_openais_error(endless_model: Path) -> None:
+    arguments = [str(endless_model), "--threads", "1", "--api-key", KEY]
+    with serving(*arguments, **EXACT, PONANT_REQUEST_TIMEOUT="0.5") as server:
+        assert post(server, OPENAI, body()).json()["error"]["code"] == "invalid_api_key"
+        assert post(server, "/chat/completions", body()).json() == {"detail": "Unauthorized"}
+        assert post(server, "/files", body()).status_code == 401
+        with server.client(key=KEY) as client:
+            whole = client.post(OPENAI, json=body(**ENDLESS))
+            data = list(data_of(client.post(OPENAI, json=body(stream=True, **ENDLESS))))
+    assert (whole.status_code, whole.json()["error"]["type"]) == (504, "server_error")
+    assert json.loads(data[-1])["error"]["code"] == "timeout"
+    assert json.loads(data[-1]).keys() == {"error"}
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/fim/completions", "/models", "/models/tiny"])
+def test_paths_are_answered_without_their_version(tiny_server: RunningServer, path: str) -> None:
+    with tiny_server.client() as client:
+        if path.startswith("/models"):
+            assert client.get(path).json() == client.get(f"/v1{path}").json()
+            return
+        sent: dict[str, Any] = {"prompt": "a"} if "fim" in path else {"messages": [{"role": "user", "content": "a"}]}
+        sent |= {"max_tokens": 4, "random_seed": 1}
+        assert texts(client.post(path, json=sent).json()) == texts(client.post(f"/v1{path}", json=sent).json())
+
+
+# The Mistral API
+
+
+@pytest.fixture(scope="module")
+def strict_server(tiny_model: Path) -> Iterator[RunningServer]:
+    with serving(str(tiny_model), "--threads", "1", **EXACT, PONANT_STRICT="true") as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("top_k", 3), ("min_tokens", 1), ("repetition_penalty", 1.0), ("logprobs", True), ("safe_mode", True)],
+)
+def test_strict_refuses_what_the_api_refuses(strict_server: RunningServer, field: str, value: Any) -> None:
+    response = post(strict_server, CHAT, body(**{field: value}))
+    assert response.status_code == 422
+    (reason,) = response.json()["detail"]
+    assert (reason["loc"], reason["input"]) == (["body", field], value)
+
+
+def test_strict_recognises_nobody(strict_server: RunningServer) -> None:
+    refused = post(strict_server, CHAT, body(seed=1), user_agent="OpenAI/Python 3")
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["loc"] == ["body", "seed"]
+    assert not is_openai(posted(strict_server, CHAT, body(random_seed=1, safe_prompt=True)))
+    assert is_openai(posted(strict_server, OPENAI, body(seed=1, top_k=3)))
+
+
+def test_strict_knows_the_fields_of_the_specification() -> None:
+    if not SPECIFICATION.exists():
+        pytest.skip(f"the specification is not here: {SPECIFICATION.name}")
+    schemas = json.loads(SPECIFICATION.read_text())["components"]["schemas"]
+    rules = STRICT.tables[CHAT].rules
+    kept = {name for name, rule in rules.items() if rule.says == "kept"}
+    assert kept == schemas["ChatCompletionRequest"]["properties"].keys()
+
+
+# NVIDIA NIM
+
+
+def test_nim_has_defaults_of_its_own(roomy_server: RunningServer) -> None:
+    sent: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
+    first, second = (posted(roomy_server, NIM, sent) for _ in range(2))
+    assert first["model"] == NIM_MODEL
+    assert first["usage"]["completion_tokens"] == 1024
+    assert texts(first) == texts(second)
+    spelled_out: dict[str, Any] = {
+        "model": NIM_MODEL,
+        "max_tokens": 1024,
+        "stream": False,
+        "temperature": 0.3,
+        "top_p": 1,
+        "stop": None,
+        "frequency_penalty": 0,
+        "presence_penalty": 0,
+        "seed": 0,
+    }
+    assert texts(posted(roomy_server, NIM, sent | spelled_out)) == texts(first)
+    as_mistral = sent | {"max_tokens": 1024, "temperature": 0.3, "random_seed": 0}
+    assert texts(posted(roomy_server, CHAT, as_mistral)) == texts(first)
+
+
+def test_nims_seed_changes_the_answer(tiny_server: RunningServer) -> None:
+    answers = {texts(posted(tiny_server, NIM, body(seed=seed, temperature=1)))[0] for seed in (0, 1, 2)}
+    assert len(answers) == 3
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_tokens", 0),
+        ("max_tokens", 1.5),
+        ("temperature", -0.1),
+        ("temperature", 1.1),
+        ("top_p", 1.1),
+        ("frequency_penalty", 2.1),
+        ("frequency_penalty", -2.1),
+        ("presence_penalty", 2.1),
+        ("presence_penalty", -2.1),
+        ("stream", "yes"),
+        ("stop", 1),
+        ("seed", "x"),
+        ("messages", "Hello"),
+        ("messages", []),
+        ("colour", "blue"),
+    ],
+)
+def test_nim_refuses_what_is_out_of_range(tiny_server: RunningServer, field: str, value: Any) -> None:
+    response = post(tiny_server, NIM, body(**{field: value}))
+    assert response.status_code == 422
+    assert {tuple(reason["loc"][:2]) for reason in response.json()["detail"]} == {("body", field)}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_tokens": 1},
+        {"temperature": 0, "top_p": 0},
+        {"temperature": 1, "top_p": 1},
+        {"frequency_penalty": 2, "presence_penalty": -2},
+        {"frequency_penalty": -2, "presence_penalty": 2},
+        {"model": "mistralai/mixtral-8x7b-instruct-v0.1"},
+    ],
+)
+def test_nim_takes_what_is_in_range(tiny_server: RunningServer, fields: dict[str, Any]) -> None:
+    assert texts(posted(tiny_server, NIM, body(**fields)))[0]
+
+
+def test_nim_requires_messages(tiny_server: RunningServer) -> None:
+    (reason,) = post(tiny_server, NIM, {}).json()["detail"]
+    assert (reason["type"], reason["loc"]) == ("missing", ["body", "messages"])
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_nim_does_not_return_the_stop_string(tiny_server: RunningServer, as_list: bool) -> None:
+    whole = texts(posted(tiny_server, NIM, body(max_tokens=30)))[0]
+    stop = whole[10:13]
+    stopped = posted(tiny_server, NIM, body(max_tokens=30, stop=[stop] if as_list else stop))
+    assert texts(stopped)[0] == whole[: whole.index(stop)]
+    assert stopped["choices"][0]["finish_reason"] == "stop"
+
+
+def test_nim_streams(tiny_server: RunningServer) -> None:
+    chunks = chunks_of(post(tiny_server, NIM, body(stream=True)))
+    text = "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"])
+    assert text == texts(posted(tiny_server, NIM, body()))[0]
+
+
+def test_nim_is_spoken_at_v1_by_setting(tiny_model: Path) -> None:
+    settings = {"PONANT_DIALECT": "nim", "PONANT_API_KEYS": KEY}
+    with serving(str(tiny_model), "--threads", "1", **EXACT, **settings) as server:
+        for path in (CHAT, NIM, "/chat/completions"):
+            assert post(server, path, body()).status_code == 401
+            response = posted(server, path, body(), authorization=f"Bearer {KEY}", user_agent="OpenAI/Python 3")
+            assert response["model"] == NIM_MODEL
+            refused = post(server, path, body(max_tokens=0), authorization=f"Bearer {KEY}")
+            assert refused.status_code == 422
+        with server.client(key=KEY) as client:
+            (card,) = client.get("/v1/models").json()["data"]
+            assert card == client.get("/nim/v1/models").json()["data"][0] == client.get("/nim/v1/models/tiny").json()
+    assert card.keys() == {"id", "object", "created", "owned_by"}
+
+
+def test_openai_is_spoken_at_v1_by_setting(tiny_model: Path) -> None:
+    with serving(str(tiny_model), "--threads", "1", **EXACT, PONANT_DIALECT="openai") as server:
+        assert is_openai(posted(server, CHAT, body()))
+        assert not is_openai(posted(server, "/v1/fim/completions", {"prompt": "a", "max_tokens": 2}))
+
+
+# Mistral's first client sends just this
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather",
+        "parameters": {"type": "object", "properties": {"city": {"enum": ["Paris"]}}, "required": ["city"]},
+    },
+}
+
+
+def test_early_client_chats_and_streams(tiny_server: RunningServer) -> None:
+    question = [{"role": "user", "content": "Hello"}]
+    sent = {"messages": question, "model": "mistral-tiny", "max_tokens": 8, "random_seed": 1, "safe_prompt": True}
+    response = posted(tiny_server, CHAT, sent | {"stream": False}, **EARLY)
+    assert response["choices"][0]["message"]["content"]
+    streamed = chunks_of(post(tiny_server, CHAT, sent | {"stream": True}, **EARLY | {"accept": "text/event-stream"}))
+    assert "".join(chunk["choices"][0]["delta"]["content"] for chunk in streamed) == texts(response)[0]
+    older = {name: value for name, value in sent.items() if name != "safe_prompt"}
+    assert texts(posted(tiny_server, CHAT, older | {"safe_mode": True}, **EARLY)) == texts(response)
+    assert texts(posted(tiny_server, CHAT, older, **EARLY)) != texts(response)
+
+
+def test_early_client_gets_calls_whole_beside_an_empty_text(roomy_server: RunningServer) -> None:
+    question = [{"role": "user", "content": "Hello"}]
+    sent = {"messages": question, "model": "mistral-tiny", "tools": [WEATHER], "tool_choice": "any", "random_seed": 1}
+    response = posted(roomy_server, CHAT, sent | {"max_tokens": 200}, **EARLY)
+    (choice,) = response["choices"]
+    assert choice["message"]["content"] == ""
+    calls = choice["message"]["tool_calls"]
+    streamed = chunks_of(post(roomy_server, CHAT, sent | {"max_tokens": 200, "stream": True}, **EARLY))
+    assert [calls for chunk in streamed if (calls := chunk["choices"][0]["delta"].get("tool_calls"))] == [calls]
+
+
+def test_early_client_knows_few_reasons_to_finish(tiny_server: RunningServer) -> None:
+    sent = {"messages": [{"role": "user", "content": "Hello"}], "random_seed": 2}
+    assert posted(tiny_server, CHAT, sent)["choices"][0]["finish_reason"] == "model_length"
+    assert posted(tiny_server, CHAT, sent, **EARLY)["choices"][0]["finish_reason"] == "length"
+    *_, last = chunks_of(post(tiny_server, CHAT, sent | {"stream": True}, **EARLY))
+    assert last["choices"][0]["finish_reason"] == "length"
+
+
+def test_early_client_lists_models_and_fills_in(tiny_server: RunningServer) -> None:
+    with tiny_server.client() as client:
+        models = client.request("GET", "/v1/models", json={}, headers={"user-agent": EARLY["user_agent"]}).json()
+    assert models["object"] == "list"
+    assert {"id", "object", "created", "owned_by"} <= models["data"][0].keys()
+    sent = {"prompt": "a", "suffix": None, "model": "codestral-latest", "stream": False, "max_tokens": 4}
+    assert texts(posted(tiny_server, "/v1/fim/completions", sent, **EARLY))
+    assert_error(post(tiny_server, CHAT, body(model="no-such-model"), **EARLY), 400, "invalid_model")
