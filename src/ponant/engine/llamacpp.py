@@ -5,7 +5,10 @@ Mistakes in C calls end the process, so everything is checked here before it is 
 
 import ctypes
 import os
+import re
+from collections.abc import Mapping
 from collections.abc import Sequence as Rows
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,13 +85,37 @@ def _metadata(model: Any) -> dict[str, str]:
     }
 
 
+def _kv_bytes_per_token(
+    metadata: Mapping[str, str], kv_type: Literal["f16", "f32"], *, layers: int, heads: int, width: int
+) -> int:
+    """The bytes of KV cache that a token takes in a model of so many layers, heads and dimensions."""
+    architecture = metadata.get("general.architecture", "")
+
+    def largest(key: str, default: int) -> int:
+        text = metadata.get(f"{architecture}.{key}", "").strip("[]")
+        return max((int(number) for number in text.split(",")), default=default) if text else default
+
+    lengths = largest("attention.key_length", width // heads) + largest("attention.value_length", width // heads)
+    return max(1, layers * largest("attention.head_count_kv", heads) * lengths * _BYTES_PER_VALUE[kv_type])
+
+
+@cache
+def _file_types() -> dict[str, str]:
+    """The names of formats by the numbers that GGUF files have for them."""
+    prefix = re.compile("LLAMA_FTYPE_(?:MOSTLY_|ALL_)?")
+    names = [name for name in dir(c) if prefix.match(name)]
+    return {str(getattr(c, name)): prefix.sub("", name) for name in names}
+
+
 class Vocabulary:
     """A model's tokens, opened without its weights. Safe to use from several threads at once.
 
     Attributes:
-        metadata: the key-value pairs of the GGUF file, as text.
+        metadata: the key-value pairs of the GGUF file, as text, without those that are lists.
         size: number of tokens.
         end_tokens: tokens that end a completion.
+        parameters: how many parameters the weights have.
+        weights: the bytes that they take.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,7 +125,28 @@ class Vocabulary:
         self.metadata = _metadata(self._model)
         self.size: int = c.llama_vocab_n_tokens(self._vocab)
         self.end_tokens = end_tokens(self._vocab)
+        self.parameters: int = c.llama_model_n_params(self._model)
+        self.weights: int = c.llama_model_size(self._model)
         self._pieces: dict[int, bytes] = {}
+
+    def close(self) -> None:
+        """Free the memory. Nothing else may be called after this."""
+        c.llama_model_free(self._model)
+
+    @property
+    def quantization(self) -> str | None:
+        """The format of most of the weights by its usual name, such as ``Q4_K_M``; None if the file does not say."""
+        return _file_types().get(self.metadata.get("general.file_type", ""))
+
+    def kv_bytes_per_token(self, kv_type: Literal["f16", "f32"]) -> int | None:
+        """The bytes of KV cache that a token takes, an upper bound for unusual layers; None if it cannot be told."""
+        architecture = self.metadata.get("general.architecture", "")
+        keys = ("block_count", "attention.head_count", "embedding_length")
+        values = [self.metadata.get(f"{architecture}.{key}", "") for key in keys]
+        if not all(value.isdecimal() and int(value) for value in values):
+            return None
+        layers, heads, width = map(int, values)
+        return _kv_bytes_per_token(self.metadata, kv_type, layers=layers, heads=heads, width=width)
 
     @property
     def adds_bos(self) -> bool:
@@ -229,22 +277,16 @@ class Model:
 
     def size(self, kv_type: Literal["f16", "f32"]) -> ModelSize:
         """The sizes by which memory is planned. The KV size of unusual layers is an upper bound."""
-        metadata = _metadata(self._model)
-        architecture = metadata.get("general.architecture", "")
-
-        def largest(key: str, default: int) -> int:
-            text = metadata.get(f"{architecture}.{key}", "").strip("[]")
-            return max((int(number) for number in text.split(",")), default=default) if text else default
-
-        heads: int = c.llama_model_n_head(self._model) or 1
-        head_length = c.llama_model_n_embd(self._model) // heads
-        lengths = largest("attention.key_length", head_length) + largest("attention.value_length", head_length)
-        kv_heads = largest("attention.head_count_kv", heads)
-        layers: int = c.llama_model_n_layer(self._model)
         return ModelSize(
             context=c.llama_model_n_ctx_train(self._model),
             weights=c.llama_model_size(self._model),
-            kv_bytes_per_token=max(1, layers * kv_heads * lengths * _BYTES_PER_VALUE[kv_type]),
+            kv_bytes_per_token=_kv_bytes_per_token(
+                _metadata(self._model),
+                kv_type,
+                layers=c.llama_model_n_layer(self._model),
+                heads=c.llama_model_n_head(self._model) or 1,
+                width=c.llama_model_n_embd(self._model),
+            ),
         )
 
     def open_context(
