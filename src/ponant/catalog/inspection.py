@@ -7,7 +7,7 @@ from typing import Literal
 
 from ponant.engine.base import EngineConfig, ModelLoadError
 from ponant.engine.llamacpp import Vocabulary
-from ponant.engine.memory import ModelSize, Plan, available_memory, plan
+from ponant.engine.memory import Plan, available_memory, model_size, plan
 from ponant.prompts.calls import CallForm, JsonCalls
 from ponant.prompts.fim import FimPrompts
 from ponant.prompts.mistral import TokenizerError, find_tokenizer_file
@@ -63,7 +63,7 @@ class Tokenizer:
 class Memory:
     """Bytes: of the weights, and of KV cache for 1,000 tokens (None: it cannot be told, or there is no cache).
 
-    ``plan`` is what `ponant serve` would choose now, ``refusal`` why it would not start.
+    ``plan`` is what `ponant serve` would choose now without settings, ``refusal`` why it would not start.
     """
 
     weights: int
@@ -74,11 +74,15 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """All that can be said of a model before it is loaded. ``fim`` is how it fills in the middle."""
+    """All that can be said of a model before it is loaded.
+
+    ``fim`` is how it fills in the middle, ``metadata`` all key-value pairs of the file but lists.
+    """
 
     facts: Facts
     memory: Memory
     tokenizer: Tokenizer
+    metadata: dict[str, str]
     chat: Chat | None = None
     fim: Literal["native", "prompted"] | None = None
 
@@ -106,7 +110,7 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
     with contextlib.closing(Vocabulary(path)) as vocabulary:
         facts = _facts(vocabulary)
         if facts.kind == "embed":
-            return Inspection(facts, Memory(vocabulary.weights), Tokenizer())
+            return Inspection(facts, Memory(vocabulary.weights), Tokenizer(), vocabulary.metadata)
         context = facts.context or 1
         found = tokenizer or find_tokenizer_file(path)
         mistral, advice = _mistral_renderer(found, vocabulary, context)
@@ -116,8 +120,9 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
         fim = FimPrompts(vocabulary, context=context, chat=prompts, encode=encode)
         return Inspection(
             facts,
-            _memory(path, vocabulary, context),
+            _memory(path, vocabulary),
             Tokenizer(found if mistral else None, advice),
+            vocabulary.metadata,
             chat=_chat(renderer, has_template=_TEMPLATE in vocabulary.metadata),
             fim="native" if fim.native else "prompted",
         )
@@ -174,16 +179,15 @@ def _chat(renderer: Renderer, *, has_template: bool) -> Chat:
     )
 
 
-def _memory(path: Path, vocabulary: Vocabulary, context: int) -> Memory:
-    per_token = vocabulary.kv_bytes_per_token("f16")
-    if per_token is None:
+def _memory(path: Path, vocabulary: Vocabulary) -> Memory:
+    size = model_size(vocabulary.metadata, vocabulary.weights, "f16")
+    if not size.context or size.kv_bytes_per_token == 1:
         return Memory(vocabulary.weights)
-    size = ModelSize(context, vocabulary.weights, per_token)
     try:
         chosen = plan(size, EngineConfig(str(path)), available_memory())
     except ModelLoadError as error:
-        return Memory(vocabulary.weights, 1000 * per_token, refusal=str(error))
-    return Memory(vocabulary.weights, 1000 * per_token, chosen)
+        return Memory(vocabulary.weights, 1000 * size.kv_bytes_per_token, refusal=str(error))
+    return Memory(vocabulary.weights, 1000 * size.kv_bytes_per_token, chosen)
 
 
 def _example(form: CallForm) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 _PREFERRED_QUANTIZATIONS = ("Q4_K_M", "Q8_0", "Q4_0", "Q4_1", "Q5_K_M", "Q6_K", "F16", "BF16")
 _QUANTIZATION = re.compile(
@@ -60,6 +60,15 @@ def whole_weights(files: Iterable[str]) -> list[Weights]:
             if there.issuperset(parts):
                 found.append(Weights(parts))
     return found
+
+
+def files_of(path: Path) -> list[Path]:
+    """All files of the weights that are opened by this one: its parts that are there, if they are split."""
+    part = _PART.fullmatch(path.name)
+    if part is None:
+        return [path]
+    names = (f"{part[1]}-{number:05}-of-{part[3]}.gguf" for number in range(1, int(part[3]) + 1))
+    return [file for name in names if (file := path.with_name(name)).is_file()]
 
 
 def choose(available: Collection[Weights], wanted: str) -> Weights:

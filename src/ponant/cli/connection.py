@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ponant.cli.serve import fail
+from ponant.cli.configuration import settings
+from ponant.cli.fetching import fetch_models
+from ponant.cli.mistakes import fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,9 +77,11 @@ def _started(source: str | None) -> "Iterator[Mistral]":
     from pydantic import ValidationError
 
     from ponant import Mistral
-    from ponant.catalog.store import ModelNotFoundError
+    from ponant.catalog.store import ModelNotFoundError, is_at_hub
     from ponant.engine.base import ModelLoadError
 
+    if source and is_at_hub(source):
+        fetch_models([source], settings(None, None))
     if sys.stderr.isatty():
         click.echo(f"No server is running; starting {source or 'a model'} in this process.", err=True)
     try:

@@ -9,6 +9,9 @@ FinishReason = Literal["stop", "length", "model_length", "error"]
 
 EngineState = Literal["starting", "ready", "restarting", "stopped"]
 
+KVType = Literal["f16", "f32"]
+"""Number format of the KV cache."""
+
 
 class Sampling(msgspec.Struct, frozen=True):
     """How the next token is drawn. The defaults change nothing about the model's own distribution.
@@ -96,7 +99,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
     prefix_cache: bool = True
     drafting: bool = True
     flash_attention: bool = True
-    kv_type: Literal["f16", "f32"] = "f16"
+    kv_type: KVType = "f16"
 
 
 class EngineInfo(msgspec.Struct, frozen=True):

@@ -6,22 +6,20 @@ Mistakes in C calls end the process, so everything is checked here before it is 
 import ctypes
 import os
 import re
-from collections.abc import Mapping
 from collections.abc import Sequence as Rows
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.base import ModelLoadError
+from ponant.engine.base import KVType, ModelLoadError
 from ponant.engine.bindings import c
-from ponant.engine.memory import ModelSize
+from ponant.engine.memory import ModelSize, model_size
 
 _GGUF_MAGIC = b"GGUF"
-_KV_TYPES = {"f16": 1, "f32": 0}
-_BYTES_PER_VALUE = {"f16": 2, "f32": 4}
+_KV_TYPES: dict[KVType, int] = {"f16": 1, "f32": 0}
 _LOG_LEVEL_ERROR = 4
 MOST_SLOTS = 256
 """How many sequences llama.cpp can tell apart."""
@@ -85,20 +83,6 @@ def _metadata(model: Any) -> dict[str, str]:
     }
 
 
-def _kv_bytes_per_token(
-    metadata: Mapping[str, str], kv_type: Literal["f16", "f32"], *, layers: int, heads: int, width: int
-) -> int:
-    """The bytes of KV cache that a token takes in a model of so many layers, heads and dimensions."""
-    architecture = metadata.get("general.architecture", "")
-
-    def largest(key: str, default: int) -> int:
-        text = metadata.get(f"{architecture}.{key}", "").strip("[]")
-        return max((int(number) for number in text.split(",")), default=default) if text else default
-
-    lengths = largest("attention.key_length", width // heads) + largest("attention.value_length", width // heads)
-    return max(1, layers * largest("attention.head_count_kv", heads) * lengths * _BYTES_PER_VALUE[kv_type])
-
-
 @cache
 def _file_types() -> dict[str, str]:
     """The names of formats by the numbers that GGUF files have for them."""
@@ -137,16 +121,6 @@ class Vocabulary:
     def quantization(self) -> str | None:
         """The format of most of the weights by its usual name, such as ``Q4_K_M``; None if the file does not say."""
         return _file_types().get(self.metadata.get("general.file_type", ""))
-
-    def kv_bytes_per_token(self, kv_type: Literal["f16", "f32"]) -> int | None:
-        """The bytes of KV cache that a token takes, an upper bound for unusual layers; None if it cannot be told."""
-        architecture = self.metadata.get("general.architecture", "")
-        keys = ("block_count", "attention.head_count", "embedding_length")
-        values = [self.metadata.get(f"{architecture}.{key}", "") for key in keys]
-        if not all(value.isdecimal() and int(value) for value in values):
-            return None
-        layers, heads, width = map(int, values)
-        return _kv_bytes_per_token(self.metadata, kv_type, layers=layers, heads=heads, width=width)
 
     @property
     def adds_bos(self) -> bool:
@@ -275,19 +249,9 @@ class Model:
         """Whether a sequence can begin with part of another one: not with models that keep one running state."""
         return not (c.llama_model_is_recurrent(self._model) or c.llama_model_is_hybrid(self._model))
 
-    def size(self, kv_type: Literal["f16", "f32"]) -> ModelSize:
-        """The sizes by which memory is planned. The KV size of unusual layers is an upper bound."""
-        return ModelSize(
-            context=c.llama_model_n_ctx_train(self._model),
-            weights=c.llama_model_size(self._model),
-            kv_bytes_per_token=_kv_bytes_per_token(
-                _metadata(self._model),
-                kv_type,
-                layers=c.llama_model_n_layer(self._model),
-                heads=c.llama_model_n_head(self._model) or 1,
-                width=c.llama_model_n_embd(self._model),
-            ),
-        )
+    def size(self, kv_type: KVType) -> ModelSize:
+        """The sizes by which memory is planned."""
+        return model_size(_metadata(self._model), c.llama_model_size(self._model), kv_type)
 
     def open_context(
         self,
@@ -298,7 +262,7 @@ class Model:
         most_logits: int,
         threads: int,
         flash_attention: bool,
-        kv_type: Literal["f16", "f32"],
+        kv_type: KVType,
         separate_streams: bool,
     ) -> None:
         """Allocate the KV cache and the buffers.
