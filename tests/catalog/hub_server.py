@@ -120,6 +120,8 @@ class Hub:
     plain: tuple[str, ...] = (".json", ".md")
     """Ends of the names of files that are in Git itself."""
     token: str | None = None
+    gated: bool = False
+    """Whether only files need the token, not the list of them."""
     sizes: dict[str, int] = field(default_factory=dict)
     """Sizes that the list has wrong."""
     requests: list[Request] = field(default_factory=list)
@@ -189,6 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             if self.path.startswith("/cdn/"):
                 self._send_content(asked)
+            elif self.path.startswith("/api/models/") and self.hub.gated:
+                self._list()
             elif self.hub.token and asked.get("authorization") != f"Bearer {self.hub.token}":
                 self._refuse(401)
             elif self.path.startswith("/api/models/"):

@@ -200,6 +200,17 @@ def test_private_repositories_need_the_token_which_goes_to_the_hub_alone(
     assert ["authorization" in request.headers for request in hub.fetched()] == [False]
 
 
+def test_gated_repositories_are_listed_but_need_the_token(
+    hub: Hub, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repositories["org/repo"] = {Q8: weights(100)}
+    hub.token, hub.gated = "secret", True
+    with pytest.raises(ModelNotFoundError, match=r"given to those alone who ask for it.*HF_TOKEN"):
+        locate("hf:org/repo", models)
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    assert locate("hf:org/repo", models).is_file()
+
+
 def test_token_of_the_hubs_own_tools_is_used(hub: Hub, models: Path, tmp_path: Path) -> None:
     hub.repositories["org/repo"] = {Q8: weights(100)}
     hub.token = "secret"

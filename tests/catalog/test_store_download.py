@@ -70,7 +70,7 @@ class Fetching:
     def run(self, *behaviours: Behaviour) -> None:
         """Fetch from a server that behaves like this, and then well."""
         self.hub.behaviours[:] = behaviours
-        with httpx2.Client(timeout=0.5) as client:
+        with httpx2.Client(timeout=0.5, follow_redirects=True) as client:
             fetch_file(self.download, client, self.notes, pause=self.pauses.append)
 
     @property
@@ -261,6 +261,15 @@ def test_server_that_always_fails_is_given_up(fetching: Fetching) -> None:
 def test_lasting_failures_are_told_at_once(fetching: Fetching, code: int) -> None:
     with pytest.raises(DownloadError, match=str(code)):
         fetching.run(status(code))
+    assert fetching.pauses == []
+
+
+@pytest.mark.parametrize(
+    ("location", "said"), [("/cdn/file", "redirects without end"), ("ftp://127.0.0.1/file", "no address to fetch from")]
+)
+def test_redirects_that_lead_nowhere_are_told(fetching: Fetching, location: str, said: str) -> None:
+    with pytest.raises(DownloadError, match=said):
+        fetching.run(*[status(302, Location=location)] * 30)
     assert fetching.pauses == []
 
 

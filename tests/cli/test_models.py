@@ -312,7 +312,7 @@ def test_removal_asks_first_and_tells_what_is_free_again(home: Home) -> None:
     path = home.models / "hf" / "org" / "tiny" / Q8
     asked = home.ponant("rm", "org/tiny", piped="n\n")
     assert (asked.exit_code, asked.stderr.splitlines()[-1]) == (1, "ponant: nothing is removed")
-    assert "Remove hf:org/tiny (1 files, 0 MB) from" in asked.output
+    assert "Remove hf:org/tiny (1 file, 0 MB) from" in asked.output
     silent = home.ponant("rm", "hf:org/tiny", piped="")
     assert "--yes removes without asking" in silent.stderr
     assert path.is_file()

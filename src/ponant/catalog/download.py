@@ -29,6 +29,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _LONGEST_ASKED_PAUSE = 600.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may be others a little later."""
+_LASTING = (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol)
+"""Failures between here and the server that will not pass."""
 _BETWEEN_DISK_CHECKS = 16 * 2**20
 _READ_SIZE = 2**20
 
@@ -45,11 +47,19 @@ class DiskFullError(DownloadError):
     """There is not enough room. What has come stays, for the next time."""
 
 
-class _PassingError(Exception):
-    """A status that may be another one a little later."""
+class RefusedError(DownloadError):
+    """The server answers with an error that will not pass. ``status`` is the HTTP status."""
 
     def __init__(self, response: httpx2.Response) -> None:
-        super().__init__()
+        super().__init__(_describe(response))
+        self.status = response.status_code
+
+
+class _PassingError(Exception):
+    """The server answers with an error that may pass."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        super().__init__(_describe(response))
         self.response = response
 
 
@@ -255,9 +265,11 @@ class _Transfer:
                 self._receive(file)
                 reason, asked = "the connection ended early", None
             except _PassingError as error:
-                reason, asked = _describe(error.response), _retry_after(error.response)
+                reason, asked = str(error), _retry_after(error.response)
+            except _LASTING as error:
+                raise DownloadError(_describe_failure(error)) from error
             except httpx2.TransportError as error:
-                reason, asked = describe_failure(error), None
+                reason, asked = _describe_failure(error), None
             if self.done == self.download.size:
                 break
             if self.done > before:
@@ -278,7 +290,7 @@ class _Transfer:
                 self._empty(file)  # it has less than has come
                 raise _PassingError(response)
             if response.status_code not in (200, 206):
-                raise DownloadError(_describe(response))
+                raise RefusedError(response)
             self._check_announced(response, file)
             self.etag = _strong(response.headers.get("etag"))
             for chunk in response.iter_raw():
@@ -345,26 +357,28 @@ def get(
     while True:
         try:
             response = client.get(url)
-        except (httpx2.ConnectError, httpx2.TooManyRedirects, httpx2.UnsupportedProtocol) as error:
-            raise DownloadError(describe_failure(error)) from error
+        except (httpx2.ConnectError, *_LASTING) as error:
+            raise DownloadError(_describe_failure(error)) from error
         except httpx2.TransportError as error:
-            attempts.failed(describe_failure(error))
+            attempts.failed(_describe_failure(error))
             continue
         if response.status_code not in _PASSING:
             return response
         attempts.failed(_describe(response), _retry_after(response))
 
 
-def describe_failure(error: httpx2.TransportError | httpx2.TooManyRedirects) -> str:
+def _describe_failure(error: httpx2.RequestError) -> str:
     """What went wrong between here and the server."""
     host = error.request.url.host
+    if isinstance(error, httpx2.TooManyRedirects):
+        return f"{host} redirects without end"
     if isinstance(error, httpx2.UnsupportedProtocol):
         return f"{error.request.url} is no address to fetch from"
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
         return f"cannot reach {host}: {str(error) or 'no answer'}"
     if isinstance(error, httpx2.TimeoutException):
         return f"{host} has gone silent"
-    return f"the connection to {host} broke off: {str(error) or type(error).__name__}"
+    return f"the connection to {host} broke off"
 
 
 def _describe(response: httpx2.Response) -> str:

@@ -100,6 +100,13 @@ class Hub:
             raise HubError(f"{self.endpoint} does not answer like a hub: {error}") from error
         return [file for sibling in found.siblings if (file := self._file(repository, found.sha, sibling))]
 
+    def gate(self, repository: str) -> str:
+        """What to do about a repository that not everybody gets."""
+        return (
+            f"{repository} is given to those alone who ask for it: do that at {self.endpoint}/{repository}, "
+            "and set HF_TOKEN"
+        )
+
     def _file(self, repository: str, commit: str, sibling: _Sibling) -> HubFile | None:
         size = sibling.lfs.size if sibling.lfs else sibling.size
         checksum = _checksum(sibling)
@@ -121,10 +128,7 @@ class Hub:
             case 401 if error != "GatedRepo":
                 return f"{self.endpoint} does not accept the token in HF_TOKEN"
             case 401 | 403:
-                return (
-                    f"{repository} is given to those alone who ask for it: do that at {self.endpoint}/{repository}, "
-                    "and set HF_TOKEN"
-                )
+                return self.gate(repository)
             case status:
                 return f"{self.endpoint} answers {status} {response.reason_phrase}".rstrip()
 

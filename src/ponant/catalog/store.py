@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
-from ponant.catalog.download import Download, DownloadError, Unwatched, Watcher, check_room, fetch_file
+from ponant.catalog.download import Download, DownloadError, RefusedError, Unwatched, Watcher, check_room, fetch_file
 from ponant.catalog.hub import Hub, HubError, HubFile, is_repository
 from ponant.catalog.weights import AmbiguousWeightsError, NoSuchWeightsError, Weights, choose, whole_weights
 
@@ -20,6 +20,7 @@ BUNDLED = "smollm2"
 """Name of the model that the extra ``smollm2`` installs."""
 
 _HUB = "hf:"
+_GATED = (401, 403)
 _TOKENIZER = re.compile(r"tekken\.json|tokenizer\.model\.v\d+(m\d+)?")
 """Names of Mistral's own tokenizer files, which belong beside the weights."""
 
@@ -167,7 +168,7 @@ def fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
             f"{name} is not on this machine and cannot be fetched: {error} (to try again: ponant pull {name})"
         ) from error
     except OSError as error:
-        raise ModelNotFoundError(f"{name} cannot be kept in {models_dir}: {error.strerror}") from error
+        raise ModelNotFoundError(f"{name} cannot be kept in {models_dir}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager
@@ -220,8 +221,11 @@ def _fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
         downloads = [_download(file, target.parent / name) for name, file in _tokenizers(listed, weights).items()]
         downloads += [_download(listed[file], folder / file) for file in weights.files]
         check_room(models_dir, sum(download.missing() for download in downloads))
-        for download in downloads:
-            fetch_file(download, hub.client, watcher)
+        try:
+            for download in downloads:
+                fetch_file(download, hub.client, watcher)
+        except RefusedError as error:
+            raise (HubError(hub.gate(name.repository)) if error.status in _GATED else error) from error
     return target
 
 

@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 
 _PREFERRED_QUANTIZATIONS = ("Q4_K_M", "Q8_0", "Q4_0", "Q4_1", "Q5_K_M", "Q6_K", "F16", "BF16")
 _QUANTIZATION = re.compile(
-    r"(?:^|[-._])((?:UD-)?I?Q\d+(?:_[A-Z0-9]+)*|TQ\d_\d|[BF]F?16|FP16|F32|FP32|MXFP4(?:_MOE)?|NVFP4)(?=$|[-._])", re.I
+    r"(?:^|[-._])((?:UD-)?I?Q\d+(?:_[A-Z0-9]+)*|TQ\d_\d|BF16|FP?16|FP?32|MXFP4(?:_MOE)?|NVFP4)(?=$|[-._])", re.I
 )
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
+_OTHER_NAMES = {"FP16": "F16", "FP32": "F32"}
 _NO_WEIGHTS = ("mmproj", "imatrix")
 """Beginnings of the names of GGUF files that belong to models and are none: projectors, importance matrices."""
 
@@ -38,7 +39,7 @@ class Weights:
         """The format by its usual name, in capitals: ``Q4_K_M``; None if the file's name does not have it."""
         stem = _PART.sub(r"\1", PurePosixPath(self.first).name).removesuffix(".gguf")
         found = _QUANTIZATION.findall(stem)
-        return found[-1].upper() if found else None
+        return _OTHER_NAMES.get(found[-1].upper(), found[-1].upper()) if found else None
 
     @property
     def name(self) -> str:

@@ -38,7 +38,8 @@ def remove(model: str, *, yes: bool, config: Path | None, data_dir: Path | None)
         name = _name(model, models_dir)
         removal = plan_removal(name, models_dir, folder / "prepared")
         if not yes:
-            _ask(f"Remove {name} ({len(removal.files)} files, {megabytes(removal.size)}) from {folder}?", name)
+            files = "1 file" if len(removal.files) == 1 else f"{len(removal.files)} files"
+            _ask(f"Remove {name} ({files}, {megabytes(removal.size)}) from {folder}?", name)
         with showing_progress() as watcher:
             size = removal.carry_out(models_dir, watcher)
     except (ModelNotFoundError, OutsideError) as error:
