@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ponant.catalog.download import Unwatched
+from ponant.catalog.attempts import Unwatched
 from ponant.catalog.prepare import FileFacts, Record
 from ponant.catalog.removal import OutsideError, plan_removal
 from ponant.catalog.store import ModelNotFoundError, hub_name, locate, stored_models, unfinished

@@ -11,14 +11,13 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from ponant.catalog.attempts import DownloadError, Unwatched
 from ponant.catalog.download import (
     SPARE_DISK,
     Checksum,
     DamagedFileError,
     DiskFullError,
     Download,
-    DownloadError,
-    Unwatched,
     check_room,
     fetch_file,
 )

@@ -4,7 +4,6 @@ What has come so far is in a ``.part`` file beside the target, which has the beg
 a download of the same content goes on with it, also in another process.
 """
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -12,31 +11,29 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import httpx2
 
+from ponant.catalog.attempts import (
+    LASTING,
+    PASSING,
+    Attempts,
+    DownloadError,
+    PassingError,
+    RefusedError,
+    Watcher,
+    describe_failure,
+    retry_after,
+)
 from ponant.engine.memory import megabytes
 
 SPARE_DISK = 256 * 2**20
 """Bytes that a download leaves free."""
 
-_MOST_ATTEMPTS = 6
-"""How often in a row a server may fail without sending anything new."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-_LONGEST_ASKED_PAUSE = 600.0
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that may be others a little later."""
-_LASTING = (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol)
-"""Failures between here and the server that will not pass."""
 _BETWEEN_DISK_CHECKS = 16 * 2**20
 _READ_SIZE = 2**20
-
-
-class DownloadError(Exception):
-    """A file cannot be had. The message says why, without the file's name."""
 
 
 class DamagedFileError(DownloadError):
@@ -45,51 +42,6 @@ class DamagedFileError(DownloadError):
 
 class DiskFullError(DownloadError):
     """There is not enough room. What has come stays, for the next time."""
-
-
-class RefusedError(DownloadError):
-    """The server answers with an error that will not pass. ``status`` is the HTTP status."""
-
-    def __init__(self, response: httpx2.Response) -> None:
-        super().__init__(_describe(response))
-        self.status = response.status_code
-
-
-class _PassingError(Exception):
-    """The server answers with an error that may pass."""
-
-    def __init__(self, response: httpx2.Response) -> None:
-        super().__init__(_describe(response))
-        self.response = response
-
-
-class Watcher(Protocol):
-    """Is told how a download goes."""
-
-    def begin(self, name: str, size: int, done: int) -> None:
-        """A file of ``size`` bytes is being fetched, of which ``done`` are there."""
-        ...
-
-    def advance(self, done: int) -> None:
-        """So many bytes of it are there now: also less than before, when it must begin anew."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Something that a person should know, in a line."""
-        ...
-
-
-class Unwatched:
-    """Nobody looks."""
-
-    def begin(self, name: str, size: int, done: int) -> None:
-        """Nothing."""
-
-    def advance(self, done: int) -> None:
-        """Nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,39 +95,6 @@ def check_room(folder: Path, needed: int) -> None:
             f"the disk of {folder} is too full: {megabytes(needed)} are to come and {megabytes(SPARE_DISK)} are to "
             f"spare, {megabytes(max(0, free))} are free"
         )
-
-
-class Attempts:
-    """Counts failures that may pass, and waits after each, longer and longer or as long as the server asks."""
-
-    def __init__(self, watcher: Watcher, pause: Callable[[float], None]) -> None:
-        self._watcher = watcher
-        self._pause = pause
-        self._failures = 0
-
-    def start_over(self) -> None:
-        """Something has come: failures are counted from here."""
-        self._failures = 0
-
-    def failed(self, reason: str, asked: float | None = None) -> None:
-        """Wait before the next attempt.
-
-        Args:
-            reason: what went wrong.
-            asked: the seconds that the server asks for.
-
-        Raises:
-            DownloadError: there is to be none.
-        """
-        self._failures += 1
-        if self._failures == _MOST_ATTEMPTS:
-            raise DownloadError(f"{reason}; given up after {_MOST_ATTEMPTS} attempts")
-        if asked is not None and asked > _LONGEST_ASKED_PAUSE:
-            raise DownloadError(f"{reason}; it asks to come again in {asked:.0f} s")
-        seconds = min(_FIRST_PAUSE * 2 ** (self._failures - 1), _LONGEST_PAUSE)
-        seconds = max(seconds, asked or 0)
-        self._watcher.say(f"{reason}; trying again in {seconds:g} s")
-        self._pause(seconds)
 
 
 def fetch_file(
@@ -264,12 +183,12 @@ class _Transfer:
             try:
                 self._receive(file)
                 reason, asked = "the connection ended early", None
-            except _PassingError as error:
-                reason, asked = str(error), _retry_after(error.response)
-            except _LASTING as error:
-                raise DownloadError(_describe_failure(error)) from error
+            except PassingError as error:
+                reason, asked = str(error), retry_after(error.response)
+            except LASTING as error:
+                raise DownloadError(describe_failure(error)) from error
             except httpx2.TransportError as error:
-                reason, asked = _describe_failure(error), None
+                reason, asked = describe_failure(error), None
             if self.done == self.download.size:
                 break
             if self.done > before:
@@ -284,11 +203,11 @@ class _Transfer:
             if self.etag:
                 headers["if-range"] = self.etag
         with self.client.stream("GET", self.download.url, headers=headers) as response:
-            if response.status_code in _PASSING:
-                raise _PassingError(response)
+            if response.status_code in PASSING:
+                raise PassingError(response)
             if response.status_code == 416 and self.done:
                 self._empty(file)  # it has less than has come
-                raise _PassingError(response)
+                raise PassingError(response)
             if response.status_code not in (200, 206):
                 raise RefusedError(response)
             self._check_announced(response, file)
@@ -343,56 +262,6 @@ class _Transfer:
 
     def _drop(self) -> None:
         self.download.part.unlink(missing_ok=True)
-
-
-def get(
-    client: httpx2.Client, url: str, watcher: Watcher, *, pause: Callable[[float], None] = time.sleep
-) -> httpx2.Response:
-    """The response to a request, which is repeated as long as its failure may pass.
-
-    Raises:
-        DownloadError: there is no connection, or the server fails again and again.
-    """
-    attempts = Attempts(watcher, pause)
-    while True:
-        try:
-            response = client.get(url)
-        except (httpx2.ConnectError, *_LASTING) as error:
-            raise DownloadError(_describe_failure(error)) from error
-        except httpx2.TransportError as error:
-            attempts.failed(_describe_failure(error))
-            continue
-        if response.status_code not in _PASSING:
-            return response
-        attempts.failed(_describe(response), _retry_after(response))
-
-
-def _describe_failure(error: httpx2.RequestError) -> str:
-    """What went wrong between here and the server."""
-    host = error.request.url.host
-    if isinstance(error, httpx2.TooManyRedirects):
-        return f"{host} redirects without end"
-    if isinstance(error, httpx2.UnsupportedProtocol):
-        return f"{error.request.url} is no address to fetch from"
-    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-        return f"cannot reach {host}: {str(error) or 'no answer'}"
-    if isinstance(error, httpx2.TimeoutException):
-        return f"{host} has gone silent"
-    return f"the connection to {host} broke off"
-
-
-def _describe(response: httpx2.Response) -> str:
-    host = response.request.url.host
-    return f"{host} answers {response.status_code} {response.reason_phrase}".rstrip()
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
-    value = response.headers.get("retry-after", "")
-    if value.isdecimal():
-        return float(value)
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    return None
 
 
 def _strong(etag: str | None) -> str | None:

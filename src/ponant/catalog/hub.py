@@ -10,7 +10,8 @@ import httpx2
 import msgspec
 
 import ponant
-from ponant.catalog.download import Checksum, DownloadError, Watcher, get
+from ponant.catalog.attempts import DownloadError, Watcher, get
+from ponant.catalog.download import Checksum
 
 _ENDPOINT = "https://huggingface.co"
 _CONNECT_SECONDS = 10.0

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ponant.catalog.download import Watcher
+from ponant.catalog.attempts import Watcher
 from ponant.catalog.prepare import prepared_files
 from ponant.catalog.store import HubName, ModelNotFoundError, alone, folders_of, stored_models
 from ponant.catalog.weights import NoSuchWeightsError, choose

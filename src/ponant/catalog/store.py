@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
-from ponant.catalog.download import Download, DownloadError, RefusedError, Unwatched, Watcher, check_room, fetch_file
+from ponant.catalog.attempts import DownloadError, RefusedError, Unwatched, Watcher
+from ponant.catalog.download import Download, check_room, fetch_file
 from ponant.catalog.hub import Hub, HubError, HubFile, is_repository
 from ponant.catalog.weights import AmbiguousWeightsError, NoSuchWeightsError, Weights, choose, whole_weights
 

@@ -12,7 +12,7 @@ from ponant.engine.memory import megabytes
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from ponant.catalog.download import Watcher
+    from ponant.catalog.attempts import Watcher
 
 _STEP = 10
 """Per cent between two lines."""
