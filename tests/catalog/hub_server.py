@@ -120,6 +120,8 @@ class Hub:
     plain: tuple[str, ...] = (".json", ".md")
     """Ends of the names of files that are in Git itself."""
     token: str | None = None
+    nonsense: bytes | None = None
+    """What is sent in the place of a list."""
     gated: bool = False
     """Whether only files need the token, not the list of them."""
     sizes: dict[str, int] = field(default_factory=dict)
@@ -209,10 +211,11 @@ class _Handler(BaseHTTPRequestHandler):
         if code != 200:
             self._refuse(code)
             return
-        body = json.dumps(self.hub.listing(repository)).encode()
+        body = self.hub.nonsense or json.dumps(self.hub.listing(repository)).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -228,6 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(302)
         self.send_header("Location", f"{self.hub.url.replace('127.0.0.1', 'localhost')}/cdn/{key}")
         self.send_header("Content-Length", "0")
+        self.send_header("Connection", "close")
         self.end_headers()
 
     def _send_content(self, asked: dict[str, str]) -> None:
@@ -242,6 +246,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(self, code: int) -> None:
         self.send_response(code)
         self.send_header("Content-Length", "0")
+        self.send_header("Connection", "close")
         self.end_headers()
 
 

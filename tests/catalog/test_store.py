@@ -233,6 +233,14 @@ def test_refusals_of_the_hub_are_told(hub: Hub, models: Path, listings: list[int
         locate("hf:org/repo", models)
 
 
+@pytest.mark.parametrize("nonsense", [b"<html>", b"[]", b"{}", b'{"sha": 1, "siblings": []}', b"\xff"])
+def test_server_that_is_no_hub_is_told(hub: Hub, models: Path, nonsense: bytes) -> None:
+    hub.repositories["org/repo"] = {}
+    hub.nonsense = nonsense
+    with pytest.raises(ModelNotFoundError, match="does not answer like a hub"):
+        locate("hf:org/repo", models)
+
+
 def test_hub_that_is_busy_for_a_moment_is_asked_again(hub: Hub, models: Path) -> None:
     hub.repositories["org/repo"] = {Q8: weights(100)}
     hub.listings = [503]
@@ -341,6 +349,8 @@ def test_one_of_several_weights_is_removed_then_all_with_what_came_with_them(hub
     assert removal.carry_out(models, Unwatched()) == 102
     assert kept(models) == [f"hf/org/other/{Q4}"]
     assert not (models / "hf" / "org" / "repo").exists()
+    plan_removal(hub_name("org/other"), models, prepared).carry_out(models, Unwatched())
+    assert not (models / "hf" / "org").exists()
 
 
 def test_copies_made_of_the_weights_are_removed_too(hub: Hub, models: Path) -> None:

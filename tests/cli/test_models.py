@@ -166,6 +166,21 @@ def test_serve_fetches_what_is_missing_and_models_says_what_is_loaded(home: Home
     assert home.row("org/tiny")["loaded"] is None
 
 
+def test_commands_that_run_a_model_themselves_fetch_it(home: Home, tmp_path: Path) -> None:
+    code = tmp_path / "code.py"
+    code.write_text("hello\n")
+    result = subprocess.run(
+        ponant("complete-code", f"{code}:2", "--model", "hf:org/tiny", "--local", "--max-tokens", "4"),
+        capture_output=True,
+        check=False,
+        text=True,
+        env=environment(**home.variables, **EXACT, PONANT_THREADS="1"),
+        timeout=120,
+    )
+    assert (result.returncode, bool(result.stdout)) == (0, True), result.stderr
+    assert result.stderr.startswith(f"Fetching {Q8}")
+
+
 def test_serve_tells_what_is_missing_and_where_it_was_looked_for(home: Home) -> None:
     line = home.refusal("serve", "hf:org/tiny", "--port", "0", HF_ENDPOINT=NOBODY)
     assert "hf:org/tiny is not on this machine and cannot be fetched: cannot reach 127.0.0.1" in line

@@ -47,6 +47,8 @@ class Removal:
                 file.unlink(missing_ok=True)
             for folder in folders_of(self.name.repository, models_dir):
                 _remove_empty(folder)
+                if folder.parent != models_dir and not any(folder.parent.iterdir()):
+                    folder.parent.rmdir()
         return size
 
 
