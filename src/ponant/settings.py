@@ -33,7 +33,9 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str = Field(description="What to serve: smollm2, the path of a .gguf file, or hf:org/repo[:file].")
+    source: str = Field(
+        description="What to serve: smollm2, the path of a .gguf file, or hf:org/repo[:file or :quant]."
+    )
     id: str | None = Field(
         default=None, min_length=1, description="What it is called. Default: the name of its file or repository."
     )
@@ -59,8 +61,8 @@ class Settings(BaseSettings):
     models: Annotated[list[ModelSettings], NoDecode] = Field(
         default=[ModelSettings(source=BUNDLED)],
         min_length=1,
-        description="What to serve: smollm2, paths of .gguf files, hf:org/repo[:file], or tables with settings of "
-        "their own.",
+        description="What to serve: smollm2, paths of .gguf files, hf:org/repo[:file or :quant], or tables with "
+        "settings of their own.",
     )
     aliases: dict[str, str] = Field(default={}, description="Other names of models: name = model.")
     public_names: bool = Field(

@@ -67,7 +67,7 @@ def test_help_of_serve_names_every_flag_and_kind_of_model() -> None:
     result = run("serve", "--help")
     assert result.returncode == 0
     assert set(re.findall(r"--[a-z-]+", result.stdout)) >= FLAGS
-    for word in ("smollm2", ".gguf", "hf:org/repo[:file]", "PONANT_", "ponant.toml", "NAME=MODEL"):
+    for word in ("smollm2", ".gguf", "hf:org/repo[:file|:quant]", "PONANT_", "ponant.toml", "NAME=MODEL"):
         assert word in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 100
 

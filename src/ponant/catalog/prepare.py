@@ -296,6 +296,14 @@ class Preparer:
         part.replace(file)
 
 
+def prepared_files(folder: Path, weights: Path) -> list[Path]:
+    """What is kept in the folder of a model file: the copies made of it, and their records."""
+    records = folder.glob(f"{glob.escape(weights.stem)}-*.json")
+    mine = [file for file in records if (record := _decode(file)) and record.path == str(weights)]
+    copies = [file.with_name(f"{file.stem}.Q8_0.gguf") for file in mine]
+    return [*mine, *(copy for copy in copies if copy.is_file())]
+
+
 async def _tokens_per_second(engine: Engine, prompt: list[int], sequences: int) -> float:
     """How fast so many sequences are together, or as many as run at once: by the median of a short run's steps."""
     sequences = min(sequences, engine.info.parallel)

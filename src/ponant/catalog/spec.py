@@ -12,9 +12,9 @@ Kind = Literal["chat", "fim", "embed"]
 class ModelSpec:
     """A model to serve: where its weights come from, what it is called, and how it is to be run.
 
-    ``source`` is the name of a bundled model, the path of a GGUF file, or ``hf:org/repo[:file]``; ``path`` is the file
-    that it stands for. ``tokenizer`` is the file of Mistral's own tokenizer, if it has one that is not beside the
-    weights. ``context`` (tokens), ``kv_memory`` (bytes) and ``threads`` leave the choice to the engine if None, and
+    ``source`` is the name of a bundled model, the path of a GGUF file, or ``hf:org/repo[:file|:quant]``; ``path`` is
+    the file that it stands for. ``tokenizer`` is the file of Mistral's own tokenizer, if it has one that is not beside
+    the weights. ``context`` (tokens), ``kv_memory`` (bytes) and ``threads`` leave the choice to the engine if None, and
     ``parallel`` is how many sequences run at once.
     """
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from ponant.cli.serve import fail
+from ponant.cli.configuration import settings
+from ponant.cli.fetching import fetch_models
+from ponant.cli.mistakes import fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,9 +82,11 @@ def _started(source: str | None) -> "Iterator[Mistral]":
     from pydantic import ValidationError
 
     from ponant import Mistral
-    from ponant.catalog.store import ModelNotFoundError
+    from ponant.catalog.store import ModelNotFoundError, is_at_hub
     from ponant.engine.base import ModelLoadError
 
+    if source and is_at_hub(source):
+        fetch_models([source], settings(None, None))
     if is_terminal(sys.stderr):
         click.echo(f"Starting {source or 'a model'} in this process, without a server.", err=True)
     try:

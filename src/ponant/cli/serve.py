@@ -1,23 +1,17 @@
 """``ponant serve``."""
 
 import asyncio
-import sys
-import tomllib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
-BAD_USAGE = 2
-"""Exit code for what the user can mend: a wrong path, a busy port, too little memory."""
+from ponant.cli.configuration import configured_models
+from ponant.cli.fetching import fetch_models, missing_models
+from ponant.cli.mistakes import fail, telling_mistakes
 
-
-def fail(message: str, code: int = BAD_USAGE) -> NoReturn:
-    """End with one line that says what is wrong."""
-    click.echo(f"ponant: {message}", err=True)
-    sys.exit(code)
+if TYPE_CHECKING:
+    from ponant.settings import Settings
 
 
 def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
@@ -94,8 +88,8 @@ def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level: str, **flags: Any) -> None:
     """Serve MODELs over HTTP.
 
-    MODEL is smollm2 (the bundled model, the default), a path to a .gguf file, or hf:org/repo[:file]. The first one
-    answers requests that name none.
+    MODEL is smollm2 (the bundled model, the default), a path to a .gguf file, or hf:org/repo[:file|:quant], which is
+    fetched if it is not here. The first one answers requests that name none.
 
     Every setting can also come from PONANT_* variables (PONANT_PORT=9000) or from ponant.toml (port = 9000).
 
@@ -119,19 +113,24 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
     if no_auth:
         given["auth"] = False
     configure_logging(log_level)
+    with telling_mistakes(config):
+        settings = read_settings(config, **_listed(given))
     try:
+        _fetch_missing(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(read_settings(config, **_listed(given)), say=click.echo))
-    except FileNotFoundError as error:
-        fail(f"there is no settings file {error}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        fail(f"{config or 'ponant.toml'} is not valid TOML: {error}")
-    except SettingsError as error:
-        fail(f"cannot read the settings: {error}")
-    except ValidationError as error:
-        fail("; ".join(f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" for reason in error.errors()))
+            runner.run(run(settings, say=click.echo))
     except (ModelNotFoundError, ModelLoadError, PortError) as error:
         fail(str(error))
+
+
+def _fetch_missing(settings: "Settings") -> None:
+    """Fetch what is to be served and not here, where people see how it goes, once the port is known to be free."""
+    from ponant.server.run import listen
+
+    missing = missing_models(configured_models(settings), settings)
+    if missing:
+        listen(settings).close()
+        fetch_models(missing, settings)
 
 
 def _listed(given: dict[str, Any]) -> dict[str, Any]:

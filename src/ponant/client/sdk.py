@@ -75,7 +75,7 @@ class Mistral:
 
         Args:
             model: what is served, as for ``ponant serve``: smollm2 (the bundled model, the default), the path of a
-                .gguf file, ``hf:org/repo[:file]``, or several of these.
+                .gguf file, ``hf:org/repo[:file|:quant]``, or several of these.
             retry_config: whether and how failed requests are sent again. By default they are not.
             timeout_ms: how long an answer, or the next event of a stream, may take. By default as long as it needs.
             **settings: as in ``docs/settings.md``, such as ``threads=2``; others come from the environment and from

@@ -5,7 +5,9 @@ Mistakes in C calls end the process, so everything is checked here before it is 
 
 import ctypes
 import os
+import re
 from collections.abc import Sequence as Rows
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +83,23 @@ def _metadata(model: Any) -> dict[str, str]:
     }
 
 
+@cache
+def _file_types() -> dict[str, str]:
+    """The names of formats by the numbers that GGUF files have for them."""
+    prefix = re.compile("LLAMA_FTYPE_(?:MOSTLY_|ALL_)?")
+    names = [name for name in dir(c) if prefix.match(name)]
+    return {str(getattr(c, name)): prefix.sub("", name) for name in names}
+
+
 class Vocabulary:
     """A model's tokens, opened without its weights. Safe to use from several threads at once.
 
     Attributes:
-        metadata: the key-value pairs of the GGUF file, as text.
+        metadata: the key-value pairs of the GGUF file, as text, without those that are lists.
         size: number of tokens.
         end_tokens: tokens that end a completion.
+        parameters: how many parameters the weights have.
+        weights: the bytes that they take.
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,7 +109,18 @@ class Vocabulary:
         self.metadata = _metadata(self._model)
         self.size: int = c.llama_vocab_n_tokens(self._vocab)
         self.end_tokens = end_tokens(self._vocab)
+        self.parameters: int = c.llama_model_n_params(self._model)
+        self.weights: int = c.llama_model_size(self._model)
         self._pieces: dict[int, bytes] = {}
+
+    def close(self) -> None:
+        """Free the memory. Nothing else may be called after this."""
+        c.llama_model_free(self._model)
+
+    @property
+    def quantization(self) -> str | None:
+        """The format of most of the weights by its usual name, such as ``Q4_K_M``; None if the file does not say."""
+        return _file_types().get(self.metadata.get("general.file_type", ""))
 
     @property
     def adds_bos(self) -> bool:

@@ -1,0 +1,83 @@
+"""How downloads go, on standard error: a bar in a terminal, plain lines elsewhere."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from ponant.engine.memory import megabytes
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from ponant.catalog.attempts import Watcher
+
+_STEP = 10
+"""Per cent between two lines."""
+
+
+@contextlib.contextmanager
+def showing_progress() -> "Iterator[Watcher]":
+    """A watcher of downloads that shows them to people."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = [
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    ]
+    progress = Progress(*columns, console=Console(stderr=True))
+    try:
+        yield _Bars(progress)
+    finally:
+        progress.stop()
+
+
+class _Bars:
+    """A bar for each file; nothing before the first one."""
+
+    def __init__(self, progress: "Progress") -> None:
+        self._progress = progress
+        self._task = progress.add_task("", visible=False)
+
+    def begin(self, name: str, size: int, done: int) -> None:
+        self._progress.start()
+        self._task = self._progress.add_task(name, total=size, completed=done)
+
+    def advance(self, done: int) -> None:
+        self._progress.update(self._task, completed=done)
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
+
+
+class _Lines:
+    """A line for each tenth of a file."""
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._size = self._shown = 0
+
+    def begin(self, name: str, size: int, done: int) -> None:
+        self._name, self._size, self._shown = name, size, self._percent(done, size)
+        self.say(f"Fetching {name} ({megabytes(size)}{f', {self._shown} % are here' if done else ''})")
+
+    def advance(self, done: int) -> None:
+        percent = self._percent(done, self._size)
+        if percent < self._shown or percent >= self._shown + _STEP:
+            self._shown = percent - percent % _STEP
+            self.say(f"{self._name}: {percent} %")
+
+    def say(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def _percent(self, done: int, size: int) -> int:
+        return 100 * done // size if size else 100

