@@ -5,7 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,14 +33,22 @@ async def answer(completion: Completion, request: Request, *, stream: bool, keep
     return Response(response.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
+class Cancellable(Protocol):
+    """What may be ended at any time."""
+
+    def cancel(self) -> object:
+        """End it."""
+        ...
+
+
 @asynccontextmanager
-async def cancelled_on_disconnect(completion: Completion, receive: Receive) -> AsyncIterator[None]:
-    """While the block runs, a client that goes away cancels the completion."""
+async def cancelled_on_disconnect(work: Cancellable, receive: Receive) -> AsyncIterator[None]:
+    """While the block runs, a client that goes away cancels the work for it."""
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        completion.cancel()
+        work.cancel()
 
     watcher = asyncio.create_task(watch())
     try:
