@@ -1,10 +1,11 @@
 """All settings, from flags, environment and file; flags win over ``PONANT_*``, those over ``ponant.toml``."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, ByteSize, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ByteSize, ConfigDict, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -13,6 +14,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from ponant.catalog.catalog import Preload
+from ponant.catalog.embedders import BUNDLED_EMBEDDER, has_bundled_embedder
+from ponant.catalog.spec import EmbedAs, Kind
 from ponant.catalog.store import BUNDLED
 from ponant.completion.service import SAFE_PROMPT
 
@@ -25,21 +29,67 @@ def default_data_dir() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "ponant"
 
 
+class ModelSettings(BaseModel):
+    """A model with settings of its own. Those that are None are the server's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str = Field(description="What to serve: smollm2, the path of a .gguf file, or hf:org/repo[:file].")
+    id: str | None = Field(
+        default=None, min_length=1, description="What it is called. Default: the name of its file or repository."
+    )
+    kind: Kind | None = Field(
+        default=None, description="What it is for: chat (and code), fim (code alone) or embed. Default: by the file."
+    )
+    aliases: list[str] = Field(default=[], description="Other names of it.")
+    default_temperature: float | None = Field(default=None, ge=0, le=1.5, description="As the server's setting.")
+    tokenizer: Path | None = Field(
+        default=None, description="File of Mistral's own tokenizer. Default: the one beside the weights, if any."
+    )
+    context: int | None = Field(default=None, ge=1, description="As the server's setting.")
+    kv_memory: ByteSize | None = Field(default=None, description="As the server's setting.")
+    parallel: int | None = Field(default=None, ge=1, le=256, description="As the server's setting.")
+    threads: int | None = Field(default=None, ge=1, description="As the server's setting.")
+    truncate: bool = Field(
+        default=False, description="Of models that embed: whether texts that are too long are cut, not refused."
+    )
+    embed_as: EmbedAs = Field(
+        default="passage",
+        description="Of multilingual-e5-small: what texts are taken for, passage (what is searched) or query.",
+    )
+
+
+def default_models() -> "list[str | ModelSettings]":
+    """What is served when nothing else is named: the bundled models that are installed."""
+    return [BUNDLED, BUNDLED_EMBEDDER] if has_bundled_embedder() else [BUNDLED]
+
+
 class Settings(BaseSettings):
     """How Ponant serves. ``docs/settings.md`` is made from the descriptions below."""
 
     model_config = SettingsConfigDict(env_prefix="PONANT_", extra="forbid", toml_file=DEFAULT_FILE)
 
-    models: Annotated[list[str], NoDecode] = Field(
-        default=[BUNDLED], description="What to serve: smollm2, paths of .gguf files, hf:org/repo[:file]."
+    models: Annotated[list[str | ModelSettings], NoDecode] = Field(
+        default_factory=default_models,
+        description="What to serve: smollm2, multilingual-e5-small, paths of .gguf files, hf:org/repo[:file], or "
+        "tables with settings of their own.",
     )
     aliases: dict[str, str] = Field(default={}, description="Other names of models: name = model.")
-    tokenizers: dict[str, Path] = Field(
-        default={},
-        description="Files of Mistral's own tokenizers, for models that have none beside their weights: model = file.",
-    )
     public_names: bool = Field(
-        default=True, description="Whether Mistral's public model names stand for the default model."
+        default=True, description="Whether Mistral's public model names stand for the default models."
+    )
+    preload: Preload = Field(
+        default="first",
+        description="Which models are loaded at the start: the first, all, or none. The others are loaded when they "
+        "are first used.",
+    )
+    unload_after: float | None = Field(
+        default=None, gt=0, description="Seconds without a request after which a model is unloaded. Default: never."
+    )
+    model_memory: ByteSize | None = Field(
+        default=None,
+        description="Memory that loaded models may take together, such as 8GB; the one not used for longest makes "
+        "room for another. Default: what the machine has.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
@@ -103,7 +153,12 @@ class Settings(BaseSettings):
     @field_validator("models", "api_keys", "cors_origins", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
-        """In the environment a list is written with commas."""
+        """In the environment a list is written with commas, or as JSON."""
+        if isinstance(value, str) and value.lstrip().startswith("["):
+            try:
+                return json.loads(value)
+            except ValueError as error:
+                raise ValueError(f"not a list in JSON: {error}") from None
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value

@@ -340,7 +340,7 @@ async def weights(
         say=say,
         progress=progress,
     )
-    return await prepare(ModelSpec(str(model), model.stem), model, Vocabulary(model))
+    return await prepare(ModelSpec(str(model), model.stem, model), Vocabulary(model))
 
 
 def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -357,6 +357,8 @@ class TimedEngine:
 
     state: EngineState = "ready"
     last_error: str | None = None
+    busy = False
+    memory = 0
 
     def __init__(self, parallel: int, one: float, many: float) -> None:
         self.info = EngineInfo(512, 4096, 0, 0, parallel, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from ponant.server.app import create_app
-from ponant.server.run import make_catalog
+from ponant.server.assembly import make_catalog
 from ponant.settings import read_settings
 from tests.serving import EXACT, RunningServer, serving
 

@@ -20,8 +20,8 @@ def _without_nul(inputs: str | list[str]) -> str | list[str]:
 class EmbeddingRequest(RequestModel):
     """Body of a request for embeddings. The input is a text or several, sent as ``input``.
 
-    Numbers of other types than float are described in ``docs/embeddings.md``; with base64, an embedding is the base64 of
-    its numbers as they lie in memory, those of float32 in little-endian order.
+    Numbers of other types than float are described in ``docs/embeddings.md``. With base64, an embedding is the base64
+    of its numbers as they lie in memory, those of float32 in little-endian order.
     """
 
     model: str
@@ -33,7 +33,7 @@ class EmbeddingRequest(RequestModel):
 
 
 class EmbeddingResponseData(ResponseModel):
-    """The embedding of one text: its numbers, or what they are in base64. ``index`` is the text's place in the input."""
+    """The embedding of one text: its numbers, or what they are in base64. ``index`` is the place in the input."""
 
     object: str = "embedding"
     embedding: list[int] | list[float] | str = Field(default=[])

@@ -62,3 +62,11 @@ class ModelList(ResponseModel):
 
     object: str = "list"
     data: list[ModelCard] = Field(default=[])
+
+
+class DeleteModelOut(ResponseModel):
+    """A model that was deleted."""
+
+    id: str
+    object: str = "model"
+    deleted: bool = True

@@ -1,186 +1,277 @@
-"""Names and aliases, and the loaded models behind them."""
+"""Names and aliases, and the models behind them: loaded when needed, unloaded when others need the room."""
 
 import asyncio
-import fnmatch
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal, overload
 
-from ponant.catalog.spec import ModelSpec
-from ponant.engine.base import Engine, EngineUnavailableError, ModelLoadError
-from ponant.engine.llamacpp import Vocabulary
-from ponant.prompts.fim import FimPrompts
-from ponant.prompts.mistral import TokenizerError
-from ponant.prompts.mistral_renderer import mistral_renderer
-from ponant.prompts.prompt import PromptBuilder
+from ponant.catalog.cores import Cores, TooManyModelsError
+from ponant.catalog.embedders import LoadedEmbedder
+from ponant.catalog.loading import AnyLoadedModel, LoadedModel, Loader
+from ponant.catalog.names import public_kind
+from ponant.catalog.served import ServedModel
+from ponant.catalog.spec import Kind, ModelSpec
+from ponant.engine.base import EngineUnavailableError, ModelLoadError
+from ponant.engine.memory import SPARE_MEMORY, available_memory, default_threads, megabytes
 
 logger = logging.getLogger("ponant.catalog")
 
-PUBLIC_CHAT_NAMES = (
-    "mistral-*",
-    "open-mistral-*",
-    "open-mixtral-*",
-    "ministral-*",
-    "magistral-*",
-    "pixtral-*",
-    "mistralai/*",
-    "codestral-*",
-    "devstral-*",
-)
-"""Mistral's own names of models that chat: aliases of the default model, so that existing code runs unchanged."""
+Preload = Literal["first", "all", "none"]
+"""Which models are loaded before the first request."""
 
-_PUBLIC_NAMES_OF_OTHER_KINDS = ("mistral-embed*", "codestral-embed*", "mistral-moderation*", "mistral-ocr*")
+_BETWEEN_LOOKS = 0.05
+"""Seconds between two looks at whether a model has become idle."""
+_LONGEST_WAIT_FOR_ROOM = 60.0
+"""Seconds that a model waits for others to become idle before it is refused."""
+_PURPOSES: dict[Kind, str] = {"chat": "chat", "fim": "fill in code", "embed": "make embeddings"}
 
 
 class UnknownModelError(Exception):
-    """No model has this name."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model with its engine, its tokens, and the builders of its prompts. ``created`` is in seconds since 1970."""
-
-    spec: ModelSpec
-    path: Path
-    created: int
-    engine: Engine
-    vocabulary: Vocabulary
-    prompts: PromptBuilder
-    fim: FimPrompts
+    """No model has this name, or the one that has it does not do what is asked for. The message is for users."""
 
 
 class Catalog:
-    """The models that are served. The first one is the default."""
+    """The models that are served. The first one of each kind is the default."""
 
     def __init__(
         self,
-        models: Sequence[tuple[ModelSpec, Path]],
+        models: Sequence[ModelSpec],
+        loader: Loader,
         *,
-        engine_for: Callable[[Path], Engine],
-        prepare: Callable[[ModelSpec, Path, Vocabulary], Awaitable[Path]] | None = None,
-        public_names: bool = True,
         aliases: Mapping[str, str] | None = None,
+        public_names: bool = True,
+        preload: Preload = "first",
+        unload_after: float | None = None,
+        memory: int | None = None,
     ) -> None:
-        """Name the models; nothing is loaded before ``open``.
+        """Name the models; nothing is read before ``open``.
 
         Args:
-            models: what to serve, with the files of the weights.
-            engine_for: makes an engine for such a file.
-            prepare: finds or makes the file that the engine gets in the place of a model's own.
-            public_names: whether Mistral's public names stand for the default model.
+            models: what to serve.
+            loader: loads it.
             aliases: further names, of models by id.
+            public_names: whether Mistral's public names stand for the default models.
+            preload: which models ``open`` loads; the others are loaded when they are first used.
+            unload_after: seconds without a request after which a model is unloaded; None keeps it.
+            memory: bytes that loaded models may take together; None for what the machine has.
         """
-        self._models_to_load = list(models)
-        self._engine_for = engine_for
-        self._prepare = prepare
+        self._specs = list(models)
+        self._loader = loader
+        self._aliases = {alias: spec.id for spec in models for alias in spec.aliases} | dict(aliases or {})
         self._public_names = public_names
-        self._aliases = dict(aliases or {})
-        self._models: dict[str, LoadedModel] = {}
+        self._preload = preload
+        self._unload_after = unload_after
+        self._memory = memory
+        self._served: dict[str, ServedModel] = {}
         self._is_open = False
+        self._changing = asyncio.Lock()
+        self._cores: Cores | None = None
+        self._tasks: set[asyncio.Task[AnyLoadedModel]] = set()
+        self._unloader: asyncio.Task[None] | None = None
 
     @property
-    def models(self) -> list[LoadedModel]:
-        """All loaded models, the default first."""
-        return list(self._models.values())
+    def is_open(self) -> bool:
+        """Whether requests find the models."""
+        return self._is_open
 
     @property
-    def default(self) -> LoadedModel:
-        """The model that answers when none is named."""
-        return self.models[0]
+    def models(self) -> list[ServedModel]:
+        """All models, in the order in which they were named."""
+        return list(self._served.values())
 
-    def find(self, name: str | None) -> LoadedModel:
+    @property
+    def default(self) -> ServedModel:
+        """The model that chats when none is named, or else the first one."""
+        return self._default("chat") or self.models[0]
+
+    def find(self, name: str | None, kind: Kind | None = None) -> ServedModel:
         """The model of this id or alias; the default one for None.
 
+        Args:
+            name: what the model is called.
+            kind: what it must be able to do; None if it does not matter.
+
         Raises:
-            UnknownModelError: there is none.
-            EngineUnavailableError: not all models are loaded yet.
+            UnknownModelError: there is none that does.
+            EngineUnavailableError: the models are not known yet.
         """
         if not self._is_open:
             raise EngineUnavailableError("the models are still being loaded")
-        if name is None:
-            return self.default
-        model = self._models.get(self._aliases.get(name, name))
-        if model:
-            return model
-        for model in self._models.values():
-            if name in model.spec.aliases:
-                return model
-        if self._public_names and _is_public_chat_name(name):
-            return self.default
-        raise UnknownModelError(name)
+        served = self._default(kind or "chat") if name is None else self._named(name, kind)
+        if served is None:
+            raise UnknownModelError(name or f"this server has none to {_PURPOSES[kind or 'chat']}")
+        if kind and not _does(served.spec.kind, kind):
+            others = ", ".join(other.spec.id for other in self.models if _does(other.spec.kind, kind))
+            hint = f"; there is {others}" if others else ""
+            raise UnknownModelError(f"{name} does not {_PURPOSES[kind]}{hint}")
+        return served
 
-    def aliases_of(self, model: LoadedModel) -> list[str]:
+    def aliases_of(self, model: ServedModel) -> list[str]:
         """The explicit other names of a model."""
-        named = [alias for alias, target in self._aliases.items() if target == model.spec.id]
-        return sorted({*model.spec.aliases, *named})
+        return sorted(alias for alias, target in self._aliases.items() if target == model.spec.id)
 
-    async def open(self, on_loaded: Callable[[LoadedModel], None] = lambda _: None) -> None:
-        """Load all models, one after the other.
+    @overload
+    def use(self, name: str | None, kind: Literal["chat", "fim"]) -> AbstractAsyncContextManager[LoadedModel]: ...
+
+    @overload
+    def use(self, name: str | None, kind: Literal["embed"]) -> AbstractAsyncContextManager[LoadedEmbedder]: ...
+
+    def use(self, name: str | None, kind: Kind) -> AbstractAsyncContextManager[Any]:
+        """A model, loaded if it is not yet. It stays loaded in the block, and then as long as its backend is busy.
+
+        Raises:
+            UnknownModelError: there is none of this name that does what is asked for.
+            EngineUnavailableError: it cannot be loaded, or not now.
+        """
+        return self._use(name, kind)
+
+    async def open(self, on_loaded: Callable[[AnyLoadedModel], None] = lambda _: None) -> None:
+        """Look at all models, and load those that are to be.
 
         Raises:
             ModelLoadError: one cannot be run; those loaded before are stopped.
         """
+        cores = default_threads()
+        self._cores = Cores(cores, [spec.threads or cores for spec in self._specs])
         try:
-            for spec, path in self._models_to_load:
-                model = await self._load(spec, path)
-                self._models[spec.id] = model
-                on_loaded(model)
+            for index, spec in enumerate(self._specs):
+                served = self._served[spec.id] = ServedModel(spec, await self._loader.describe(spec))
+                if self._preload == "all" or (self._preload == "first" and index == 0):
+                    on_loaded(await self._load(served))
             self._is_open = True
         except BaseException:
             await self.close()
             raise
+        if self._unload_after is not None:
+            self._unloader = asyncio.create_task(self._unload_the_idle(self._unload_after))
 
     async def close(self) -> None:
-        """Stop all engines."""
-        for model in self._models.values():
-            await model.engine.stop()
+        """Stop everything."""
+        tasks: list[asyncio.Task[AnyLoadedModel] | asyncio.Task[None]] = [*self._tasks]
+        if self._unloader:
+            tasks.append(self._unloader)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for served in self.models:
+            if served.loaded:
+                await served.loaded.backend.stop()
+        if self._cores:
+            self._cores.close()
 
-    async def _load(self, spec: ModelSpec, path: Path) -> LoadedModel:
-        opening = asyncio.create_task(asyncio.to_thread(Vocabulary, path))
+    @asynccontextmanager
+    async def _use(self, name: str | None, kind: Kind) -> AsyncIterator[AnyLoadedModel]:
+        served = self.find(name, kind)
+        served.users += 1
         try:
-            weights = await self._prepare(spec, path, await opening) if self._prepare else path
-            engine = await self._start(spec, path, weights)
-        except BaseException:
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
-            raise
+            yield served.loaded or await self._load_shared(served)
+        finally:
+            served.users -= 1
+            served.last_used = time.monotonic()
+
+    def _default(self, kind: Kind) -> ServedModel | None:
+        able = [served for served in self.models if _does(served.spec.kind, kind)]
+        if kind == "fim":
+            able.sort(key=lambda served: not served.facts.native_fim)
+        return able[0] if able else None
+
+    def _named(self, name: str, kind: Kind | None) -> ServedModel | None:
+        if served := self._served.get(self._aliases.get(name, name)):
+            return served
+        public = public_kind(name) if self._public_names else None
+        if public == "fim" and kind != "fim":  # the public models for code chat, too
+            coders = [served for served in self.models if served.facts.native_fim and served.spec.kind == "chat"]
+            return coders[0] if coders else self._default("chat")
+        return self._default(public) if public else None
+
+    async def _load_shared(self, served: ServedModel) -> AnyLoadedModel:
+        """Load a model once for all who wait for it; whoever stops waiting does not stop the loading."""
+        if served.loading is None:
+            served.loading = asyncio.create_task(self._load(served))
+            self._tasks.add(served.loading)
+            served.loading.add_done_callback(self._tasks.discard)
         try:
-            vocabulary = await opening
-            prompts, fim = await asyncio.to_thread(_prompts, spec, path, vocabulary, engine.info.context)
-        except BaseException:
-            await engine.stop()
-            raise
-        created = int((await asyncio.to_thread(path.stat)).st_mtime)
-        return LoadedModel(spec, path, created, engine, vocabulary, prompts, fim)
+            return await asyncio.shield(served.loading)
+        except ModelLoadError as error:
+            raise EngineUnavailableError(f"the model {served.spec.id} cannot be loaded: {error}") from error
 
-    async def _start(self, spec: ModelSpec, path: Path, weights: Path) -> Engine:
-        """An engine that runs, with the model's own file where the prepared weights cannot be run."""
-        engine = self._engine_for(weights)
+    async def _load(self, served: ServedModel) -> AnyLoadedModel:
+        assert self._cores
         try:
-            await engine.start()
-        except BaseException as error:
-            await engine.stop()
-            if weights == path or not isinstance(error, ModelLoadError):
-                raise
-            logger.warning("prepared weights cannot be run", extra={"model": spec.id, "reason": str(error)})
-            return await self._start(spec, path, path)
-        return engine
+            async with self._changing:
+                await self._make_room(served)
+                served.place = self._cores.take()
+                served.loaded = await self._loader.load(served.spec, served.facts, served.place)
+                served.facts, served.failure = served.loaded.facts, None
+                return served.loaded
+        except (ModelLoadError, TooManyModelsError) as error:
+            served.failure = str(error)
+            logger.warning("model not loaded", extra={"model": served.spec.id, "reason": str(error)})
+            raise error if isinstance(error, ModelLoadError) else ModelLoadError(str(error)) from None
+        finally:
+            served.loading = None
+            if served.loaded is None and served.place:
+                self._cores.give_back(served.place)
+                served.place = None
+
+    async def _make_room(self, wanted: ServedModel) -> None:
+        """Unload models, the least recently used ones first, until there is memory for another one.
+
+        What is in use is waited for. If even that does not help, the model may try what it can do with the rest.
+        """
+        needed = wanted.facts.memory
+        if self._memory is not None and needed > self._memory:
+            raise ModelLoadError(
+                f"{wanted.spec.id} takes about {megabytes(needed)}, and all models together may take "
+                f"{megabytes(self._memory)}; give it less with kv_memory, or raise model_memory"
+            )
+        deadline = time.monotonic() + _LONGEST_WAIT_FOR_ROOM
+        while not self._has_room(needed):
+            loaded = [served for served in self.models if served.loaded]
+            idle = sorted((served for served in loaded if served.is_idle), key=lambda served: served.last_used)
+            if idle:
+                await self._unload(idle[0], "others need the memory")
+            elif not loaded:
+                return
+            elif time.monotonic() > deadline:
+                busy = ", ".join(served.spec.id for served in loaded)
+                raise EngineUnavailableError(f"{wanted.spec.id} needs the memory of {busy}, which are in use")
+            else:
+                await asyncio.sleep(_BETWEEN_LOOKS)
+
+    def _has_room(self, needed: int) -> bool:
+        if self._memory is not None:
+            taken = sum(served.facts.memory for served in self.models if served.loaded)
+            if taken + needed > self._memory:
+                return False
+        return available_memory() >= needed + SPARE_MEMORY
+
+    async def _unload(self, served: ServedModel, reason: str) -> None:
+        loaded, served.loaded = served.loaded, None
+        assert loaded and self._cores
+        logger.info("model unloaded", extra={"model": served.spec.id, "reason": reason})
+        await loaded.backend.stop()
+        if served.place:
+            self._cores.give_back(served.place)
+            served.place = None
+
+    async def _unload_the_idle(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(min(1.0, seconds / 4))
+            now = time.monotonic()
+            for served in self.models:
+                if served.loaded and not served.is_idle:
+                    served.last_used = now
+                elif served.loaded and now - served.last_used >= seconds:
+                    async with self._changing:
+                        if served.is_idle:
+                            with contextlib.suppress(Exception):
+                                await self._unload(served, "idle")
 
 
-def _prompts(spec: ModelSpec, weights: Path, vocabulary: Vocabulary, context: int) -> tuple[PromptBuilder, FimPrompts]:
-    try:
-        renderer = mistral_renderer(weights, vocabulary, context=context, tokenizer=spec.tokenizer)
-    except TokenizerError as error:
-        raise ModelLoadError(str(error)) from None
-    prompts = PromptBuilder(vocabulary, context=context, renderer=renderer)
-    name = f"{spec.id} {vocabulary.metadata.get('general.name', '')}"
-    encode = renderer.encode_fim(name) if renderer else None
-    return prompts, FimPrompts(vocabulary, context=context, chat=prompts, encode=encode)
-
-
-def _is_public_chat_name(name: str) -> bool:
-    def matches(patterns: Sequence[str]) -> bool:
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-    return matches(PUBLIC_CHAT_NAMES) and not matches(_PUBLIC_NAMES_OF_OTHER_KINDS)
+def _does(has: Kind, wanted: Kind) -> bool:
+    """Whether a model of one kind can do what is asked of another."""
+    return has == wanted or (has == "chat" and wanted == "fim")

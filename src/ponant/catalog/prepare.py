@@ -122,13 +122,13 @@ class Preparer:
         self._say = say
         self._progress = progress
 
-    async def __call__(self, spec: ModelSpec, path: Path, vocabulary: Vocabulary) -> Path:
+    async def __call__(self, spec: ModelSpec, vocabulary: Vocabulary) -> Path:
         """The file to serve a model from. Where there can be no copy, the log says why, and it is the original."""
         try:
-            return await self._choose(spec, path, vocabulary)
+            return await self._choose(spec, spec.path, vocabulary)
         except Exception as error:  # whatever it is, the original can be served
             logger.warning("weights not prepared", extra={"model": spec.id, "reason": str(error) or repr(error)})
-            return path
+            return spec.path
 
     async def _choose(self, spec: ModelSpec, path: Path, vocabulary: Vocabulary) -> Path:
         if vocabulary.metadata.get("general.file_type") in _FAST_FILE_TYPES:

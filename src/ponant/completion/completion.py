@@ -17,7 +17,7 @@ from ponant.api.chat import (
     FinishReason,
     TokenLogprob,
 )
-from ponant.catalog.catalog import LoadedModel
+from ponant.catalog.loading import LoadedModel
 from ponant.completion.logprobs import choice_logprobs
 from ponant.completion.message import call_ids, delta_message, whole_message
 from ponant.completion.output import AnswerOutput, WholeCalls

@@ -19,15 +19,15 @@ class FimService:
 
     async def start(self, request: FIMCompletionRequest) -> Completion:
         """Begin to answer a request; raises what ``ChatService.start`` raises."""
-        model = self._catalog.find(request.model)
-        prompt = await asyncio.to_thread(model.fim.build, request.prompt, request.suffix)
-        check_length(prompt, request, model.engine.info.context)
-        return Completion(
-            model,
-            prompt,
-            generate_request(request, model, prompt, always_reuse=self._always_reuse),
-            name=request.model,
-            stops=stop_strings(request),
-            predicted=False,
-            timeout=self._request_timeout,
-        )
+        async with self._catalog.use(request.model, "fim") as model:
+            prompt = await asyncio.to_thread(model.fim.build, request.prompt, request.suffix)
+            check_length(prompt, request, model.engine.info.context)
+            return Completion(
+                model,
+                prompt,
+                generate_request(request, model, prompt, always_reuse=self._always_reuse),
+                name=request.model,
+                stops=stop_strings(request),
+                predicted=False,
+                timeout=self._request_timeout,
+            )

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ponant.catalog.catalog import LoadedModel
+from ponant.catalog.loading import LoadedModel
 from ponant.engine.base import GenerateRequest, Sampling
 from ponant.prompts.errors import InvalidRequestError
 from ponant.prompts.prompt import Prompt

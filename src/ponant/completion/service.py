@@ -5,13 +5,14 @@ import asyncio
 from msgspec import structs
 
 from ponant.api.chat import ChatCompletionRequest
-from ponant.catalog.catalog import Catalog, LoadedModel
+from ponant.catalog.catalog import Catalog
+from ponant.catalog.loading import LoadedModel
 from ponant.completion.completion import Completion
 from ponant.completion.generation import check_length, generate_request, stop_strings
 from ponant.completion.structured import SchemaChecker
 from ponant.completion.support import refuse_unsupported
 from ponant.engine.base import GenerateRequest
-from ponant.prompts.answers import read_answer_form
+from ponant.prompts.answers import AnswerForm, read_answer_form
 from ponant.prompts.prompt import Prompt
 
 SAFE_PROMPT = (
@@ -67,10 +68,14 @@ class ChatService:
             QueueFullError: too many requests wait already.
             EngineUnavailableError: the model's engine is not ready.
         """
-        model = self._catalog.find(request.model)
+        self._catalog.find(request.model, "chat")
         refuse_unsupported(request)
         form = read_answer_form(request)
         await self._schemas.check(form.schemas)
+        async with self._catalog.use(request.model, "chat") as model:
+            return await self._start(request, form, model)
+
+    async def _start(self, request: ChatCompletionRequest, form: AnswerForm, model: LoadedModel) -> Completion:
         safe = self._safe_prompt if request.safe_prompt or request.safe_mode else None
         prompt = await asyncio.to_thread(
             model.prompts.build, request.messages, system=safe, form=form, max_tokens=request.max_tokens

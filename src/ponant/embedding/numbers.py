@@ -1,6 +1,7 @@
 """The numbers of embeddings: fewer of them, smaller ones, and how they are written."""
 
 import base64
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,9 @@ def shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float
 def quantized(vectors: NDArray[np.float32], dtype: EmbeddingDtype) -> Numbers:
     """The vectors, of length 1, in another type of number.
 
-    ``int8`` has steps of ``4 / (127 * sqrt(dimensions))`` from -127 to 127; ``uint8`` is 128 more. ``ubinary`` has a bit
-    for each number, 1 if it is positive, the first one in the highest bit of the first byte; if the last byte is not
-    full, its lowest bits are 0. ``binary`` is the same minus 128, as int8.
+    ``int8`` has steps of ``4 / (127 * sqrt(dimensions))`` from -127 to 127; ``uint8`` is 128 more. ``ubinary`` has a
+    bit for each number, 1 if it is positive, the first one in the highest bit of the first byte; if the last byte is
+    not full, its lowest bits are 0. ``binary`` is the same minus 128, as int8.
     """
     match dtype:
         case "float":
@@ -39,7 +40,7 @@ def quantized(vectors: NDArray[np.float32], dtype: EmbeddingDtype) -> Numbers:
             return (np.packbits(vectors > 0, axis=-1).astype(np.int16) - 128).astype(np.int8)
 
 
-def written(numbers: Numbers, encoding: EncodingFormat) -> list[list[float]] | list[str]:
+def written(numbers: Numbers, encoding: EncodingFormat) -> Sequence[list[float] | str]:
     """Each row as a list of numbers, or as the base64 of its bytes, little-endian where numbers have several."""
     if encoding == "float":
         lists: list[list[float]] = numbers.tolist()
@@ -50,4 +51,5 @@ def written(numbers: Numbers, encoding: EncodingFormat) -> list[list[float]] | l
 
 def _int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
     scale = 127 * np.sqrt(vectors.shape[1]) / _INT8_RANGE
-    return np.clip(np.rint(vectors * scale), -127, 127).astype(np.int8)
+    numbers: NDArray[np.int8] = np.clip(np.rint(vectors * scale), -127, 127).astype(np.int8)
+    return numbers

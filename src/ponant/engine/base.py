@@ -4,10 +4,15 @@ from typing import Literal, Protocol, Self
 
 import msgspec
 
+from ponant.engine.turns import Place
+
 FinishReason = Literal["stop", "length", "model_length", "error"]
 """Why a completion ended: the model's own end, ``max_tokens`` reached, context full, or a failure."""
 
 EngineState = Literal["starting", "ready", "restarting", "stopped"]
+
+KVType = Literal["f16", "f32"]
+"""Number format of the KV cache."""
 
 
 class Sampling(msgspec.Struct, frozen=True):
@@ -84,7 +89,8 @@ class EngineConfig(msgspec.Struct, frozen=True):
     ``context`` is the longest single sequence in tokens, ``kv_memory`` the bytes of KV cache that all sequences share,
     ``parallel`` how many sequences run at once. ``deterministic`` makes results independent of what else runs.
     ``prefix_cache`` lets prompts reuse what was computed for others that begin alike. ``drafting`` lets predictions and
-    repetitions of the prompt be verified several tokens at a time. ``deterministic`` goes without both.
+    repetitions of the prompt be verified several tokens at a time. ``deterministic`` goes without both. ``place`` is
+    the engine's among those that take turns, as they share processor cores.
     """
 
     model_path: str
@@ -96,7 +102,8 @@ class EngineConfig(msgspec.Struct, frozen=True):
     prefix_cache: bool = True
     drafting: bool = True
     flash_attention: bool = True
-    kv_type: Literal["f16", "f32"] = "f16"
+    kv_type: KVType = "f16"
+    place: Place | None = None
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
@@ -149,22 +156,40 @@ class Generation(Protocol):
         ...
 
 
-class Engine(Protocol):
+class Backend(Protocol):
+    """What computes for a loaded model, whatever it is that it computes."""
+
+    @property
+    def state(self) -> EngineState:
+        """Whether it can take requests."""
+        ...
+
+    @property
+    def last_error(self) -> str | None:
+        """Why it is not ready, where that is known."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has requests to work on."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes. Raises EngineUnavailableError before it was started."""
+        ...
+
+    async def stop(self) -> None:
+        """End all requests and free everything."""
+        ...
+
+
+class Engine(Backend, Protocol):
     """One loaded model that completes prompts."""
 
     @property
     def info(self) -> EngineInfo:
         """What the engine has. Raises EngineUnavailableError before it was started."""
-        ...
-
-    @property
-    def state(self) -> EngineState:
-        """Whether the engine can take requests."""
-        ...
-
-    @property
-    def last_error(self) -> str | None:
-        """Why the engine is not ready, where that is known."""
         ...
 
     def generate(self, request: GenerateRequest) -> Generation:
@@ -178,8 +203,4 @@ class Engine(Protocol):
 
     async def start(self) -> EngineInfo:
         """Load the model. Raises ModelLoadError."""
-        ...
-
-    async def stop(self) -> None:
-        """End all requests and free everything."""
         ...

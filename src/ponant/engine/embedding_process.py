@@ -61,6 +61,16 @@ class EmbedderProcess:
         return self._worker.last_error
 
     @property
+    def busy(self) -> bool:
+        """Whether there are requests that run or wait."""
+        return bool(self._requests)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the weights."""
+        return self.info.weights_memory
+
+    @property
     def process_id(self) -> int | None:
         """The worker's process id."""
         return self._worker.process_id

@@ -5,6 +5,7 @@ the other side closes the socket. It steps back where other processes want to co
 written suffers more from waiting than a vector does.
 """
 
+import contextlib
 import os
 from typing import Any
 
@@ -25,12 +26,15 @@ from ponant.engine.embedding_frames import (
 from ponant.engine.embedding_model import EmbeddingModel
 from ponant.engine.embedding_queue import EmbeddingQueue, Job
 from ponant.engine.frames import Loaded, LoadFailed
+from ponant.engine.turns import Turns
 from ponant.engine.worker_side import Connection, parent
 
 _NICENESS = 5
 STEP_TOKENS = 256
 """The most tokens that several texts computed together have: more would hardly be faster, and others wait longer."""
 STEP_TEXTS = 64
+_STEP_TOKENS_AMONG_OTHERS = 64
+"""The most that they have while engines wait for the same processor cores."""
 _PREPARED_AT_ONCE = 50_000
 """Characters of text that are prepared between two steps."""
 
@@ -38,16 +42,21 @@ _PREPARED_AT_ONCE = 50_000
 class Worker:
     """One model and the requests it is working on."""
 
-    def __init__(self, model: EmbeddingModel[Any]) -> None:
+    def __init__(self, model: EmbeddingModel[Any], turns: Turns | None) -> None:
         self._model = model
+        self._turns = turns
         self._queue: EmbeddingQueue[Any] = EmbeddingQueue()
 
     def serve(self, connection: Connection[ToEmbedder]) -> None:
         """Work until the other side closes the connection."""
         while True:
+            if self._turns and self._queue.idle:
+                self._turns.leave()
             for frame in connection.receive(wait=self._queue.idle):
                 self._take(frame)
-            for answer in (*self._prepare(), *self._compute()):
+            with self._turns or contextlib.nullcontext():
+                answers = (*self._prepare(), *self._compute())
+            for answer in answers:
                 connection.send(answer)
 
     def _take(self, frame: ToEmbedder) -> None:
@@ -76,7 +85,9 @@ class Worker:
 
     def _compute(self) -> list[Embedded | EmbedFailed]:
         """Compute some texts; returns the answers to requests that end with it."""
-        step = self._queue.next_step(most_tokens=STEP_TOKENS, most_texts=STEP_TEXTS)
+        contended = self._turns is not None and self._turns.contended
+        most_tokens = _STEP_TOKENS_AMONG_OTHERS if contended else STEP_TOKENS
+        step = self._queue.next_step(most_tokens=most_tokens, most_texts=STEP_TEXTS)
         if not step:
             return []
         texts = [job.prepared[index] for job, index in step]
@@ -125,7 +136,7 @@ def main() -> None:
             connection.send(LoadFailed(str(error)))
             return
         connection.send(Loaded(model.info))
-        Worker(model).serve(connection)
+        Worker(model, Turns(first.config.place) if first.config.place else None).serve(connection)
 
 
 if __name__ == "__main__":

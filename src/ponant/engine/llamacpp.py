@@ -8,18 +8,17 @@ import ctypes
 import os
 from collections.abc import Sequence as Rows
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.base import ModelLoadError
+from ponant.engine.base import KVType, ModelLoadError
 from ponant.engine.bindings import c
-from ponant.engine.memory import ModelSize
+from ponant.engine.memory import ModelSize, model_size
 
 _GGUF_MAGIC = b"GGUF"
-_KV_TYPES = {"f16": 1, "f32": 0}
-_BYTES_PER_VALUE = {"f16": 2, "f32": 4}
+_KV_TYPES: dict[KVType, int] = {"f16": 1, "f32": 0}
 _LOG_LEVEL_ERROR = 4
 MOST_SLOTS = 256
 """How many sequences llama.cpp can tell apart."""
@@ -254,25 +253,9 @@ class Model:
         """Whether a sequence can begin with part of another one: not with models that keep one running state."""
         return not (c.llama_model_is_recurrent(self._model) or c.llama_model_is_hybrid(self._model))
 
-    def size(self, kv_type: Literal["f16", "f32"]) -> ModelSize:
-        """The sizes by which memory is planned. The KV size of unusual layers is an upper bound."""
-        metadata = read_metadata(self._model)
-        architecture = metadata.get("general.architecture", "")
-
-        def largest(key: str, default: int) -> int:
-            text = metadata.get(f"{architecture}.{key}", "").strip("[]")
-            return max((int(number) for number in text.split(",")), default=default) if text else default
-
-        heads: int = c.llama_model_n_head(self._model) or 1
-        head_length = c.llama_model_n_embd(self._model) // heads
-        lengths = largest("attention.key_length", head_length) + largest("attention.value_length", head_length)
-        kv_heads = largest("attention.head_count_kv", heads)
-        layers: int = c.llama_model_n_layer(self._model)
-        return ModelSize(
-            context=c.llama_model_n_ctx_train(self._model),
-            weights=c.llama_model_size(self._model),
-            kv_bytes_per_token=max(1, layers * kv_heads * lengths * _BYTES_PER_VALUE[kv_type]),
-        )
+    def size(self, kv_type: KVType) -> ModelSize:
+        """The sizes by which memory is planned."""
+        return model_size(read_metadata(self._model), c.llama_model_size(self._model), kv_type)
 
     def open_context(
         self,
@@ -283,7 +266,7 @@ class Model:
         most_logits: int,
         threads: int,
         flash_attention: bool,
-        kv_type: Literal["f16", "f32"],
+        kv_type: KVType,
         separate_streams: bool,
     ) -> None:
         """Allocate the KV cache and the buffers.

@@ -1,20 +1,22 @@
 """How long contexts may be and how large the KV cache is, given the memory there is; and how many threads compute."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from ponant.engine.base import EngineConfig, ModelLoadError
+from ponant.engine.base import EngineConfig, KVType, ModelLoadError
 
 _USUAL_KV_MEMORY = 512 * 2**20
 """Bytes of KV cache taken when nothing was asked for and the context needs no more."""
 _SHARE_FOR_CONTEXT = 0.25
 """Share of the free memory that the KV cache may take when nothing was asked for."""
-_SPARE_MEMORY = 256 * 2**20
+SPARE_MEMORY = 256 * 2**20
 """Bytes left for buffers of the computation and for everything else."""
 _SMALLEST_CONTEXT = 128
+_BYTES_PER_VALUE: dict[KVType, int] = {"f16": 2, "f32": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def plan(model: ModelSize, config: EngineConfig, available: int) -> Plan:
     """
     if config.context is not None and config.context > model.context:
         raise ModelLoadError(f"a context of {config.context} tokens is longer than the model's own, {model.context}")
-    free = available - model.weights - _SPARE_MEMORY
+    free = available - model.weights - SPARE_MEMORY
     per_token = model.kv_bytes_per_token
     if config.kv_memory is not None:
         cells = config.kv_memory // per_token
@@ -68,6 +70,30 @@ def plan(model: ModelSize, config: EngineConfig, available: int) -> Plan:
         return Plan(context, cells, config.parallel)
     parallel = max(1, min(config.parallel, cells // context))
     return Plan(context, parallel * context, parallel)
+
+
+def model_size(metadata: Mapping[str, str], weights: int, kv_type: KVType) -> ModelSize:
+    """The size of a model with this metadata of a GGUF file. The KV size of unusual layers is an upper bound."""
+    architecture = metadata.get("general.architecture", "")
+
+    def largest(key: str, default: int) -> int:
+        numbers = metadata.get(f"{architecture}.{key}", "").strip("[]").split(",")
+        return max((int(number) for number in numbers if number.strip().isdecimal()), default=default)
+
+    heads = max(1, largest("attention.head_count", 1))
+    head_length = largest("embedding_length", 0) // heads
+    lengths = largest("attention.key_length", head_length) + largest("attention.value_length", head_length)
+    values = largest("block_count", 0) * largest("attention.head_count_kv", heads) * lengths
+    return ModelSize(largest("context_length", 0), weights, max(1, values * _BYTES_PER_VALUE[kv_type]))
+
+
+def expected_memory(model: ModelSize, config: EngineConfig) -> int:
+    """Bytes that the weights and the KV cache will take if there is enough memory."""
+    if config.kv_memory is not None:
+        return model.weights + config.kv_memory
+    context = config.context or model.context
+    cells = max(context, min(config.parallel * context, _USUAL_KV_MEMORY // model.kv_bytes_per_token))
+    return model.weights + cells * model.kv_bytes_per_token
 
 
 def available_memory() -> int:

@@ -108,6 +108,16 @@ class EngineProcess:
         return self._worker.last_error
 
     @property
+    def busy(self) -> bool:
+        """Whether there are requests that run or wait."""
+        return bool(self._generations)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the weights and the KV cache."""
+        return self.info.weights_memory + self.info.kv_memory
+
+    @property
     def process_id(self) -> int | None:
         """The worker's process id."""
         return self._worker.process_id

@@ -78,7 +78,8 @@ class Scheduler:
     ``parallel`` is the most sequences that run at once, ``batch_tokens`` the most tokens of a step, ``most_draws`` the
     most tokens that a step may give, guessed ones included. Under ``deterministic`` each step has tokens of one
     sequence only, in chunks with fixed borders; each slot must have room for a whole context, so that nothing is ever
-    put back.
+    put back. While other engines wait for the same processor cores (``contended``), prompts are computed in small
+    pieces, so that they need not wait long.
     """
 
     cache: KVCache
@@ -88,6 +89,7 @@ class Scheduler:
     pacer: Pacer
     most_draws: int = 0
     deterministic: bool = False
+    contended: bool = False
     waiting: deque[Sequence] = field(default_factory=deque[Sequence])
     running: list[Sequence] = field(default_factory=list[Sequence])
     _leaders: dict[Sequence, tuple[Sequence, int]] = field(default_factory=dict[Sequence, tuple[Sequence, int]])
@@ -307,7 +309,7 @@ class Scheduler:
         rows = sum(chunk.length for chunk in chunks)
         bursting = [sequence for sequence in prefilling if rows and self.pacer.prefers_bursts(sequence.computed)]
         paced = [sequence for sequence in prefilling if sequence not in bursting]
-        budget = self.batch_tokens - rows
+        budget = min(self.batch_tokens - rows, PIECE if self.contended else self.batch_tokens)
         if paced:
             budget = min(budget, self.pacer.prefill_tokens(rows, paced[0].computed))
         if len(computing) == 1:

@@ -4,6 +4,7 @@ Started as ``python -m ponant.engine.worker FD`` with an open socket as file des
 other side closes the socket.
 """
 
+import contextlib
 import time
 from itertools import islice
 from pathlib import Path
@@ -31,6 +32,7 @@ from ponant.engine.pacing import Pacer
 from ponant.engine.sampling import Draw, Row, Sampler
 from ponant.engine.scheduler import Chunk, Scheduler, Step
 from ponant.engine.sequence import Sequence
+from ponant.engine.turns import Turns
 from ponant.engine.worker_side import Connection, parent
 
 BATCH_TOKENS = 512
@@ -75,6 +77,7 @@ class Worker:
         self._compiling: dict[int, GenerateRequest] = {}
         self._failed: list[tuple[int, Delta]] = []
         self._pacer = Pacer(BATCH_TOKENS)
+        self._turns = Turns(config.place) if config.place else None
         self._scheduler = Scheduler(
             cache=KVCache(
                 cells=sizes.cells,
@@ -100,13 +103,18 @@ class Worker:
     def serve(self, connection: Connection[ToWorker]) -> None:
         """Work until the other side closes the connection."""
         while True:
+            if self._turns and self._scheduler.idle:
+                self._turns.leave()
             for frame in connection.receive(wait=self._scheduler.idle, other=self._grammars):
                 self._take(frame)
             for request_id, grammar in self._grammars.finished():
                 self._take_compiled(request_id, grammar)
             deltas, self._failed = self._failed, []
+            if self._turns:
+                self._scheduler.contended = self._turns.contended
             if step := self._scheduler.next_step():
-                deltas += self._compute(step)
+                with self._turns or contextlib.nullcontext():
+                    deltas += self._compute(step)
             started = self._scheduler.take_started()
             if deltas or started:
                 connection.send(Stepped(started, deltas))

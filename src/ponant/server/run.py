@@ -7,23 +7,16 @@ import os
 import shlex
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_address
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 import ponant
-from ponant.catalog.catalog import Catalog, LoadedModel
-from ponant.catalog.spec import ModelSpec
-from ponant.catalog.store import ModelNotFoundError, locate, model_id
-from ponant.engine.base import Engine, EngineConfig
-from ponant.engine.llamacpp import check_model_file
-from ponant.engine.memory import megabytes
-from ponant.engine.process import EngineProcess
+from ponant.catalog.catalog import Catalog
 from ponant.server.app import create_app
+from ponant.server.assembly import make_catalog, summary
 from ponant.settings import Settings
 
 _BACKLOG = 2048
@@ -109,88 +102,6 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def make_catalog(settings: Settings, *, say: Callable[[str], None] = lambda _: None) -> Catalog:
-    """The models of the settings, found but not loaded.
-
-    Args:
-        settings: what and how to serve.
-        say: gets the lines that a person at the terminal should read while weights are prepared.
-
-    Raises:
-        ModelNotFoundError: there are no such weights, or an alias names none of the models.
-        ModelLoadError: a file is not a model.
-    """
-    models: list[tuple[ModelSpec, Path]] = []
-    for source in settings.models:
-        path = locate(source, settings.data_dir / "models")
-        check_model_file(path)
-        if any(spec.id == model_id(source) for spec, _ in models):
-            raise ModelNotFoundError(f"two models would be called {model_id(source)}; rename one of the files")
-        spec = ModelSpec(
-            source,
-            model_id(source),
-            default_temperature=settings.default_temperature,
-            tokenizer=settings.tokenizers.get(source, settings.tokenizers.get(model_id(source))),
-        )
-        models.append((spec, path))
-    ids = {spec.source: spec.id for spec, _ in models} | {spec.id: spec.id for spec, _ in models}
-    for alias, target in settings.aliases.items():
-        if target not in ids:
-            raise ModelNotFoundError(f"alias {alias}: {target} is not served; there is {', '.join(sorted(set(ids)))}")
-    for name, tokenizer in settings.tokenizers.items():
-        if name not in ids:
-            raise ModelNotFoundError(f"tokenizers: {name} is not served; there is {', '.join(sorted(set(ids)))}")
-        if not tokenizer.is_file():
-            raise ModelNotFoundError(f"tokenizers: {name}: there is no file {tokenizer}")
-
-    def engine_for(path: Path) -> Engine:
-        config = EngineConfig(
-            model_path=str(path),
-            context=settings.context,
-            kv_memory=None if settings.kv_memory is None else int(settings.kv_memory),
-            parallel=settings.parallel,
-            threads=settings.threads,
-            deterministic=settings.deterministic,
-            prefix_cache=settings.prefix_cache != "off",
-            drafting=settings.drafting,
-            flash_attention=settings.flash_attention,
-            kv_type=settings.kv_type,
-        )
-        return EngineProcess(config, queue_limit=settings.queue_limit)
-
-    prepare = None
-    if settings.prepare_weights != "off":
-        from ponant.catalog.prepare import Preparer  # takes memory and time that few servers need to spend
-
-        prepare = Preparer(
-            settings.data_dir / "prepared",
-            mode=settings.prepare_weights,
-            load=settings.prepare_for,
-            threads=settings.threads,
-            parallel=settings.parallel,
-            engine_for=engine_for,
-            say=say,
-            progress=_show_progress,
-        )
-    return Catalog(
-        models,
-        engine_for=engine_for,
-        prepare=prepare,
-        public_names=settings.public_names,
-        aliases={alias: ids[target] for alias, target in settings.aliases.items()},
-    )
-
-
-def summary(model: LoadedModel) -> str:
-    """A line about a loaded model: what it can hold, and what that takes."""
-    info = model.engine.info
-    return (
-        f"Loaded {model.spec.id} ({megabytes(info.weights_memory)}): "
-        f"context {info.context} tokens, KV cache {info.kv_cells} tokens ({megabytes(info.kv_memory)}), "
-        f"{info.parallel} sequences at once, {info.threads} threads"
-    )
-
-
 def _make_server(catalog: Catalog, settings: Settings) -> "_Server":
     app = create_app(catalog, settings, stopping=lambda: server.should_exit)
     config = uvicorn.Config(
@@ -257,13 +168,6 @@ def _announce(catalog: Catalog, settings: Settings, listener: socket.socket, say
     say(f"Listening on {url} - models: {', '.join(model.spec.id for model in catalog.models)} - API pages: {url}/docs")
     address = f"{url}/v1/chat/completions -H 'Content-Type: application/json'{key}"
     say(f"Try:\n  curl {address} -d {shlex.quote(json.dumps(body))}")
-
-
-def _show_progress(done: int, total: int) -> None:
-    """How much is done, in a line that the next one overwrites; for people alone."""
-    if sys.stdout.isatty():
-        sys.stdout.write(f"\r{100 * done // total:3} %\r" if done < total else "\r     \r")
-        sys.stdout.flush()
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -17,6 +17,11 @@ from ponant.server.errors import error_event
 
 _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
+GONE = 499
+"""Status of what nobody receives any more; proxies have it in their logs."""
+
+Start = Callable[[], Awaitable[Completion]]
+"""Begins a completion."""
 
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"$ref": f"#/components/schemas/{CompletionEvent.__name__}"}}}}
@@ -24,39 +29,53 @@ STREAM: dict[int | str, dict[str, Any]] = {
 """How routes describe their streams."""
 
 
-async def answer(completion: Completion, request: Request, *, stream: bool, keep_alive: float) -> Response:
-    """The response to a request: its completion whole, or as it comes."""
+async def answer(start: Start, request: Request, *, stream: bool, keep_alive: float) -> Response:
+    """The response to a request: its completion whole, or as it comes.
+
+    Args:
+        start: begins the completion, which takes a while if its model must be loaded first.
+        request: from the client, whose going away ends the completion.
+        stream: whether the completion is sent as it comes.
+        keep_alive: as for ``EventStream``.
+    """
     if stream:
-        return EventStream(completion, keep_alive=keep_alive)
-    async with cancelled_on_disconnect(completion, request.receive):
-        response = await completion.collect()
+        return EventStream(start, keep_alive=keep_alive)
+    try:
+        async with _begun(start, request.receive) as completion:
+            response = await completion.collect()
+    except ClientDisconnect:
+        return Response(status_code=GONE)
     return Response(response.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
-class Cancellable(Protocol):
-    """What may be ended at any time."""
-
-    def cancel(self) -> object:
-        """End it."""
-        ...
-
-
 @asynccontextmanager
-async def cancelled_on_disconnect(work: Cancellable, receive: Receive) -> AsyncIterator[None]:
-    """While the block runs, a client that goes away cancels the work for it."""
+async def _begun(start: Start, receive: Receive) -> AsyncIterator[Completion]:
+    """A completion that a client cancels by going away, while it begins or later.
+
+    Raises:
+        ClientDisconnect: it went away before the completion had begun.
+    """
+    beginning = asyncio.ensure_future(start())
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        work.cancel()
+        if not beginning.cancel():
+            beginning.result().cancel()
 
     watcher = asyncio.create_task(watch())
     try:
-        yield
+        try:
+            completion = await beginning
+        except asyncio.CancelledError:
+            if watcher.done():
+                raise ClientDisconnect from None
+            raise
+        yield completion
     finally:
-        watcher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watcher
+        for task in (watcher, beginning):
+            task.cancel()
+        await asyncio.gather(watcher, beginning, return_exceptions=True)
 
 
 class EventStream(Response):
@@ -68,21 +87,24 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, completion: Completion, *, keep_alive: float) -> None:
+    def __init__(self, start: Start, *, keep_alive: float) -> None:
         """After ``keep_alive`` seconds of silence a comment is sent, so that nothing on the way thinks it dead."""
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
-        self._completion = completion
+        self._start = start
         self._keep_alive = keep_alive
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
         events = _EventSender(self.raw_headers, send, self._keep_alive)
-        async with cancelled_on_disconnect(self._completion, receive), events.kept_alive():
+        async with events.kept_alive():
             try:
-                async for chunk in self._completion.chunks():
-                    await events.send(b"data: " + chunk.model_dump_json(exclude_unset=True).encode() + b"\n\n")
+                async with _begun(self._start, receive) as completion:
+                    async for chunk in completion.chunks():
+                        await events.send(b"data: " + chunk.model_dump_json(exclude_unset=True).encode() + b"\n\n")
                 await events.send(_DONE)
+            except ClientDisconnect:
+                return
             except Exception as error:
                 if not events.started:
                     raise

@@ -17,6 +17,6 @@ def chat_routes(service: ChatService, *, keep_alive: float) -> APIRouter:
         "/v1/chat/completions", summary="Chat Completion", response_model=ChatCompletionResponse, responses=STREAM
     )
     async def chat_completion(body: ChatCompletionRequest, request: Request) -> Response:
-        return await answer(await service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive)
+        return await answer(lambda: service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive)
 
     return router

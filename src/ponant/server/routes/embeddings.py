@@ -4,14 +4,14 @@ import asyncio
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
 
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse
 from ponant.completion.completion import RequestTimeoutError
 from ponant.embedding.service import EmbeddingService
+from ponant.server.disconnect import unless_disconnected
 from ponant.server.json_body import StrictJsonRoute
-from ponant.server.sse import cancelled_on_disconnect
-
-_CLIENT_GONE = 499
+from ponant.server.sse import GONE
 
 
 def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> APIRouter:
@@ -20,15 +20,13 @@ def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> A
 
     @router.post("/v1/embeddings", summary="Embeddings", response_model=EmbeddingResponse)
     async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
-        embedding = asyncio.create_task(service.embed(body))
-        async with cancelled_on_disconnect(embedding, request.receive):
-            done, _ = await asyncio.wait({embedding}, timeout=request_timeout)
-        if not done:
-            embedding.cancel()
-            raise RequestTimeoutError
-        if embedding.cancelled():
-            return Response(status_code=_CLIENT_GONE)
-        content = await asyncio.to_thread(embedding.result().model_dump_json, exclude_unset=True)
+        try:
+            response = await unless_disconnected(service.embed(body), request.receive, limit=request_timeout)
+        except TimeoutError:
+            raise RequestTimeoutError from None
+        except ClientDisconnect:
+            return Response(status_code=GONE)
+        content = await asyncio.to_thread(response.model_dump_json, exclude_unset=True)
         return Response(content, media_type="application/json")
 
     return router

@@ -17,6 +17,6 @@ def fim_routes(service: FimService, *, keep_alive: float) -> APIRouter:
         "/v1/fim/completions", summary="Fim Completion", response_model=FIMCompletionResponse, responses=STREAM
     )
     async def fim_completion(body: FIMCompletionRequest, request: Request) -> Response:
-        return await answer(await service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive)
+        return await answer(lambda: service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive)
 
     return router

@@ -7,6 +7,9 @@ from pydantic import BaseModel
 
 from ponant.catalog.catalog import Catalog
 
+_ANSWERING = ("ready", "loading", "unloaded")
+"""States of models that requests find, or for which they wait until they are loaded."""
+
 
 class Health(BaseModel):
     """The process is up."""
@@ -39,14 +42,12 @@ def health_routes(catalog: Catalog, stopping: Callable[[], bool]) -> APIRouter:
     @router.get("/ready")
     async def ready(response: Response) -> Readiness:
         models = {
-            model.spec.id: ModelHealth(
-                state=model.engine.state, error=None if model.engine.state == "ready" else model.engine.last_error
-            )
+            model.spec.id: ModelHealth(state=model.state, error=None if model.state == "ready" else model.error)
             for model in catalog.models
         }
         if stopping():
             status = "stopping"
-        elif models and all(model.state == "ready" for model in models.values()):
+        elif catalog.is_open and all(model.state in _ANSWERING for model in models.values()):
             status = "ready"
         else:
             status = "not ready"

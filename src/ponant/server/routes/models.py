@@ -3,9 +3,10 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from ponant.api.errors import ErrorResponse
-from ponant.api.models import BaseModelCard, ModelCapabilities, ModelCard, ModelList
-from ponant.catalog.catalog import Catalog, LoadedModel, UnknownModelError
+from ponant.api.models import BaseModelCard, DeleteModelOut, ModelCapabilities, ModelCard, ModelList
+from ponant.catalog.catalog import Catalog, UnknownModelError
+from ponant.catalog.served import ServedModel
+from ponant.prompts.errors import InvalidRequestError
 from ponant.server.errors import describe, error_response
 
 OWNER = "ponant"
@@ -18,7 +19,7 @@ def models_routes(catalog: Catalog) -> APIRouter:
 
     @router.get("/v1/models", summary="List Models", response_model_exclude_unset=True)
     async def list_models(provider: str | None = None, model: str | None = None) -> ModelList:
-        cards = [_card(catalog, loaded) for loaded in catalog.models]
+        cards = [_card(catalog, served) for served in catalog.models]
         return ModelList(
             object="list",
             data=[
@@ -39,23 +40,41 @@ def models_routes(catalog: Catalog) -> APIRouter:
         try:
             return _card(catalog, catalog.find(model_id))
         except UnknownModelError as error:
-            _, body = describe(error)
-            return error_response(404, ErrorResponse.model_validate(body))
+            return _unknown(error)
+
+    @router.delete(
+        "/v1/models/{model_id:path}",
+        summary="Delete Model",
+        response_model=DeleteModelOut,
+        response_model_exclude_unset=True,
+    )
+    async def delete_model(model_id: str) -> Response:
+        try:
+            model = catalog.find(model_id)
+        except UnknownModelError as error:
+            return _unknown(error)
+        raise InvalidRequestError(
+            f"{model.spec.id} is a base model: only fine-tuned models can be deleted", param="model_id"
+        )
 
     return router
 
 
-def _card(catalog: Catalog, model: LoadedModel) -> BaseModelCard:
-    metadata = model.vocabulary.metadata
+def _unknown(error: UnknownModelError) -> Response:
+    return error_response(404, describe(error)[1])
+
+
+def _card(catalog: Catalog, model: ServedModel) -> BaseModelCard:
+    chats = model.spec.kind == "chat"
     return BaseModelCard(
         id=model.spec.id,
         object="model",
-        created=model.created,
-        owned_by=metadata.get("general.organization", OWNER),
+        created=model.facts.created,
+        owned_by=model.facts.owner or OWNER,
         capabilities=ModelCapabilities(
-            completion_chat=True,
-            function_calling=True,
-            completion_fim=model.fim.native,
+            completion_chat=chats,
+            function_calling=chats,
+            completion_fim=model.facts.native_fim,
             fine_tuning=False,
             vision=False,
             ocr=False,
@@ -64,9 +83,9 @@ def _card(catalog: Catalog, model: LoadedModel) -> BaseModelCard:
             audio=False,
             audio_transcription=False,
         ),
-        name=metadata.get("general.name", model.spec.id),
+        name=model.facts.name,
         description=None,
-        max_context_length=model.engine.info.context,
+        max_context_length=model.facts.context,
         aliases=catalog.aliases_of(model),
         deprecation=None,
         deprecation_replacement_model=None,

@@ -1,0 +1,138 @@
+"""From a description of a model to one that answers."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from msgspec import structs
+
+from ponant.catalog.embedders import EmbedderLoader, LoadedEmbedder
+from ponant.catalog.facts import ModelFacts
+from ponant.catalog.spec import ModelSpec
+from ponant.engine.base import Engine, EngineConfig, ModelLoadError
+from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.memory import expected_memory, model_size
+from ponant.engine.turns import Place
+from ponant.prompts.fim import FimPrompts
+from ponant.prompts.mistral import TokenizerError
+from ponant.prompts.mistral_renderer import mistral_renderer
+from ponant.prompts.prompt import PromptBuilder
+
+logger = logging.getLogger("ponant.catalog")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that completes prompts, with its engine, its tokens, and the builders of its prompts."""
+
+    spec: ModelSpec
+    facts: ModelFacts
+    engine: Engine
+    vocabulary: Vocabulary
+    prompts: PromptBuilder
+    fim: FimPrompts
+
+    @property
+    def backend(self) -> Engine:
+        """What computes."""
+        return self.engine
+
+
+AnyLoadedModel = LoadedModel | LoadedEmbedder
+
+
+class Loader:
+    """Loads models: their engines, and what turns texts into their tokens."""
+
+    def __init__(
+        self,
+        config_for: Callable[[ModelSpec], EngineConfig],
+        engine_for: Callable[[EngineConfig], Engine],
+        embedders: EmbedderLoader,
+        *,
+        prepare: Callable[[ModelSpec, Vocabulary], Awaitable[Path]] | None = None,
+    ) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            config_for: how a model's engine is to run.
+            engine_for: makes such an engine.
+            embedders: loads the models that embed.
+            prepare: finds or makes the file that the engine gets in the place of a model's own.
+        """
+        self._config_for = config_for
+        self._engine_for = engine_for
+        self._embedders = embedders
+        self._prepare = prepare
+
+    async def describe(self, spec: ModelSpec) -> ModelFacts:
+        """What can be told of a model before it is loaded. Raises ModelLoadError."""
+        if spec.kind == "embed":
+            return await self._embedders.describe(spec)
+        return await asyncio.to_thread(_describe, spec, self._config_for(spec))
+
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: Place | None) -> AnyLoadedModel:
+        """Load a model; ``place`` is its engine's among those that take turns. Raises ModelLoadError."""
+        if spec.kind == "embed":
+            return await self._embedders.load(spec, facts, place)
+        opening = asyncio.create_task(asyncio.to_thread(Vocabulary, spec.path))
+        try:
+            weights = await self._prepare(spec, await opening) if self._prepare else spec.path
+            config = structs.replace(self._config_for(spec), place=place)
+            engine = await self._start(spec, structs.replace(config, model_path=str(weights)))
+        except BaseException:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+            raise
+        try:
+            vocabulary = await opening
+            context = engine.info.context
+            prompts, fim = await asyncio.to_thread(_prompts, spec, vocabulary, context)
+        except BaseException:
+            await engine.stop()
+            raise
+        facts = replace(facts, context=context, memory=engine.memory)
+        return LoadedModel(spec, facts, engine, vocabulary, prompts, fim)
+
+    async def _start(self, spec: ModelSpec, config: EngineConfig) -> Engine:
+        """An engine that runs, with the model's own file where the prepared weights cannot be run."""
+        engine = self._engine_for(config)
+        try:
+            await engine.start()
+        except BaseException as error:
+            await engine.stop()
+            if config.model_path == str(spec.path) or not isinstance(error, ModelLoadError):
+                raise
+            logger.warning("prepared weights cannot be run", extra={"model": spec.id, "reason": str(error)})
+            return await self._start(spec, structs.replace(config, model_path=str(spec.path)))
+        return engine
+
+
+def _describe(spec: ModelSpec, config: EngineConfig) -> ModelFacts:
+    vocabulary = Vocabulary(spec.path)
+    metadata = vocabulary.metadata
+    file = spec.path.stat()
+    size = model_size(metadata, file.st_size, config.kv_type)
+    context = config.context or size.context
+    _, fim = _prompts(spec, vocabulary, context)
+    return ModelFacts(
+        name=metadata.get("general.name", spec.id),
+        owner=metadata.get("general.organization"),
+        created=int(file.st_mtime),
+        context=context,
+        memory=expected_memory(size, config),
+        native_fim=fim.native,
+    )
+
+
+def _prompts(spec: ModelSpec, vocabulary: Vocabulary, context: int) -> tuple[PromptBuilder, FimPrompts]:
+    try:
+        renderer = mistral_renderer(spec.path, vocabulary, context=context, tokenizer=spec.tokenizer)
+    except TokenizerError as error:
+        raise ModelLoadError(str(error)) from None
+    prompts = PromptBuilder(vocabulary, context=context, renderer=renderer)
+    name = f"{spec.id} {vocabulary.metadata.get('general.name', '')}"
+    encode = renderer.encode_fim(name) if renderer else None
+    return prompts, FimPrompts(vocabulary, context=context, chat=prompts, encode=encode)
