@@ -163,6 +163,16 @@ async def test_cancelled_requests_leave_their_places(tiny_embedder: Path) -> Non
             assert len((await process.embed(TEXTS)).tokens) == len(TEXTS)
 
 
+async def test_small_request_need_not_wait_for_a_big_one(tiny_embedder: Path) -> None:
+    async with embedder(tiny_embedder) as process:
+        big = asyncio.create_task(process.embed(["the cat runs ."] * 50_000))
+        await asyncio.sleep(0)
+        await process.embed(["a dog"])
+        assert not big.done()
+        big.cancel()
+        await asyncio.wait([big])
+
+
 async def test_vector_of_no_numbers_fails_its_request_alone(tmp_path: Path) -> None:
     path = tmp_path / "broken.gguf"
     write_tiny_embedder(path, nan_word="dog")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from ponant.client.chat import Chat
+    from ponant.client.embeddings import Embeddings
     from ponant.client.fim import Fim
     from ponant.client.models import Models
     from ponant.client.retries import RetryConfig
@@ -109,6 +110,13 @@ class Mistral:
         from ponant.client.chat import Chat
 
         return Chat(self._transport)
+
+    @cached_property
+    def embeddings(self) -> "Embeddings":
+        """Embeddings of texts."""
+        from ponant.client.embeddings import Embeddings
+
+        return Embeddings(self._transport)
 
     @cached_property
     def fim(self) -> "Fim":
