@@ -46,13 +46,6 @@ async def embedder(model: Path | None, *, queue_limit: int = 256, **options: obj
         await process.stop()
 
 
-@pytest.fixture(scope="module")
-def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("embedders") / "tiny-embedder.gguf"
-    write_tiny_embedder(path)
-    return path
-
-
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
 async def test_vectors_are_llama_cpps_own(tmp_path: Path, pooling: Literal["mean", "cls", "last"]) -> None:
     path = tmp_path / "embedder.gguf"

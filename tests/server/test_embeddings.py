@@ -18,18 +18,16 @@ from numpy.typing import NDArray
 from openai import OpenAI
 
 from tests.serving import EXACT, RunningServer, serving, wait_until
-from tests.tiny_embedder import WIDTH, write_tiny_embedder
+from tests.tiny_embedder import WIDTH
 
 EMBEDDINGS = "/v1/embeddings"
 TEXTS = ["How do I bake bread?", "Wie backe ich Brot?", "The market fell sharply on Monday.", "x", "é" * 50]
 
 
 @pytest.fixture(scope="module")
-def embedding_server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server with a tiny chat model and a tiny embedding model."""
-    path = tmp_path_factory.mktemp("models") / "tiny-embedder.gguf"
-    write_tiny_embedder(path)
-    with serving(str(tiny_model), str(path), "--threads", "1", **EXACT, PONANT_QUEUE_LIMIT="20") as server:
+def embedding_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[RunningServer]:
+    """A server with a tiny model that chats and one that embeds, where few requests may wait."""
+    with serving(str(tiny_model), str(tiny_embedder), "--threads", "1", **EXACT, PONANT_QUEUE_LIMIT="20") as server:
         yield server
 
 
@@ -213,10 +211,8 @@ def test_embedding_model_neither_chats_nor_fills_in(embedding_server: RunningSer
     assert f"{name} does not" in response.json()["message"]
 
 
-def test_texts_are_cut_where_the_models_settings_say_so(tmp_path: Path) -> None:
-    model = tmp_path / "embedder.gguf"
-    write_tiny_embedder(model)
-    (tmp_path / "ponant.toml").write_text(f'models = [{{ source = "{model}", truncate = true, threads = 1 }}]')
+def test_texts_are_cut_where_the_models_settings_say_so(tiny_embedder: Path, tmp_path: Path) -> None:
+    (tmp_path / "ponant.toml").write_text(f'models = [{{ source = "{tiny_embedder}", truncate = true, threads = 1 }}]')
     with serving(cwd=tmp_path, **EXACT) as server:
         body = embed(server, ["a " * 62, "a " * 70]).json()
         first, second = (np.array(entry["embedding"]) for entry in body["data"])
