@@ -6,7 +6,7 @@ import click
 import pytest
 
 from ponant.cli.serve import serve
-from ponant.settings import Settings
+from ponant.settings import ModelSettings, Settings
 
 ROOT = Path(__file__).parents[1]
 SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text()
@@ -14,6 +14,11 @@ ROWS = {
     cells[0].strip(" `"): cells[1:]
     for line in SETTINGS_PAGE.splitlines()
     if len(cells := line.strip("|").split(" | ")) == 5
+}
+MODEL_ROWS = {
+    cells[0].strip(" `"): cells[-1].strip()
+    for line in SETTINGS_PAGE.splitlines()
+    if len(cells := line.strip("|").split(" | ")) == 3 and "environment" not in line
 }
 
 
@@ -27,6 +32,11 @@ def test_settings_page_describes_every_setting(name: str) -> None:
 
 def test_settings_page_has_no_other_settings() -> None:
     assert set(ROWS) - {"setting"} == set(Settings.model_fields)
+
+
+def test_settings_page_describes_the_settings_of_models() -> None:
+    described = {name: field.description for name, field in ModelSettings.model_fields.items()}
+    assert {name: MODEL_ROWS.get(name) for name in described} == described
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/settings.md"])

@@ -34,7 +34,9 @@ class ModelSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str = Field(description="What to serve: smollm2, the path of a .gguf file, or hf:org/repo[:file].")
+    source: str = Field(
+        description="What to serve: smollm2, multilingual-e5-small, the path of a .gguf file, or hf:org/repo[:file]."
+    )
     id: str | None = Field(
         default=None, min_length=1, description="What it is called. Default: the name of its file or repository."
     )
@@ -59,9 +61,10 @@ class ModelSettings(BaseModel):
     )
 
 
-def default_models() -> "list[str | ModelSettings]":
-    """What is served when nothing else is named: the bundled models that are installed."""
-    return [BUNDLED, BUNDLED_EMBEDDER] if has_bundled_embedder() else [BUNDLED]
+def default_models() -> list[ModelSettings]:
+    """What is served when nothing is named: the bundled models, the one that embeds if it is installed."""
+    sources = [BUNDLED, BUNDLED_EMBEDDER] if has_bundled_embedder() else [BUNDLED]
+    return [ModelSettings(source=source) for source in sources]
 
 
 class Settings(BaseSettings):
@@ -69,8 +72,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PONANT_", extra="forbid", toml_file=DEFAULT_FILE)
 
-    models: Annotated[list[str | ModelSettings], NoDecode] = Field(
+    models: Annotated[list[ModelSettings], NoDecode] = Field(
         default_factory=default_models,
+        min_length=1,
         description="What to serve: smollm2, multilingual-e5-small, paths of .gguf files, hf:org/repo[:file], or "
         "tables with settings of their own.",
     )
@@ -149,6 +153,14 @@ class Settings(BaseSettings):
     max_body_size: ByteSize = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
     flash_attention: bool = Field(default=True, description="Whether attention is computed the fast way.")
     kv_type: Literal["f16", "f32"] = Field(default="f16", description="Number format of the KV cache: f16 or f32.")
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """A model without settings of its own is its source alone."""
+        if isinstance(value, list):
+            return [{"source": model} if isinstance(model, str) else model for model in value]
+        return value
 
     @field_validator("models", "api_keys", "cors_origins", mode="before")
     @classmethod

@@ -209,7 +209,8 @@ class Catalog:
                 return served.loaded
         except (ModelLoadError, TooManyModelsError) as error:
             served.failure = str(error)
-            logger.warning("model not loaded", extra={"model": served.spec.id, "reason": str(error)})
+            if self._is_open:
+                logger.warning("model not loaded", extra={"model": served.spec.id, "reason": str(error)})
             raise error if isinstance(error, ModelLoadError) else ModelLoadError(str(error)) from None
         finally:
             served.loading = None

@@ -94,7 +94,7 @@ def mistral_renderer(
     if is_mistral(vocabulary):
         logger.warning(
             "this looks like a model of Mistral's, and the template in its file may differ from what it was taught: "
-            "put its tekken.json or tokenizer.model.v* beside it, or name that file in the setting tokenizers",
+            "put its tekken.json or tokenizer.model.v* beside it, or name that file in the model's setting tokenizer",
             extra={"weights": weights.name},
         )
     return None

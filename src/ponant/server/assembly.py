@@ -38,13 +38,11 @@ def make_catalog(settings: Settings, *, say: Callable[[str], None] = lambda _: N
         ModelLoadError: a file is not a model.
     """
     specs: list[ModelSpec] = []
-    for entry in settings.models:
-        spec = _spec(ModelSettings(source=entry) if isinstance(entry, str) else entry, settings)
+    for model in settings.models:
+        spec = _spec(model, settings)
         if any(spec.id == other.id for other in specs):
             raise ModelNotFoundError(f"two models would be called {spec.id}; give one of them another id")
         specs.append(spec)
-    if not specs:
-        raise ModelNotFoundError("no model is named; name one, or leave the setting models out")
 
     def engine_for(config: EngineConfig) -> Engine:
         return EngineProcess(config, queue_limit=settings.queue_limit)

@@ -1,0 +1,232 @@
+"""Several models served by one server: found by their names, loaded when used, unloaded to make room."""
+
+import asyncio
+import contextlib
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until
+from tests.tiny_model import write_tiny_model
+
+CHAT = "/v1/chat/completions"
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three models in a folder."""
+    folder = tmp_path_factory.mktemp("several")
+    for name, context in (("first", 512), ("second", 1024), ("third", 65536)):
+        write_tiny_model(folder / f"{name}.gguf", context_length=context)
+    return folder
+
+
+@contextlib.contextmanager
+def serving_file(folder: Path, settings: str, **environment: str) -> Iterator[RunningServer]:
+    """Run a server with a settings file of its own, in the folder of the models."""
+    file = folder / "several.toml"
+    file.write_text(f"threads = 1\n{settings}")
+    with serving("--config", str(file), cwd=folder, **EXACT, **environment) as server:
+        yield server
+
+
+def states(server: RunningServer) -> dict[str, str]:
+    """Which models are loaded."""
+    with server.client() as client:
+        return {name: model["state"] for name, model in client.get("/ready").json()["models"].items()}
+
+
+def ask(client: httpx2.Client, model: str | None, **fields: Any) -> httpx2.Response:
+    body = {"messages": HELLO, "max_tokens": 3, **({"model": model} if model else {}), **fields}
+    return client.post(CHAT, json=body)
+
+
+MODELS = """
+[[models]]
+source = "first.gguf"
+
+[[models]]
+source = "second.gguf"
+id = "little/second"
+aliases = ["also-second"]
+default_temperature = 0.0
+context = 700
+parallel = 2
+
+[[models]]
+source = "third.gguf"
+kind = "fim"
+
+[aliases]
+work = "little/second"
+"""
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[RunningServer]:
+    """A server with three models. Tests may load them."""
+    with serving_file(folder, MODELS) as server:
+        yield server
+
+
+def test_only_the_first_model_is_loaded_before_it_is_used(server: RunningServer) -> None:
+    assert states(server) == {"first": "ready", "little/second": "unloaded", "third": "unloaded"}
+
+
+def test_models_are_described_whether_they_are_loaded_or_not(server: RunningServer) -> None:
+    with server.client() as client:
+        before = {card["id"]: card for card in client.get("/v1/models").json()["data"]}
+        assert [before[name]["max_context_length"] for name in before] == [512, 700, 65536]
+        assert before["little/second"]["aliases"] == ["also-second", "work"]
+        assert before["little/second"]["default_model_temperature"] == 0
+        assert [before[name]["capabilities"]["completion_chat"] for name in before] == [True, True, False]
+        assert ask(client, "also-second").status_code == 200
+        assert states(server)["little/second"] == "ready"
+        after = client.get("/v1/models/work").json()
+        assert after == before["little/second"]
+
+
+def test_names_lead_to_models(server: RunningServer) -> None:
+    with server.client() as client:
+        for name in (None, "first", "mistral-large-latest", "codestral-latest"):
+            assert ask(client, name).json()["model"] == (name or "first")
+        repeated = [ask(client, "work", max_tokens=8).json()["choices"][0]["message"]["content"] for _ in range(2)]
+        assert repeated[0] == repeated[1]  # at temperature 0, this model's default
+
+
+def test_models_are_used_for_what_they_are_for(server: RunningServer) -> None:
+    with server.client() as client:
+        refused = ask(client, "third")
+        assert refused.status_code == 400
+        assert refused.json()["message"] == "Invalid model: third does not chat; there is first, little/second"
+        completed = client.post("/v1/fim/completions", json={"model": "third", "prompt": "def", "max_tokens": 2})
+        assert completed.status_code == 200
+
+
+def test_base_models_cannot_be_deleted(server: RunningServer) -> None:
+    with server.client() as client:
+        refused = client.delete("/v1/models/little/second")
+        assert refused.status_code == 400
+        assert refused.json()["message"] == "little/second is a base model: only fine-tuned models can be deleted"
+        unknown = client.delete("/v1/models/nobody")
+        assert (unknown.status_code, unknown.json()["type"]) == (404, "invalid_model")
+
+
+def test_streams_are_kept_alive_while_their_model_is_loaded(folder: Path) -> None:
+    with serving_file(folder, MODELS, PONANT_KEEP_ALIVE="0.01") as server, server.client() as client:
+        body = {"model": "work", "messages": HELLO, "max_tokens": 3, "stream": True}
+        with client.stream("POST", CHAT, json=body) as stream:
+            lines = [line for line in stream.iter_lines() if line]
+        assert lines[0] == ": keep-alive"
+        assert lines[-1] == "data: [DONE]"
+
+
+def test_clients_that_leave_while_a_model_is_loaded_harm_nobody(folder: Path) -> None:
+    with serving_file(folder, MODELS) as server, server.client() as client:
+        for stream in (True, False):
+            with contextlib.suppress(httpx2.TimeoutException):
+                client.post(
+                    CHAT, json={"model": "work", "messages": HELLO, "stream": stream}, timeout=httpx2.Timeout(0.05)
+                )
+        assert ask(client, "work").status_code == 200
+
+
+TIGHT = 'model_memory = "6MB"\nkv_memory = "4MB"\n' + MODELS.replace("context = 700\n", "")
+
+
+def test_the_model_not_used_for_longest_makes_room(folder: Path) -> None:
+    with serving_file(folder, TIGHT) as server, server.client() as client:
+        for name, loaded in (("little/second", "little/second"), ("first", "first"), ("work", "little/second")):
+            assert ask(client, name).status_code == 200
+            assert [model for model, state in states(server).items() if state == "ready"] == [loaded]
+        assert len(psutil.Process(server.process.pid).children()) == 1
+
+
+def test_models_in_use_are_waited_for(folder: Path) -> None:
+    with serving_file(folder, TIGHT) as server, server.client() as client, server.client() as other:
+        body = {"model": "first", "messages": HELLO, "max_tokens": 450, "min_tokens": 450, "stream": True}
+        answered = threading.Event()
+
+        def ask_other() -> None:
+            assert ask(other, "work").status_code == 200
+            answered.set()
+
+        with client.stream("POST", CHAT, json=body) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            asking = threading.Thread(target=ask_other)
+            asking.start()
+            wait_until(lambda: states(server)["little/second"] == "loading")
+            assert [line for line in lines if line][-1] == "data: [DONE]"
+        asking.join()
+        assert answered.is_set()
+
+
+async def test_bursts_on_two_models_that_do_not_fit_together_are_all_answered(folder: Path) -> None:
+    with serving_file(folder, TIGHT) as server:
+        async with httpx2.AsyncClient(base_url=server.url, timeout=120) as client:
+            bodies = [
+                {"model": name, "messages": HELLO, "max_tokens": 5} for _ in range(5) for name in ("first", "work")
+            ]
+            responses = await asyncio.gather(*(client.post(CHAT, json=body) for body in bodies))
+    assert [response.status_code for response in responses] == [200] * 10
+
+
+def test_idle_models_are_unloaded_and_come_back(folder: Path) -> None:
+    with serving_file(folder, f"unload_after = 0.2\n{MODELS}") as server, server.client() as client:
+        wait_until(lambda: states(server)["first"] == "unloaded")
+        wait_until(lambda: not psutil.Process(server.process.pid).children())
+        assert ask(client, "first").status_code == 200
+
+
+def test_model_that_cannot_be_loaded_is_told_and_the_others_are_served(folder: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    write_tiny_model(broken)
+    with serving_file(folder, f'models = ["first.gguf", "{broken}"]') as server, server.client() as client:
+        with broken.open("r+b") as file:
+            file.truncate(broken.stat().st_size // 2)
+        refused = ask(client, "broken")
+        assert refused.status_code == 503
+        assert refused.json()["message"].startswith("Service unavailable: the model broken cannot be loaded: ")
+        assert ask(client, "first").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ('models = ["first.gguf", "./first.gguf"]', "two models would be called first; give one of them another id"),
+        ("models = []", "models: List should have at least 1 item"),
+        (
+            '[[models]]\nsource = "first.gguf"\naliases = ["x"]\n[[models]]\nsource = "second.gguf"\naliases = ["x"]',
+            "alias x: it cannot stand for both first and second",
+        ),
+        (
+            'models = ["first.gguf", "second.gguf"]\naliases = {second = "first"}',
+            "alias second: a model is called that",
+        ),
+        ('[[models]]\nsource = "first.gguf"\nspeed = 3', "models.0.speed: Extra inputs are not permitted"),
+        ('[[models]]\nsource = "first.gguf"\ntokenizer = "none.json"', "there is no tokenizer file none.json"),
+        ('model_memory = "1MB"\nmodels = ["first.gguf"]', "raise model_memory"),
+    ],
+)
+def test_settings_that_make_no_sense_are_told(folder: Path, settings: str, complaint: str) -> None:
+    file = folder / "bad.toml"
+    file.write_text(settings)
+    ended = subprocess.run(
+        ponant("serve", "--port", "0", "--config", str(file)),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    assert complaint in ended.stderr
