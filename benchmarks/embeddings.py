@@ -1,7 +1,7 @@
-"""What embeddings cost and what their smaller forms lose: `python -m benchmarks.embeddings URL`.
+"""What embeddings cost, and what their smaller forms lose: `python -m benchmarks.embeddings URL`.
 
 Short texts are embedded in one call and in one call each, in turn. Then the nearest neighbours of many texts are looked
-for with each type of number and with fewer dimensions: shown is how many of those that the whole vectors give are found.
+for with each type of number and with fewer dimensions: shown is how many of those that whole vectors have are found.
 """
 
 import argparse
@@ -11,63 +11,29 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 import httpx2
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.chat import positive
+from ponant.embedding.numbers import quantized, shortened
 
 TEXTS = [f"How do I bake bread number {number}?" for number in range(64)]
 NEIGHBOURS = 10
 TEXTS_PER_CALL = 64
-MODULES = [
-    "argparse",
-    "collections",
-    "csv",
-    "datetime",
-    "decimal",
-    "difflib",
-    "fractions",
-    "ftplib",
-    "functools",
-    "heapq",
-    "http.client",
-    "imaplib",
-    "json",
-    "logging",
-    "mailbox",
-    "numbers",
-    "os",
-    "pathlib",
-    "pickle",
-    "random",
-    "re",
-    "sched",
-    "shutil",
-    "smtplib",
-    "socket",
-    "sqlite3",
-    "ssl",
-    "statistics",
-    "string",
-    "subprocess",
-    "tarfile",
-    "tempfile",
-    "textwrap",
-    "threading",
-    "turtle",
-    "typing",
-    "unittest.mock",
-    "urllib.request",
-    "uuid",
-    "xml.dom.minidom",
-    "zipfile",
-]
+MODULES = (
+    *("argparse", "collections", "csv", "datetime", "decimal", "difflib", "fractions", "ftplib", "functools", "heapq"),
+    *("imaplib", "json", "logging", "mailbox", "numbers", "os", "pathlib", "pickle", "random", "sched", "shutil"),
+    *("smtplib", "socket", "sqlite3", "ssl", "statistics", "string", "subprocess", "tarfile", "tempfile", "textwrap"),
+    *("threading", "turtle", "unittest.mock", "urllib.request", "uuid", "xml.dom.minidom", "zipfile"),
+)
 """Modules of the standard library whose documentation is the corpus."""
 LONGEST_TEXT = 160
 SHORTEST_TEXT = 40
 
+Floats = NDArray[np.float32]
 Vectors = NDArray[np.float64]
 
 
@@ -83,7 +49,8 @@ def main() -> int:
         try:
             print("\n".join(compare_calls(client, arguments.model, arguments.rounds)))
             if arguments.corpus:
-                print("\n".join(compare_forms(client, arguments.model, corpus()[: arguments.corpus])))
+                vectors = embed_all(client, arguments.model, corpus()[: arguments.corpus])
+                print("\n".join(compare_forms(vectors)))
         except httpx2.HTTPError as error:
             print(f"{arguments.url}: {error}", file=sys.stderr)
             return 2
@@ -115,39 +82,39 @@ def compare_calls(client: httpx2.Client, model: str, rounds: int) -> list[str]:
     ]
 
 
-def compare_forms(client: httpx2.Client, model: str, texts: list[str]) -> list[str]:
+def compare_forms(vectors: Floats) -> list[str]:
     """Look for neighbours with each form of the vectors; return a table."""
-    whole = embed_all(client, model, texts)
-    expected = nearest(whole @ whole.T)
-    lines = [
-        f"| of {NEIGHBOURS} neighbours among {len(texts)} texts are found with | by cosine | by dot product |",
-        "|---|---|---|",
-    ]
-    for dtype in ("int8", "ubinary"):
-        vectors = embed_all(client, model, texts, output_dtype=dtype)
-        if dtype == "ubinary":
-            vectors = np.unpackbits(vectors.astype(np.uint8), axis=1) * 2.0 - 1
-        lines.append(row(dtype, vectors, expected))
-    dimensions = whole.shape[1]
+    expected = nearest(vectors @ vectors.T)
+    dimensions = vectors.shape[1]
+    bits = np.unpackbits(quantized(vectors, "ubinary").astype(np.uint8), axis=1)[:, :dimensions]
+    forms: dict[str, Vectors] = {
+        "int8": quantized(vectors, "int8").astype(np.float64),
+        "numbers times 127, rounded": np.rint(vectors * 127).astype(np.float64),
+        "binary": bits * 2.0 - 1,
+    }
     for fewer in (2 * dimensions // 3, dimensions // 3, dimensions // 6):
-        vectors = embed_all(client, model, texts, output_dimension=fewer)
-        lines.append(row(f"{fewer} of {dimensions} dimensions", vectors, expected))
-    return lines
+        forms[f"{fewer} of {dimensions} dimensions"] = shortened(vectors, fewer).astype(np.float64)
+    return [
+        f"| of {NEIGHBOURS} neighbours among {len(vectors)} texts are found with | by cosine | by dot product |",
+        "|---|---|---|",
+        *(row(name, form, expected) for name, form in forms.items()),
+    ]
 
 
 def row(name: str, vectors: Vectors, expected: NDArray[np.intp]) -> str:
     """A line of the table."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    by_cosine, by_product = (
-        np.mean(
-            [len({*found} & {*wanted}) / NEIGHBOURS for found, wanted in zip(nearest(scores), expected, strict=True)]
-        )
-        for scores in (unit @ unit.T, vectors @ vectors.T)
-    )
+    by_cosine, by_product = (share_found(nearest(scores), expected) for scores in (unit @ unit.T, vectors @ vectors.T))
     return f"| {name} | {by_cosine:.1%} | {by_product:.1%} |"
 
 
-def nearest(scores: Vectors) -> NDArray[np.intp]:
+def share_found(found: NDArray[np.intp], expected: NDArray[np.intp]) -> float:
+    """How many of the neighbours expected were found."""
+    pairs = zip(found.tolist(), expected.tolist(), strict=True)
+    return statistics.fmean(len({*some} & {*wanted}) / NEIGHBOURS for some, wanted in pairs)
+
+
+def nearest(scores: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     """The neighbours of each text, by the scores of all pairs."""
     scores = scores.copy()
     np.fill_diagonal(scores, -np.inf)
@@ -171,17 +138,17 @@ def documentation(part: object) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def embed_all(client: httpx2.Client, model: str, texts: list[str], **fields: str | int) -> Vectors:
-    """The vectors of many texts: (texts, numbers)."""
+def embed_all(client: httpx2.Client, model: str, texts: list[str]) -> Floats:
+    """The vectors of many texts: (texts, dimensions)."""
     calls = range(0, len(texts), TEXTS_PER_CALL)
-    return np.concatenate([embed(client, model, texts[at : at + TEXTS_PER_CALL], **fields) for at in calls])
+    return np.concatenate([embed(client, model, texts[at : at + TEXTS_PER_CALL]) for at in calls])
 
 
-def embed(client: httpx2.Client, model: str, texts: list[str], **fields: str | int) -> Vectors:
+def embed(client: httpx2.Client, model: str, texts: list[str]) -> Floats:
     """The vectors of the texts of one call."""
-    response = client.post("/v1/embeddings", json={"model": model, "input": texts} | fields)
+    response = client.post("/v1/embeddings", json={"model": model, "input": texts})
     response.raise_for_status()
-    return np.array([entry["embedding"] for entry in response.json()["data"]], dtype=np.float64)
+    return np.array([entry["embedding"] for entry in response.json()["data"]], dtype=np.float32)
 
 
 def seconds(work: Callable[[], None]) -> float:

@@ -13,6 +13,7 @@ from ponant.catalog.store import ModelNotFoundError
 from ponant.engine.e5 import CONTEXT, weights_file
 from ponant.engine.embedding import Embedder, EmbedderConfig
 from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.llamacpp_embeddings import USUAL_CONTEXT
 from ponant.engine.memory import model_size
 from ponant.engine.turns import Place
 
@@ -99,6 +100,6 @@ def _describe(spec: ModelSpec) -> ModelFacts:
     if spec.source == BUNDLED_EMBEDDER:
         return ModelFacts(BUNDLED_EMBEDDER, _OWNER, created, spec.context or CONTEXT, memory)
     metadata = Vocabulary(spec.path).metadata
-    context = spec.context or model_size(metadata, file.st_size, "f16").context
+    context = spec.context or min(model_size(metadata, file.st_size, "f16").context, USUAL_CONTEXT)
     name = metadata.get("general.name", spec.id)
     return ModelFacts(name, metadata.get("general.organization"), created, context, memory)

@@ -75,8 +75,8 @@ class Mistral:
         The model is loaded in the background; the first call, or entering the ``with`` block, waits for it.
 
         Args:
-            model: what is served, as for ``ponant serve``: smollm2 (the bundled model, the default), the path of a
-                .gguf file, ``hf:org/repo[:file]``, or several of these.
+            model: what is served, as for ``ponant serve``: smollm2 or multilingual-e5-small (the bundled models, the
+                default), the path of a .gguf file, ``hf:org/repo[:file]``, or several of these.
             retry_config: whether and how failed requests are sent again. By default they are not.
             timeout_ms: how long an answer, or the next event of a stream, may take. By default as long as it needs.
             **settings: as in ``docs/settings.md``, such as ``threads=2``; others come from the environment and from

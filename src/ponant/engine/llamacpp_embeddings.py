@@ -14,7 +14,7 @@ from ponant.engine.embedding_model import Prepared, normalized
 from ponant.engine.llamacpp import Batch, load_model, new_context, tokenize
 from ponant.engine.memory import default_threads
 
-_USUAL_CONTEXT = 4096
+USUAL_CONTEXT = 4096
 """Tokens, unless the configuration says otherwise: a text is computed as a whole, and the memory for that is kept."""
 
 
@@ -35,7 +35,7 @@ class LlamaEmbeddings:
         path = Path(config.model_path or "")
         model = load_model(path, vocab_only=False)
         own_context: int = c.llama_model_n_ctx_train(model)
-        context = config.context or min(own_context, _USUAL_CONTEXT)
+        context = config.context or min(own_context, USUAL_CONTEXT)
         if context > own_context:
             raise ModelLoadError(f"a context of {context} tokens is longer than the model's own, {own_context}")
         threads = config.threads or default_threads()
