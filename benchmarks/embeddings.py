@@ -90,7 +90,7 @@ def compare_forms(vectors: Floats) -> list[str]:
     forms: dict[str, Vectors] = {
         "int8": quantized(vectors, "int8").astype(np.float64),
         "numbers times 127, rounded": np.rint(vectors * 127).astype(np.float64),
-        "binary": bits * 2.0 - 1,
+        "binary": np.where(bits, 1.0, -1.0),
     }
     for fewer in (2 * dimensions // 3, dimensions // 3, dimensions // 6):
         forms[f"{fewer} of {dimensions} dimensions"] = shortened(vectors, fewer).astype(np.float64)
