@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from gguf import GGUFWriter, TokenType
+from gguf import GGUFWriter, PoolingType, TokenType
 from numpy.typing import NDArray
 
 CHATML = (
@@ -49,6 +49,7 @@ def write_tiny_model(
     end_bias: float = IMPROBABLE,
     nan_tokens: Sequence[int] = (),
     more_controls: Mapping[str, str] | None = None,
+    pooling: PoolingType | None = None,
 ) -> None:
     """Write a random llama model in F32, with a byte-level BPE tokenizer of its own.
 
@@ -68,6 +69,7 @@ def write_tiny_model(
             temperature 1, a stray byte such as `\\x01` only where the prompt has it.
         more_controls: Further control tokens, at the end of the vocabulary, each with the name that the file's metadata
             have for it: `fim_pre` is `tokenizer.ggml.fim_pre_token_id`; empty for none.
+        pooling: How the file says that one vector is made of a text; None for a model that generates text.
     """
     more_controls = more_controls or {}
     vocabulary = build_vocabulary(tuple(more_controls))
@@ -77,6 +79,8 @@ def write_tiny_model(
     for token, name in more_controls.items():
         if name:
             writer.add_uint32(f"tokenizer.ggml.{name}_token_id", vocabulary.id_of(token))
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
     for name, weights in _weights(vocabulary, seed, end_bias, nan_tokens).items():

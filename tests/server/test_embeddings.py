@@ -211,9 +211,19 @@ def test_embedding_model_neither_chats_nor_fills_in(embedding_server: RunningSer
     assert f"{name} does not" in response.json()["message"]
 
 
-def test_texts_are_cut_where_the_models_settings_say_so(tiny_embedder: Path, tmp_path: Path) -> None:
-    (tmp_path / "ponant.toml").write_text(f'models = [{{ source = "{tiny_embedder}", truncate = true, threads = 1 }}]')
+def test_models_embed_as_their_settings_say(tiny_embedder: Path, tmp_path: Path) -> None:
+    (tmp_path / "ponant.toml").write_text(
+        f"""
+        threads = 1
+        models = [
+            {{ source = "{tiny_embedder}", truncate = true }},
+            {{ source = "multilingual-e5-small", id = "queries", embed_as = "query" }},
+        ]
+        """
+    )
     with serving(cwd=tmp_path, **EXACT) as server:
+        found = vectors(server, TEXTS, model="queries")
+        assert np.min(np.sum(found * E5(num_threads=1).query(TEXTS), axis=1)) > 1 - 1e-6
         body = embed(server, ["a " * 62, "a " * 70]).json()
         first, second = (np.array(entry["embedding"]) for entry in body["data"])
         assert first @ second > 1 - 1e-6

@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from ponant.engine.base import ModelLoadError
 from ponant.engine.embedding import EmbedderConfig, EmbedderInfo
-from ponant.engine.embedding_model import Prepared
+from ponant.engine.embedding_model import FIRST_COUNTED, Prepared
 from ponant.engine.memory import default_threads
 
 CONTEXT = 512
 """Tokens of the longest text."""
-_FIRST_COUNTED = 100_000
-"""Characters of a text that are counted before the rest is: counting a megabyte takes a second."""
 _OVERFLOWING = "\ufdfa"
 """The one character whose normal form is longer than the room that the library makes for it: it gets the form."""
 _ITS_FORM = unicodedata.normalize("NFKC", _OVERFLOWING)
@@ -47,8 +45,8 @@ class E5:
     def prepare(self, text: str) -> Prepared[str]:
         """Count a text's tokens, and cut it where the configuration says so."""
         text = text.encode("utf-8", "replace").decode().replace(_OVERFLOWING, _ITS_FORM)
-        tokens = self._count(text[:_FIRST_COUNTED])
-        is_whole = len(text) <= _FIRST_COUNTED
+        tokens = self._count(text[:FIRST_COUNTED])
+        is_whole = len(text) <= FIRST_COUNTED
         if tokens <= self.info.context and not is_whole:
             tokens, is_whole = self._count(text), True
         if tokens <= self.info.context or not self._truncate:

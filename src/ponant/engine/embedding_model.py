@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from ponant.engine.embedding import EmbedderInfo
 
+FIRST_COUNTED = 100_000
+"""Characters of a text whose tokens are counted before the rest is: counting a megabyte takes a second."""
+
 Content = TypeVar("Content")
 """What a model computes with: text, or tokens."""
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ponant.engine.base import ModelLoadError
 from ponant.engine.bindings import c
 from ponant.engine.embedding import EmbedderConfig, EmbedderInfo
-from ponant.engine.embedding_model import Prepared, normalized
+from ponant.engine.embedding_model import FIRST_COUNTED, Prepared, normalized
 from ponant.engine.llamacpp import Batch, load_model, new_context, tokenize
 from ponant.engine.memory import default_threads
 
@@ -66,11 +66,15 @@ class LlamaEmbeddings:
 
     def prepare(self, text: str) -> Prepared[list[int]]:
         """Tokenise a text, and cut it where the configuration says so."""
-        tokens = tokenize(self._vocab, text)
+        room = self.info.context - len(self._before) - len(self._after)
+        tokens = tokenize(self._vocab, text[:FIRST_COUNTED])
+        is_whole = len(text) <= FIRST_COUNTED
+        if len(tokens) <= room and not is_whole:
+            tokens, is_whole = tokenize(self._vocab, text), True
         if self._truncate:
-            del tokens[self.info.context - len(self._before) - len(self._after) :]
+            del tokens[room:]
         tokens = [*self._before, *tokens, *self._after]
-        return Prepared(tokens, len(tokens))
+        return Prepared(tokens, len(tokens), exact=is_whole)
 
     def embed(self, texts: Sequence[Prepared[list[int]]]) -> NDArray[np.float32]:
         """The vectors of texts that are not too long."""
