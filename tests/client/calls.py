@@ -79,11 +79,38 @@ FILLINGS: dict[str, dict[str, Any]] = {
     "more than the context": fill(max_tokens=100_000),
 }
 
+EMBEDDER = "tiny-embedder"
+
+
+def embed(**fields: Any) -> dict[str, Any]:
+    return {"model": EMBEDDER, "inputs": ["the cat sleeps", "a dog"]} | fields
+
+
+EMBEDDINGS: dict[str, dict[str, Any]] = {
+    "texts": embed(),
+    "one text": embed(inputs="the cat"),
+    "fewer dimensions": embed(output_dimension=8),
+    "small numbers": embed(output_dtype="int8"),
+    "bits": embed(output_dtype="ubinary", encoding_format="float"),
+    "nulls where they may be": embed(metadata=None, output_dimension=None),
+    "everything": embed(metadata={"why": "because"}, output_dimension=8, output_dtype="float"),
+    "another name": embed(model="mistral-embed"),
+    "an unknown model": embed(model="no-such-model"),
+    "a model that chats": embed(model=MODEL),
+    "no texts": embed(inputs=[]),
+    "an empty text": embed(inputs=["a", ""]),
+    "more than the context": embed(inputs="a " * 100),
+    "a NUL character": embed(inputs="a\0b"),
+    "no dimensions": embed(output_dimension=0),
+    "too many dimensions": embed(output_dimension=1000),
+}
+
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"complete: {name}": ("chat.complete", fields) for name, fields in CHATS.items()},
     **{f"stream: {name}": ("chat.stream", fields) for name, fields in CHATS.items()},
     **{f"complete: filling, {name}": ("fim.complete", fields) for name, fields in FILLINGS.items()},
     **{f"stream: filling, {name}": ("fim.stream", fields) for name, fields in FILLINGS.items()},
+    **{f"embed: {name}": ("embeddings.create", fields) for name, fields in EMBEDDINGS.items()},
     "complete: with stream given": ("chat.complete", chat(stream=False)),
     "stream: with stream given": ("chat.stream", chat(stream=True)),
     "models": ("models.list", {}),
@@ -102,7 +129,9 @@ def parameters(call: str) -> dict[str, Any]:
 def comparable(value: Any) -> Any:
     """A result without what is null, and without what differs from one time to the next."""
     if isinstance(value, dict):
-        varying = {"num_cached_tokens", "cached_tokens"} | ({"id", "created"} if "choices" in value else set())
+        varying = {"num_cached_tokens", "cached_tokens"} | (
+            {"id", "created"} if "choices" in value or "data" in value else set()
+        )
         return {key: comparable(part) for key, part in value.items() if part is not None and key not in varying}
     return [comparable(part) for part in value] if isinstance(value, list) else value
 

@@ -22,9 +22,9 @@ def over_http(tiny_server: RunningServer) -> Iterator[Mistral]:
 
 
 @pytest.fixture(scope="session")
-def in_process(tiny_model: Path) -> Iterator[Mistral]:
-    """A client with the tiny model in this process."""
-    with Mistral.local(str(tiny_model), timeout_ms=120_000, **EXACT) as mistral:
+def in_process(tiny_model: Path, tiny_embedder: Path) -> Iterator[Mistral]:
+    """A client with the tiny models in this process."""
+    with Mistral.local([str(tiny_model), str(tiny_embedder)], timeout_ms=120_000, **EXACT) as mistral:
         yield mistral
 
 

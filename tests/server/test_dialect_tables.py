@@ -11,9 +11,8 @@ from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from ponant.api.chat import ChatCompletionRequest
-from ponant.catalog.catalog import Catalog
-from ponant.catalog.loading import Loader
 from ponant.server.app import create_app
+from ponant.server.assembly import make_catalog
 from ponant.server.dialects.base import Exchange
 from ponant.server.dialects.nim import NIM
 from ponant.server.dialects.openai import CHAT, CHAT_RULES, EMBEDDINGS, OPENAI, TEXT
@@ -72,11 +71,8 @@ chats = bodies(sorted(set(CHAT_RULES) - {"messages"}), messages=messages())
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
     """The real application, with models that are never loaded."""
-
-    def nothing(_: object) -> Any:
-        raise AssertionError
-
-    app = create_app(Catalog([], Loader(nothing, nothing)), Settings())
+    served = Settings()
+    app = create_app(make_catalog(served), served)
     with TestClient(app, base_url="http://localhost") as client:
         yield client
 

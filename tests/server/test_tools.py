@@ -665,7 +665,7 @@ def test_bundled_model_uses_the_result_of_a_call(bundled_server: RunningServer) 
 
 def test_models_that_chat_say_that_they_call_functions(tiny_server: RunningServer) -> None:
     with tiny_server.client() as client:
-        (card,) = client.get("/v1/models").json()["data"]
+        card, *_ = client.get("/v1/models").json()["data"]
     assert card["capabilities"]["function_calling"] is True
 
 

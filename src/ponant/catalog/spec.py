@@ -7,6 +7,9 @@ from typing import Literal
 Kind = Literal["chat", "fim", "embed"]
 """What a model is for: conversations (and code), code alone, or embeddings."""
 
+EmbedAs = Literal["passage", "query"]
+"""What texts are taken for by a model that embeds what is searched and what is searched for in different ways."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -15,7 +18,8 @@ class ModelSpec:
     ``source`` is the name of a bundled model, the path of a GGUF file, or ``hf:org/repo[:file|:quant]``; ``path`` is
     the file that it stands for. ``tokenizer`` is the file of Mistral's own tokenizer, if it has one that is not beside
     the weights. ``context`` (tokens), ``kv_memory`` (bytes) and ``threads`` leave the choice to the engine if None, and
-    ``parallel`` is how many sequences run at once.
+    ``parallel`` is how many sequences run at once. A model that embeds cuts texts that are too long if ``truncate``,
+    and the bundled one takes all texts for what ``embed_as`` says.
     """
 
     source: str
@@ -29,3 +33,5 @@ class ModelSpec:
     kv_memory: int | None = None
     parallel: int = 16
     threads: int | None = None
+    truncate: bool = False
+    embed_as: EmbedAs = "passage"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from ponant.client.chat import Chat
+    from ponant.client.embeddings import Embeddings
     from ponant.client.fim import Fim
     from ponant.client.models import Models
     from ponant.client.retries import RetryConfig
@@ -74,8 +75,8 @@ class Mistral:
         The model is loaded in the background; the first call, or entering the ``with`` block, waits for it.
 
         Args:
-            model: what is served, as for ``ponant serve``: smollm2 (the bundled model, the default), the path of a
-                .gguf file, ``hf:org/repo[:file|:quant]``, or several of these.
+            model: what is served, as for ``ponant serve``: smollm2 or multilingual-e5-small (the bundled models, the
+                default), the path of a .gguf file, ``hf:org/repo[:file|:quant]``, or several of these.
             retry_config: whether and how failed requests are sent again. By default they are not.
             timeout_ms: how long an answer, or the next event of a stream, may take. By default as long as it needs.
             **settings: as in ``docs/settings.md``, such as ``threads=2``; others come from the environment and from
@@ -109,6 +110,13 @@ class Mistral:
         from ponant.client.chat import Chat
 
         return Chat(self._transport)
+
+    @cached_property
+    def embeddings(self) -> "Embeddings":
+        """Embeddings of texts."""
+        from ponant.client.embeddings import Embeddings
+
+        return Embeddings(self._transport)
 
     @cached_property
     def fim(self) -> "Fim":

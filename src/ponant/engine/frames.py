@@ -1,6 +1,7 @@
 """What crosses the socket between an engine and its worker process: length-prefixed msgpack frames."""
 
 import struct
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -8,6 +9,9 @@ from ponant.engine.base import Delta, EngineConfig, EngineInfo, GenerateRequest
 
 HEADER = struct.Struct("<I")
 """Length of the body that follows, in bytes."""
+
+
+Info = TypeVar("Info")
 
 
 class Load(msgspec.Struct, tag=True, frozen=True):
@@ -30,10 +34,10 @@ class Cancel(msgspec.Struct, tag=True, frozen=True):
     choice: int | None = None
 
 
-class Loaded(msgspec.Struct, tag=True, frozen=True):
+class Loaded(msgspec.Struct, Generic[Info], tag=True, frozen=True):
     """From the worker: the model is loaded."""
 
-    info: EngineInfo
+    info: Info
 
 
 class LoadFailed(msgspec.Struct, tag=True, frozen=True):
@@ -50,14 +54,14 @@ class Stepped(msgspec.Struct, tag=True, frozen=True):
 
 
 ToWorker = Load | Generate | Cancel
-FromWorker = Loaded | LoadFailed | Stepped
+FromWorker = Loaded[EngineInfo] | LoadFailed | Stepped
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker = msgspec.msgpack.Decoder(ToWorker)
 _from_worker = msgspec.msgpack.Decoder(FromWorker)
 
 
-def encode(frame: ToWorker | FromWorker) -> bytes:
+def encode(frame: msgspec.Struct) -> bytes:
     """The frame as it goes over the socket, header included."""
     body = _encoder.encode(frame)
     return HEADER.pack(len(body)) + body

@@ -1,5 +1,6 @@
-"""llama.cpp, through the low-level C API of llama-cpp-python, which only this file and ``requantize`` touch.
+"""llama.cpp, through the low-level C API of llama-cpp-python.
 
+Only this file, ``llamacpp_embeddings`` and ``requantize`` touch that API.
 Mistakes in C calls end the process, so everything is checked here before it is passed on.
 """
 
@@ -54,19 +55,33 @@ def check_model_file(path: Path) -> None:
         raise ModelLoadError(f"{path} is not a GGUF file")
 
 
-def _load(path: Path, *, vocab_only: bool) -> Any:
+def load_model(path: Path, *, vocab_only: bool) -> Any:
+    """llama.cpp's handle of a model. Raises ModelLoadError."""
     check_model_file(path)
     params = c.llama_model_default_params()
     params.vocab_only = vocab_only
     _errors.clear()
     model = c.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
-        reason = next(iter(_errors), "llama.cpp does not say why")
-        raise ModelLoadError(f"cannot load {path}: {reason}")
+        raise ModelLoadError(f"cannot load {path}: {_first_error('llama.cpp does not say why')}")
     return model
 
 
-def _metadata(model: Any) -> dict[str, str]:
+def new_context(model: Any, params: Any) -> Any:
+    """llama.cpp's handle of a context of a model. Raises ModelLoadError."""
+    _errors.clear()
+    context = c.llama_init_from_model(model, params)
+    if not context:
+        raise ModelLoadError(f"cannot run the model: {_first_error('not enough memory')}")
+    return context
+
+
+def _first_error(default: str) -> str:
+    return next(iter(_errors), default)
+
+
+def read_metadata(model: Any) -> dict[str, str]:
+    """The key-value pairs of a model's file, as text."""
     buffer = ctypes.create_string_buffer(4096)
 
     def read(function: Any, index: int) -> str:
@@ -104,9 +119,9 @@ class Vocabulary:
 
     def __init__(self, path: Path) -> None:
         """Raises ModelLoadError if there is no such file or it is no model."""
-        self._model = _load(path, vocab_only=True)
+        self._model = load_model(path, vocab_only=True)
         self._vocab: Any = c.llama_model_get_vocab(self._model)
-        self.metadata = _metadata(self._model)
+        self.metadata = read_metadata(self._model)
         self.size: int = c.llama_vocab_n_tokens(self._vocab)
         self.end_tokens = end_tokens(self._vocab)
         self.parameters: int = c.llama_model_n_params(self._model)
@@ -172,15 +187,7 @@ class Vocabulary:
             control: whether text that reads like a control token becomes that token. What reads like a user-defined
                 one becomes it in any case.
         """
-        data = text.encode("utf-8", "replace")
-        room = len(data) + 8
-        buffer = np.empty(room, dtype=np.int32)
-        pointer = buffer.ctypes.data_as(ctypes.POINTER(c.llama_token))
-        count = c.llama_tokenize(self._vocab, data, len(data), pointer, room, False, control)
-        if count < 0:
-            raise ValueError("the text has more tokens than bytes")
-        tokens: list[int] = buffer[:count].tolist()
-        return tokens
+        return tokenize(self._vocab, text, control=control)
 
     def piece(self, token: int) -> bytes:
         """The bytes that a token stands for: possibly part of a character, and nothing for a control token."""
@@ -200,6 +207,26 @@ class Vocabulary:
 
     def _read_piece(self, token: int) -> bytes:
         return _piece(self._vocab, token, control=False)
+
+
+def tokenize(vocab: Any, text: str, *, control: bool = False, ends: bool = False) -> list[int]:
+    """The text's tokens.
+
+    Args:
+        vocab: llama.cpp's handle of the vocabulary.
+        text: what is tokenised.
+        control: whether text that reads like a control token becomes that token.
+        ends: whether the tokens that the model wants around a text come with them.
+    """
+    data = text.encode("utf-8", "replace")
+    room = len(data) + 8
+    buffer = np.empty(room, dtype=np.int32)
+    pointer = buffer.ctypes.data_as(ctypes.POINTER(c.llama_token))
+    count = c.llama_tokenize(vocab, data, len(data), pointer, room, ends, control)
+    if count < 0:
+        raise ValueError("the text has more tokens than bytes")
+    tokens: list[int] = buffer[:count].tolist()
+    return tokens
 
 
 def _piece(vocab: Any, token: int, *, control: bool) -> bytes:
@@ -247,7 +274,7 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         """Raises ModelLoadError if there is no such file or it is no model that can generate text."""
-        self._model = _load(path, vocab_only=False)
+        self._model = load_model(path, vocab_only=False)
         if not c.llama_model_has_decoder(self._model):
             raise ModelLoadError(f"{path} is not a model that generates text")
         self.vocab: Any = c.llama_model_get_vocab(self._model)
@@ -262,7 +289,7 @@ class Model:
 
     def size(self, kv_type: KVType) -> ModelSize:
         """The sizes by which memory is planned."""
-        return model_size(_metadata(self._model), c.llama_model_size(self._model), kv_type)
+        return model_size(read_metadata(self._model), c.llama_model_size(self._model), kv_type)
 
     def open_context(
         self,
@@ -299,12 +326,9 @@ class Model:
         )
         params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.kv_unified = not separate_streams
-        _errors.clear()
-        self._context = c.llama_init_from_model(self._model, params)
-        if not self._context:
-            raise ModelLoadError(f"cannot run the model: {next(iter(_errors), 'not enough memory')}")
+        self._context = new_context(self._model, params)
         self._memory: Any = c.llama_get_memory(self._context)
-        self._batch = _Batch(batch_tokens)
+        self._batch = Batch(batch_tokens)
         self._slots = slots
         self._most_logits = most_logits
 
@@ -358,8 +382,8 @@ class Model:
             raise ValueError(f"no such slot: {slot}")
 
 
-class _Batch:
-    """The arrays of a ``llama_batch``, owned by numpy."""
+class Batch:
+    """The arrays of a ``llama_batch``, owned by numpy: ``struct`` is what llama.cpp gets."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity

@@ -1,19 +1,8 @@
-"""An engine whose work is done by a process of its own: started, watched and restarted from here.
-
-A failed assertion inside llama.cpp ends its process. Here that means: the requests it was working on fail with
-``EngineUnavailableError``, and a new process takes over.
-"""
+"""An engine whose work is done by a process of its own."""
 
 import asyncio
-import contextlib
 import itertools
-import logging
-import os
-import socket
-import sys
-import time
 from collections import deque
-from collections.abc import Callable
 
 from ponant.engine.base import (
     Delta,
@@ -22,30 +11,10 @@ from ponant.engine.base import (
     EngineState,
     EngineUnavailableError,
     GenerateRequest,
-    ModelLoadError,
     QueueFullError,
 )
-from ponant.engine.frames import (
-    Cancel,
-    FrameBuffer,
-    FromWorker,
-    Generate,
-    Load,
-    Loaded,
-    LoadFailed,
-    Stepped,
-    ToWorker,
-    decode_from_worker,
-    encode,
-)
-
-logger = logging.getLogger("ponant.engine")
-
-_SPIN_COUNT = "1000"
-"""How long threads of the computation busy-wait for each other: enough for a barrier, too little to starve others."""
-_LONGEST_PAUSE = 30.0
-_HEALTHY_AFTER = 60.0
-"""Seconds that a worker must live for its end not to count as part of a crash loop."""
+from ponant.engine.frames import Cancel, Generate, Load, Stepped, decode_from_worker
+from ponant.engine.worker_process import WorkerProcess
 
 
 class _Generation:
@@ -108,23 +77,6 @@ class _Generation:
             self._waiter.set_result(None)
 
 
-class _Link(asyncio.Protocol):
-    """The parent's end of the socket to a worker."""
-
-    def __init__(self, take: Callable[[FromWorker], None]) -> None:
-        self._take = take
-        self._buffer = FrameBuffer()
-        self.closed = asyncio.get_running_loop().create_future()
-
-    def data_received(self, data: bytes) -> None:
-        for body in self._buffer.feed(data):
-            self._take(decode_from_worker(body))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.closed.done():
-            self.closed.set_result(None)
-
-
 class EngineProcess:
     """An engine in a worker process of its own.
 
@@ -132,35 +84,28 @@ class EngineProcess:
     """
 
     def __init__(self, config: EngineConfig, *, queue_limit: int = 256) -> None:
-        self._config = config
         self._queue_limit = queue_limit
-        self._info: EngineInfo | None = None
-        self._state: EngineState = "starting"
-        self._last_error: str | None = None
         self._ids = itertools.count(1)
         self._generations: dict[int, _Generation] = {}
         self._waiting: set[int] = set()
-        self._process: asyncio.subprocess.Process | None = None
-        self._transport: asyncio.Transport | None = None
-        self._loading: asyncio.Future[EngineInfo] | None = None
-        self._watcher: asyncio.Task[None] | None = None
+        self._worker = WorkerProcess[EngineInfo, Stepped](
+            "ponant.engine.worker", Load(config), decode=decode_from_worker, take=self._take, fail_all=self._fail_all
+        )
 
     @property
     def info(self) -> EngineInfo:
         """What the engine has. Raises EngineUnavailableError before the first start."""
-        if self._info is None:
-            raise EngineUnavailableError("the model is still being loaded")
-        return self._info
+        return self._worker.info
 
     @property
     def state(self) -> EngineState:
         """Whether the engine can take requests."""
-        return self._state
+        return self._worker.state
 
     @property
     def last_error(self) -> str | None:
         """How the last worker ended, where that was not asked for."""
-        return self._last_error
+        return self._worker.last_error
 
     @property
     def busy(self) -> bool:
@@ -175,7 +120,7 @@ class EngineProcess:
     @property
     def process_id(self) -> int | None:
         """The worker's process id."""
-        return self._process.pid if self._process else None
+        return self._worker.process_id
 
     async def start(self) -> EngineInfo:
         """Start the worker and load the model.
@@ -183,24 +128,15 @@ class EngineProcess:
         Raises:
             ModelLoadError: the model cannot be run as configured.
         """
-        link = await self._launch()
-        self._watcher = asyncio.create_task(self._watch(link))
-        return self.info
+        return await self._worker.start()
 
     async def stop(self) -> None:
         """End all requests and the worker."""
-        self._state = "stopped"
-        if self._watcher:
-            self._watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
-        self._fail_all("the server is shutting down")
-        await self._end_process()
+        await self._worker.stop()
 
     def generate(self, request: GenerateRequest) -> _Generation:
         """Start a request; see ``Engine.generate``."""
-        if self._state != "ready":
-            raise EngineUnavailableError(f"the engine is {self._state}")
+        self._worker.check_ready()
         running = len(self._generations) - len(self._waiting)
         if len(self._waiting) >= self._queue_limit + max(0, self.info.parallel - running):
             raise QueueFullError(f"{len(self._waiting)} requests wait already")
@@ -208,105 +144,27 @@ class EngineProcess:
         generation = _Generation(self, request_id, len(request.seeds))
         self._generations[request_id] = generation
         self._waiting.add(request_id)
-        self._send(Generate(request_id, request))
+        self._worker.send(Generate(request_id, request))
         return generation
 
     def cancel(self, request_id: int, choice: int | None, *, done: bool) -> None:
         """Tell the worker to drop a request or one of its choices; ``done`` if nothing of it is left."""
         if done:
             self._forget(request_id)
-        if self._state == "ready":
-            self._send(Cancel(request_id, choice))
-
-    def _send(self, frame: ToWorker) -> None:
-        if self._transport:
-            self._transport.write(encode(frame))
+        if self.state == "ready":
+            self._worker.send(Cancel(request_id, choice))
 
     def _forget(self, request_id: int) -> None:
         self._generations.pop(request_id, None)
         self._waiting.discard(request_id)
 
-    async def _launch(self) -> _Link:
-        """Start a worker and wait until it has loaded the model."""
-        ours, theirs = socket.socketpair()
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "ponant.engine.worker",
-                str(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-                env={"GOMP_SPINCOUNT": _SPIN_COUNT, **os.environ},
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        loop = asyncio.get_running_loop()
-        self._loading = loop.create_future()
-        try:
-            self._transport, link = await loop.create_connection(lambda: _Link(self._take), sock=ours)
-            self._send(Load(self._config))
-            await asyncio.wait({self._loading, link.closed}, return_when=asyncio.FIRST_COMPLETED)
-            if not self._loading.done():
-                raise ModelLoadError("the engine ended while it loaded the model")
-            self._info = self._loading.result()
-            self._state = "ready"
-        except BaseException:
-            await self._end_process()
-            raise
-        return link
-
-    def _take(self, frame: FromWorker) -> None:
+    def _take(self, stepped: Stepped) -> None:
         """Hand out what the worker sends."""
-        match frame:
-            case Stepped(started, deltas):
-                self._waiting.difference_update(started)
-                for request_id, delta in deltas:
-                    generation = self._generations.get(request_id)
-                    if generation and generation.take(delta):
-                        self._forget(request_id)
-            case Loaded(info):
-                if self._loading and not self._loading.done():
-                    self._loading.set_result(info)
-            case LoadFailed(message):
-                if self._loading and not self._loading.done():
-                    self._loading.set_exception(ModelLoadError(message))
-
-    async def _watch(self, link: _Link) -> None:
-        """When the worker ends, fail its requests and start another one."""
-        pauses = 0
-        while True:
-            began = time.monotonic()
-            await link.closed
-            self._state = "restarting"
-            status = await self._end_process()
-            self._last_error = f"the engine process ended with status {status}"
-            logger.error("engine died", extra={"status": status, "requests": len(self._generations)})
-            self._fail_all("the engine died under this request and is being restarted")
-            pauses = 0 if time.monotonic() - began > _HEALTHY_AFTER else pauses + 1
-            link = await self._relaunch(pauses)
-
-    async def _relaunch(self, pauses: int) -> _Link:
-        for attempt in itertools.count(pauses):
-            if attempt > 1:
-                pause = min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1))
-                self._last_error = f"{self._last_error}; next start in {pause:.0f} s"
-                await asyncio.sleep(pause)
-            try:
-                link = await self._launch()
-            except (ModelLoadError, OSError) as error:
-                self._last_error = str(error)
-                logger.exception("engine restart failed", extra={"attempt": attempt})
-            else:
-                logger.warning("engine restarted", extra={"attempt": attempt})
-                return link
-        raise AssertionError("unreachable")
+        self._waiting.difference_update(stepped.started)
+        for request_id, delta in stepped.deltas:
+            generation = self._generations.get(request_id)
+            if generation and generation.take(delta):
+                self._forget(request_id)
 
     def _fail_all(self, reason: str) -> None:
         generations = list(self._generations.values())
@@ -314,18 +172,3 @@ class EngineProcess:
         self._waiting.clear()
         for generation in generations:
             generation.fail(EngineUnavailableError(reason))
-
-    async def _end_process(self) -> int | None:
-        """Close the socket, so that the worker ends, and make sure that it has; returns its exit status."""
-        if self._transport:
-            self._transport.close()
-            self._transport = None
-        if not self._process:
-            return None
-        process, self._process = self._process, None
-        try:
-            async with asyncio.timeout(2):
-                return await process.wait()
-        except TimeoutError:
-            process.kill()
-            return await process.wait()

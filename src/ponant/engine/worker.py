@@ -5,14 +5,9 @@ other side closes the socket.
 """
 
 import contextlib
-import select
-import signal
-import socket
-import sys
 import time
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +16,6 @@ from ponant.engine.base import Delta, EngineConfig, EngineInfo, GenerateRequest,
 from ponant.engine.drafting import MOST_DRAFTED, Drafter, DraftText
 from ponant.engine.frames import (
     Cancel,
-    FrameBuffer,
-    FromWorker,
     Generate,
     Load,
     Loaded,
@@ -30,7 +23,6 @@ from ponant.engine.frames import (
     Stepped,
     ToWorker,
     decode_to_worker,
-    encode,
 )
 from ponant.engine.grammar import Grammar, GrammarCompiler, GrammarTokenizer
 from ponant.engine.kv_cache import Empty, KVCache, Share, Trim
@@ -41,6 +33,7 @@ from ponant.engine.sampling import Draw, Row, Sampler
 from ponant.engine.scheduler import Chunk, Scheduler, Step
 from ponant.engine.sequence import Sequence
 from ponant.engine.turns import Turns
+from ponant.engine.worker_side import Connection, parent
 
 BATCH_TOKENS = 512
 """The most tokens that are computed in one step."""
@@ -52,43 +45,6 @@ _SLOTS_FOR_FINISHED = 48
 """How many finished sequences can be kept for others that begin alike."""
 _SHARE_FOR_FINISHED = 0.5
 """The share of the KV cache that they may take: each cell in use costs every step a little time."""
-
-
-class HasFileno(Protocol):
-    """What can be waited for."""
-
-    def fileno(self) -> int:
-        """The file descriptor."""
-        ...
-
-
-class Connection:
-    """The worker's end of the socket."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
-        self._buffer = FrameBuffer()
-
-    def receive(self, *, wait: bool, other: HasFileno | None = None) -> list[ToWorker]:
-        """The frames that have arrived, waiting for at least one if asked, or for something else that can be read.
-
-        Raises EOFError at the end.
-        """
-        frames: list[ToWorker] = []
-        sources = [self._socket, other] if other else [self._socket]
-        while not frames:
-            readable, _, _ = select.select(sources, [], [], None if wait else 0)
-            if self._socket not in readable:
-                break
-            data = self._socket.recv(1 << 20)
-            if not data:
-                raise EOFError
-            frames += map(decode_to_worker, self._buffer.feed(data))
-        return frames
-
-    def send(self, frame: FromWorker) -> None:
-        """Write a frame."""
-        self._socket.sendall(encode(frame))
 
 
 class Worker:
@@ -144,7 +100,7 @@ class Worker:
             threads=threads,
         )
 
-    def serve(self, connection: Connection) -> None:
+    def serve(self, connection: Connection[ToWorker]) -> None:
         """Work until the other side closes the connection."""
         while True:
             if self._turns and self._scheduler.idle:
@@ -267,11 +223,7 @@ def _has_failed_grammar(chunk: Chunk) -> bool:
 
 def main() -> None:
     """Serve the socket given on the command line."""
-    # A supervisor may send its signal to every process of a service; it is for the server to decide when to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    connection = Connection(socket.socket(fileno=int(sys.argv[1])))
-    try:
+    with parent(decode_to_worker) as connection:
         (load,) = connection.receive(wait=True)
         if not isinstance(load, Load):
             raise TypeError("the first frame must name the model")
@@ -282,8 +234,6 @@ def main() -> None:
             return
         connection.send(Loaded(worker.info))
         worker.serve(connection)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
 
 
 if __name__ == "__main__":

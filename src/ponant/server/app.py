@@ -14,11 +14,13 @@ from ponant.catalog.catalog import Catalog
 from ponant.completion.fim import FimService
 from ponant.completion.service import ChatService
 from ponant.completion.text import TextService
+from ponant.embedding.service import EmbeddingService
 from ponant.server.dialects.door import Dialects
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
 from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestIds
 from ponant.server.routes.chat import chat_routes
+from ponant.server.routes.embeddings import embeddings_routes
 from ponant.server.routes.fim import fim_routes
 from ponant.server.routes.health import health_routes
 from ponant.server.routes.models import models_routes
@@ -52,6 +54,7 @@ def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], b
     fim = FimService(catalog, request_timeout=settings.request_timeout, always_reuse=settings.prefix_cache == "always")
     app.include_router(fim_routes(fim, keep_alive=settings.keep_alive))
     app.include_router(text_routes(TextService(fim), keep_alive=settings.keep_alive))
+    app.include_router(embeddings_routes(EmbeddingService(catalog), request_timeout=settings.request_timeout))
     app.include_router(models_routes(catalog))
     app.include_router(health_routes(catalog, stopping))
     add_docs(app)

@@ -7,10 +7,19 @@ from pathlib import Path
 from msgspec import structs
 
 from ponant.catalog.catalog import Catalog
-from ponant.catalog.loading import LoadedModel, Loader
-from ponant.catalog.spec import ModelSpec
+from ponant.catalog.embedders import (
+    BUNDLED_EMBEDDER,
+    EmbedderLoader,
+    LoadedEmbedder,
+    locate_bundled_embedder,
+)
+from ponant.catalog.kinds import kind_of
+from ponant.catalog.loading import AnyLoadedModel, Loader
+from ponant.catalog.spec import Kind, ModelSpec
 from ponant.catalog.store import ModelNotFoundError, locate, model_id
 from ponant.engine.base import Engine, EngineConfig
+from ponant.engine.embedding import Embedder, EmbedderConfig
+from ponant.engine.embedding_process import EmbedderProcess
 from ponant.engine.llamacpp import Vocabulary, check_model_file
 from ponant.engine.memory import megabytes
 from ponant.engine.process import EngineProcess
@@ -38,6 +47,9 @@ def make_catalog(settings: Settings, *, say: Callable[[str], None] = lambda _: N
     def engine_for(config: EngineConfig) -> Engine:
         return EngineProcess(config, queue_limit=settings.queue_limit)
 
+    def embedder_for(config: EmbedderConfig) -> Embedder:
+        return EmbedderProcess(config, queue_limit=settings.queue_limit)
+
     def config_for(spec: ModelSpec) -> EngineConfig:
         return EngineConfig(
             model_path=str(spec.path),
@@ -54,7 +66,12 @@ def make_catalog(settings: Settings, *, say: Callable[[str], None] = lambda _: N
 
     return Catalog(
         specs,
-        Loader(config_for, engine_for, prepare=_preparing(settings, config_for, engine_for, say)),
+        Loader(
+            config_for,
+            engine_for,
+            EmbedderLoader(embedder_for),
+            prepare=_preparing(settings, config_for, engine_for, say),
+        ),
         aliases=_aliases(settings, specs),
         public_names=settings.public_names,
         preload=settings.preload,
@@ -63,8 +80,14 @@ def make_catalog(settings: Settings, *, say: Callable[[str], None] = lambda _: N
     )
 
 
-def summary(model: LoadedModel) -> str:
+def summary(model: AnyLoadedModel) -> str:
     """A line about a loaded model: what it can hold, and what that takes."""
+    if isinstance(model, LoadedEmbedder):
+        embedder = model.embedder.info
+        return (
+            f"Loaded {model.spec.id} ({megabytes(embedder.weights_memory)}): texts of {embedder.context} tokens, "
+            f"{embedder.dimensions} dimensions, {embedder.threads} threads"
+        )
     info = model.engine.info
     return (
         f"Loaded {model.spec.id} ({megabytes(info.weights_memory)}): "
@@ -74,8 +97,13 @@ def summary(model: LoadedModel) -> str:
 
 
 def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
-    path = locate(model.source, settings.data_dir / "models")
-    check_model_file(path)
+    kind: Kind
+    if model.source == BUNDLED_EMBEDDER:
+        path, kind = locate_bundled_embedder(), "embed"
+    else:
+        path = locate(model.source, settings.data_dir / "models")
+        check_model_file(path)
+        kind = model.kind or kind_of(Vocabulary(path))
     if model.tokenizer and not model.tokenizer.is_file():
         raise ModelNotFoundError(f"{model.source}: there is no tokenizer file {model.tokenizer}")
     kv_memory = settings.kv_memory if model.kv_memory is None else model.kv_memory
@@ -83,16 +111,18 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
         model.source,
         model.id or model_id(model.source),
         path,
-        kind=model.kind or "chat",
+        kind=kind,
         aliases=tuple(model.aliases),
         default_temperature=(
             settings.default_temperature if model.default_temperature is None else model.default_temperature
         ),
         tokenizer=model.tokenizer,
-        context=model.context or settings.context,
+        context=model.context or (None if kind == "embed" else settings.context),
         kv_memory=None if kv_memory is None else int(kv_memory),
         parallel=model.parallel or settings.parallel,
         threads=model.threads or settings.threads,
+        truncate=model.truncate,
+        embed_as=model.embed_as,
     )
 
 

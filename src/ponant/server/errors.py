@@ -14,6 +14,7 @@ from ponant.api.errors import ErrorResponse
 from ponant.catalog.catalog import UnknownModelError
 from ponant.completion.completion import CompletionFailedError, RequestTimeoutError
 from ponant.engine.base import EngineUnavailableError, QueueFullError
+from ponant.engine.embedding import EmbeddingFailedError
 from ponant.prompts.errors import InvalidRequestError
 from ponant.server.dialects.base import exchange_of
 
@@ -42,6 +43,8 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
             return 504, ErrorResponse(
                 message="The request took longer than the server allows.", type="timeout", code="3704"
             )
+        case EmbeddingFailedError():
+            return 500, ErrorResponse(message=f"{error}.", type="embedding_failed", code="3500")
         case CompletionFailedError():
             return 500, ErrorResponse(message=f"{error}.", type="completion_failed", code="3500")
         case _:
@@ -78,6 +81,7 @@ def add_error_handlers(app: FastAPI) -> None:
         EngineUnavailableError,
         RequestTimeoutError,
         CompletionFailedError,
+        EmbeddingFailedError,
     ):
         app.add_exception_handler(kind, known)
     app.add_exception_handler(RequestValidationError, _invalid_body)

