@@ -177,7 +177,7 @@ def test_ten_clients_at_once_get_their_own(embedding_server: RunningServer) -> N
         ({"output_dimension": 0}, 422, "output_dimension"),
         ({"output_dtype": "int4"}, 422, "output_dtype"),
         ({"encoding_format": "hex"}, 422, "encoding_format"),
-        ({"dimensions": 5}, 422, "dimensions"),
+        ({"dims": 5}, 422, "dims"),
         ({"model": None}, 422, "model"),
         ({"input": []}, 400, "The input is empty"),
         ({"input": ""}, 400, "Text 0 of the input is empty"),
