@@ -56,7 +56,7 @@ from ponant.api.messages import (
     ToolReferenceChunk,
     UserMessage,
 )
-from ponant.api.models import BaseModelCard, FTModelCard, ModelCapabilities, ModelCard, ModelList
+from ponant.api.models import BaseModelCard, DeleteModelOut, FTModelCard, ModelCapabilities, ModelCard, ModelList
 from ponant.client.chat import (
     ChatCompletionRequestToolChoice,
     ChatCompletionStreamRequest,
@@ -118,6 +118,7 @@ __all__ = [
     "ConnectError",
     "ConnectionLostError",
     "ContentChunk",
+    "DeleteModelOut",
     "DeltaMessage",
     "DocumentURLChunk",
     "EmbeddingDtype",

@@ -117,6 +117,8 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "a model": ("models.retrieve", {"model_id": MODEL}),
     "a model of another name": ("models.retrieve", {"model_id": "mistral-small-latest"}),
     "a model that there is not": ("models.retrieve", {"model_id": "no/such model"}),
+    "deleting a base model": ("models.delete", {"model_id": MODEL}),
+    "deleting a model that there is not": ("models.delete", {"model_id": "no/such model"}),
     "nobody listens": ("models.list", {"server_url": "http://127.0.0.1:9"}),
 }
 

@@ -106,6 +106,9 @@ def test_models_are_used_for_what_they_are_for(server: RunningServer) -> None:
         refused = ask(client, "third")
         assert refused.status_code == 400
         assert refused.json()["message"] == "Invalid model: third does not chat; there is first, little/second"
+        missing = client.post("/v1/embeddings", json={"model": "mistral-embed", "input": "a"})
+        assert missing.status_code == 400
+        assert missing.json()["message"] == "Invalid model: mistral-embed; this server has none to make embeddings"
         completed = client.post("/v1/fim/completions", json={"model": "third", "prompt": "def", "max_tokens": 2})
         assert completed.status_code == 200
 

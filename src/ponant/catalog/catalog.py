@@ -102,7 +102,7 @@ class Catalog:
             raise EngineUnavailableError("the models are still being loaded")
         served = self._default(kind or "chat") if name is None else self._named(name, kind)
         if served is None:
-            raise UnknownModelError(name or f"this server has none to {_PURPOSES[kind or 'chat']}")
+            raise UnknownModelError(self._why_unknown(name, kind))
         if kind and not _does(served.spec.kind, kind):
             others = ", ".join(other.spec.id for other in self.models if _does(other.spec.kind, kind))
             hint = f"; there is {others}" if others else ""
@@ -186,6 +186,12 @@ class Catalog:
             coders = [served for served in self.models if served.facts.native_fim and served.spec.kind == "chat"]
             return coders[0] if coders else self._default("chat")
         return self._default(public) if public else None
+
+    def _why_unknown(self, name: str | None, kind: Kind | None) -> str:
+        if name is None:
+            return f"none is named, and this server has none to {_PURPOSES[kind or 'chat']}"
+        public = public_kind(name) if self._public_names else None
+        return f"{name}; this server has none to {_PURPOSES[public]}" if public else name
 
     async def _load_shared(self, served: ServedModel) -> AnyLoadedModel:
         """Load a model once for all who wait for it; whoever stops waiting does not stop the loading."""
