@@ -77,13 +77,14 @@ def _started(source: str | None) -> "Iterator[Mistral]":
     from ponant import Mistral
     from ponant.catalog.store import ModelNotFoundError
     from ponant.engine.base import ModelLoadError
+    from ponant.storage.errors import StorageError
 
     if sys.stderr.isatty():
         click.echo(f"No server is running; starting {source or 'a model'} in this process.", err=True)
     try:
         with Mistral.local(source) as mistral:
             yield mistral
-    except (ModelNotFoundError, ModelLoadError) as error:
+    except (ModelNotFoundError, ModelLoadError, StorageError) as error:
         fail(str(error))
     except ValidationError as error:
         fail("; ".join(f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" for reason in error.errors()))

@@ -112,6 +112,7 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
     from ponant.logs import configure_logging
     from ponant.server.run import PortError, run
     from ponant.settings import read_settings
+    from ponant.storage.errors import StorageError
 
     given = {name: value for name, value in flags.items() if value not in (None, (), [])}
     if models:
@@ -130,7 +131,7 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
         fail(f"cannot read the settings: {error}")
     except ValidationError as error:
         fail("; ".join(f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" for reason in error.errors()))
-    except (ModelNotFoundError, ModelLoadError, PortError) as error:
+    except (ModelNotFoundError, ModelLoadError, PortError, StorageError) as error:
         fail(str(error))
 
 

@@ -65,8 +65,10 @@ class BlobWriter:
 
     def discard(self) -> None:
         """Remove it, unless it is published."""
-        with self._lock, _disk_errors(), self._file:
-            if not self._file.closed:
+        with self._lock, _disk_errors():
+            if self._file.closed:
+                return
+            with self._file:
                 self._part.unlink(missing_ok=True)
                 self._path.unlink(missing_ok=True)
 
@@ -78,7 +80,7 @@ class Blobs:
         """Use a folder, which is made if need be. Raises StorageError."""
         self._folder = folder
         with _disk_errors():
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def create(self, id_: str) -> BlobWriter:
         """Begin a blob. Raises StorageError."""

@@ -78,9 +78,7 @@ def _engine(url: str) -> Engine:
         parsed = _with_driver(make_url(url))
         engine = create_engine(parsed, pool_pre_ping=True)
     except ModuleNotFoundError as error:
-        raise StorageError(
-            f"database_url needs the package {error.name}: pip install 'ponant[postgres]'"
-        ) from None
+        raise StorageError(f"database_url needs the package {error.name}: pip install 'ponant[postgres]'") from None
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StorageError(f"database_url is none of SQLite or PostgreSQL: {error}") from None
     if engine.dialect.name == "sqlite":

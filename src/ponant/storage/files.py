@@ -150,7 +150,7 @@ class FileStore:
             self._delete(id_)
 
 
-def _by_id(id_: str) -> Select[tuple[StoredFile]]:
+def _by_id(id_: str) -> Select[StoredFile]:
     # Databases differ in what else than ids they can be asked for.
     known = StoredFile.id == id_ if _is_uuid(id_) else false()
     return select(StoredFile).where(_is_there(), known)
