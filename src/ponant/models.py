@@ -23,6 +23,18 @@ from ponant.api.chat import (
 )
 from ponant.api.errors import ErrorResponse, ValidationError
 from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
+from ponant.api.files import (
+    DeleteFileOut,
+    FilePurpose,
+    FileSchema,
+    FileSignedURL,
+    FileVisibility,
+    ListFilesOut,
+    RetrieveFileOut,
+    SampleType,
+    Source,
+    UploadFileOut,
+)
 from ponant.api.fim import FIMCompletionRequest, FIMCompletionResponse
 from ponant.api.guardrails import (
     GuardrailConfig,
@@ -71,6 +83,7 @@ from ponant.client.errors import (
     SDKError,
     StreamError,
 )
+from ponant.client.files import File, FileTypedDict
 from ponant.client.fim import FIMCompletionRequestStop, FIMCompletionStreamRequest
 from ponant.client.parsing import (
     ParsedAssistantMessage,
@@ -83,6 +96,12 @@ from ponant.client.tolerance import Unknown
 from ponant.client.unset import UNSET, OptionalNullable, Unset
 
 ChatCompletionStreamRequestMessages = Messages
+CreateFileResponse = UploadFileOut
+DeleteFileResponse = DeleteFileOut
+FilesAPIRoutesUploadFileFileVisibility = FileVisibility
+GetFileResponse = RetrieveFileOut
+GetSignedURLResponse = FileSignedURL
+ListFilesResponse = ListFilesOut
 ChatCompletionStreamRequestStop = Stop
 ChatCompletionStreamRequestToolChoice = ChatCompletionRequestToolChoice
 FIMCompletionStreamRequestStop = FIMCompletionRequestStop
@@ -110,6 +129,9 @@ __all__ = [
     "ConnectError",
     "ConnectionLostError",
     "ContentChunk",
+    "CreateFileResponse",
+    "DeleteFileOut",
+    "DeleteFileResponse",
     "DeltaMessage",
     "DocumentURLChunk",
     "ErrorResponse",
@@ -119,11 +141,20 @@ __all__ = [
     "FIMCompletionStreamRequest",
     "FIMCompletionStreamRequestStop",
     "FTModelCard",
+    "File",
     "FileChunk",
+    "FilePurpose",
+    "FileSchema",
+    "FileSignedURL",
+    "FileTypedDict",
+    "FileVisibility",
+    "FilesAPIRoutesUploadFileFileVisibility",
     "FinishReason",
     "Function",
     "FunctionCall",
     "FunctionName",
+    "GetFileResponse",
+    "GetSignedURLResponse",
     "GuardrailConfig",
     "HTTPValidationError",
     "HTTPValidationErrorData",
@@ -131,6 +162,8 @@ __all__ = [
     "ImageURLChunk",
     "JSONSchema",
     "JsonSchema",
+    "ListFilesOut",
+    "ListFilesResponse",
     "Messages",
     "MistralError",
     "MistralPromptMode",
@@ -155,7 +188,10 @@ __all__ = [
     "RequestTimeoutError",
     "ResponseFormat",
     "ResponseValidationError",
+    "RetrieveFileOut",
     "SDKError",
+    "SampleType",
+    "Source",
     "Stop",
     "StreamError",
     "SystemMessage",
@@ -171,6 +207,7 @@ __all__ = [
     "TopLogprob",
     "Unknown",
     "Unset",
+    "UploadFileOut",
     "UsageInfo",
     "UserMessage",
     "ValidationError",

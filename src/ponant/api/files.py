@@ -19,7 +19,7 @@ class UploadFileIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    expiry: Annotated[int, Field(ge=1, le=100 * 365 * 24)] | None = None
+    expiry: int | None = None
     visibility: FileVisibility = "workspace"
     purpose: FilePurpose = "fine-tune"
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from ponant.client.chat import Chat
+    from ponant.client.files import Files
     from ponant.client.fim import Fim
     from ponant.client.models import Models
     from ponant.client.retries import RetryConfig
@@ -109,6 +110,13 @@ class Mistral:
         from ponant.client.chat import Chat
 
         return Chat(self._transport)
+
+    @cached_property
+    def files(self) -> "Files":
+        """Files that the server keeps."""
+        from ponant.client.files import Files
+
+        return Files(self._transport)
 
     @cached_property
     def fim(self) -> "Fim":

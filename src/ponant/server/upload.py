@@ -17,6 +17,7 @@ from ponant.storage.json_lines import InvalidLineError, JsonLines
 
 _FILE = "file"
 _LONGEST_NAME = 255
+_LONGEST_EXPIRY = 100 * 365 * 24
 _SECONDS_OF_AN_HOUR = 3600
 _UNKNOWN_TYPE = "application/octet-stream"
 _TYPES = {".jsonl": "application/jsonl"}
@@ -143,10 +144,13 @@ class Upload:
     @staticmethod
     def _read_fields(fields: dict[str, str]) -> UploadFileIn:
         try:
-            return UploadFileIn.model_validate(fields)
+            read = UploadFileIn.model_validate(fields)
         except ValidationError as error:
             reasons = [{**reason, "loc": ("body", *reason["loc"])} for reason in error.errors()]
             raise RequestValidationError(reasons) from None
+        if read.expiry is not None and not 1 <= read.expiry <= _LONGEST_EXPIRY:
+            raise InvalidRequestError(f"expiry must be from 1 to {_LONGEST_EXPIRY} hours", param="expiry")
+        return read
 
 
 def _check_name(name: str) -> None:

@@ -81,7 +81,8 @@ class JsonLines:
         except UnicodeDecodeError as error:
             raise InvalidLineError(self._number, f"it is not UTF-8: {error.reason} at byte {error.start}") from None
         except ValueError as error:
-            reason = "it is nested too deeply" if "recursion" in str(error) else f"it is not JSON: {error}"
+            said = str(error).replace("at line 1 column", "at column")  # it has seen this one line alone
+            reason = "it is nested too deeply" if "recursion" in said else f"it is not JSON: {said}"
             raise InvalidLineError(self._number, reason) from None
         if not isinstance(value, dict):
             raise InvalidLineError(self._number, "it is not a JSON object")

@@ -38,6 +38,10 @@ _LONGEST_EXPIRY = 168
 _SECONDS_OF_AN_HOUR = 3600
 _SIGNED = "/signed/files/{file_id}"
 
+_CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
 
 def files_routes(storage: Storage, *, max_file_size: int) -> APIRouter:
     """The routes of files, kept in ``storage``; uploads of more than ``max_file_size`` bytes are refused."""
@@ -91,7 +95,7 @@ def files_routes(storage: Storage, *, max_file_size: int) -> APIRouter:
         await files.delete(file_id)
         return DeleteFileOut(id=file_id, object="file", deleted=True)
 
-    @router.get("/v1/files/{file_id}/content", summary="Download File", response_class=_Content)
+    @router.get("/v1/files/{file_id}/content", summary="Download File", response_class=_Content, responses=_CONTENT)
     async def download_file(file_id: FileIdPath) -> FileResponse:
         return await content(file_id)
 
@@ -120,13 +124,13 @@ def files_routes(storage: Storage, *, max_file_size: int) -> APIRouter:
         file = await files.find(file_id)
         path = await in_thread(files.content, file)
         headers = {"etag": f'"{file.sha256}"', "x-content-type-options": "nosniff"}
-        return _Content(path, filename=file.filename, headers=headers)
+        return FileResponse(path, media_type=_Content.media_type, filename=file.filename, headers=headers)
 
     return router
 
 
-class _Content(FileResponse):
-    """A file's content, which no browser takes for a page of this server's."""
+class _Content(Response):
+    """How OpenAPI describes a file's content; its own media type is not told, so no browser takes it for a page."""
 
     media_type = "application/octet-stream"
 
