@@ -24,7 +24,9 @@ def cut(data: bytes, size: int) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
-@given(st.lists(OBJECTS, min_size=1, max_size=5), st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\n \t\n"]), st.integers(1, 9))
+@given(
+    st.lists(OBJECTS, min_size=1, max_size=5), st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\n \t\n"]), st.integers(1, 9)
+)
 def test_lines_are_counted_however_they_are_cut_and_ended(objects: list[Any], end: bytes, size: int) -> None:
     data = end.join(json.dumps(one, ensure_ascii=False).encode() for one in objects)
     for text in (data, data + end):
@@ -59,7 +61,7 @@ def test_any_bytes_are_taken_or_refused_however_they_are_cut(data: bytes, size: 
         (b'{"a": ' * 10_000, 1, "nested too deeply"),
         (b"\x7fELF\x00\x00\n", 1, "not JSON"),
         (b"", 1, "blank"),
-        (b" \n\t\n", 3, "blank"),
+        (b" \n\t\n", 1, "blank"),
     ],
     ids=str,
 )
@@ -73,11 +75,11 @@ def test_line_without_end_is_refused_before_it_is_held() -> None:
     lines = JsonLines()
     lines.feed(b"{}\n")
     piece = b"x" * 2**20
-    fed = 0
+    fed = iter(range(1000))
     with pytest.raises(InvalidLineError, match="line 2: it is longer than 4 MiB"):
-        for fed in range(1000):
+        for _ in fed:
             lines.feed(piece)
-    assert fed * len(piece) <= LONGEST_LINE
+    assert next(fed) * len(piece) <= LONGEST_LINE + len(piece)
 
 
 def test_longest_line_is_taken() -> None:
