@@ -101,8 +101,8 @@ def test_models_are_valid(tiny_server: RunningServer, validate: Callable[[str, A
 def test_files_are_valid(tiny_server: RunningServer, validate: Callable[[str, Any], None]) -> None:
     with tiny_server.client() as client:
         for purpose in ("fine-tune", "batch", "ocr"):
-            form = {"data": {"purpose": purpose, "expiry": "1"}, "files": {"file": ("a.jsonl", b"{}")}}
-            uploaded = client.post("/v1/files", **form).json()
+            fields = {"purpose": purpose, "expiry": "1"}
+            uploaded = client.post("/v1/files", data=fields, files={"file": ("a.jsonl", b"{}")}).json()
             validate("UploadFileOut", uploaded)
             path = f"/v1/files/{uploaded['id']}"
             validate("RetrieveFileOut", client.get(path).json())

@@ -85,8 +85,9 @@ def test_blob_that_the_database_knows_gets_its_name(blobs: Blobs, tmp_path: Path
 def test_blob_goes_once_it_is_forgotten(blobs: Blobs, tmp_path: Path) -> None:
     publish(blobs, "one")
     with blobs.path("one").open("rb") as reader:
-        seen = blobs.delete("one", lambda: (sweep(blobs), names(tmp_path)))
-        assert seen[1] == ["one.part"], "neither whole, nor gone before the database forgot it"
+        assert blobs.delete("one", lambda: swept(blobs, tmp_path)) == ["one.part"], (
+            "neither whole, nor gone before the database forgot it"
+        )
         assert names(tmp_path) == []
         assert reader.read() == b"Hello"
     assert blobs.delete("one", lambda: "there is none") == "there is none"
@@ -120,5 +121,6 @@ def publish(blobs: Blobs, id_: str) -> None:
     writer.publish()
 
 
-def sweep(blobs: Blobs) -> None:
+def swept(blobs: Blobs, folder: Path) -> list[str]:
     blobs.sweep(never)
+    return names(folder)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from ponant.storage import files as files_module
 from ponant.storage.errors import StorageError, UnknownFileError
 from ponant.storage.files import FileDetails, FileFilter
 from ponant.storage.signing import Signer
@@ -68,7 +67,7 @@ async def test_file_is_gone_when_its_time_is_over(
     stays, goes = await add(storage), await add(storage, seconds=3600)
     assert goes.expires_at == goes.created_at + 3600
     later = time.time() + 3601
-    monkeypatch.setattr(files_module.time, "time", lambda: later)
+    monkeypatch.setattr("time.time", lambda: later)
     with pytest.raises(UnknownFileError):
         await storage.files.find(goes.id)
     found, total = await storage.files.page(FileFilter(), number=0, size=10)
