@@ -99,7 +99,9 @@ def test_every_type_of_the_pages_can_be_imported() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize(("page", "said"), [("client.md", "Paris"), ("fim.md", "width")])
+@pytest.mark.parametrize(
+    ("page", "said"), [("client.md", "Paris"), ("fim.md", "width"), ("files.md", "217 2 instruct")]
+)
 def test_our_pages_code_runs(
     bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch, page: str, said: str
 ) -> None:

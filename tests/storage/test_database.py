@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,29 +32,27 @@ Storage.open(Path(sys.argv[1]), sys.argv[2] or None).close()
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server of the tests' own, where that is installed."""
     pytest.importorskip("psycopg")
     if not (shutil.which("pg_ctl") and shutil.which("initdb")):
         pytest.skip("there is no PostgreSQL")
-    folder = tmp_path_factory.mktemp("postgres")
-    as_user: list[str] = []
-    if Path("/proc/self").owner() == "root":  # PostgreSQL refuses to run as root
-        for parent in (folder, *folder.parents):
-            if parent.name.startswith("pytest"):
-                parent.chmod(0o755)
-        shutil.chown(folder, "nobody")
-        as_user = ["setpriv", "--reuid=nobody", "--clear-groups"]
-    initdb = [*as_user, "initdb", "-D", str(folder / "data"), "-U", "ponant", "-A", "trust"]
-    if subprocess.run(initdb, capture_output=True, check=False, cwd=folder).returncode:
-        pytest.skip("PostgreSQL cannot be set up here")
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    control = [*as_user, "pg_ctl", "-D", str(folder / "data"), "-w"]
-    subprocess.run([*control, "-o", options, "-l", str(folder / "log"), "start"], check=True, cwd=folder)
-    try:
-        yield f"postgresql://ponant@/postgres?host={folder}"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder)
+    # pytest's own folders are closed to the user as whom it runs, as it refuses to run as root.
+    with tempfile.TemporaryDirectory(prefix="ponant-postgres-") as folder:
+        as_user: list[str] = []
+        if Path("/proc/self").owner() == "root":
+            shutil.chown(folder, "nobody")
+            as_user = ["setpriv", "--reuid=nobody", "--clear-groups"]
+        initdb = [*as_user, "initdb", "-D", f"{folder}/data", "-U", "ponant", "-A", "trust"]
+        if subprocess.run(initdb, capture_output=True, check=False, cwd=folder).returncode:
+            pytest.skip("PostgreSQL cannot be set up here")
+        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        control = [*as_user, "pg_ctl", "-D", f"{folder}/data", "-w"]
+        subprocess.run([*control, "-o", options, "-l", f"{folder}/log", "start"], check=True, cwd=folder)
+        try:
+            yield f"postgresql://ponant@/postgres?host={folder}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder)
 
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
