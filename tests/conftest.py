@@ -1,6 +1,7 @@
 """Models and servers that tests share; each is made once for a whole run."""
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,14 @@ from ponant.catalog.store import BUNDLED, locate
 from tests.serving import EXACT, RunningServer, serving
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What servers in this process keep goes with the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +62,19 @@ def tiny_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[RunningServer
     """A server with the tiny models, exact and fast. Tests must leave it as they found it."""
     with serving(str(tiny_model), str(tiny_embedder), "--threads", "1", **EXACT) as server:
         yield server
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Makes a folder on a disk of so many bytes, where the tests may mount one."""
+    folder = tmp_path / "small-disk"
+    folder.mkdir()
+
+    def mount(size: int) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("only root can mount a small disk")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", str(folder)], capture_output=True, check=False)

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -53,11 +54,15 @@ def ponant(*arguments: str) -> list[str]:
 
 @contextlib.contextmanager
 def serving(*arguments: str, cwd: Path | str | None = None, **settings: str) -> Iterator[RunningServer]:
-    """Run ``ponant serve`` on a free port; ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``."""
+    """Run ``ponant serve`` on a free port, with a data folder of its own.
+
+    ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``.
+    """
+    data = tempfile.TemporaryDirectory(prefix="ponant-test-")
     process = subprocess.Popen(
         ponant("serve", "--port", "0", "--log-level", "warning", *arguments),
         stdout=subprocess.PIPE,
-        env=environment(**settings),
+        env=environment(XDG_DATA_HOME=data.name) | settings,
         cwd=cwd,
     )
     try:
@@ -74,6 +79,7 @@ def serving(*arguments: str, cwd: Path | str | None = None, **settings: str) -> 
             process.wait()
         assert process.stdout
         process.stdout.close()
+        data.cleanup()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:

@@ -30,6 +30,18 @@ from ponant.api.embeddings import (
 )
 from ponant.api.errors import ErrorResponse, ValidationError
 from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
+from ponant.api.files import (
+    DeleteFileOut,
+    FilePurpose,
+    FileSchema,
+    FileSignedURL,
+    FileVisibility,
+    ListFilesOut,
+    RetrieveFileOut,
+    SampleType,
+    Source,
+    UploadFileOut,
+)
 from ponant.api.fim import FIMCompletionRequest, FIMCompletionResponse
 from ponant.api.guardrails import (
     GuardrailConfig,
@@ -79,6 +91,7 @@ from ponant.client.errors import (
     SDKError,
     StreamError,
 )
+from ponant.client.files import File, FileTypedDict
 from ponant.client.fim import FIMCompletionRequestStop, FIMCompletionStreamRequest
 from ponant.client.parsing import (
     ParsedAssistantMessage,
@@ -91,6 +104,12 @@ from ponant.client.tolerance import Unknown
 from ponant.client.unset import UNSET, OptionalNullable, Unset
 
 ChatCompletionStreamRequestMessages = Messages
+CreateFileResponse = UploadFileOut
+DeleteFileResponse = DeleteFileOut
+FilesAPIRoutesUploadFileFileVisibility = FileVisibility
+GetFileResponse = RetrieveFileOut
+GetSignedURLResponse = FileSignedURL
+ListFilesResponse = ListFilesOut
 ChatCompletionStreamRequestStop = Stop
 ChatCompletionStreamRequestToolChoice = ChatCompletionRequestToolChoice
 FIMCompletionStreamRequestStop = FIMCompletionRequestStop
@@ -118,6 +137,9 @@ __all__ = [
     "ConnectError",
     "ConnectionLostError",
     "ContentChunk",
+    "CreateFileResponse",
+    "DeleteFileOut",
+    "DeleteFileResponse",
     "DeleteModelOut",
     "DeltaMessage",
     "DocumentURLChunk",
@@ -134,11 +156,20 @@ __all__ = [
     "FIMCompletionStreamRequest",
     "FIMCompletionStreamRequestStop",
     "FTModelCard",
+    "File",
     "FileChunk",
+    "FilePurpose",
+    "FileSchema",
+    "FileSignedURL",
+    "FileTypedDict",
+    "FileVisibility",
+    "FilesAPIRoutesUploadFileFileVisibility",
     "FinishReason",
     "Function",
     "FunctionCall",
     "FunctionName",
+    "GetFileResponse",
+    "GetSignedURLResponse",
     "GuardrailConfig",
     "HTTPValidationError",
     "HTTPValidationErrorData",
@@ -146,6 +177,8 @@ __all__ = [
     "ImageURLChunk",
     "JSONSchema",
     "JsonSchema",
+    "ListFilesOut",
+    "ListFilesResponse",
     "Messages",
     "MistralError",
     "MistralPromptMode",
@@ -170,7 +203,10 @@ __all__ = [
     "RequestTimeoutError",
     "ResponseFormat",
     "ResponseValidationError",
+    "RetrieveFileOut",
     "SDKError",
+    "SampleType",
+    "Source",
     "Stop",
     "StreamError",
     "SystemMessage",
@@ -186,6 +222,7 @@ __all__ = [
     "TopLogprob",
     "Unknown",
     "Unset",
+    "UploadFileOut",
     "UsageInfo",
     "UserMessage",
     "ValidationError",

@@ -108,6 +108,11 @@ class Settings(BaseSettings):
         default=[], description="Web origins whose pages may call the server."
     )
     data_dir: Path = Field(default_factory=default_data_dir, description="Folder for everything that is kept.")
+    database_url: str | None = Field(
+        default=None,
+        description="Database for what is known of files, such as postgresql://user:password@host/name (extra "
+        "postgres). Default: SQLite, in ponant.db of data_dir.",
+    )
     context: int | None = Field(
         default=None, ge=1, description="Longest single sequence in tokens. Default: the model's own, capped by memory."
     )
@@ -160,6 +165,7 @@ class Settings(BaseSettings):
     )
     shutdown_timeout: float = Field(default=30, ge=0, description="Seconds that running requests get at shutdown.")
     max_body_size: ByteSize = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
+    max_file_size: ByteSize = Field(default=ByteSize(512 * 2**20), description="Largest uploaded file, such as 512MiB.")
     flash_attention: bool = Field(default=True, description="Whether attention is computed the fast way.")
     kv_type: Literal["f16", "f32"] = Field(default="f16", description="Number format of the KV cache: f16 or f32.")
 

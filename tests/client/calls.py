@@ -1,5 +1,8 @@
 """Calls that every client makes alike: by name, the operation and its parameters. Needs nothing installed."""
 
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 MODEL = "tiny"
@@ -122,6 +125,54 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "nobody listens": ("models.list", {"server_url": "http://127.0.0.1:9"}),
 }
 
+LINES = b'{"messages": [{"role": "user", "content": "Hi"}]}\n' * 3
+NO_FILE = "00000000-0000-4000-8000-000000000000"
+UPLOADS: dict[str, dict[str, Any]] = {
+    "a dataset": {"file": {"file_name": "train.jsonl", "content": LINES}, "purpose": "fine-tune"},
+    "no purpose": {"file": {"file_name": "train.jsonl", "content": LINES}},
+    "texts": {"file": {"file_name": "texts.jsonl", "content": b'{"text": "Hi"}'}, "purpose": "fine-tune"},
+    "requests": {"file": {"file_name": "Anfragen für später.jsonl", "content": b"{}\n{}"}, "purpose": "batch"},
+    "a document": {"file": {"file_name": "page.pdf", "content": b"%PDF \xff", "content_type": "application/pdf"}}
+    | {"purpose": "ocr"},
+    "lines that are none": {"file": {"file_name": "train.jsonl", "content": LINES + b"{"}, "purpose": "fine-tune"},
+    "nothing": {"file": {"file_name": "train.jsonl", "content": b""}, "purpose": "fine-tune"},
+    "a name with a folder": {"file": {"file_name": "../train.jsonl", "content": LINES}, "purpose": "fine-tune"},
+}
+LISTS: dict[str, dict[str, Any]] = {
+    "a page": {"page": 0, "page_size": 2},
+    "the next page": {"page": 1, "page_size": 2},
+    "no total": {"include_total": False},
+    "kinds": {"sample_type": ["pretrain", "batch_request"], "source": ["upload"]},
+    "a purpose": {"purpose": "ocr"},
+    "a name": {"search": "TRAIN"},
+    "types": {"mimetypes": ["application/pdf", "text/none"]},
+    "nulls": {"sample_type": None, "source": None, "search": None, "purpose": None},
+    "no such page": {"page": -1},
+}
+Ask = Callable[..., Any]
+"""Makes a call of an operation; gives its result as JSON has it, or {"error": ...}."""
+
+
+def files(ask: Ask) -> Iterator[Any]:
+    """A life of files, and what it was like. Leaves none."""
+    uploaded = [ask("files.upload", **fields) for fields in UPLOADS.values()]
+    yield from uploaded
+    with tempfile.NamedTemporaryFile() as written, Path(written.name).open("rb") as file:
+        written.write(LINES * 10_000)
+        written.flush()
+        uploaded.append(ask("files.upload", file={"file_name": "opened.jsonl", "content": file}))
+    yield uploaded[-1]
+    for fields in LISTS.values():
+        yield ask("files.list", **fields)
+    for file_id in [*(file["id"] for file in uploaded if "id" in file), NO_FILE]:
+        yield ask("files.retrieve", file_id=file_id)
+        yield ask("files.download", file_id=file_id)
+        signed = ask("files.get_signed_url", file_id=file_id, expiry=1)
+        yield "signed" in signed["url"] if "url" in signed else signed
+        yield ask("files.get_signed_url", file_id=file_id, expiry=1000)
+        yield ask("files.delete", file_id=file_id)
+    yield ask("files.list")
+
 
 def parameters(call: str) -> dict[str, Any]:
     """The parameters of a call, for this client's taking."""
@@ -134,6 +185,7 @@ def comparable(value: Any) -> Any:
         varying = {"num_cached_tokens", "cached_tokens"} | (
             {"id", "created"} if "choices" in value or "data" in value else set()
         )
+        varying |= {"id", "created_at"} if value.get("object") == "file" else set()
         return {key: comparable(part) for key, part in value.items() if part is not None and key not in varying}
     return [comparable(part) for part in value] if isinstance(value, list) else value
 

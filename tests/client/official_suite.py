@@ -6,23 +6,25 @@ Usage: python official_suite.py URL
 
 import json
 import sys
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from calls import CALLS, comparable, joined, parameters  # pyright: ignore[reportImplicitRelativeImport]
+from calls import CALLS, comparable, files, joined, parameters  # pyright: ignore[reportImplicitRelativeImport]
 from mistralai import Mistral
 from mistralai.models import MistralError
 
 
-def outcome(mistral, call):
-    operation = attrgetter(CALLS[call][0])(mistral)
+def outcome(mistral, operation, **fields):
     try:
-        result = operation(**parameters(call))
-        if call.startswith("stream: "):
+        result = attrgetter(operation)(mistral)(**fields)
+        if operation.endswith(".stream"):
             with result as events:
                 return joined([event.model_dump(mode="json") for event in events])
+        if operation == "files.download":
+            return result.read().decode("latin-1")
         return result.model_dump(mode="json")
     except MistralError as error:
         return {"error": type(error).__name__, "status": error.status_code, "body": error.body}
@@ -31,4 +33,6 @@ def outcome(mistral, call):
 
 
 with Mistral(api_key="any", server_url=sys.argv[1], timeout_ms=120_000) as mistral:
-    print(json.dumps({call: comparable(outcome(mistral, call)) for call in CALLS}))
+    outcomes = {call: comparable(outcome(mistral, CALLS[call][0], **parameters(call))) for call in CALLS}
+    outcomes["files"] = comparable(list(files(partial(outcome, mistral))))
+    print(json.dumps(outcomes))

@@ -2,13 +2,15 @@
 
 import json
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from ponant.client.errors import ClientError, MistralError
-from tests.client.calls import CALLS, comparable, joined, parameters
+from tests.client.calls import CALLS, comparable, files, joined, parameters
 from tests.client.ways import Way
 from tests.serving import RunningServer, environment
 
@@ -30,19 +32,26 @@ def official(tiny_server: RunningServer) -> dict[str, Any]:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_outcome_is_the_official_clients(way: Way, official: dict[str, Any], call: str) -> None:
-    assert_has(outcome(way, call), official[call], call)
+    assert_has(comparable(outcome(way, CALLS[call][0], **parameters(call))), official[call], call)
 
 
-def outcome(way: Way, call: str) -> Any:
+def test_files_are_the_official_clients(way: Way, official: dict[str, Any]) -> None:
+    ours = comparable(list(files(partial(outcome, way))))
+    assert_has(ours, official["files"], "files")
+
+
+def outcome(way: Way, operation: str, **fields: Any) -> Any:
     try:
-        result = way.call(CALLS[call][0], **parameters(call))
+        result = way.call(operation, **fields)
     except MistralError as error:
-        return comparable({"error": type(error).__name__, "status": error.status_code, "body": error.body})
+        return {"error": type(error).__name__, "status": error.status_code, "body": error.body}
     except ClientError as error:
         return {"error": type(error).__name__}
+    if isinstance(result, httpx2.Response):
+        return result.content.decode("latin-1")
     if isinstance(result, list):
         return joined([event.model_dump(mode="json") for event in result])
-    return comparable(result.model_dump(mode="json"))
+    return result.model_dump(mode="json")
 
 
 def assert_has(ours: Any, theirs: Any, where: str) -> None:

@@ -100,7 +100,8 @@ def test_every_type_of_the_pages_can_be_imported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "said"), [("client.md", "Paris"), ("fim.md", "width"), ("embeddings.md", "384 dimensions")]
+    ("page", "said"),
+    [("client.md", "Paris"), ("fim.md", "width"), ("embeddings.md", "384 dimensions"), ("files.md", "217 2 instruct")],
 )
 def test_our_pages_code_runs(
     bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch, page: str, said: str

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+import httpx2
+
 from ponant import Mistral
 
 WAYS = ["over HTTP, sync", "over HTTP, async", "in-process, sync", "in-process, async"]
@@ -24,6 +26,8 @@ class Way:
         if self.asynchronous:
             return asyncio.run(self._call_async(operation, parameters))
         result = attrgetter(operation)(self.client)(**parameters)
+        if isinstance(result, httpx2.Response):
+            result.read()
         if not isinstance(result, Iterator):
             return result
         with result as events:  # type: ignore[attr-defined]
@@ -31,6 +35,8 @@ class Way:
 
     async def _call_async(self, operation: str, parameters: dict[str, Any]) -> Any:
         result = await attrgetter(f"{operation}_async")(self.client)(**parameters)
+        if isinstance(result, httpx2.Response):
+            await result.aread()
         if not isinstance(result, AsyncIterator):
             return result
         async with result as events:  # type: ignore[attr-defined]

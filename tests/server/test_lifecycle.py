@@ -11,6 +11,7 @@ import httpx2
 from ponant.server.app import create_app
 from ponant.server.assembly import make_catalog
 from ponant.settings import read_settings
+from ponant.storage.storage import Storage
 from tests.serving import EXACT, RunningServer, serving
 
 CHAT = "/v1/chat/completions"
@@ -30,9 +31,11 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-async def test_while_models_load_the_process_is_healthy_and_requests_are_told_to_come_back(tiny_model: Path) -> None:
+async def test_while_models_load_the_process_is_healthy_and_requests_are_told_to_come_back(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     settings = read_settings(None, models=[str(tiny_model)])
-    app = create_app(make_catalog(settings), settings)
+    app = create_app(make_catalog(settings), settings, Storage.open(tmp_path))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:
         assert (await client.get("/health")).status_code == 200
         assert (await client.get("/ready")).status_code == 503

@@ -20,6 +20,12 @@ OPERATIONS = [
     ("post", "/v1/embeddings"),
     ("get", "/v1/models"),
     ("get", "/v1/models/{model_id}"),
+    ("post", "/v1/files"),
+    ("get", "/v1/files"),
+    ("get", "/v1/files/{file_id}"),
+    ("delete", "/v1/files/{file_id}"),
+    ("get", "/v1/files/{file_id}/content"),
+    ("get", "/v1/files/{file_id}/url"),
 ]
 ADDITIONS = [
     "usage.completion_tokens_details",
@@ -93,6 +99,19 @@ def test_models_are_valid(tiny_server: RunningServer, validate: Callable[[str, A
         for card in models["data"]:
             validate("BaseModelCard", card)
             assert client.get(f"/v1/models/{card['id']}").json() == card
+
+
+def test_files_are_valid(tiny_server: RunningServer, validate: Callable[[str, Any], None]) -> None:
+    with tiny_server.client() as client:
+        for purpose in ("fine-tune", "batch", "ocr"):
+            fields = {"purpose": purpose, "expiry": "1"}
+            uploaded = client.post("/v1/files", data=fields, files={"file": ("a.jsonl", b"{}")}).json()
+            validate("UploadFileOut", uploaded)
+            path = f"/v1/files/{uploaded['id']}"
+            validate("RetrieveFileOut", client.get(path).json())
+            validate("ListFilesOut", client.get("/v1/files").json())
+            validate("FileSignedURL", client.get(f"{path}/url").json())
+            validate("DeleteFileOut", client.delete(path).json())
 
 
 def test_refusals_are_valid(tiny_server: RunningServer, validate: Callable[[str, Any], None]) -> None:

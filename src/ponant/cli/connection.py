@@ -84,6 +84,7 @@ def _started(source: str | None) -> "Iterator[Mistral]":
     from ponant import Mistral
     from ponant.catalog.store import ModelNotFoundError, is_at_hub
     from ponant.engine.base import ModelLoadError
+    from ponant.storage.errors import StorageError
 
     if source and is_at_hub(source):
         fetch_models([source], settings(None, None))
@@ -92,7 +93,7 @@ def _started(source: str | None) -> "Iterator[Mistral]":
     try:
         with Mistral.local(source) as mistral:
             yield mistral
-    except (ModelNotFoundError, ModelLoadError) as error:
+    except (ModelNotFoundError, ModelLoadError, StorageError) as error:
         fail(str(error))
     except ValidationError as error:
         fail("; ".join(f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" for reason in error.errors()))

@@ -107,6 +107,7 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
     from ponant.logs import configure_logging
     from ponant.server.run import PortError, run
     from ponant.settings import read_settings
+    from ponant.storage.errors import StorageError
 
     given = {name: value for name, value in flags.items() if value not in (None, (), [])}
     if models:
@@ -120,7 +121,7 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
         _fetch_missing(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings, say=click.echo))
-    except (ModelNotFoundError, ModelLoadError, PortError) as error:
+    except (ModelNotFoundError, ModelLoadError, PortError, StorageError) as error:
         fail(str(error))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
@@ -31,6 +31,35 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Form:
+    """A form with a file.
+
+    Attributes:
+        fields: the other fields.
+        file_name: the file's name.
+        content: the file's content, read while it is sent.
+        content_type: the file's media type; None for what its name says.
+        is_own: whether the content was opened for this form, and is closed with it.
+    """
+
+    fields: Mapping[str, str]
+    file_name: str
+    content: bytes | IO[bytes]
+    content_type: str | None = None
+    is_own: bool = False
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the content can be read again."""
+        return isinstance(self.content, bytes) or self.content.seekable()
+
+    def close(self) -> None:
+        """Close what was opened for it."""
+        if self.is_own and not isinstance(self.content, bytes):
+            self.content.close()
+
+
+@dataclass(frozen=True)
 class Call(Generic[T]):
     """One call.
 
@@ -40,7 +69,8 @@ class Call(Generic[T]):
         read: makes the result of a response's body, or of an event's data; raises ValueError if it cannot.
         options: how it is to be sent.
         body: the JSON body.
-        query: what stands behind the path's question mark.
+        query: what stands behind the path's question mark; lists are repeated.
+        form: a form, in place of a JSON body.
     """
 
     method: str
@@ -48,11 +78,17 @@ class Call(Generic[T]):
     read: Callable[[str | bytes], T]
     options: Options
     body: dict[str, Any] | None = None
-    query: dict[str, str] | None = None
+    query: dict[str, Any] | None = None
+    form: Form | None = None
 
     def reading(self, read: Callable[[str | bytes], Other]) -> "Call[Other]":
         """The same call, with its answer read in another way."""
-        return Call(self.method, self.path, read, self.options, self.body, self.query)
+        return Call(self.method, self.path, read, self.options, self.body, self.query, self.form)
+
+    def close(self) -> None:
+        """Close what was opened for it."""
+        if self.form:
+            self.form.close()
 
 
 def fields(*, nullable: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, Any]:

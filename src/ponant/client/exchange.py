@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any, TypeAlias
 
 from starlette.types import ASGIApp, Message
@@ -17,17 +17,18 @@ _MOST_WAITING = 64
 class Exchange:
     """A request and its response. Lives on the application's event loop."""
 
-    def __init__(self, app: ASGIApp, scope: MutableMapping[str, Any], body: bytes) -> None:
+    def __init__(self, app: ASGIApp, scope: MutableMapping[str, Any], body: bytes | Iterable[bytes]) -> None:
         """Hand a request to the application.
 
         Args:
             app: the application.
             scope: the request, as ASGI describes it.
-            body: its body.
+            body: its body, or the pieces of it, which are taken in a thread as they may have to be waited for.
         """
         self._app = app
         self._scope = scope
-        self._body: bytes | None = body
+        self._body: bytes | Iterator[bytes] | None = body if isinstance(body, bytes) else iter(body)
+        self._failure: Exception | None = None
         self._head: Head | None = None
         self._pieces: deque[bytes] = deque()
         self._complete = False
@@ -37,8 +38,10 @@ class Exchange:
         self.task = asyncio.create_task(self._answer())
 
     async def head(self) -> Head:
-        """The status and the headers. Raises ConnectionError if there are none."""
+        """The status and the headers. Raises ConnectionError if there are none, and what the body raises."""
         await self._begun.wait()
+        if self._failure:
+            raise self._failure
         if self._head is None:
             raise ConnectionError("the application gave no response") from self._error
         return self._head
@@ -71,9 +74,18 @@ class Exchange:
             self._readable.set()
 
     async def _receive(self) -> Message:
-        if self._body is not None:
+        if isinstance(self._body, bytes):
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
+        if self._body is not None and not self._left.is_set():
+            try:
+                piece = await asyncio.to_thread(next, self._body, None)
+            except Exception as error:
+                self._failure = error
+                return {"type": "http.disconnect"}
+            if piece is None:
+                self._body = None
+            return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
         await self._left.wait()
         return {"type": "http.disconnect"}
 

@@ -26,9 +26,10 @@ _UNNAMED = "error"
 
 _ADVICE: Mapping[int, str] = {
     401: "Give the server's key as api_key, or set PONANT_API_KEY or MISTRAL_API_KEY.",
-    413: "Send less at once, or raise max_body_size on the server.",
+    413: "Send less at once, or raise max_body_size (of files, max_file_size) on the server.",
     429: "Try again later, or let the client do so: give retries=RetryConfig(...).",
     503: "Try again in a moment, or let the client do so: give retries=RetryConfig(...).",
+    507: "Delete files that are no longer needed, or give the server more room.",
     504: "Ask for less with max_tokens, or raise request_timeout on the server.",
 }
 

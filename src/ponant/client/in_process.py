@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ class InProcessTransport(httpx2.BaseTransport):
         self._server.wait()
         seconds = _read_seconds(request)
         with _as_httpx2_errors():
-            exchange = self._server.run(self._server.exchange(_scope(request), request.read()))
+            exchange = self._server.run(self._server.exchange(_scope(request), _body(request)))
             try:
                 status, headers = self._server.run(_within(seconds, exchange.head))
             except BaseException:
@@ -50,7 +50,7 @@ class AsyncInProcessTransport(httpx2.AsyncBaseTransport):
         await self._server.wait_async()
         seconds = _read_seconds(request)
         with _as_httpx2_errors():
-            exchange = await self._server.run_async(self._server.exchange(_scope(request), await request.aread()))
+            exchange = await self._server.run_async(self._server.exchange(_scope(request), _body(request)))
             try:
                 status, headers = await self._server.run_async(_within(seconds, exchange.head))
             except BaseException:
@@ -118,6 +118,15 @@ def _check_host(request: httpx2.Request) -> None:
 def _read_seconds(request: httpx2.Request) -> float | None:
     seconds: float | None = request.extensions.get("timeout", {}).get("read")
     return seconds
+
+
+def _body(request: httpx2.Request) -> bytes | Iterable[bytes]:
+    """The request's body; in pieces if it has a file."""
+    try:
+        return request.content
+    except httpx2.RequestNotRead:
+        assert isinstance(request.stream, Iterable)
+        return request.stream
 
 
 def _scope(request: httpx2.Request) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -51,7 +51,7 @@ class LocalServer:
         self._check_process()
         await asyncio.shield(asyncio.wrap_future(self._app))  # whoever stops waiting must not cancel the loading
 
-    async def exchange(self, scope: dict[str, Any], body: bytes) -> Exchange:
+    async def exchange(self, scope: dict[str, Any], body: bytes | Iterable[bytes]) -> Exchange:
         """Begin a request. To be run by ``run`` or ``run_async``."""
         exchange = Exchange(self._app.result(timeout=0), scope, body)
         self._exchanges.add(exchange)

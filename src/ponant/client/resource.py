@@ -12,6 +12,8 @@ from ponant.client.call import Call
 from ponant.client.event_stream import EventStream, EventStreamAsync
 
 if TYPE_CHECKING:
+    import httpx2
+
     from ponant.client.transport import Transport
 
 
@@ -65,6 +67,26 @@ def streamed_async(
         return await self._transport.stream_async(operation(self, *arguments, **parameters))
 
     return _documented(method, operation, "_async", lambda result: EventStreamAsync[result])  # type: ignore[valid-type]
+
+
+def downloaded(operation: Callable[Concatenate[R, P], Call[bytes]]) -> Callable[Concatenate[R, P], "httpx2.Response"]:
+    """The method that gives the response, whose content has not been read."""
+
+    def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> "httpx2.Response":
+        return self._transport.download(operation(self, *arguments, **parameters))
+
+    return _documented(method, operation, "", lambda _: "httpx2.Response")
+
+
+def downloaded_async(
+    operation: Callable[Concatenate[R, P], Call[bytes]],
+) -> Callable[Concatenate[R, P], Coroutine[Any, Any, "httpx2.Response"]]:
+    """The coroutine function that gives the response, whose content has not been read."""
+
+    async def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> "httpx2.Response":
+        return await self._transport.download_async(operation(self, *arguments, **parameters))
+
+    return _documented(method, operation, "_async", lambda _: "httpx2.Response")
 
 
 M = TypeVar("M", bound=Callable[..., Any])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ponant.client.chat import Chat
     from ponant.client.embeddings import Embeddings
+    from ponant.client.files import Files
     from ponant.client.fim import Fim
     from ponant.client.models import Models
     from ponant.client.retries import RetryConfig
@@ -117,6 +118,13 @@ class Mistral:
         from ponant.client.embeddings import Embeddings
 
         return Embeddings(self._transport)
+
+    @cached_property
+    def files(self) -> "Files":
+        """Files that the server keeps."""
+        from ponant.client.files import Files
+
+        return Files(self._transport)
 
     @cached_property
     def fim(self) -> "Fim":

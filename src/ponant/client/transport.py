@@ -1,18 +1,19 @@
 """Calls as HTTP requests, and responses as results or errors."""
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx2
 
 import ponant
-from ponant.client.call import Call
+from ponant.client.call import Call, Form
 from ponant.client.deadline import Deadline, watch
 from ponant.client.errors import ConnectionLostError, ResponseValidationError
 from ponant.client.event_stream import EventStream, EventStreamAsync
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
+_BYTES = "application/octet-stream"
 _CONNECT_SECONDS = 10.0
 _LIBRARY_TIMEOUT = httpx2.Timeout(5.0)
 """What httpx2 gives clients whose maker says nothing; too short for answers of a model."""
@@ -103,12 +105,14 @@ class Transport:
 
     def answer(self, call: Call[T]) -> T:
         """The answer to a call; raises one of the errors in ``ponant.client.errors``."""
-        response = self._send(call, _Sending(call, self._configuration, _JSON))
+        with contextlib.closing(call):
+            response = self._send(call, _Sending(call, self._configuration, _JSON))
         return _result(call, response)
 
     async def answer_async(self, call: Call[T]) -> T:
         """As ``answer``."""
-        response = await self._send_async(call, _Sending(call, self._configuration, _JSON))
+        with contextlib.closing(call):
+            response = await self._send_async(call, _Sending(call, self._configuration, _JSON))
         return _result(call, response)
 
     def stream(self, call: Call[T]) -> EventStream[T]:
@@ -120,6 +124,14 @@ class Transport:
         """As ``stream``."""
         sending = _Sending(call, self._configuration, _EVENTS)
         return EventStreamAsync(await self._send_async(call, sending), call.read, sending.deadline, self)
+
+    def download(self, call: Call[bytes]) -> httpx2.Response:
+        """The response to a call, its content not read; raises as ``answer`` does."""
+        return self._kept_open(self._send(call, _Sending(call, self._configuration, _BYTES)))
+
+    async def download_async(self, call: Call[bytes]) -> httpx2.Response:
+        """As ``download``."""
+        return self._kept_open(await self._send_async(call, _Sending(call, self._configuration, _BYTES)))
 
     def close(self) -> None:
         """Close all connections (those of async calls as soon as their event loop comes to it), and the host."""
@@ -175,6 +187,11 @@ class Transport:
                     return sending.checked(response)
             await asyncio.sleep(pause)
 
+    def _kept_open(self, response: httpx2.Response) -> httpx2.Response:
+        """The response, which now keeps the server from being closed as nobody's while it is read."""
+        response.extensions["ponant"] = self
+        return response
+
     def _client(self) -> httpx2.Client:
         if self._given:
             return self._given
@@ -227,18 +244,22 @@ class _Sending:
             checked_url(call.options.server_url or self._configuration.server_url) + call.path,
             params=call.query or None,
             json=call.body,
+            **_form_arguments(call.form),
             headers=self._headers(call.options.http_headers or {}),
             timeout=timeout,
         )
 
     def begins_stream(self, response: httpx2.Response) -> bool:
-        """Whether the response is to be read as events; it is watched from now on."""
-        watch(response, self.deadline)
-        return self._expected == _EVENTS and self._is_expected(response)
+        """Whether the response is to be read piece by piece; one of JSON or events is watched from now on."""
+        if self._call.form:
+            self.deadline.restart()  # the time to send a file does not count
+        if self._expected != _BYTES:
+            watch(response, self.deadline)
+        return self._expected != _JSON and self._is_expected(response)
 
     def has_readable_body(self, response: httpx2.Response) -> bool:
         """Whether a response other than a stream has an end that can be waited for."""
-        return response.status_code != 200 or _EVENTS not in (self._expected, _content_type(response))
+        return response.status_code != 200 or (self._expected == _JSON and _content_type(response) != _EVENTS)
 
     def pause_after_failure(self, error: httpx2.RequestError) -> float:
         """Seconds until the next attempt; raises what the failure means if there is none."""
@@ -302,6 +323,13 @@ def check_timeout(timeout_ms: int | None) -> None:
 def _content_type(response: httpx2.Response) -> str:
     kind: str = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind
+
+
+def _form_arguments(form: Form | None) -> dict[str, Any]:
+    """A form as httpx2 takes it."""
+    if form is None:
+        return {}
+    return {"data": form.fields, "files": {"file": (form.file_name, form.content, form.content_type)}}
 
 
 def _result(call: Call[T], response: httpx2.Response) -> T:

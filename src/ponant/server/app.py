@@ -21,19 +21,27 @@ from ponant.server.errors import add_error_handlers
 from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestIds
 from ponant.server.routes.chat import chat_routes
 from ponant.server.routes.embeddings import embeddings_routes
+from ponant.server.routes.files import files_routes
 from ponant.server.routes.fim import fim_routes
 from ponant.server.routes.health import health_routes
 from ponant.server.routes.models import models_routes
 from ponant.server.routes.text import text_routes
 from ponant.settings import Settings
+from ponant.storage.storage import Storage
+
+_FORM_SIZE = 2**16
+"""Bytes of a form with a file beside the file itself."""
 
 
-def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
+def create_app(
+    catalog: Catalog, settings: Settings, storage: Storage, *, stopping: Callable[[], bool] = lambda: False
+) -> FastAPI:
     """The application that serves the catalog's models.
 
     Args:
         catalog: the models; whoever opened it closes it. The application's lifespan ends all else.
         settings: how to serve them.
+        storage: what is kept; whoever opened it closes it.
         stopping: whether the server is about to end and should get no new requests.
     """
     service = ChatService(
@@ -56,10 +64,13 @@ def create_app(catalog: Catalog, settings: Settings, *, stopping: Callable[[], b
     app.include_router(text_routes(TextService(fim), keep_alive=settings.keep_alive))
     app.include_router(embeddings_routes(EmbeddingService(catalog), request_timeout=settings.request_timeout))
     app.include_router(models_routes(catalog))
+    app.include_router(files_routes(storage, max_file_size=settings.max_file_size))
     app.include_router(health_routes(catalog, stopping))
     add_docs(app)
     add_error_handlers(app)
-    app.add_middleware(BodyLimit, limit=settings.max_body_size)
+    app.add_middleware(
+        BodyLimit, limit=settings.max_body_size, larger={("POST", "/v1/files"): settings.max_file_size + _FORM_SIZE}
+    )
     if settings.api_keys:
         app.add_middleware(Keys, keys=settings.api_keys)
     elif settings.auth:

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from ponant.api.errors import ErrorResponse
 from ponant.catalog.catalog import UnknownModelError
@@ -17,6 +18,7 @@ from ponant.engine.base import EngineUnavailableError, QueueFullError
 from ponant.engine.embedding import EmbeddingFailedError
 from ponant.prompts.errors import InvalidRequestError
 from ponant.server.dialects.base import exchange_of
+from ponant.storage.errors import StorageError, StorageFullError, UnknownFileError
 
 logger = logging.getLogger("ponant.server")
 
@@ -33,6 +35,16 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
             return 400, ErrorResponse(message=str(error), type=error.kind, param=error.param, code="3051")
         case UnknownModelError():
             return 400, ErrorResponse(message=f"Invalid model: {error}", type="invalid_model", code="1500")
+        case UnknownFileError():
+            return 404, ErrorResponse(message=f"There is no file {error}.", type="not_found", param="file_id")
+        case StorageFullError():
+            return 507, ErrorResponse(
+                message="The server has no room to keep this: its disk is full.", type="insufficient_storage"
+            )
+        case StorageError():
+            return 503, ErrorResponse(
+                message="What the server keeps cannot be reached at the moment.", type="unavailable", code="3700"
+            )
         case QueueFullError():
             return 429, ErrorResponse(
                 message=f"The server is busy: {error}. Try again later.", type="rate_limited", code="1300"
@@ -63,7 +75,12 @@ def add_error_handlers(app: FastAPI) -> None:
     """Have the application report every error in the API's own shapes."""
 
     async def known(_: Request, error: Exception) -> Response:
+        if isinstance(error, StorageError):
+            logger.error("storage failed", exc_info=error)
         return error_response(*describe(error))
+
+    async def gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=499)  # nobody reads it
 
     async def unexpected(request: Request, error: Exception) -> Response:
         logger.error("request failed", exc_info=error)
@@ -82,8 +99,11 @@ def add_error_handlers(app: FastAPI) -> None:
         RequestTimeoutError,
         CompletionFailedError,
         EmbeddingFailedError,
+        StorageError,
+        UnknownFileError,
     ):
         app.add_exception_handler(kind, known)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(RequestValidationError, _invalid_body)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, unexpected)

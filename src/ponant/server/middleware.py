@@ -4,7 +4,7 @@ import hmac
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -107,20 +107,22 @@ class Keys:
 
 
 class BodyLimit:
-    """Refuses bodies larger than ``limit`` bytes, announced or not."""
+    """Refuses bodies larger than ``limit`` bytes, announced or not; ``larger`` are limits of routes of their own."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[tuple[str, str], int]) -> None:
         self._app = app
         self._limit = limit
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        message = f"The request body is larger than {self._limit} bytes."
+        limit = self._larger.get((scope["method"], scope["path"]), self._limit)
+        message = f"The request body is larger than {limit} bytes."
         announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._limit:
+        if announced.isdecimal() and int(announced) > limit:
             await error_response(413, ErrorResponse(message=message, type="request_too_large"))(scope, receive, send)
             return
         received = 0
@@ -130,7 +132,7 @@ class BodyLimit:
             event = await receive()
             if event["type"] == "http.request":
                 received += len(event.get("body", b""))
-                if received > self._limit:
+                if received > limit:
                     raise HTTPException(413, message)
             return event
 

@@ -19,6 +19,7 @@ from ponant.catalog.catalog import Catalog
 from ponant.server.app import create_app
 from ponant.server.assembly import make_catalog, summary
 from ponant.settings import Settings
+from ponant.storage.storage import Storage
 
 _BACKLOG = 2048
 _IDLE_CONNECTION_SECONDS = 75
@@ -41,15 +42,17 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
         PortError: the address cannot be listened on.
         ModelNotFoundError: there are no such weights.
         ModelLoadError: the model cannot be run as asked.
+        StorageError: the data folder or the database cannot be used.
     """
     listener = listen(settings)
     with contextlib.closing(listener):
         say(f"Ponant {ponant.__version__}")
         catalog = make_catalog(settings, say=say)
-        server = _make_server(catalog, settings)
+        storage = await asyncio.to_thread(Storage.open, settings.data_dir, settings.database_url)
+        server = _make_server(catalog, settings, storage)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         loading = asyncio.create_task(catalog.open(on_loaded=lambda model: say(summary(model))))
-        with _on_signals(lambda: _stop(server, catalog, settings)):
+        with contextlib.closing(storage), _on_signals(lambda: _stop(server, catalog, settings)):
             try:
                 await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
                 if loading.done():
@@ -67,13 +70,15 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
 async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
     """The application with its models, for requests that come without a network. Raises what ``run`` raises."""
     catalog = await asyncio.to_thread(make_catalog, settings)
-    await catalog.open()
-    try:
-        app = create_app(catalog, settings)
-        async with app.router.lifespan_context(app):
-            yield app
-    finally:
-        await catalog.close()
+    storage = await asyncio.to_thread(Storage.open, settings.data_dir, settings.database_url)
+    with contextlib.closing(storage):
+        await catalog.open()
+        try:
+            app = create_app(catalog, settings, storage)
+            async with app.router.lifespan_context(app):
+                yield app
+        finally:
+            await catalog.close()
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -103,8 +108,8 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _make_server(catalog: Catalog, settings: Settings) -> "_Server":
-    app = create_app(catalog, settings, stopping=lambda: server.should_exit)
+def _make_server(catalog: Catalog, settings: Settings, storage: Storage) -> "_Server":
+    app = create_app(catalog, settings, storage, stopping=lambda: server.should_exit)
     config = uvicorn.Config(
         app,
         lifespan="on",

@@ -1,0 +1,157 @@
+"""Forms with files, read while they arrive."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from ponant.prompts.errors import InvalidRequestError
+
+_LONGEST_VALUE = 1024
+"""Bytes of the longest value of a field other than the file."""
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """The head of a file in a form.
+
+    Attributes:
+        name: what its sender calls it.
+        content_type: its media type, if it says so.
+    """
+
+    name: str
+    content_type: str | None
+
+
+class FileSink(Protocol):
+    """Where the file of a form goes."""
+
+    def begin(self, part: FilePart, fields: dict[str, str]) -> None:
+        """The file begins; ``fields`` are those that came before it."""
+
+    def write(self, data: bytes) -> None:
+        """A piece of the file."""
+
+
+class FormReader:
+    """Reads a form of one file, whose content is handed on as it comes, and of short fields.
+
+    Attributes:
+        fields: the fields that have come, by name.
+    """
+
+    def __init__(self, content_type: str, file_field: str, sink: FileSink) -> None:
+        """Read a form.
+
+        Args:
+            content_type: the request's header.
+            file_field: the name of the field with the file.
+            sink: gets the file.
+
+        Raises:
+            InvalidRequestError: it is no form that can have files.
+        """
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary")
+        if kind != b"multipart/form-data" or not boundary:
+            raise InvalidRequestError("The body must be a form: multipart/form-data with a boundary")
+        self.fields: dict[str, str] = {}
+        self._file_field = file_field
+        self._sink = sink
+        self._has_file = False
+        self._complete = False
+        self._header_name = b""
+        self._header_value = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._field: str | None = None
+        self._value = b""
+        with _form_errors():
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._on_part_begin,
+                    "on_header_field": self._on_header_field,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header_end,
+                    "on_headers_finished": self._on_headers_finished,
+                    "on_part_data": self._on_part_data,
+                    "on_part_end": self._on_part_end,
+                    "on_end": self._on_end,
+                },
+            )
+
+    def feed(self, data: bytes) -> None:
+        """Read a piece of the body. Raises InvalidRequestError, and what the sink raises."""
+        with _form_errors():
+            self._parser.write(data)
+
+    def finish(self) -> None:
+        """Nothing more comes. Raises InvalidRequestError if something is missing."""
+        if not self._complete:
+            raise InvalidRequestError("The form ends before it is complete")
+
+    def _on_part_begin(self) -> None:
+        self._headers = {}
+        self._value = b""
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        self._headers[self._header_name.lower()] = self._header_value
+        self._header_name = self._header_value = b""
+
+    def _on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        name = _text(options.get(b"name", b""), "the name of a field")
+        if not name:
+            raise InvalidRequestError("A part of the form has no name")
+        if name in self.fields or (name == self._file_field and self._has_file):
+            raise InvalidRequestError(f"The form has the field {name} twice", param=name)
+        is_file = b"filename" in options
+        if is_file != (name == self._file_field):
+            needed = "must be a file, with a file name" if name == self._file_field else "cannot be a file"
+            raise InvalidRequestError(f"The field {name} {needed}", param=name)
+        self._field = None if is_file else name
+        if is_file:
+            self._has_file = True
+            content_type, _ = parse_options_header(self._headers.get(b"content-type"))
+            part = FilePart(_text(options[b"filename"], "the file's name"), content_type.decode("latin-1") or None)
+            self._sink.begin(part, dict(self.fields))
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._field is None:
+            self._sink.write(data[start:end])
+            return
+        self._value += data[start:end]
+        if len(self._value) > _LONGEST_VALUE:
+            raise InvalidRequestError(f"The field {self._field} is too long", param=self._field)
+
+    def _on_part_end(self) -> None:
+        if self._field is not None:
+            self.fields[self._field] = _text(self._value, f"the field {self._field}")
+
+    def _on_end(self) -> None:
+        self._complete = True
+
+
+@contextmanager
+def _form_errors() -> Iterator[None]:
+    try:
+        yield
+    except FormParserError as error:
+        raise InvalidRequestError(f"The form cannot be read: {error}") from None
+
+
+def _text(data: bytes, what: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequestError(f"The form cannot be read: {what} is not UTF-8") from None

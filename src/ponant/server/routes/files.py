@@ -1,0 +1,180 @@
+"""``/v1/files``."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import FileResponse, Response
+
+from ponant.api.errors import ErrorResponse
+from ponant.api.files import (
+    DeleteFileOut,
+    FilePurpose,
+    FileSchema,
+    FileSignedURL,
+    ListFilesOut,
+    RetrieveFileOut,
+    SampleType,
+    Source,
+    UploadFileIn,
+    UploadFileOut,
+)
+from ponant.prompts.errors import InvalidRequestError
+from ponant.server.errors import error_response
+from ponant.server.upload import Upload
+from ponant.storage.files import FileFilter
+from ponant.storage.storage import Storage
+from ponant.storage.tables import StoredFile
+from ponant.storage.threads import in_thread
+
+FileIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+
+_PIECE = 2**18
+"""Bytes of an upload that are gathered before a thread takes them: threads cost more than copies."""
+_LARGEST_PAGE = 1000
+_LONGEST_EXPIRY = 168
+"""Hours for which an address may be signed."""
+_SECONDS_OF_AN_HOUR = 3600
+_SIGNED = "/signed/files/{file_id}"
+
+_CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+def files_routes(storage: Storage, *, max_file_size: int) -> APIRouter:
+    """The routes of files, kept in ``storage``; uploads of more than ``max_file_size`` bytes are refused."""
+    router = APIRouter(tags=["files"])
+    files = storage.files
+
+    @router.post(
+        "/v1/files", summary="Upload File", response_model_exclude_unset=True, openapi_extra={"requestBody": _form()}
+    )
+    async def upload_file(request: Request) -> UploadFileOut:
+        upload = Upload(request.headers.get("content-type", ""), files.begin, max_file_size)
+        try:
+            async for piece in _gathered(request.stream()):
+                await in_thread(upload.feed, piece)
+            details = await in_thread(upload.finish)
+            assert upload.writer
+            return UploadFileOut(**_fields(await files.add(upload.writer, details)))
+        finally:
+            await in_thread(upload.discard)
+
+    @router.get("/v1/files", summary="List Files", response_model_exclude_unset=True)
+    async def list_files(  # noqa: PLR0917 - FastAPI gives them by name
+        page: int = 0,
+        page_size: int = 100,
+        include_total: bool = True,
+        sample_type: Annotated[list[SampleType] | None, Query()] = None,
+        source: Annotated[list[Source] | None, Query()] = None,
+        search: str | None = None,
+        purpose: FilePurpose | None = None,
+        mimetypes: Annotated[list[str] | None, Query()] = None,
+    ) -> ListFilesOut:
+        if page < 0:
+            raise InvalidRequestError("page must be 0 or more", param="page")
+        if not 1 <= page_size <= _LARGEST_PAGE:
+            raise InvalidRequestError(f"page_size must be from 1 to {_LARGEST_PAGE}", param="page_size")
+        wanted = FileFilter(
+            sample_types=sample_type, sources=source, mimetypes=mimetypes, purpose=purpose, search=search
+        )
+        found, total = await files.page(wanted, number=page, size=page_size)
+        data = [FileSchema(**_fields(file)) for file in found]
+        if include_total:
+            return ListFilesOut(data=data, object="list", total=total)
+        return ListFilesOut(data=data, object="list")
+
+    @router.get("/v1/files/{file_id}", summary="Retrieve File", response_model_exclude_unset=True)
+    async def retrieve_file(file_id: FileIdPath) -> RetrieveFileOut:
+        return RetrieveFileOut(**_fields(await files.find(file_id)), deleted=False)
+
+    @router.delete("/v1/files/{file_id}", summary="Delete File")
+    async def delete_file(file_id: FileIdPath) -> DeleteFileOut:
+        await files.delete(file_id)
+        return DeleteFileOut(id=file_id, object="file", deleted=True)
+
+    @router.get("/v1/files/{file_id}/content", summary="Download File", response_class=_Content, responses=_CONTENT)
+    async def download_file(file_id: FileIdPath) -> FileResponse:
+        return await content(file_id)
+
+    @router.get("/v1/files/{file_id}/url", summary="Get Signed Url")
+    async def get_signed_url(request: Request, file_id: FileIdPath, expiry: int = 24) -> FileSignedURL:
+        if not 1 <= expiry <= _LONGEST_EXPIRY:
+            raise InvalidRequestError(f"expiry must be from 1 to {_LONGEST_EXPIRY} hours", param="expiry")
+        file = await files.find(file_id)
+        expires = int(time.time()) + expiry * _SECONDS_OF_AN_HOUR
+        signature = storage.signer.sign(_signed_text(file.id, expires))
+        address = request.url.replace(path=_SIGNED.format(file_id=file.id), query=None, fragment=None)
+        return FileSignedURL(url=str(address.include_query_params(expires=expires, signature=signature)))
+
+    # Not below /v1, so that it needs no key.
+    @router.get(_SIGNED, include_in_schema=False, response_class=_Content)
+    async def download_signed(file_id: FileIdPath, expires: int = 0, signature: str = "") -> Response:
+        if not storage.signer.verifies(_signed_text(file_id, expires), signature):
+            body = ErrorResponse(message="The signature of this address is wrong.", type="invalid_signature")
+            return error_response(403, body)
+        if expires <= time.time():
+            body = ErrorResponse(message="This address has expired; ask for a new one.", type="expired_signature")
+            return error_response(403, body)
+        return await content(file_id)
+
+    async def content(file_id: str) -> FileResponse:
+        file = await files.find(file_id)
+        path = await in_thread(files.content, file)
+        headers = {"etag": f'"{file.sha256}"', "x-content-type-options": "nosniff"}
+        return FileResponse(path, media_type=_Content.media_type, filename=file.filename, headers=headers)
+
+    return router
+
+
+class _Content(Response):
+    """How OpenAPI describes a file's content; its own media type is not told, so no browser takes it for a page."""
+
+    media_type = "application/octet-stream"
+
+
+async def _gathered(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in larger pieces."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in stream:
+        pieces.append(piece)
+        size += len(piece)
+        if size >= _PIECE:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    if pieces:
+        yield b"".join(pieces)
+
+
+def _signed_text(file_id: str, expires: int) -> str:
+    return f"file {file_id} until {expires}"
+
+
+def _fields(file: StoredFile) -> dict[str, Any]:
+    return {
+        "id": file.id,
+        "object": "file",
+        "size_bytes": file.size,
+        "created_at": file.created_at,
+        "filename": file.filename,
+        "purpose": file.purpose,
+        "sample_type": file.sample_type,
+        "num_lines": file.num_lines,
+        "mimetype": file.mimetype,
+        "source": file.source,
+        "signature": file.sha256,
+        "expires_at": file.expires_at,
+        "visibility": file.visibility,
+    }
+
+
+def _form() -> dict[str, Any]:
+    """The body of an upload as OpenAPI describes it."""
+    schema = UploadFileIn.model_json_schema()
+    del schema["additionalProperties"]
+    schema["properties"]["file"] = {"type": "string", "format": "binary"}
+    schema["required"] = ["file"]
+    return {"content": {"multipart/form-data": {"schema": schema}}, "required": True}

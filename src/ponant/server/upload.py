@@ -1,0 +1,176 @@
+"""A file that is being uploaded: from the pieces of a form to a blob on disk, checked on the way."""
+
+import mimetypes
+import unicodedata
+from collections.abc import Callable
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from ponant.api.files import FilePurpose, SampleType, UploadFileIn
+from ponant.prompts.errors import InvalidRequestError
+from ponant.server.multipart import FilePart, FormReader
+from ponant.storage.blobs import BlobWriter
+from ponant.storage.files import FileDetails
+from ponant.storage.json_lines import InvalidLineError, JsonLines
+
+_FILE = "file"
+_LONGEST_NAME = 255
+_LONGEST_EXPIRY = 100 * 365 * 24
+_SECONDS_OF_AN_HOUR = 3600
+_UNKNOWN_TYPE = "application/octet-stream"
+_TYPES = {".jsonl": "application/jsonl"}
+"""Media types that Python does not know."""
+
+
+class Upload:
+    """An upload. All methods block; they are called one after the other, ``discard`` in the end whatever happens."""
+
+    def __init__(self, content_type: str, create: Callable[[], BlobWriter], limit: int) -> None:
+        """Begin an upload.
+
+        Args:
+            content_type: the request's header.
+            create: makes what the file is written to.
+            limit: bytes of the largest file.
+
+        Raises:
+            InvalidRequestError: the request is no form.
+        """
+        self.writer: BlobWriter | None = None
+        self._create = create
+        self._limit = limit
+        self._form = FormReader(content_type, _FILE, self)
+        self._part = FilePart("", None)
+        self._purpose: FilePurpose | None = None
+        self._lines = JsonLines()
+        self._problem: InvalidLineError | None = None
+        self._newlines = 0
+        self._ends_with_newline = True
+
+    def feed(self, data: bytes) -> None:
+        """Read a piece of the form.
+
+        Raises:
+            InvalidRequestError: it is no form of one file, or the file is not what its purpose needs.
+            HTTPException: the file is too large (413).
+            StorageError: the file cannot be written.
+        """
+        self._form.feed(data)
+
+    def finish(self) -> FileDetails:
+        """What is known of the file, now that all of it has come. Raises as ``feed``, and RequestValidationError."""
+        self._form.finish()
+        fields = self._read_fields(self._form.fields)
+        if self.writer is None:
+            raise RequestValidationError(
+                [{"type": "missing", "loc": ("body", _FILE), "msg": "Field required", "input": None}]
+            )
+        if not self.writer.size:
+            raise InvalidRequestError("The file is empty", param=_FILE)
+        self._purpose = fields.purpose
+        if fields.purpose == "fine-tune":
+            self._check(self._lines.finish)
+        return FileDetails(
+            filename=self._part.name,
+            purpose=fields.purpose,
+            sample_type=self._sample_type(fields.purpose),
+            mimetype=_media_type(self._part),
+            visibility=fields.visibility,
+            num_lines=self._num_lines(fields.purpose),
+            seconds=None if fields.expiry is None else fields.expiry * _SECONDS_OF_AN_HOUR,
+        )
+
+    def discard(self) -> None:
+        """Leave nothing of the file, unless it was published."""
+        if self.writer:
+            self.writer.discard()
+
+    def begin(self, part: FilePart, fields: dict[str, str]) -> None:
+        """The form's file begins."""
+        _check_name(part.name)
+        self._part = part
+        if "purpose" in fields:
+            self._purpose = self._read_fields(fields).purpose
+        self.writer = self._create()
+
+    def write(self, data: bytes) -> None:
+        """A piece of the form's file."""
+        assert self.writer
+        if self.writer.size + len(data) > self._limit:
+            raise HTTPException(
+                413, f"The file is larger than {self._limit} bytes, which is the server's max_file_size."
+            )
+        if self._purpose in ("fine-tune", None):
+            self._check(lambda: self._lines.feed(data))
+        self._newlines += data.count(b"\n")
+        self._ends_with_newline = data.endswith(b"\n")
+        self.writer.write(data)
+
+    def _check(self, look: Callable[[], None]) -> None:
+        """Look at lines. What is wrong with them matters once it is known that the file is for fine-tuning."""
+        if self._problem is None:
+            try:
+                look()
+            except InvalidLineError as error:
+                self._problem = error
+        if self._problem and self._purpose == "fine-tune":
+            raise InvalidRequestError(
+                f"Files for fine-tuning are JSON Lines, a JSON object on each line. "
+                f"Line {self._problem.number} of this one is not: {self._problem.reason}",
+                kind="invalid_file",
+                param=_FILE,
+            )
+
+    def _sample_type(self, purpose: FilePurpose) -> SampleType:
+        match purpose:
+            case "fine-tune":
+                return "pretrain" if "text" in (self._lines.first or {}) else "instruct"
+            case "batch":
+                return "batch_request"
+            case "ocr":
+                return "pretrain"  # the API has none for documents
+
+    def _num_lines(self, purpose: FilePurpose) -> int | None:
+        match purpose:
+            case "fine-tune":
+                return self._lines.count
+            case "batch":
+                return self._newlines + (not self._ends_with_newline)
+            case "ocr":
+                return None
+
+    @staticmethod
+    def _read_fields(fields: dict[str, str]) -> UploadFileIn:
+        try:
+            read = UploadFileIn.model_validate(fields)
+        except ValidationError as error:
+            reasons = [{**reason, "loc": ("body", *reason["loc"])} for reason in error.errors()]
+            raise RequestValidationError(reasons) from None
+        if read.expiry is not None and not 1 <= read.expiry <= _LONGEST_EXPIRY:
+            raise InvalidRequestError(f"expiry must be from 1 to {_LONGEST_EXPIRY} hours", param="expiry")
+        return read
+
+
+def _check_name(name: str) -> None:
+    """The name is never used on disk; but what looks for another folder is a mistake, or an attack on others."""
+    if name in (".", "..") or "/" in name or "\\" in name:
+        problem = "has a folder in it"
+    elif any(unicodedata.category(character) == "Cc" for character in name):
+        problem = "has control characters in it"
+    elif not name.strip():
+        problem = "is empty"
+    elif len(name) > _LONGEST_NAME:
+        problem = f"is longer than {_LONGEST_NAME} characters"
+    else:
+        return
+    raise InvalidRequestError(f"The file's name {problem}; send a plain name such as data.jsonl", param=_FILE)
+
+
+def _media_type(part: FilePart) -> str:
+    """What its sender says, if that says anything, or else what its name does."""
+    if part.content_type and part.content_type != _UNKNOWN_TYPE and len(part.content_type) <= _LONGEST_NAME:
+        return part.content_type
+    extension = part.name[part.name.rfind(".") :].lower()
+    return _TYPES.get(extension) or mimetypes.guess_type(part.name)[0] or _UNKNOWN_TYPE

@@ -1,0 +1,120 @@
+"""The database: SQLite in a file, or PostgreSQL."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from ponant.storage.errors import StorageError, StorageFullError
+from ponant.storage.migrate import migrate
+from ponant.storage.threads import in_thread
+
+T = TypeVar("T")
+
+_BUSY_SECONDS = 30
+"""How long a transaction of SQLite waits for those of others."""
+_DISK_FULL = "53100"
+"""What PostgreSQL calls a full disk."""
+
+
+class Database:
+    """Transactions, each run as a whole in a thread.
+
+    A transaction that writes has SQLite's one lock for writing from its beginning, so it never fails half-way because
+    another one was quicker.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Open the database, which is made if need be, and bring it to the state of this version.
+
+        Args:
+            url: as SQLAlchemy has them: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+
+        Raises:
+            StorageError: it cannot be opened, or is of a newer version.
+        """
+        self._engine = _engine(url)
+        self._writing = self._engine.execution_options(writes=True)
+        try:
+            with _translated(), self._writing.begin() as connection:
+                migrate(connection)
+        except BaseException:
+            self.close()
+            raise
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """What ``work`` finds. Objects that it returns may be used afterwards. Raises StorageError."""
+        return await in_thread(self.read_now, work)
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """What ``work`` returns, once all that it changed is kept; if it raises, nothing is. Raises StorageError."""
+        return await in_thread(self.write_now, work)
+
+    def read_now(self, work: Callable[[Session], T]) -> T:
+        """As ``read``, for those who are in a thread already."""
+        return self._run(self._engine, work)
+
+    def write_now(self, work: Callable[[Session], T]) -> T:
+        """As ``write``, for those who are in a thread already."""
+        return self._run(self._writing, work)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @staticmethod
+    def _run(engine: Engine, work: Callable[[Session], T]) -> T:
+        with _translated(), Session(engine, expire_on_commit=False) as session, session.begin():
+            return work(session)
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = _with_driver(make_url(url))
+        engine = create_engine(parsed, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise StorageError(f"database_url needs the package {error.name}: pip install 'ponant[postgres]'") from None
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise StorageError(f"database_url is none of SQLite or PostgreSQL: {error}") from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _with_driver(url: URL) -> URL:
+    """The address with the driver that the extra ``postgres`` installs, where it names none."""
+    if url.drivername in ("postgres", "postgresql"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ValueError(f"there is no support for {url.drivername}")
+    return url
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+    connection.isolation_level = None  # the driver's own transactions would leave changes of tables out
+    for pragma in (f"busy_timeout = {_BUSY_SECONDS * 1000}", "journal_mode = WAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The database's failures as errors of storage."""
+    try:
+        yield
+    except DBAPIError as error:
+        cause = error.orig
+        full = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        if full or getattr(cause, "sqlstate", None) == _DISK_FULL:
+            raise StorageFullError("the disk of the database is full") from error
+        raise StorageError(f"the database cannot be used: {cause}") from error

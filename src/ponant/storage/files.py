@@ -1,0 +1,183 @@
+"""Files that users keep: what is known of each, and its content."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select
+from sqlalchemy.orm import Session
+
+from ponant.storage.blobs import Blobs, BlobWriter
+from ponant.storage.database import Database
+from ponant.storage.errors import UnknownFileError
+from ponant.storage.tables import StoredFile
+from ponant.storage.threads import in_thread
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileDetails:
+    """What is told of a file when it is added; the rest is known of its content. Attributes as of ``StoredFile``."""
+
+    filename: str
+    purpose: str
+    sample_type: str
+    mimetype: str
+    source: str = "upload"
+    visibility: str = "workspace"
+    num_lines: int | None = None
+    seconds: float | None = None
+    """How long it is kept; None for ever."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFilter:
+    """Which files are wanted; what is None does not matter.
+
+    Attributes:
+        sample_types, sources, mimetypes: one of these.
+        purpose: this one.
+        search: a part of the file's name, in upper or lower case.
+    """
+
+    sample_types: Sequence[str] | None = None
+    sources: Sequence[str] | None = None
+    mimetypes: Sequence[str] | None = None
+    purpose: str | None = None
+    search: str | None = None
+
+
+class FileStore:
+    """The files of a database and the folder of their contents. Every method raises StorageError where that fails."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        """Open the files; what crashes have left of uploads is removed. Blocks."""
+        self._database = database
+        self._blobs = Blobs(folder)
+        self._blobs.sweep(self._knows)
+        self._remove_expired()
+
+    def begin(self) -> BlobWriter:
+        """A writer for the content of a new file. Blocks."""
+        return self._blobs.create(str(uuid.uuid4()))
+
+    async def add(self, writer: BlobWriter, details: FileDetails) -> StoredFile:
+        """Keep a file, its content being written."""
+        return await in_thread(self._add, writer, details)
+
+    async def find(self, id_: str) -> StoredFile:
+        """A file. Raises UnknownFileError."""
+        file = await self._database.read(lambda session: session.scalar(_by_id(id_)))
+        if file is None:
+            raise UnknownFileError(id_)
+        return file
+
+    async def page(self, wanted: FileFilter, *, number: int, size: int) -> tuple[Sequence[StoredFile], int]:
+        """A page of the files that are wanted, the newest first, and how many there are on all pages.
+
+        Args:
+            wanted: which files.
+            number: of the page, from 0 on.
+            size: files on a page.
+        """
+        conditions = [_is_there(), *_conditions(wanted)]
+        rows = select(StoredFile).where(*conditions).order_by(StoredFile.number.desc())
+        count = select(func.count()).select_from(StoredFile).where(*conditions)
+
+        def read(session: Session) -> tuple[Sequence[StoredFile], int]:
+            total = session.scalar(count) or 0
+            if number * size >= total:
+                return [], total
+            return session.scalars(rows.offset(number * size).limit(size)).all(), total
+
+        return await self._database.read(read)
+
+    def content(self, file: StoredFile) -> Path:
+        """Where a file's content is. Raises UnknownFileError if it is no longer there."""
+        path = self._blobs.path(file.id)
+        if not path.exists():
+            raise UnknownFileError(file.id)
+        return path
+
+    async def delete(self, id_: str) -> None:
+        """Delete a file. Whoever is reading its content can go on. Raises UnknownFileError."""
+        file = await self.find(id_)
+        if not await in_thread(self._delete, file.id):
+            raise UnknownFileError(id_)
+
+    def _add(self, writer: BlobWriter, details: FileDetails) -> StoredFile:
+        self._remove_expired()
+        now = int(time.time())
+        file = StoredFile(
+            id=writer.id,
+            filename=details.filename,
+            purpose=details.purpose,
+            sample_type=details.sample_type,
+            source=details.source,
+            visibility=details.visibility,
+            mimetype=details.mimetype,
+            size=writer.size,
+            num_lines=details.num_lines,
+            sha256=writer.sha256,
+            created_at=now,
+            expires_at=None if details.seconds is None else now + int(details.seconds),
+        )
+        writer.flush()
+        self._database.write_now(lambda session: session.add(file))
+        try:
+            writer.publish()
+        except BaseException:
+            self._forget(writer.id)
+            raise
+        return file
+
+    def _delete(self, id_: str) -> bool:
+        return self._blobs.delete(id_, lambda: self._forget(id_))
+
+    def _forget(self, id_: str) -> bool:
+        """Whether the database knew this file; it does no more."""
+        statement = delete(StoredFile).where(StoredFile.id == id_).returning(StoredFile.id)
+        return self._database.write_now(lambda session: session.scalar(statement)) is not None
+
+    def _knows(self, id_: str) -> bool:
+        statement = select(StoredFile.id).where(StoredFile.id == id_)
+        return self._database.write_now(lambda session: session.scalar(statement)) is not None
+
+    def _remove_expired(self) -> None:
+        statement = select(StoredFile.id).where(~_is_there())
+        for id_ in self._database.read_now(lambda session: session.scalars(statement).all()):
+            self._delete(id_)
+
+
+def _by_id(id_: str) -> Select[StoredFile]:
+    # Databases differ in what else than ids they can be asked for.
+    known = StoredFile.id == id_ if _is_uuid(id_) else false()
+    return select(StoredFile).where(_is_there(), known)
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _is_there() -> ColumnElement[bool]:
+    return or_(StoredFile.expires_at.is_(None), StoredFile.expires_at > int(time.time()))
+
+
+def _conditions(wanted: FileFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.sample_types is not None:
+        conditions.append(StoredFile.sample_type.in_(wanted.sample_types))
+    if wanted.sources is not None:
+        conditions.append(StoredFile.source.in_(wanted.sources))
+    if wanted.mimetypes is not None:
+        conditions.append(StoredFile.mimetype.in_([text for text in wanted.mimetypes if "\0" not in text]))
+    if wanted.purpose is not None:
+        conditions.append(StoredFile.purpose == wanted.purpose)
+    if wanted.search is not None:
+        has_it = StoredFile.filename.icontains(wanted.search, autoescape=True)
+        conditions.append(has_it if "\0" not in wanted.search else false())
+    return conditions

@@ -1,0 +1,89 @@
+"""JSON Lines, looked at line by line while they come: is each line a JSON object? What it says is others' concern."""
+
+from typing import Any
+
+from pydantic_core import from_json
+
+LONGEST_LINE = 4 * 2**20
+"""Bytes of the longest line that is taken."""
+
+_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\xef\xbb\xbf": "UTF-8 with a byte order mark"}
+
+
+class InvalidLineError(ValueError):
+    """A line is none of JSON Lines.
+
+    Attributes:
+        number: of the line, from 1 on.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"line {number}: {reason}")
+        self.number = number
+        self.reason = reason
+
+
+class JsonLines:
+    """Reads a file piece by piece, however it is cut, and never holds more than a line of it.
+
+    Lines end with LF or CR LF, the last one also without. Blank ones are passed over.
+
+    Attributes:
+        count: lines so far that are not blank.
+        first: the object in the first of them.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: dict[str, Any] | None = None
+        self._number = 1
+        self._line = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Read a piece. Raises InvalidLineError."""
+        begin = 0
+        while (end := data.find(b"\n", begin)) >= 0:
+            self._extend(data[begin:end])
+            self._end_line()
+            begin = end + 1
+        self._extend(data[begin:])
+
+    def finish(self) -> None:
+        """Read the last line. Raises InvalidLineError, also if there was no line at all."""
+        self._end_line()
+        if not self.count:
+            raise InvalidLineError(1, "there are blank lines alone")
+
+    def _extend(self, part: bytes) -> None:
+        if len(self._line) + len(part) > LONGEST_LINE:
+            raise InvalidLineError(self._number, f"it is longer than {LONGEST_LINE // 2**20} MiB")
+        self._line += part
+
+    def _end_line(self) -> None:
+        line = bytes(self._line)
+        self._line.clear()
+        if line.strip():
+            value = self._read(line)
+            self.count += 1
+            if self.first is None:
+                self.first = value
+        self._number += 1
+
+    def _read(self, line: bytes) -> dict[str, Any]:
+        if self._number == 1:
+            for mark, encoding in _MARKS.items():
+                if line.startswith(mark):
+                    raise InvalidLineError(1, f"the file is {encoding}; it must be plain UTF-8")
+        try:
+            line.decode()
+            value = from_json(line, allow_inf_nan=False)
+        except UnicodeDecodeError as error:
+            raise InvalidLineError(self._number, f"it is not UTF-8: {error.reason} at byte {error.start}") from None
+        except ValueError as error:
+            said = str(error).replace("at line 1 column", "at column")  # it has seen this one line alone
+            reason = "it is nested too deeply" if "recursion" in said else f"it is not JSON: {said}"
+            raise InvalidLineError(self._number, reason) from None
+        if not isinstance(value, dict):
+            raise InvalidLineError(self._number, "it is not a JSON object")
+        return value

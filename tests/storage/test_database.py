@@ -1,0 +1,199 @@
+"""The database: migrations, transactions, and what is told when it cannot be used."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, func, inspect, select, text
+from sqlalchemy.orm import Session
+
+from ponant.storage.database import Database
+from ponant.storage.errors import StorageError
+from ponant.storage.migrate import migrate
+from ponant.storage.storage import Storage
+from ponant.storage.tables import Base, StoredFile
+
+OPENING = """
+import sys
+from pathlib import Path
+from ponant.storage.storage import Storage
+print("ready", flush=True)
+sys.stdin.readline()
+Storage.open(Path(sys.argv[1]), sys.argv[2] or None).close()
+"""
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server of the tests' own, where that is installed."""
+    pytest.importorskip("psycopg")
+    if not (shutil.which("pg_ctl") and shutil.which("initdb")):
+        pytest.skip("there is no PostgreSQL")
+    # pytest's own folders are closed to the user as whom it runs, as it refuses to run as root.
+    with tempfile.TemporaryDirectory(prefix="ponant-postgres-") as folder:
+        as_user: list[str] = []
+        if Path("/proc/self").owner() == "root":
+            shutil.chown(folder, "nobody")
+            as_user = ["setpriv", "--reuid=nobody", "--clear-groups"]
+        initdb = [*as_user, "initdb", "-D", f"{folder}/data", "-U", "ponant", "-A", "trust"]
+        if subprocess.run(initdb, capture_output=True, check=False, cwd=folder).returncode:
+            pytest.skip("PostgreSQL cannot be set up here")
+        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        control = [*as_user, "pg_ctl", "-D", f"{folder}/data", "-w"]
+        subprocess.run([*control, "-o", options, "-l", f"{folder}/log", "start"], check=True, cwd=folder)
+        try:
+            yield f"postgresql://ponant@/postgres?host={folder}"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder)
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of either kind."""
+    if request.param == "SQLite":
+        yield f"sqlite:///{tmp_path}/test.db"
+        return
+    address: str = request.getfixturevalue("postgres")
+    yield address
+    database = Database(address)
+    database.write_now(lambda session: session.execute(text("DROP TABLE files, alembic_version")))
+    database.close()
+
+
+def row(id_: str) -> StoredFile:
+    columns = {column.name: 0 for column in StoredFile.__table__.columns if column.name not in ("number", "expires_at")}
+    kept = {name: "" for name in columns if StoredFile.__table__.columns[name].type.python_type is str}
+    return StoredFile(**columns | kept | {"id": id_})
+
+
+def test_migrations_lead_to_the_tables(url: str) -> None:
+    Database(url).close()
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert {"files", "alembic_version"} <= set(inspect(connection).get_table_names())
+    engine.dispose()
+
+
+def test_servers_that_start_at_once_do_not_disturb_each_other(url: str, tmp_path: Path) -> None:
+    address = "" if url.startswith("sqlite") else url
+    command = [sys.executable, "-c", OPENING, str(tmp_path / "data"), address]
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    servers = [subprocess.Popen(command, **pipes) for _ in range(4)]
+    for server in servers:
+        assert server.stdout and server.stdout.readline() == b"ready\n"
+    for server in servers:
+        assert server.stdin
+        server.stdin.write(b"go\n")
+        server.stdin.flush()
+    errors = [server.communicate()[1].decode() for server in servers]
+    assert [server.returncode for server in servers] == [0] * 4, "".join(errors)
+
+
+async def test_transaction_is_kept_whole_or_not_at_all(url: str) -> None:
+    database = Database(url)
+
+    def fail(session: Session) -> None:
+        session.add(row("one"))
+        session.flush()
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await database.write(fail)
+    count = select(func.count()).select_from(StoredFile)
+    assert await database.read(lambda session: session.scalar(count)) == 0
+    await database.write(lambda session: session.add(row("one")))
+    assert await database.read(lambda session: session.scalar(count)) == 1
+    database.close()
+
+
+async def test_transactions_at_once_wait_for_each_other(url: str) -> None:
+    databases = [Database(url), Database(url)]
+    count = select(func.count()).select_from(StoredFile)
+
+    def add(session: Session, id_: str) -> None:
+        session.scalar(count)
+        session.add(row(id_))
+
+    await asyncio.gather(
+        *(databases[n % 2].write(lambda session, n=n: add(session, str(n))) for n in range(40))  # type: ignore[misc]
+    )
+    assert await databases[0].read(lambda session: session.scalar(count)) == 40
+    for database in databases:
+        database.close()
+
+
+def test_newer_database_is_refused_and_left_as_it_is(url: str) -> None:
+    database = Database(url)
+    version = text("UPDATE alembic_version SET version_num = :number")
+    database.write_now(lambda session: session.execute(version, {"number": "9999"}))
+    try:
+        with pytest.raises(StorageError, match=r"newer version of Ponant.*9999.*upgrade"):
+            Database(url)
+    finally:
+        database.write_now(lambda session: session.execute(version, {"number": "0001"}))
+        database.close()
+
+
+def test_interrupted_migration_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def migrate_and_fail(connection: Connection) -> None:
+        migrate(connection)
+        raise RuntimeError
+
+    monkeypatch.setattr("ponant.storage.database.migrate", migrate_and_fail)
+    with pytest.raises(RuntimeError):
+        Database(url)
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    assert inspect(engine).get_table_names() == []
+    engine.dispose()
+    monkeypatch.undo()
+    Database(url).close()
+
+
+def test_foreign_keys_are_kept_and_readers_do_not_wait_for_writers(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+
+    def look(session: Session) -> list[object]:
+        return [session.scalar(text(f"PRAGMA {name}")) for name in ("foreign_keys", "journal_mode")]
+
+    assert database.read_now(look) == [1, "wal"]
+
+    def write_and_look(session: Session) -> int | None:
+        session.add(row("one"))
+        session.flush()
+        return database.read_now(lambda other: other.scalar(select(func.count()).select_from(StoredFile)))
+
+    assert database.write_now(write_and_look) == 0
+    database.close()
+
+
+def test_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StorageError, match=r"ponant\[postgres\]"):
+        Database("postgresql://nobody@127.0.0.1:9/none")
+
+
+@pytest.mark.parametrize("address", ["mysql://a/b", "no address", "postgresql+pg8000x://a/b", ""])
+def test_address_of_no_known_database_is_refused(address: str) -> None:
+    with pytest.raises(StorageError, match="database_url"):
+        Database(address)
+
+
+def test_database_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ponant.db").write_bytes(b"something else" * 1000)
+    with pytest.raises(StorageError, match="cannot be used"):
+        Storage.open(tmp_path)
+
+
+def test_data_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="data_dir"):
+        Storage.open(tmp_path / "file" / "data")
