@@ -11,8 +11,9 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import httpx2
@@ -359,6 +360,8 @@ class TimedEngine:
     last_error: str | None = None
     busy = False
     memory = 0
+    adapters: Mapping[str, int] = MappingProxyType({})
+    most_adapters = 0
 
     def __init__(self, parallel: int, one: float, many: float) -> None:
         self.info = EngineInfo(512, 4096, 0, 0, parallel, 1)
@@ -372,6 +375,12 @@ class TimedEngine:
 
     async def stop(self) -> None:
         pass
+
+    async def add_adapter(self, adapter_id: str, path: Path) -> None:
+        raise NotImplementedError
+
+    async def remove_adapter(self, adapter_id: str) -> None:
+        raise NotImplementedError
 
 
 class TimedGeneration:

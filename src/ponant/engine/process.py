@@ -13,8 +13,10 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
+from ponant.engine.adapters import Adapters
 from ponant.engine.base import (
     Delta,
     EngineConfig,
@@ -26,6 +28,7 @@ from ponant.engine.base import (
     QueueFullError,
 )
 from ponant.engine.frames import (
+    AdapterAdded,
     Cancel,
     FrameBuffer,
     FromWorker,
@@ -51,10 +54,11 @@ _HEALTHY_AFTER = 60.0
 class _Generation:
     """The parent's side of a request. Created by ``EngineProcess.generate`` alone."""
 
-    def __init__(self, engine: "EngineProcess", request_id: int, choices: int) -> None:
+    def __init__(self, engine: "EngineProcess", request_id: int, request: GenerateRequest) -> None:
+        self.adapter = request.adapter
         self._engine = engine
         self._id = request_id
-        self._open = set(range(choices))
+        self._open = set(range(len(request.seeds)))
         self._deltas: deque[Delta] = deque()
         self._failure: EngineUnavailableError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -140,6 +144,7 @@ class EngineProcess:
         self._ids = itertools.count(1)
         self._generations: dict[int, _Generation] = {}
         self._waiting: set[int] = set()
+        self._adapters = Adapters(self._send, config.adapters)
         self._process: asyncio.subprocess.Process | None = None
         self._transport: asyncio.Transport | None = None
         self._loading: asyncio.Future[EngineInfo] | None = None
@@ -177,6 +182,16 @@ class EngineProcess:
         """The worker's process id."""
         return self._process.pid if self._process else None
 
+    @property
+    def adapters(self) -> Mapping[str, int]:
+        """The adapters that requests can name, and how many requests work with each."""
+        return self._adapters.users
+
+    @property
+    def most_adapters(self) -> int:
+        """How many adapters can be loaded at once."""
+        return self._config.adapters
+
     async def start(self) -> EngineInfo:
         """Start the worker and load the model.
 
@@ -204,8 +219,10 @@ class EngineProcess:
         running = len(self._generations) - len(self._waiting)
         if len(self._waiting) >= self._queue_limit + max(0, self.info.parallel - running):
             raise QueueFullError(f"{len(self._waiting)} requests wait already")
+        if request.adapter is not None:
+            self._adapters.begin(request.adapter)
         request_id = next(self._ids)
-        generation = _Generation(self, request_id, len(request.seeds))
+        generation = _Generation(self, request_id, request)
         self._generations[request_id] = generation
         self._waiting.add(request_id)
         self._send(Generate(request_id, request))
@@ -213,18 +230,30 @@ class EngineProcess:
 
     def cancel(self, request_id: int, choice: int | None, *, done: bool) -> None:
         """Tell the worker to drop a request or one of its choices; ``done`` if nothing of it is left."""
-        if done:
-            self._forget(request_id)
         if self._state == "ready":
             self._send(Cancel(request_id, choice))
+        if done:
+            self._forget(request_id)
+
+    async def add_adapter(self, adapter_id: str, path: Path) -> None:
+        """Load an adapter; see ``Engine.add_adapter``."""
+        if self._state != "ready":
+            raise EngineUnavailableError(f"the engine is {self._state}")
+        await self._adapters.add(adapter_id, path)
+
+    async def remove_adapter(self, adapter_id: str) -> None:
+        """Unload an adapter; see ``Engine.remove_adapter``."""
+        await self._adapters.remove(adapter_id)
 
     def _send(self, frame: ToWorker) -> None:
         if self._transport:
             self._transport.write(encode(frame))
 
     def _forget(self, request_id: int) -> None:
-        self._generations.pop(request_id, None)
+        generation = self._generations.pop(request_id, None)
         self._waiting.discard(request_id)
+        if generation and generation.adapter is not None:
+            self._adapters.end(generation.adapter)
 
     async def _launch(self) -> _Link:
         """Start a worker and wait until it has loaded the model."""
@@ -256,6 +285,7 @@ class EngineProcess:
             if not self._loading.done():
                 raise ModelLoadError("the engine ended while it loaded the model")
             self._info = self._loading.result()
+            self._adapters.load_again()
             self._state = "ready"
         except BaseException:
             await self._end_process()
@@ -271,6 +301,8 @@ class EngineProcess:
                     generation = self._generations.get(request_id)
                     if generation and generation.take(delta):
                         self._forget(request_id)
+            case AdapterAdded():
+                self._adapters.take(frame)
             case Loaded(info):
                 if self._loading and not self._loading.done():
                     self._loading.set_result(info)
@@ -312,6 +344,7 @@ class EngineProcess:
         generations = list(self._generations.values())
         self._generations.clear()
         self._waiting.clear()
+        self._adapters.fail(reason)
         for generation in generations:
             generation.fail(EngineUnavailableError(reason))
 
