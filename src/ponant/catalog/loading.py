@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from ponant.catalog.spec import ModelSpec
+from ponant.catalog.spec import FineTunedSpec, ModelSpec
 from ponant.engine.base import Engine, EngineConfig, ModelLoadError
 from ponant.engine.llamacpp import Vocabulary
 from ponant.engine.memory import expected_memory, model_size
@@ -39,7 +39,10 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that completes prompts, with its engine, its tokens, and the builders of its prompts."""
+    """A model that completes prompts, with its engine, its tokens, and the builders of its prompts.
+
+    With ``fine_tuned`` it is the model that was made from this one.
+    """
 
     spec: ModelSpec
     facts: ModelFacts
@@ -47,6 +50,17 @@ class LoadedModel:
     vocabulary: Vocabulary
     prompts: PromptBuilder
     fim: FimPrompts
+    fine_tuned: FineTunedSpec | None = None
+
+    @property
+    def id(self) -> str:
+        """What the model is called."""
+        return self.fine_tuned.id if self.fine_tuned else self.spec.id
+
+    @property
+    def adapter(self) -> str | None:
+        """The adapter that its requests name."""
+        return self.fine_tuned.id if self.fine_tuned else None
 
     @property
     def backend(self) -> Engine:
