@@ -49,8 +49,9 @@ def write_tiny_model(
     end_bias: float = IMPROBABLE,
     nan_tokens: Sequence[int] = (),
     more_controls: Mapping[str, str] | None = None,
+    architecture: str = "llama",
 ) -> None:
-    """Write a random llama model in F32, with a byte-level BPE tokenizer of its own.
+    """Write a random model in F32, with a byte-level BPE tokenizer of its own.
 
     What it says is gibberish in valid UTF-8: temperature 1 is varied, greedy text is no plain repetition, and some
     characters are spread over two tokens.
@@ -68,10 +69,11 @@ def write_tiny_model(
             temperature 1, a stray byte such as `\\x01` only where the prompt has it.
         more_controls: Further control tokens, at the end of the vocabulary, each with the name that the file's metadata
             have for it: `fim_pre` is `tokenizer.ggml.fim_pre_token_id`; empty for none.
+        architecture: `llama`, `qwen2` or `qwen3`.
     """
     more_controls = more_controls or {}
     vocabulary = build_vocabulary(tuple(more_controls))
-    writer = GGUFWriter(path, "llama")
+    writer = GGUFWriter(path, architecture)
     _add_hyperparameters(writer, context_length, len(vocabulary.tokens))
     _add_tokenizer(writer, vocabulary, pre=pre, add_bos=add_bos)
     for token, name in more_controls.items():
@@ -79,8 +81,9 @@ def write_tiny_model(
             writer.add_uint32(f"tokenizer.ggml.{name}_token_id", vocabulary.id_of(token))
     if chat_template is not None:
         writer.add_chat_template(chat_template)
-    for name, weights in _weights(vocabulary, seed, end_bias, nan_tokens).items():
-        writer.add_tensor(name, weights)
+    weights = _weights(vocabulary, seed, end_bias, nan_tokens) | _more_weights(architecture, seed)
+    for name, matrix in weights.items():
+        writer.add_tensor(name, matrix)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -206,8 +209,24 @@ def _weights(vocabulary: Vocabulary, seed: int, end_bias: float, nan_tokens: Seq
         if layer == 0:
             _spread_failure(block)
         if layer == LAYERS - 1:
-            _overflow_on_failure(block)
+            _overflow_on_failure(block, 1e30 if nan_tokens else 0.0)
         weights |= {f"blk.{layer}.{name}.weight": matrix for name, matrix in block.items()}
+    return weights
+
+
+def _more_weights(architecture: str, seed: int) -> dict[str, Array]:
+    """What an architecture has beyond llama's."""
+    random = np.random.default_rng(seed)
+    weights: dict[str, Array] = {}
+    for layer in range(LAYERS):
+        if architecture == "qwen2":
+            for name, heads in (("attn_q", HEADS), ("attn_k", KV_HEADS), ("attn_v", KV_HEADS)):
+                bias = random.standard_normal(heads * HEAD_WIDTH).astype(np.float32)
+                bias[0] = 0
+                weights[f"blk.{layer}.{name}.bias"] = bias
+        if architecture == "qwen3":
+            for name in ("attn_q_norm", "attn_k_norm"):
+                weights[f"blk.{layer}.{name}.weight"] = random.uniform(0.5, 1.5, HEAD_WIDTH).astype(np.float32)
     return weights
 
 
@@ -262,8 +281,8 @@ def _spread_failure(block: dict[str, Array]) -> None:
     block["attn_output"][FAILED, 0] = 1
 
 
-def _overflow_on_failure(block: dict[str, Array]) -> None:
+def _overflow_on_failure(block: dict[str, Array], factor: float) -> None:
     """Overflow after the last attention, so that infinity reaches the logits and never the KV cache."""
     for name in ("ffn_gate", "ffn_up"):
         block[name][0] = 0
-        block[name][0, FAILED] = 1e30
+        block[name][0, FAILED] = factor
