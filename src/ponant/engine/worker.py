@@ -174,10 +174,8 @@ class Worker:
     def _take(self, frame: ToWorker) -> None:
         match frame:
             case Generate(id=request_id, request=request):
-                if request.adapter is not None and not self._model.has_adapter(request.adapter):
-                    self._fail(request_id, request)
-                elif request.grammar is None:
-                    self._scheduler.add(self._sequences(request_id, request, None))
+                if request.grammar is None:
+                    self._start(request_id, request, None)
                 else:
                     self._compiling[request_id] = request
                     self._grammars.compile(request_id, request.grammar)
@@ -198,8 +196,14 @@ class Worker:
         if request is None:
             return
         if grammar:
-            self._scheduler.add(self._sequences(request_id, request, grammar))
+            self._start(request_id, request, grammar)
         else:
+            self._fail(request_id, request)
+
+    def _start(self, request_id: int, request: GenerateRequest, grammar: Grammar | None) -> None:
+        if request.adapter is None or self._model.has_adapter(request.adapter):
+            self._scheduler.add(self._sequences(request_id, request, grammar))
+        else:  # a new worker could not load it again
             self._fail(request_id, request)
 
     def _fail(self, request_id: int, request: GenerateRequest) -> None:
