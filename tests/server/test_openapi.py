@@ -14,7 +14,13 @@ from tests.server.openapi_compare import differences
 from tests.serving import RunningServer
 
 SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "mistral-openapi.json"
-OPERATIONS = [("post", CHAT), ("post", "/v1/fim/completions"), ("get", "/v1/models"), ("get", "/v1/models/{model_id}")]
+OPERATIONS = [
+    ("post", CHAT),
+    ("post", "/v1/fim/completions"),
+    ("get", "/v1/models"),
+    ("get", "/v1/models/{model_id}"),
+    ("delete", "/v1/models/{model_id}"),
+]
 ADDITIONS = [
     "usage.completion_tokens_details",
     "choices[].logprobs",
