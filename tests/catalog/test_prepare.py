@@ -26,6 +26,7 @@ from ponant.engine.base import Delta, Engine, EngineInfo, EngineState, GenerateR
 from ponant.engine.llamacpp import Vocabulary
 from tests.chatting import answer
 from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until
+from tests.tiny_model import write_tiny_model
 
 ROOT = Path(__file__).parents[2]
 FILE_TYPE = b"general.file_type" + struct.pack("<I", 4)
@@ -36,10 +37,11 @@ STEPS = 12
 
 
 @pytest.fixture
-def unpreparable(tiny_model: Path, tmp_path: Path) -> Path:
+def unpreparable(tmp_path: Path) -> Path:
     """A model that says it is in Q4_1, so that there is something to prepare."""
     path = tmp_path / "small.gguf"
-    content = tiny_model.read_bytes()
+    write_tiny_model(path, nan_tokens=[1])
+    content = path.read_bytes()
     assert content.count(FILE_TYPE + F32) == 1
     path.write_bytes(content.replace(FILE_TYPE + F32, FILE_TYPE + Q4_1))
     return path
