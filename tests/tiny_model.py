@@ -51,8 +51,9 @@ def write_tiny_model(
     more_controls: Mapping[str, str] | None = None,
     user_defined: Sequence[str] = (),
     pooling: PoolingType | None = None,
+    architecture: str = "llama",
 ) -> None:
-    """Write a random llama model in F32, with a byte-level BPE tokenizer of its own.
+    """Write a random model in F32, with a byte-level BPE tokenizer of its own.
 
     What it says is gibberish in valid UTF-8: temperature 1 is varied, greedy text is no plain repetition, and some
     characters are spread over two tokens.
@@ -72,10 +73,11 @@ def write_tiny_model(
             have for it: `fim_pre` is `tokenizer.ggml.fim_pre_token_id`; empty for none.
         user_defined: Further tokens that stand for their text and are read in any text, after all others.
         pooling: How the file says that one vector is made of a text; None for a model that generates text.
+        architecture: `llama`, `qwen2` or `qwen3`.
     """
     more_controls = more_controls or {}
     vocabulary = build_vocabulary(tuple(more_controls), tuple(user_defined))
-    writer = GGUFWriter(path, "llama")
+    writer = GGUFWriter(path, architecture)
     _add_hyperparameters(writer, context_length, len(vocabulary.tokens))
     _add_tokenizer(writer, vocabulary, pre=pre, add_bos=add_bos)
     for token, name in more_controls.items():
@@ -85,8 +87,9 @@ def write_tiny_model(
         writer.add_pooling_type(pooling)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
-    for name, weights in _weights(vocabulary, seed, end_bias, nan_tokens).items():
-        writer.add_tensor(name, weights)
+    weights = _weights(vocabulary, seed, end_bias, nan_tokens) | _more_weights(architecture, seed)
+    for name, matrix in weights.items():
+        writer.add_tensor(name, matrix)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -214,8 +217,24 @@ def _weights(vocabulary: Vocabulary, seed: int, end_bias: float, nan_tokens: Seq
         if layer == 0:
             _spread_failure(block)
         if layer == LAYERS - 1:
-            _overflow_on_failure(block)
+            _overflow_on_failure(block, 1e30 if nan_tokens else 0.0)
         weights |= {f"blk.{layer}.{name}.weight": matrix for name, matrix in block.items()}
+    return weights
+
+
+def _more_weights(architecture: str, seed: int) -> dict[str, Array]:
+    """What an architecture has beyond llama's."""
+    random = np.random.default_rng(seed)
+    weights: dict[str, Array] = {}
+    for layer in range(LAYERS):
+        if architecture == "qwen2":
+            for name, heads in (("attn_q", HEADS), ("attn_k", KV_HEADS), ("attn_v", KV_HEADS)):
+                bias = random.standard_normal(heads * HEAD_WIDTH).astype(np.float32)
+                bias[0] = 0
+                weights[f"blk.{layer}.{name}.bias"] = bias
+        if architecture == "qwen3":
+            for name in ("attn_q_norm", "attn_k_norm"):
+                weights[f"blk.{layer}.{name}.weight"] = random.uniform(0.5, 1.5, HEAD_WIDTH).astype(np.float32)
     return weights
 
 
@@ -272,8 +291,8 @@ def _spread_failure(block: dict[str, Array]) -> None:
     block["attn_output"][FAILED, 0] = 1
 
 
-def _overflow_on_failure(block: dict[str, Array]) -> None:
+def _overflow_on_failure(block: dict[str, Array], factor: float) -> None:
     """Overflow after the last attention, so that infinity reaches the logits and never the KV cache."""
     for name in ("ffn_gate", "ffn_up"):
         block[name][0] = 0
-        block[name][0, FAILED] = 1e30
+        block[name][0, FAILED] = factor

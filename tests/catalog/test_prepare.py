@@ -11,8 +11,9 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import httpx2
@@ -25,6 +26,7 @@ from ponant.engine.base import Delta, Engine, EngineInfo, EngineState, GenerateR
 from ponant.engine.llamacpp import Vocabulary
 from tests.chatting import answer
 from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until
+from tests.tiny_model import write_tiny_model
 
 ROOT = Path(__file__).parents[2]
 FILE_TYPE = b"general.file_type" + struct.pack("<I", 4)
@@ -35,10 +37,11 @@ STEPS = 12
 
 
 @pytest.fixture
-def unpreparable(tiny_model: Path, tmp_path: Path) -> Path:
+def unpreparable(tmp_path: Path) -> Path:
     """A model that says it is in Q4_1, so that there is something to prepare."""
     path = tmp_path / "small.gguf"
-    content = tiny_model.read_bytes()
+    write_tiny_model(path, nan_tokens=[1])
+    content = path.read_bytes()
     assert content.count(FILE_TYPE + F32) == 1
     path.write_bytes(content.replace(FILE_TYPE + F32, FILE_TYPE + Q4_1))
     return path
@@ -359,6 +362,8 @@ class TimedEngine:
     last_error: str | None = None
     busy = False
     memory = 0
+    adapters: Mapping[str, int] = MappingProxyType({})
+    most_adapters = 0
 
     def __init__(self, parallel: int, one: float, many: float) -> None:
         self.info = EngineInfo(512, 4096, 0, 0, parallel, 1)
@@ -372,6 +377,12 @@ class TimedEngine:
 
     async def stop(self) -> None:
         pass
+
+    async def add_adapter(self, adapter_id: str, path: Path) -> None:
+        raise NotImplementedError
+
+    async def remove_adapter(self, adapter_id: str) -> None:
+        raise NotImplementedError
 
 
 class TimedGeneration:

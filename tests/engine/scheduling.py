@@ -7,8 +7,9 @@ from ponant.engine.drafting import Drafter, DraftText
 from ponant.engine.kv_cache import KVCache
 from ponant.engine.pacing import Pacer
 from ponant.engine.sampling import Draw
-from ponant.engine.scheduler import Scheduler, Step
+from ponant.engine.scheduler import Scheduler
 from ponant.engine.sequence import Sequence
+from ponant.engine.step import Step
 
 END = 0
 WORD = 1
@@ -46,6 +47,7 @@ def completion(
     repeatable: bool = False,
     prediction: list[int] | None = None,
     drafts: bool = False,
+    adapter: str | None = None,
 ) -> Sequence:
     """A sequence; a number as its prompt stands for so many tokens that no other request has."""
     tokens = [1000 * request_id + index for index in range(prompt)] if isinstance(prompt, int) else prompt
@@ -61,6 +63,7 @@ def completion(
         max_tokens=max_tokens,
         min_tokens=0,
         context=context,
+        adapter=adapter,
     )
 
 

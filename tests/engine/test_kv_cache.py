@@ -12,26 +12,40 @@ def cache(*, cells: int = 1000, slots: int = 6, retained: int = 800) -> KVCache:
     return KVCache(cells=cells, slots=slots, retained=retained)
 
 
-def computed(made: KVCache, prompt: list[int], answer: list[int] | None = None, *, repeatable: bool = False) -> int:
+def computed(
+    made: KVCache,
+    prompt: list[int],
+    answer: list[int] | None = None,
+    *,
+    repeatable: bool = False,
+    adapter: str | None = None,
+) -> int:
     """Compute a prompt and an answer in a new slot, from wherever it can go on; returns the slot."""
     tokens = [*prompt, *(answer or [])]
-    slot = made.enter(tokens, len(prompt))
+    slot = made.enter(tokens, len(prompt), adapter)
     made.catch_up(slot)
     while (length := made.length(slot)) < len(tokens):
         made.extend(slot, min(PIECE - length % PIECE, len(tokens) - length), repeatable=repeatable)
     return slot
 
 
-def kept(made: KVCache, prompt: list[int], answer: list[int] | None = None, *, repeatable: bool = False) -> int:
-    slot = computed(made, prompt, answer, repeatable=repeatable)
+def kept(
+    made: KVCache,
+    prompt: list[int],
+    answer: list[int] | None = None,
+    *,
+    repeatable: bool = False,
+    adapter: str | None = None,
+) -> int:
+    slot = computed(made, prompt, answer, repeatable=repeatable, adapter=adapter)
     made.leave(slot, keep=True)
     made.take_operations()
     return slot
 
 
-def reused(made: KVCache, prompt: list[int]) -> int:
+def reused(made: KVCache, prompt: list[int], adapter: str | None = None) -> int:
     """How much of a prompt would be taken over now."""
-    slot = made.enter(prompt, len(prompt))
+    slot = made.enter(prompt, len(prompt), adapter)
     made.catch_up(slot)
     length = made.length(slot)
     made.leave(slot, keep=False)
@@ -204,3 +218,31 @@ def test_last_sequence_is_kept_however_long_and_others_only_as_far_as_there_is_r
     kept(made, longest)
     assert reused(made, [*longest, 1]) == 501
     assert reused(made, [*third, 1]) == 0
+
+
+def test_each_adapter_finds_what_was_computed_with_itself_alone() -> None:
+    made = cache()
+    kept(made, PROMPT[:100])
+    kept(made, PROMPT[:150], adapter="a")
+    kept(made, PROMPT[:120], adapter="b")  # begins another one's prompt, but is not part of it
+    assert [reused(made, PROMPT, adapter) for adapter in (None, "a", "b", "c")] == [100, 150, 120, 0]
+    assert made.free == 1000 - 100 - 150 - 120
+
+
+def test_what_an_adapter_left_is_forgotten_with_it() -> None:
+    made = cache()
+    for adapter in (None, "a", "b"):
+        kept(made, PROMPT, adapter=adapter)
+    made.forget_adapter("a")
+    assert [reused(made, PROMPT, adapter) for adapter in (None, "a", "b")] == [199, 0, 199]
+    assert made.free == 1000 - 2 * len(PROMPT)
+
+
+def test_repeatable_and_exact_prompts_concern_their_own_adapter() -> None:
+    made = cache()
+    kept(made, PROMPT, repeatable=True)
+    kept(made, PROMPT, repeatable=True, adapter="a")
+    made.cut_back(PROMPT, "a")
+    assert [reused(made, PROMPT, adapter) for adapter in (None, "a")] == [199, 192]
+    made.clear_for(PROMPT, "a")
+    assert [reused(made, PROMPT, adapter) for adapter in (None, "a")] == [0, 192]

@@ -81,6 +81,17 @@ def test_one_step_in_twenty_is_a_burst_at_the_most_and_about_half_of_the_time_is
     assert pauses == pytest.approx(20, abs=1)
 
 
+def test_burst_that_makes_completions_of_another_step_wait_is_followed_by_a_pause_too() -> None:
+    pacer = learned(*CLIFF)
+    tokens = pacer.burst_tokens(8, 4096)
+    pacer.observe(0, tokens, 4096, 0.002 * tokens, delayed=8)
+    pauses = 0
+    while pacer.burst_tokens(8, 4096) == 0:
+        pacer.observe(*DECODING)
+        pauses += 1
+    assert pauses == pytest.approx(20, abs=1)
+
+
 def test_bursts_are_large_enough_to_pay_and_never_too_long() -> None:
     assert learned((1, 0, 0, 0.001), (1, 20, 0, 1.0)).burst_tokens(1, 0) == 64
     assert learned((8, 0, 0, 1.0), (0, 500, 0, 0.1)).burst_tokens(8, 0) == 256

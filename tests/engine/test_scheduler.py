@@ -4,6 +4,8 @@ import pytest
 
 from ponant.engine.base import Delta
 from ponant.engine.kv_cache import Share
+from ponant.engine.rotation import STEPS_PER_TURN
+from ponant.engine.scheduler import Scheduler
 from tests.engine.scheduling import END, WORD, completion, ids, lengths, run, scheduler
 
 
@@ -238,3 +240,79 @@ def test_reused_tokens_are_told_also_if_the_one_waited_for_is_done() -> None:
     run(made)
     _, (delta,) = run(made)
     assert delta.reused == 200
+
+
+def adapters_of(made: Scheduler, steps: int) -> list[str | None]:
+    """What is computed with in each step."""
+    seen: list[str | None] = []
+    for _ in range(steps):
+        step, _ = run(made)
+        assert {chunk.sequence.adapter for chunk in step.chunks} == {step.adapter}
+        seen.append(step.adapter)
+    return seen
+
+
+def test_adapters_take_turns_of_several_steps() -> None:
+    made = scheduler(parallel=8)
+    for request_id, adapter in enumerate([None, "a", "b", "a", None]):
+        made.add([completion(request_id + 1, 5, adapter=adapter)])
+    assert adapters_of(made, 3) == [None, "a", "b"]  # the prompts
+    for _ in range(3):
+        assert adapters_of(made, 3 * STEPS_PER_TURN) == [
+            adapter for adapter in (None, "a", "b") for _ in range(STEPS_PER_TURN)
+        ]
+    made.cancel(3)
+    assert adapters_of(made, 2 * STEPS_PER_TURN) == [None] * STEPS_PER_TURN + ["a"] * STEPS_PER_TURN
+    made.cancel(2)
+    made.cancel(4)
+    assert adapters_of(made, 10) == [None] * 10
+
+
+def test_no_adapter_waits_longer_than_a_round_whatever_the_others_ask_for() -> None:
+    made = scheduler(parallel=16)
+    made.add([completion(1, 5, adapter="patient")])
+    waited = 0
+    for request_id in range(2, 300):
+        made.add([completion(request_id, 1 + request_id % 7, max_tokens=3, adapter=f"busy {request_id % 3}")])
+        step, _ = run(made)
+        waited = 0 if step.adapter == "patient" else waited + 1
+        assert waited <= 3 * STEPS_PER_TURN
+
+
+def test_prompt_leaves_time_to_completions_with_other_adapters() -> None:
+    made = scheduler()
+    made.add([completion(1, 5), completion(2, 5)])
+    run(made)
+    made.add([completion(3, 300, adapter="a")])
+    seen = [lengths(run(made)[0]) for _ in range(10)]
+    assert [step[3] for step in seen if 3 in step] == [64, 64, 64, 64, 44]  # as beside completions without an adapter
+    assert [step for step in seen if 3 not in step] == [{1: 1, 2: 1}] * 5
+
+
+def test_completions_that_wait_for_a_prompt_with_another_adapter_are_told_of() -> None:
+    made = scheduler()
+    made.add([completion(1, 5), completion(2, 5)])
+    run(made)
+    made.add([completion(3, 300, adapter="a")])
+    delayed = {step.adapter: step.delayed for step in (run(made)[0] for _ in range(8))}
+    assert delayed == {None: 0, "a": 2}
+
+
+def test_same_prompt_with_another_adapter_is_computed_anew() -> None:
+    prompt = list(range(100, 400))
+    made = scheduler(retained=3000)
+    made.add([completion(1, prompt), completion(2, prompt, adapter="a"), completion(3, prompt, adapter="a")])
+    computed: dict[int, int] = {}
+    for _ in range(25):
+        step, _ = run(made)
+        for chunk in step.chunks:
+            computed[chunk.sequence.request_id] = computed.get(chunk.sequence.request_id, 0) + chunk.length
+    assert computed[1] >= 300
+    assert computed[2] >= 300
+    assert computed[3] < 50
+
+
+def test_deterministic_steps_have_the_adapter_of_their_sequence() -> None:
+    made = scheduler(deterministic=True, cells=4 * 4096)
+    made.add([completion(1, 5, adapter="a"), completion(2, 5), completion(3, 5, adapter="b")])
+    assert adapters_of(made, 6) == ["a", None, "b"] * 2

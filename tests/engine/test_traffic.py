@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from ponant.engine.base import Delta
 from ponant.engine.kv_cache import PIECE, Empty, Share, Trim
 from ponant.engine.pacing import Pacer
-from ponant.engine.scheduler import FIXED_CHUNK, Chunk, Step
+from ponant.engine.scheduler import FIXED_CHUNK
 from ponant.engine.sequence import Sequence
+from ponant.engine.step import Chunk, Step
 from tests.engine.scheduling import END, completion, drawn_as, scheduler
 
 
@@ -19,6 +20,7 @@ class Cell:
     """A cell of the cache. ``piece``: computed with a whole piece of a prompt, alone, after nothing but pieces."""
 
     piece: bool
+    adapter: str | None
 
 
 @dataclass
@@ -63,7 +65,7 @@ class PlainCache:
         cells = self.cells_of.setdefault(sequence.slot, [])
         is_piece = alone and chunk.length == PIECE and chunk.start % PIECE == 0 and end <= sequence.prompt_length
         is_piece = is_piece and all(cell.piece for cell in cells)
-        cells += [Cell(is_piece) for _ in range(chunk.length + len(chunk.draft))]
+        cells += [Cell(is_piece, sequence.adapter) for _ in range(chunk.length + len(chunk.draft))]
 
     @property
     def used(self) -> int:
@@ -84,6 +86,8 @@ class Traffic:
     arrivals: int
     guesses: bool = False
     """Whether texts are given that are often right about what comes next."""
+    adapters: bool = False
+    """Whether sequences have different adapters."""
     repeats: bool = False
     """Whether some sequences are to be repeatable or greedy, and prompts come again."""
 
@@ -135,6 +139,7 @@ class Simulation:
             prompt = self.random.choice(list(self.prompts.values()))
         max_tokens = self.random.choice([None, 1, 5, 40])
         kind = self.random.choice(["", "greedy", "repeatable"]) if self.traffic.repeats else ""
+        adapter = self.random.choice([None, "a", "b"]) if self.traffic.adapters else None
         sequences = [
             completion(
                 request_id,
@@ -144,6 +149,7 @@ class Simulation:
                 context=self.traffic.context,
                 greedy=kind == "greedy",
                 repeatable=kind == "repeatable",
+                adapter=adapter,
                 drafts=self.traffic.guesses,
                 prediction=self.random_tokens(self.random.choice([0, 3, 50])) if self.traffic.guesses else None,
             )
@@ -191,13 +197,15 @@ class Simulation:
             self.cache.compute(chunk, alone=len(step.chunks) == 1)
         assert self.cache.used <= self.traffic.cells
         self.take_deltas(step)
-        self.scheduler.pacer.observe(step.decoded, step.prefilled, step.depth, self.random.random())
+        seconds = self.random.random()
+        self.scheduler.pacer.observe(step.decoded, step.prefilled, step.depth, seconds, delayed=step.delayed)
 
     def check_cache(self) -> None:
         """What is said to be computed and nothing else is in the cache: no guess that was wrong, above all."""
         for sequence in self.scheduler.running:
             assert self.scheduler.cache.length(sequence.slot) == sequence.computed
             assert self.cache.tokens.get(sequence.slot, []) == sequence.tokens[: sequence.computed]
+            assert {cell.adapter for cell in self.cache.cells_of.get(sequence.slot, [])} <= {sequence.adapter}
         assert self.scheduler.cache.free == self.traffic.cells - self.cache.used
 
     def check_first(self, sequence: Sequence) -> None:
@@ -232,6 +240,7 @@ class Simulation:
             assert drawing <= self.scheduler.most_draws
         else:
             assert not any(chunk.draft for chunk in step.chunks)
+        assert {chunk.sequence.adapter for chunk in step.chunks} == {step.adapter}
         names = [(chunk.sequence.request_id, chunk.sequence.choice) for chunk in step.chunks]
         assert len(set(names)) == len(names)
         for name, chunk in zip(names, step.chunks, strict=True):
@@ -302,7 +311,13 @@ class Simulation:
 
 @st.composite
 def traffics(
-    draw: st.DrawFn, *, deterministic: bool = False, shares: bool = False, guesses: bool = False, repeats: bool = False
+    draw: st.DrawFn,
+    *,
+    deterministic: bool = False,
+    shares: bool = False,
+    guesses: bool = False,
+    repeats: bool = False,
+    adapters: bool = False,
 ) -> Traffic:
     parallel = draw(st.integers(1, 6))
     if deterministic:
@@ -321,6 +336,7 @@ def traffics(
         deterministic=deterministic,
         arrivals=draw(st.integers(1, 12)),
         guesses=guesses,
+        adapters=adapters,
         repeats=repeats,
     )
 
@@ -352,4 +368,14 @@ def test_random_traffic_that_is_guessed(traffic: Traffic) -> None:
 @settings(deadline=None, max_examples=100)
 @given(traffics(guesses=True, shares=True, repeats=True))
 def test_random_traffic_that_repeats_itself(traffic: Traffic) -> None:
+    Simulation(traffic).run()
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    traffics(adapters=True, shares=True)
+    | traffics(adapters=True, shares=True, guesses=True, repeats=True)
+    | traffics(adapters=True, deterministic=True)
+)
+def test_random_traffic_over_several_adapters(traffic: Traffic) -> None:
     Simulation(traffic).run()

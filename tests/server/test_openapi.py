@@ -20,6 +20,7 @@ OPERATIONS = [
     ("post", "/v1/embeddings"),
     ("get", "/v1/models"),
     ("get", "/v1/models/{model_id}"),
+    ("delete", "/v1/models/{model_id}"),
     ("post", "/v1/files"),
     ("get", "/v1/files"),
     ("get", "/v1/files/{file_id}"),

@@ -6,14 +6,16 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Any, Literal, overload
 
 from ponant.catalog.cores import Cores, TooManyModelsError
 from ponant.catalog.embedders import LoadedEmbedder
+from ponant.catalog.fine_tuned import FineTunedModel, FineTunedModels, OnRemove
 from ponant.catalog.loading import AnyLoadedModel, LoadedModel, Loader
 from ponant.catalog.names import public_kind
 from ponant.catalog.served import ServedModel
-from ponant.catalog.spec import Kind, ModelSpec
+from ponant.catalog.spec import FineTunedSpec, Kind, ModelSpec
 from ponant.engine.base import EngineUnavailableError, ModelLoadError
 from ponant.engine.memory import SPARE_MEMORY, available_memory, default_threads, megabytes
 
@@ -46,6 +48,8 @@ class Catalog:
         preload: Preload = "first",
         unload_after: float | None = None,
         memory: int | None = None,
+        fine_tuned: Sequence[FineTunedSpec] = (),
+        on_remove: OnRemove | None = None,
     ) -> None:
         """Name the models; nothing is read before ``open``.
 
@@ -57,6 +61,11 @@ class Catalog:
             preload: which models ``open`` loads; the others are loaded when they are first used.
             unload_after: seconds without a request after which a model is unloaded; None keeps it.
             memory: bytes that loaded models may take together; None for what the machine has.
+            fine_tuned: models that were made from these.
+            on_remove: called when a user deletes a fine-tuned model. If it raises, the model stays.
+
+        Raises:
+            ValueError: two fine-tuned models have one id.
         """
         self._specs = list(models)
         self._loader = loader
@@ -66,6 +75,7 @@ class Catalog:
         self._unload_after = unload_after
         self._memory = memory
         self._served: dict[str, ServedModel] = {}
+        self._fine_tuned = FineTunedModels(fine_tuned, on_remove)
         self._is_open = False
         self._changing = asyncio.Lock()
         self._cores: Cores | None = None
@@ -79,15 +89,20 @@ class Catalog:
 
     @property
     def models(self) -> list[ServedModel]:
-        """All models, in the order in which they were named."""
+        """All models but the fine-tuned ones, in the order in which they were named."""
         return list(self._served.values())
+
+    @property
+    def fine_tuned(self) -> list[FineTunedModel]:
+        """The fine-tuned models, in the order in which they came."""
+        return self._fine_tuned.all
 
     @property
     def default(self) -> ServedModel:
         """The model that chats when none is named, or else the first one."""
         return self._default("chat") or self.models[0]
 
-    def find(self, name: str | None, kind: Kind | None = None) -> ServedModel:
+    def find(self, name: str | None, kind: Kind | None = None) -> ServedModel | FineTunedModel:
         """The model of this id or alias; the default one for None.
 
         Args:
@@ -95,7 +110,7 @@ class Catalog:
             kind: what it must be able to do; None if it does not matter.
 
         Raises:
-            UnknownModelError: there is none that does.
+            UnknownModelError: there is none that does, or it is archived.
             EngineUnavailableError: the models are not known yet.
         """
         if not self._is_open:
@@ -103,7 +118,10 @@ class Catalog:
         served = self._default(kind or "chat") if name is None else self._named(name, kind)
         if served is None:
             raise UnknownModelError(self._why_unknown(name, kind))
-        if kind and not _does(served.spec.kind, kind):
+        if kind is None:
+            return served
+        base = self._usable_base(served) if isinstance(served, FineTunedModel) else served
+        if not _does(base.spec.kind, kind):
             others = ", ".join(other.spec.id for other in self.models if _does(other.spec.kind, kind))
             hint = f"; there is {others}" if others else ""
             raise UnknownModelError(f"{name} does not {_PURPOSES[kind]}{hint}")
@@ -112,6 +130,41 @@ class Catalog:
     def aliases_of(self, model: ServedModel) -> list[str]:
         """The explicit other names of a model."""
         return sorted(alias for alias, target in self._aliases.items() if target == model.spec.id)
+
+    def base_of(self, model: FineTunedModel) -> ServedModel | None:
+        """The model that a fine-tuned one was made from, if it is served."""
+        return self._served.get(model.spec.base)
+
+    def add(self, spec: FineTunedSpec) -> None:
+        """Serve a fine-tuned model from now on. Raises ValueError if there is a model of its id."""
+        if spec.id in self._aliases or spec.id in self._served:
+            raise ValueError(f"there is a model {spec.id} already")
+        self._fine_tuned.add(spec)
+        logger.info("model added", extra={"model": spec.id})
+
+    def update(self, spec: FineTunedSpec) -> None:
+        """Change what is told of the fine-tuned model of this id, or whether it is archived.
+
+        What it computes stays what it was. Requests that an archived model works on go on.
+
+        Raises:
+            UnknownModelError: there is none.
+        """
+        if self._fine_tuned.get(spec.id) is None:
+            raise UnknownModelError(spec.id)
+        self._fine_tuned.update(spec)
+
+    async def remove(self, model_id: str) -> None:
+        """Serve a fine-tuned model no longer. Requests that it works on go on to their end.
+
+        Raises:
+            UnknownModelError: there is none of this id.
+        """
+        model = self._fine_tuned.get(model_id)
+        if model is None:
+            raise UnknownModelError(model_id)
+        await self._fine_tuned.remove(model, self.base_of(model))
+        logger.info("model removed", extra={"model": model_id})
 
     @overload
     def use(self, name: str | None, kind: Literal["chat", "fim"]) -> AbstractAsyncContextManager[LoadedModel]: ...
@@ -156,6 +209,7 @@ class Catalog:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._fine_tuned.close()
         for served in self.models:
             if served.loaded:
                 await served.loaded.backend.stop()
@@ -164,7 +218,21 @@ class Catalog:
 
     @asynccontextmanager
     async def _use(self, name: str | None, kind: Kind) -> AsyncIterator[AnyLoadedModel]:
-        served = self.find(name, kind)
+        found = self.find(name, kind)
+        if isinstance(found, FineTunedModel):
+            base = self._usable_base(found)
+            with self._fine_tuned.in_use(found):
+                async with self._held(base) as loaded:
+                    assert isinstance(loaded, LoadedModel)
+                    await self._fine_tuned.load(found, base, loaded.engine)
+                    yield replace(loaded, fine_tuned=found.spec)
+        else:
+            async with self._held(found) as loaded:
+                yield loaded
+
+    @asynccontextmanager
+    async def _held(self, served: ServedModel) -> AsyncIterator[AnyLoadedModel]:
+        """A model, loaded if it is not yet, and not unloaded in the block."""
         served.users += 1
         try:
             yield served.loaded or await self._load_shared(served)
@@ -178,8 +246,9 @@ class Catalog:
             able.sort(key=lambda served: not served.facts.native_fim)
         return able[0] if able else None
 
-    def _named(self, name: str, kind: Kind | None) -> ServedModel | None:
-        if served := self._served.get(self._aliases.get(name, name)):
+    def _named(self, name: str, kind: Kind | None) -> ServedModel | FineTunedModel | None:
+        name = self._aliases.get(name, name)
+        if served := self._served.get(name) or self._fine_tuned.get(name):
             return served
         public = public_kind(name) if self._public_names else None
         if public == "fim" and kind != "fim":  # the public models for code chat, too
@@ -192,6 +261,15 @@ class Catalog:
             return f"none is named, and this server has none to {_PURPOSES[kind or 'chat']}"
         public = public_kind(name) if self._public_names else None
         return f"{name}; this server has none to {_PURPOSES[public]}" if public else name
+
+    def _usable_base(self, model: FineTunedModel) -> ServedModel:
+        """The model whose engine a fine-tuned one works in. Raises UnknownModelError if it is not to be used."""
+        if model.spec.archived:
+            raise UnknownModelError(f"{model.spec.id} is archived; unarchive it to use it")
+        base = self.base_of(model)
+        if base is None:
+            raise UnknownModelError(f"{model.spec.id} was made from {model.spec.base}, which this server does not have")
+        return base
 
     async def _load_shared(self, served: ServedModel) -> AnyLoadedModel:
         """Load a model once for all who wait for it; whoever stops waiting does not stop the loading."""

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from ponant.catalog.embedders import EmbedderLoader, LoadedEmbedder
 from ponant.catalog.facts import ModelFacts
-from ponant.catalog.spec import ModelSpec
+from ponant.catalog.spec import FineTunedSpec, ModelSpec
 from ponant.engine.base import Engine, EngineConfig, ModelLoadError
 from ponant.engine.llamacpp import Vocabulary
 from ponant.engine.memory import expected_memory, model_size
@@ -25,7 +25,10 @@ logger = logging.getLogger("ponant.catalog")
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that completes prompts, with its engine, its tokens, and the builders of its prompts."""
+    """A model that completes prompts, with its engine, its tokens, and the builders of its prompts.
+
+    With ``fine_tuned`` it is the model that was made from this one.
+    """
 
     spec: ModelSpec
     facts: ModelFacts
@@ -33,6 +36,17 @@ class LoadedModel:
     vocabulary: Vocabulary
     prompts: PromptBuilder
     fim: FimPrompts
+    fine_tuned: FineTunedSpec | None = None
+
+    @property
+    def id(self) -> str:
+        """What the model is called."""
+        return self.fine_tuned.id if self.fine_tuned else self.spec.id
+
+    @property
+    def adapter(self) -> str | None:
+        """The adapter that its requests name."""
+        return self.fine_tuned.id if self.fine_tuned else None
 
     @property
     def backend(self) -> Engine:

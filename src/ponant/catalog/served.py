@@ -28,6 +28,7 @@ class ServedModel:
     place: Place | None = None
     loading: asyncio.Task[AnyLoadedModel] | None = None
     failure: str | None = None
+    adapters_changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
     last_used: float = field(default_factory=time.monotonic)
 

@@ -35,3 +35,23 @@ class ModelSpec:
     threads: int | None = None
     truncate: bool = False
     embed_as: EmbedAs = "passage"
+
+
+@dataclass(frozen=True, slots=True)
+class FineTunedSpec:
+    """A model that a fine-tuning job made of another one.
+
+    ``id`` is ``ft:<base>:<suffix>:<date>:<id>``; ``base`` the id of the model whose weights it changes; ``adapter`` the
+    file of the LoRA adapter that does so, in llama.cpp's GGUF format; ``job`` the id of the job; ``root`` what the job
+    called the base; ``created`` in seconds since 1970. An archived model is listed, but answers nothing.
+    """
+
+    id: str
+    base: str
+    adapter: Path
+    job: str
+    root: str
+    created: int
+    name: str | None = None
+    description: str | None = None
+    archived: bool = False

@@ -77,7 +77,7 @@ class Completion:
         """
         self.id = f"cmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
-        self.model = name or model.spec.id
+        self.model = name or model.id
         self._prompt = prompt
         self._vocabulary = model.vocabulary
         self._predicted = predicted

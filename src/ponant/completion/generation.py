@@ -79,6 +79,7 @@ def generate_request(
         ),
         repeatable=request.random_seed is not None and not always_reuse,
         grammar=prompt.grammar,
+        adapter=model.adapter,
     )
 
 

@@ -1,5 +1,7 @@
 """What every engine offers, whatever computes behind it."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, Protocol, Self
 
 import msgspec
@@ -43,7 +45,8 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     whatever it computed in between. ``prediction`` is a guess of the tokens to come: it makes a completion faster where
     it is right, and never changes what is drawn. With ``top_logprobs`` each token comes with its log-probability and
     those of so many of the most likely ones. A ``grammar``, in llguidance's JSON form or its dialect of Lark, says what
-    may be generated. Where it leaves no choice nothing is drawn, not even the end before ``min_tokens``.
+    may be generated. Where it leaves no choice nothing is drawn, not even the end before ``min_tokens``. ``adapter`` is
+    the id of the adapter that changes the weights, None for the model as it is.
     """
 
     prompt: list[int]
@@ -55,6 +58,7 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     prediction: list[int] = []
     top_logprobs: int | None = None
     grammar: str | None = None
+    adapter: str | None = None
 
 
 class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
@@ -90,7 +94,8 @@ class EngineConfig(msgspec.Struct, frozen=True):
     ``parallel`` how many sequences run at once. ``deterministic`` makes results independent of what else runs.
     ``prefix_cache`` lets prompts reuse what was computed for others that begin alike. ``drafting`` lets predictions and
     repetitions of the prompt be verified several tokens at a time. ``deterministic`` goes without both. ``place`` is
-    the engine's among those that take turns, as they share processor cores.
+    the engine's among those that take turns, as they share processor cores. ``adapters`` is how many adapters may be
+    loaded at once.
     """
 
     model_path: str
@@ -104,6 +109,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
     flash_attention: bool = True
     kv_type: KVType = "f16"
     place: Place | None = None
+    adapters: int = 16
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
@@ -123,6 +129,10 @@ class EngineError(Exception):
 
 class ModelLoadError(EngineError):
     """The model cannot be run as asked: no such file, not a model, too little memory. The message is for users."""
+
+
+class AdapterError(EngineError):
+    """An adapter cannot be loaded: a bad file, of another model, one too many. The message is for users."""
 
 
 class QueueFullError(EngineError):
@@ -197,10 +207,36 @@ class Engine(Backend, Protocol):
 
         Raises:
             QueueFullError: too many requests wait already.
-            EngineUnavailableError: the engine is not ready.
+            EngineUnavailableError: the engine is not ready, or does not have the request's adapter.
         """
         ...
 
     async def start(self) -> EngineInfo:
         """Load the model. Raises ModelLoadError."""
+        ...
+
+    @property
+    def adapters(self) -> Mapping[str, int]:
+        """The adapters that requests can name, and how many requests are working with each."""
+        ...
+
+    @property
+    def most_adapters(self) -> int:
+        """How many adapters can be loaded at once."""
+        ...
+
+    async def add_adapter(self, adapter_id: str, path: Path) -> None:
+        """Load a LoRA adapter in llama.cpp's GGUF format beside what runs; after a restart it is loaded again.
+
+        Raises:
+            AdapterError: it cannot be used with this model, there are too many, or there is one of this id.
+            EngineUnavailableError: the engine is not ready.
+        """
+        ...
+
+    async def remove_adapter(self, adapter_id: str) -> None:
+        """Take no more requests for an adapter, wait until those that it has are done, and unload it.
+
+        An adapter that is not there is ignored.
+        """
         ...

@@ -34,6 +34,19 @@ class Cancel(msgspec.Struct, tag=True, frozen=True):
     choice: int | None = None
 
 
+class AddAdapter(msgspec.Struct, tag=True, frozen=True):
+    """To the worker: load the adapter in this file, which requests name by ``id``."""
+
+    id: str
+    path: str
+
+
+class RemoveAdapter(msgspec.Struct, tag=True, frozen=True):
+    """To the worker: unload an adapter that no request names any more."""
+
+    id: str
+
+
 class Loaded(msgspec.Struct, Generic[Info], tag=True, frozen=True):
     """From the worker: the model is loaded."""
 
@@ -46,6 +59,13 @@ class LoadFailed(msgspec.Struct, tag=True, frozen=True):
     message: str
 
 
+class AdapterAdded(msgspec.Struct, tag=True, frozen=True):
+    """From the worker: an adapter is loaded, or cannot be for the reason given in ``failure``."""
+
+    id: str
+    failure: str | None = None
+
+
 class Stepped(msgspec.Struct, tag=True, frozen=True):
     """From the worker, after each step: requests that left the queue, and new tokens by request id."""
 
@@ -53,8 +73,8 @@ class Stepped(msgspec.Struct, tag=True, frozen=True):
     deltas: list[tuple[int, Delta]]
 
 
-ToWorker = Load | Generate | Cancel
-FromWorker = Loaded[EngineInfo] | LoadFailed | Stepped
+ToWorker = Load | Generate | Cancel | AddAdapter | RemoveAdapter
+FromWorker = Loaded[EngineInfo] | LoadFailed | AdapterAdded | Stepped
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker = msgspec.msgpack.Decoder(ToWorker)

@@ -1,8 +1,8 @@
 """What the KV cache holds: which tokens are computed in which slot, which cells are shared, what is kept for later.
 
 A slot is a sequence in llama.cpp's terms; a cell holds the keys and values of one token. Slots that begin with the
-same tokens share their cells. Finished sequences stay in their slots until the room is needed, least recently used
-out first.
+same tokens share their cells, if they are computed with the same adapter: with another one the keys and values of the
+same tokens are others. Finished sequences stay in their slots until the room is needed, least recently used out first.
 """
 
 from collections import OrderedDict
@@ -66,10 +66,12 @@ class _Slot:
 
     ``tokens`` may be longer than what is computed of it, one cell per token. The first ``prompt_length`` of them were
     a prompt, of which the first ``repeatable`` came about as they always do: alone, from an empty cache, in pieces.
+    ``adapter`` is what they are computed with.
     """
 
     tokens: list[int]
     prompt_length: int
+    adapter: str | None = None
     cells: list[int] = field(default_factory=list[int])
     repeatable: int = 0
 
@@ -110,10 +112,10 @@ class KVCache:
         operations, self._operations = self._operations, []
         return operations
 
-    def enter(self, tokens: list[int], prompt_length: int) -> int:
+    def enter(self, tokens: list[int], prompt_length: int, adapter: str | None = None) -> int:
         """Give a sequence an empty slot; the list of its tokens may grow as it goes on."""
         slot = self._free_slot()
-        self._slots[slot] = _Slot(tokens, prompt_length)
+        self._slots[slot] = _Slot(tokens, prompt_length, adapter)
         return slot
 
     def catch_up(self, slot: int) -> None:
@@ -174,20 +176,28 @@ class KVCache:
         while self.evict():
             pass
 
-    def clear_for(self, prompt: list[int]) -> None:
+    def forget_adapter(self, adapter: str) -> None:
+        """Drop everything that is kept of an adapter."""
+        for slot in [slot for slot in self._retained if self._slots[slot].adapter == adapter]:
+            del self._retained[slot]
+            self._empty(slot)
+
+    def clear_for(self, prompt: list[int], adapter: str | None = None) -> None:
         """Drop everything that is kept but what would be the same if this prompt were computed now, from nothing."""
         for slot in list(self._retained):
             held = self._slots[slot]
-            self._shorten(slot, common_prefix(prompt, held.tokens, min(held.repeatable, len(prompt) - 1)))
+            most = min(held.repeatable, len(prompt) - 1) if held.adapter == adapter else 0
+            self._shorten(slot, common_prefix(prompt, held.tokens, most))
 
-    def cut_back(self, prompt: list[int]) -> None:
+    def cut_back(self, prompt: list[int], adapter: str | None = None) -> None:
         """Drop the last piece of this prompt, and all after it, where exactly this prompt is kept.
 
         What is computed in its place is computed as it was then: in one piece, and in the same cells.
         """
         for slot in list(self._retained):
             held = self._slots[slot]
-            if held.prompt_length == len(prompt) and held.tokens[: len(prompt)] == prompt:
+            same_length = held.prompt_length == len(prompt)
+            if same_length and held.adapter == adapter and held.tokens[: len(prompt)] == prompt:
                 self._shorten(slot, len(prompt) - 1)
 
     def _shorten(self, slot: int, most: int) -> None:
@@ -213,8 +223,10 @@ class KVCache:
         best, best_length = target, 0
         if not self.shares:
             return best, best_length
-        tokens = self._slots[target].tokens
+        tokens, adapter = self._slots[target].tokens, self._slots[target].adapter
         for slot, held in self._slots.items():
+            if held.adapter != adapter:
+                continue
             length = common_prefix(tokens, held.tokens, min(len(held.cells), len(tokens) - 1))
             if length > best_length:
                 best, best_length = slot, length
@@ -236,8 +248,10 @@ class KVCache:
     def _begins_with(self, slot: int, other: int) -> bool:
         """Whether what is computed in one slot begins with what is computed in the other."""
         length = self.length(other)
-        tokens = self._slots[slot].tokens
-        return length <= self.length(slot) and common_prefix(tokens, self._slots[other].tokens, length) == length
+        longer, shorter = self._slots[slot], self._slots[other]
+        if length > self.length(slot) or longer.adapter != shorter.adapter:
+            return False
+        return common_prefix(longer.tokens, shorter.tokens, length) == length
 
     def _limit_retained(self) -> None:
         total = sum(self.length(slot) for slot in self._retained)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.base import KVType, ModelLoadError
+from ponant.engine.adapter_file import check_adapter_file
+from ponant.engine.base import AdapterError, KVType, ModelLoadError
 from ponant.engine.bindings import c
 from ponant.engine.memory import ModelSize, model_size
 
@@ -281,6 +282,8 @@ class Model:
         self.vocabulary_size: int = c.llama_vocab_n_tokens(self.vocab)
         self.end_tokens = end_tokens(self.vocab)
         self._context: Any = None
+        self._adapters: dict[str, Any] = {}
+        self._adapter: str | None = None
 
     @property
     def can_share_cells(self) -> bool:
@@ -355,6 +358,38 @@ class Model:
         if not rows:
             return np.empty((0, self.vocabulary_size), dtype=np.float32)
         return np.ctypeslib.as_array(c.llama_get_logits(self._context), (rows, self.vocabulary_size))
+
+    def has_adapter(self, adapter_id: str) -> bool:
+        """Whether an adapter of this id is loaded."""
+        return adapter_id in self._adapters
+
+    def add_adapter(self, adapter_id: str, path: Path) -> None:
+        """Load a LoRA adapter in llama.cpp's GGUF format. Raises AdapterError if it is none for this model."""
+        check_adapter_file(path, read_metadata(self._model).get("general.architecture", ""))
+        _errors.clear()
+        adapter = c.llama_adapter_lora_init(self._model, os.fsencode(path))
+        if not adapter:
+            reason = next(iter(_errors), "llama.cpp does not say why").rpartition("lora adapter: ")[2]
+            raise AdapterError(f"cannot load the adapter {path}: {reason}")
+        self._adapters[adapter_id] = adapter
+
+    def remove_adapter(self, adapter_id: str) -> None:
+        """Unload an adapter; one that is not loaded is ignored."""
+        if self._adapter == adapter_id:
+            self.use_adapter(None)
+        if adapter := self._adapters.pop(adapter_id, None):
+            c.llama_adapter_lora_free(adapter)
+
+    def use_adapter(self, adapter_id: str | None) -> None:
+        """Compute with an adapter from now on, or with none. What each slot holds must come from one and the same."""
+        if adapter_id == self._adapter:
+            return
+        used = [] if adapter_id is None else [self._adapters[adapter_id]]
+        pointers = (c.llama_adapter_lora_p_ctypes * len(used))(*used)
+        scales = (ctypes.c_float * len(used))(*[1.0] * len(used))
+        if c.llama_set_adapters_lora(self._context, pointers or None, len(used), scales or None) != 0:
+            raise RuntimeError(f"llama.cpp cannot use the adapter {adapter_id}")
+        self._adapter = adapter_id
 
     def empty_slot(self, slot: int) -> None:
         """Forget everything that was computed in a slot."""

@@ -95,7 +95,7 @@ class Pacer:
         self._small, self._large = TokenCosts(), TokenCosts()
         self._pause = 0
 
-    def observe(self, decoded: int, prefilled: int, depth: int, seconds: float) -> None:
+    def observe(self, decoded: int, prefilled: int, depth: int, seconds: float, *, delayed: int = 0) -> None:
         """Take note of a step.
 
         Args:
@@ -103,6 +103,7 @@ class Pacer:
             prefilled: how many rows of prompts.
             depth: where the deepest of the latter began.
             seconds: how long it took.
+            delayed: how many rows of other completions had to wait for it.
         """
         self._pause = max(0, self._pause - 1)
         if decoded == 0 or prefilled == 0:
@@ -112,8 +113,9 @@ class Pacer:
         spent = max(seconds - alone, 0.0)
         is_large = decoded + prefilled >= _EFFICIENT_ROWS
         (self._large if is_large else self._small).observe(depth, spent / prefilled)
-        if is_large and decoded:
-            steps = spent / alone if alone else 0.0
+        if is_large and (decoded or delayed):
+            usual = self._alone(decoded + delayed)
+            steps = spent / usual if usual else 0.0
             self._pause = int(min(max(_STEPS_BETWEEN_BURSTS, steps), 10 * _STEPS_BETWEEN_BURSTS))
 
     def prefill_tokens(self, decoding: int, depth: int = 0) -> int:

@@ -3,7 +3,10 @@
 import asyncio
 import itertools
 from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
 
+from ponant.engine.adapters import Adapters
 from ponant.engine.base import (
     Delta,
     EngineConfig,
@@ -13,17 +16,18 @@ from ponant.engine.base import (
     GenerateRequest,
     QueueFullError,
 )
-from ponant.engine.frames import Cancel, Generate, Load, Stepped, decode_from_worker
+from ponant.engine.frames import AdapterAdded, Cancel, Generate, Load, Stepped, decode_from_worker
 from ponant.engine.worker_process import WorkerProcess
 
 
 class _Generation:
     """The parent's side of a request. Created by ``EngineProcess.generate`` alone."""
 
-    def __init__(self, engine: "EngineProcess", request_id: int, choices: int) -> None:
+    def __init__(self, engine: "EngineProcess", request_id: int, request: GenerateRequest) -> None:
+        self.adapter = request.adapter
         self._engine = engine
         self._id = request_id
-        self._open = set(range(choices))
+        self._open = set(range(len(request.seeds)))
         self._deltas: deque[Delta] = deque()
         self._failure: EngineUnavailableError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -84,13 +88,20 @@ class EngineProcess:
     """
 
     def __init__(self, config: EngineConfig, *, queue_limit: int = 256) -> None:
+        self._config = config
         self._queue_limit = queue_limit
         self._ids = itertools.count(1)
         self._generations: dict[int, _Generation] = {}
         self._waiting: set[int] = set()
-        self._worker = WorkerProcess[EngineInfo, Stepped](
-            "ponant.engine.worker", Load(config), decode=decode_from_worker, take=self._take, fail_all=self._fail_all
+        self._worker = WorkerProcess[EngineInfo, Stepped | AdapterAdded](
+            "ponant.engine.worker",
+            Load(config),
+            decode=decode_from_worker,
+            take=self._take,
+            fail_all=self._fail_all,
+            on_loaded=self._load_adapters,
         )
+        self._adapters = Adapters(self._worker.send, config.adapters)
 
     @property
     def info(self) -> EngineInfo:
@@ -122,6 +133,16 @@ class EngineProcess:
         """The worker's process id."""
         return self._worker.process_id
 
+    @property
+    def adapters(self) -> Mapping[str, int]:
+        """The adapters that requests can name, and how many requests work with each."""
+        return self._adapters.users
+
+    @property
+    def most_adapters(self) -> int:
+        """How many adapters can be loaded at once."""
+        return self._config.adapters
+
     async def start(self) -> EngineInfo:
         """Start the worker and load the model.
 
@@ -140,8 +161,10 @@ class EngineProcess:
         running = len(self._generations) - len(self._waiting)
         if len(self._waiting) >= self._queue_limit + max(0, self.info.parallel - running):
             raise QueueFullError(f"{len(self._waiting)} requests wait already")
+        if request.adapter is not None:
+            self._adapters.begin(request.adapter)
         request_id = next(self._ids)
-        generation = _Generation(self, request_id, len(request.seeds))
+        generation = _Generation(self, request_id, request)
         self._generations[request_id] = generation
         self._waiting.add(request_id)
         self._worker.send(Generate(request_id, request))
@@ -149,19 +172,36 @@ class EngineProcess:
 
     def cancel(self, request_id: int, choice: int | None, *, done: bool) -> None:
         """Tell the worker to drop a request or one of its choices; ``done`` if nothing of it is left."""
-        if done:
-            self._forget(request_id)
         if self.state == "ready":
             self._worker.send(Cancel(request_id, choice))
+        if done:
+            self._forget(request_id)
+
+    async def add_adapter(self, adapter_id: str, path: Path) -> None:
+        """Load an adapter; see ``Engine.add_adapter``."""
+        self._worker.check_ready()
+        await self._adapters.add(adapter_id, path)
+
+    async def remove_adapter(self, adapter_id: str) -> None:
+        """Unload an adapter; see ``Engine.remove_adapter``."""
+        await self._adapters.remove(adapter_id)
+
+    def _load_adapters(self) -> None:
+        self._adapters.load_again()
 
     def _forget(self, request_id: int) -> None:
-        self._generations.pop(request_id, None)
+        generation = self._generations.pop(request_id, None)
         self._waiting.discard(request_id)
+        if generation and generation.adapter is not None:
+            self._adapters.end(generation.adapter)
 
-    def _take(self, stepped: Stepped) -> None:
+    def _take(self, frame: Stepped | AdapterAdded) -> None:
         """Hand out what the worker sends."""
-        self._waiting.difference_update(stepped.started)
-        for request_id, delta in stepped.deltas:
+        if isinstance(frame, AdapterAdded):
+            self._adapters.take(frame)
+            return
+        self._waiting.difference_update(frame.started)
+        for request_id, delta in frame.deltas:
             generation = self._generations.get(request_id)
             if generation and generation.take(delta):
                 self._forget(request_id)
@@ -170,5 +210,6 @@ class EngineProcess:
         generations = list(self._generations.values())
         self._generations.clear()
         self._waiting.clear()
+        self._adapters.fail(reason)
         for generation in generations:
             generation.fail(EngineUnavailableError(reason))

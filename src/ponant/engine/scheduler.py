@@ -5,6 +5,7 @@ running sequence whose prompt is done gets its next token, and what the pacer al
 that begins like another one takes over what that one has computed; if that one is still computing it, the sequence
 follows it: it waits rather than computing the same again. When the cache is full the youngest sequence is put back in
 the queue; it goes on later where it stopped. Where the next tokens can be guessed, a step verifies several of them.
+Sequences with different adapters cannot be computed in one step, so the adapters take turns.
 """
 
 from collections import deque
@@ -14,10 +15,12 @@ from dataclasses import dataclass, field, replace
 
 from ponant.engine.base import Delta, FinishReason
 from ponant.engine.drafting import choose_lengths
-from ponant.engine.kv_cache import PIECE, KVCache, Operation, common_prefix
+from ponant.engine.kv_cache import PIECE, KVCache, common_prefix
 from ponant.engine.pacing import USUAL_COSTS, Pacer
+from ponant.engine.rotation import Rotation
 from ponant.engine.sampling import Draw
 from ponant.engine.sequence import WAITING, Sequence
+from ponant.engine.step import Chunk, Step, next_chunk, shares
 
 FIXED_CHUNK = 256
 """Where chunks of prefill end under ``deterministic``: at multiples of this position."""
@@ -27,48 +30,6 @@ _HEADROOM = 16
 
 _WORTH_WAITING_FOR = 32
 """Tokens that a sequence must save by waiting until another one has computed them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """``length`` tokens of a sequence from ``start`` on, and then ``draft``: guesses of the tokens to come.
-
-    ``draws``: the logits of the last token and of each guess give tokens, for as long as the guesses are right.
-    """
-
-    sequence: Sequence
-    start: int
-    length: int
-    draws: bool
-    draft: Rows[int] = ()
-
-    @property
-    def decodes(self) -> bool:
-        """Whether this is one of a completion's own tokens, or as short as one."""
-        return self.length == 1 or self.start >= self.sequence.prompt_length
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What to do next: the operations on the KV cache in their order, then the chunks in one batch."""
-
-    operations: list[Operation]
-    chunks: list[Chunk]
-
-    @property
-    def decoded(self) -> int:
-        """How many tokens of running completions are computed in this step, guessed ones included."""
-        return sum(chunk.length + len(chunk.draft) for chunk in self.chunks if chunk.decodes)
-
-    @property
-    def prefilled(self) -> int:
-        """How many tokens of prompts are computed in this step."""
-        return sum(chunk.length for chunk in self.chunks if not chunk.decodes)
-
-    @property
-    def depth(self) -> int:
-        """How many tokens lie before the deepest of the tokens of prompts."""
-        return max((chunk.start for chunk in self.chunks if not chunk.decodes), default=0)
 
 
 @dataclass(slots=True)
@@ -94,6 +55,7 @@ class Scheduler:
     running: list[Sequence] = field(default_factory=list[Sequence])
     _leaders: dict[Sequence, tuple[Sequence, int]] = field(default_factory=dict[Sequence, tuple[Sequence, int]])
     _undisturbed: Sequence | None = None
+    _rotation: Rotation = field(default_factory=Rotation)
     _unstarted: set[int] = field(default_factory=set[int])
     _started: list[int] = field(default_factory=list[int])
 
@@ -128,8 +90,8 @@ class Scheduler:
         self._admit()
         if not self.running:
             return None
-        chunks = [self._turn_of_one()] if self.deterministic else self._chunks_of_all()
-        return Step(self.cache.take_operations(), chunks)
+        chunks, delayed = ([self._turn_of_one()], 0) if self.deterministic else self._turn_of_an_adapter()
+        return Step(self.cache.take_operations(), chunks, delayed)
 
     def take_started(self) -> list[int]:
         """Ids of the requests that left the queue for the first time since the last call."""
@@ -228,7 +190,7 @@ class Scheduler:
         while self.waiting and len(self.running) < self.parallel:
             sequence = self.waiting[0]
             self._prepare_for(sequence)
-            sequence.slot = self.cache.enter(sequence.tokens, sequence.prompt_length)
+            sequence.slot = self.cache.enter(sequence.tokens, sequence.prompt_length, sequence.adapter)
             self.cache.catch_up(sequence.slot)
             sequence.computed = self.cache.length(sequence.slot)
             self._follow(sequence)
@@ -257,9 +219,9 @@ class Scheduler:
         if not self.running:
             self._undisturbed = sequence if sequence.repeatable and sequence.generated == 0 else None
             if sequence.repeatable:
-                self.cache.clear_for(sequence.tokens)
+                self.cache.clear_for(sequence.tokens, sequence.adapter)
             elif sequence.greedy:
-                self.cache.cut_back(sequence.tokens)
+                self.cache.cut_back(sequence.tokens, sequence.adapter)
         elif self._undisturbed and self._undisturbed.request_id != sequence.request_id:
             self._undisturbed = None
 
@@ -271,6 +233,8 @@ class Scheduler:
         for leader in self.running:
             if leader is sequence:
                 break
+            if leader.adapter != sequence.adapter:
+                continue
             limit = min(len(sequence.tokens) - 1, len(leader.tokens))
             length = common_prefix(sequence.tokens, leader.tokens, limit) if leader.remaining > 1 else 0
             if length > best_length:
@@ -300,26 +264,42 @@ class Scheduler:
         self.cache.leave(sequence.slot, keep=keep)
         sequence.slot = WAITING
 
-    def _chunks_of_all(self) -> list[Chunk]:
+    def _turn_of_an_adapter(self) -> tuple[list[Chunk], int]:
+        """The chunks of those whose adapter's turn it is, and how many tokens of other completions wait meanwhile."""
         computing = [sequence for sequence in self.running if sequence not in self._leaders]
-        chunks = [_chunk(sequence, sequence.remaining) for sequence in computing if self._is_decoding(sequence)]
+        for adapter in self._rotation.order(sequence.adapter for sequence in computing):
+            others = [sequence for sequence in computing if sequence.adapter != adapter]
+            delayed = sum(sequence.remaining for sequence in others if self._is_decoding(sequence))
+            chunks = self._chunks([sequence for sequence in computing if sequence.adapter == adapter], delayed)
+            if chunks:
+                self._rotation.take_step(adapter, is_last=not all(map(self._is_decoding, computing)))
+                return chunks, delayed
+        raise AssertionError("there is nothing to compute")
+
+    def _chunks(self, computing: list[Sequence], delayed: int) -> list[Chunk]:
+        """The chunks of sequences with the same adapter, while ``delayed`` tokens of completions with others wait.
+
+        There may be none, if all are long prompts that leave time to those.
+        """
+        chunks = [next_chunk(sequence, sequence.remaining) for sequence in computing if self._is_decoding(sequence)]
         prefilling = [sequence for sequence in computing if not self._is_decoding(sequence)]
         if not prefilling:
             return self._with_drafts(chunks)
         rows = sum(chunk.length for chunk in chunks)
-        bursting = [sequence for sequence in prefilling if rows and self.pacer.prefers_bursts(sequence.computed)]
+        decoding = rows + delayed
+        bursting = [sequence for sequence in prefilling if decoding and self.pacer.prefers_bursts(sequence.computed)]
         paced = [sequence for sequence in prefilling if sequence not in bursting]
         budget = min(self.batch_tokens - rows, PIECE if self.contended else self.batch_tokens)
         if paced:
-            budget = min(budget, self.pacer.prefill_tokens(rows, paced[0].computed))
+            budget = min(budget, self.pacer.prefill_tokens(decoding, paced[0].computed))
         if len(computing) == 1:
             budget = min(budget, self._piece(prefilling[0]))
-        for sequence, length in _shares(paced, budget):
-            chunks.append(_chunk(sequence, length))
+        for sequence, length in shares(paced, budget):
+            chunks.append(next_chunk(sequence, length))
         if bursting:
             room = self.batch_tokens - sum(chunk.length for chunk in chunks)
-            length = min(self.pacer.burst_tokens(rows, bursting[0].computed), bursting[0].remaining, room)
-            chunks += [_chunk(bursting[0], length)] if length > 0 else []
+            length = min(self.pacer.burst_tokens(decoding, bursting[0].computed), bursting[0].remaining, room)
+            chunks += [next_chunk(bursting[0], length)] if length > 0 else []
         return chunks
 
     def _is_decoding(self, sequence: Sequence) -> bool:
@@ -365,35 +345,10 @@ class Scheduler:
         self.running.append(sequence)
         if sequence.computed < sequence.prompt_length:
             border = (sequence.computed // FIXED_CHUNK + 1) * FIXED_CHUNK
-            return _chunk(sequence, min(border, sequence.prompt_length) - sequence.computed)
-        return _chunk(sequence, 1)
+            return next_chunk(sequence, min(border, sequence.prompt_length) - sequence.computed)
+        return next_chunk(sequence, 1)
 
 
 def _take_unsent(sequence: Sequence) -> list[Draw]:
     unsent, sequence.unsent = sequence.unsent, []
     return [Draw(token) for token in unsent]
-
-
-def _chunk(sequence: Sequence, length: int) -> Chunk:
-    return Chunk(sequence, sequence.computed, length, draws=length == sequence.remaining)
-
-
-def _shares(prefilling: list[Sequence], budget: int) -> Iterator[tuple[Sequence, int]]:
-    """Divide the prefill of a step: half for the one that came first, the rest for those with the least to do.
-
-    So short prompts overtake long ones, and a long one still moves on under any number of short ones.
-    """
-    if not prefilling or budget <= 0:
-        return
-    first, *others = prefilling
-    others.sort(key=lambda sequence: sequence.remaining)
-    kept_for_others = min(budget // 2, sum(sequence.remaining for sequence in others))
-    length = min(first.remaining, budget - kept_for_others)
-    yield first, length
-    budget -= length
-    for sequence in others:
-        if budget <= 0:
-            return
-        length = min(sequence.remaining, budget)
-        yield sequence, length
-        budget -= length

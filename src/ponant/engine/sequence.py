@@ -58,6 +58,7 @@ class Sequence:
         unsent: tokens that were generated without being drawn and that nobody was told of yet.
         drafter: guesses the tokens to come, if there is anything to guess from.
         top_logprobs: how many log-probabilities go with each token, None for none at all.
+        adapter: the id of the adapter that it is computed with, None for the model as it is.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Sequence:
         drafter: Drafter | None = None,
         grammar: Grammar | None = None,
         top_logprobs: int | None = None,
+        adapter: str | None = None,
     ) -> None:
         self.request_id = request_id
         self.choice = choice
@@ -93,6 +95,7 @@ class Sequence:
         self.grammar = grammar
         self.unsent: list[int] = []
         self.top_logprobs = top_logprobs
+        self.adapter = adapter
         self._limit_reason: FinishReason = "model_length" if max_tokens is None else "length"
         self._generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
         self._uniforms: NDArray[np.float64] = np.empty((0, UNIFORMS_PER_TOKEN))

@@ -12,14 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.base import Delta, EngineConfig, EngineInfo, GenerateRequest, ModelLoadError
+from ponant.engine.base import AdapterError, Delta, EngineConfig, EngineInfo, GenerateRequest, ModelLoadError
 from ponant.engine.drafting import MOST_DRAFTED, Drafter, DraftText
 from ponant.engine.frames import (
+    AdapterAdded,
+    AddAdapter,
     Cancel,
     Generate,
     Load,
     Loaded,
     LoadFailed,
+    RemoveAdapter,
     Stepped,
     ToWorker,
     decode_to_worker,
@@ -30,8 +33,9 @@ from ponant.engine.llamacpp import MOST_SLOTS, KVCacheFullError, Model
 from ponant.engine.memory import available_memory, default_threads, plan
 from ponant.engine.pacing import Pacer
 from ponant.engine.sampling import Draw, Row, Sampler
-from ponant.engine.scheduler import Chunk, Scheduler, Step
+from ponant.engine.scheduler import Scheduler
 from ponant.engine.sequence import Sequence
+from ponant.engine.step import Chunk, Step
 from ponant.engine.turns import Turns
 from ponant.engine.worker_side import Connection, parent
 
@@ -76,6 +80,7 @@ class Worker:
         )
         self._compiling: dict[int, GenerateRequest] = {}
         self._failed: list[tuple[int, Delta]] = []
+        self._answers: list[AdapterAdded] = []
         self._pacer = Pacer(BATCH_TOKENS)
         self._turns = Turns(config.place) if config.place else None
         self._scheduler = Scheduler(
@@ -118,12 +123,15 @@ class Worker:
             started = self._scheduler.take_started()
             if deltas or started:
                 connection.send(Stepped(started, deltas))
+            for answer in self._answers:
+                connection.send(answer)
+            self._answers.clear()
 
     def _take(self, frame: ToWorker) -> None:
         match frame:
             case Generate(id=request_id, request=request):
                 if request.grammar is None:
-                    self._scheduler.add(self._sequences(request_id, request, None))
+                    self._start(request_id, request, None)
                 else:
                     self._compiling[request_id] = request
                     self._grammars.compile(request_id, request.grammar)
@@ -131,6 +139,11 @@ class Worker:
                 if choice is None:
                     self._compiling.pop(request_id, None)
                 self._scheduler.cancel(request_id, choice)
+            case AddAdapter(id=adapter_id, path=path):
+                self._answers.append(AdapterAdded(adapter_id, self._add_adapter(adapter_id, Path(path))))
+            case RemoveAdapter(id=adapter_id):
+                self._scheduler.cache.forget_adapter(adapter_id)
+                self._model.remove_adapter(adapter_id)
             case Load():
                 raise ValueError("a model is loaded already")
 
@@ -139,9 +152,26 @@ class Worker:
         if request is None:
             return
         if grammar:
-            self._scheduler.add(self._sequences(request_id, request, grammar))
+            self._start(request_id, request, grammar)
         else:
-            self._failed += [(request_id, Delta(choice, [], "error")) for choice in range(len(request.seeds))]
+            self._fail(request_id, request)
+
+    def _start(self, request_id: int, request: GenerateRequest, grammar: Grammar | None) -> None:
+        if request.adapter is None or self._model.has_adapter(request.adapter):
+            self._scheduler.add(self._sequences(request_id, request, grammar))
+        else:  # a new worker could not load it again
+            self._fail(request_id, request)
+
+    def _fail(self, request_id: int, request: GenerateRequest) -> None:
+        self._failed += [(request_id, Delta(choice, [], "error")) for choice in range(len(request.seeds))]
+
+    def _add_adapter(self, adapter_id: str, path: Path) -> str | None:
+        """Load an adapter; returns why it cannot be, if that is so."""
+        try:
+            self._model.add_adapter(adapter_id, path)
+        except AdapterError as error:
+            return str(error)
+        return None
 
     def _sequences(self, request_id: int, request: GenerateRequest, grammar: Grammar | None) -> list[Sequence]:
         """A sequence for each of the request's choices."""
@@ -162,12 +192,14 @@ class Worker:
                 drafter=Drafter(prompt, prediction) if prompt else None,
                 grammar=grammar.copy() if grammar else None,
                 top_logprobs=request.top_logprobs,
+                adapter=request.adapter,
             )
             for choice, seed in enumerate(request.seeds)
         ]
 
     def _compute(self, step: Step) -> list[tuple[int, Delta]]:
         began = time.perf_counter()
+        self._model.use_adapter(step.adapter)
         for operation in step.operations:
             match operation:
                 case Empty(slot):
@@ -198,7 +230,7 @@ class Worker:
             # What is not a number stays in the cache and spreads from there: start again from clean memory.
             self._scheduler.put_all_back()
             self._model.empty_all()
-        self._pacer.observe(step.decoded, step.prefilled, step.depth, time.perf_counter() - began)
+        self._pacer.observe(step.decoded, step.prefilled, step.depth, time.perf_counter() - began, delayed=step.delayed)
         return deltas
 
     def _draw(self, step: Step, logits: NDArray[np.float32]) -> list[list[Draw | None]]:

@@ -60,6 +60,7 @@ class WorkerProcess(Generic[Info, Frame]):
         decode: Callable[[bytes], Loaded[Info] | LoadFailed | Frame],
         take: Callable[[Frame], None],
         fail_all: Callable[[str], None],
+        on_loaded: Callable[[], None] = lambda: None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing is started before ``start``.
@@ -70,6 +71,7 @@ class WorkerProcess(Generic[Info, Frame]):
             decode: reads a frame that it sent.
             take: gets all other frames that it sends.
             fail_all: fails all requests under way, for the reason that it gets, when the worker has died or is stopped.
+            on_loaded: called for each worker that has loaded the model, before it takes requests.
             environment: variables that it gets unless this process has them.
         """
         self._module = module
@@ -77,6 +79,7 @@ class WorkerProcess(Generic[Info, Frame]):
         self._decode = decode
         self._take = take
         self._fail_all = fail_all
+        self._on_loaded = on_loaded
         self._environment = {"GOMP_SPINCOUNT": _SPIN_COUNT, **(environment or {})}
         self._info: Info | None = None
         self._state: EngineState = "starting"
@@ -168,6 +171,7 @@ class WorkerProcess(Generic[Info, Frame]):
             if not self._loading.done():
                 raise ModelLoadError("the engine ended while it loaded the model")
             self._info = self._loading.result()
+            self._on_loaded()
             self._state = "ready"
         except BaseException:
             await self._end_process()

@@ -3,8 +3,9 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from ponant.api.models import BaseModelCard, DeleteModelOut, ModelCapabilities, ModelCard, ModelList
+from ponant.api.models import BaseModelCard, DeleteModelOut, FTModelCard, ModelCapabilities, ModelCard, ModelList
 from ponant.catalog.catalog import Catalog, UnknownModelError
+from ponant.catalog.fine_tuned import FineTunedModel
 from ponant.catalog.served import ServedModel
 from ponant.prompts.errors import InvalidRequestError
 from ponant.server.errors import describe, error_response
@@ -19,7 +20,10 @@ def models_routes(catalog: Catalog) -> APIRouter:
 
     @router.get("/v1/models", summary="List Models", response_model_exclude_unset=True)
     async def list_models(provider: str | None = None, model: str | None = None) -> ModelList:
-        cards = [_card(catalog, served) for served in catalog.models]
+        cards = [
+            *(_base_card(catalog, model) for model in catalog.models),
+            *(_fine_tuned_card(catalog, model) for model in catalog.fine_tuned),
+        ]
         return ModelList(
             object="list",
             data=[
@@ -48,11 +52,14 @@ def models_routes(catalog: Catalog) -> APIRouter:
         response_model=DeleteModelOut,
         response_model_exclude_unset=True,
     )
-    async def delete_model(model_id: str) -> Response:
+    async def delete_model(model_id: str) -> DeleteModelOut | Response:
         try:
             model = catalog.find(model_id)
         except UnknownModelError as error:
             return _unknown(error)
+        if isinstance(model, FineTunedModel):
+            await catalog.remove(model.spec.id)
+            return DeleteModelOut(id=model.spec.id, object="model", deleted=True)
         raise InvalidRequestError(
             f"{model.spec.id} is a base model: only fine-tuned models can be deleted", param="model_id"
         )
@@ -64,25 +71,17 @@ def _unknown(error: UnknownModelError) -> Response:
     return error_response(404, describe(error)[1])
 
 
-def _card(catalog: Catalog, model: ServedModel) -> BaseModelCard:
-    chats = model.spec.kind == "chat"
+def _card(catalog: Catalog, model: ServedModel | FineTunedModel) -> BaseModelCard | FTModelCard:
+    return _fine_tuned_card(catalog, model) if isinstance(model, FineTunedModel) else _base_card(catalog, model)
+
+
+def _base_card(catalog: Catalog, model: ServedModel) -> BaseModelCard:
     return BaseModelCard(
         id=model.spec.id,
         object="model",
         created=model.facts.created,
         owned_by=model.facts.owner or OWNER,
-        capabilities=ModelCapabilities(
-            completion_chat=chats,
-            function_calling=chats,
-            completion_fim=model.facts.native_fim,
-            fine_tuning=False,
-            vision=False,
-            ocr=False,
-            classification=False,
-            moderation=False,
-            audio=False,
-            audio_transcription=False,
-        ),
+        capabilities=_capabilities(model),
         name=model.facts.name,
         description=None,
         max_context_length=model.facts.context,
@@ -91,4 +90,45 @@ def _card(catalog: Catalog, model: ServedModel) -> BaseModelCard:
         deprecation_replacement_model=None,
         default_model_temperature=None if model.spec.kind == "embed" else model.spec.default_temperature,
         type="base",
+    )
+
+
+def _fine_tuned_card(catalog: Catalog, model: FineTunedModel) -> FTModelCard:
+    base = catalog.base_of(model)
+    card = FTModelCard(
+        id=model.spec.id,
+        object="model",
+        created=model.spec.created,
+        owned_by=OWNER,
+        capabilities=_capabilities(base),
+        name=model.spec.name,
+        description=model.spec.description,
+        aliases=[],
+        deprecation=None,
+        deprecation_replacement_model=None,
+        type="fine-tuned",
+        job=model.spec.job,
+        root=model.spec.root,
+        archived=model.spec.archived,
+    )
+    if base:
+        card.max_context_length = base.facts.context
+        card.default_model_temperature = base.spec.default_temperature
+    return card
+
+
+def _capabilities(base: ServedModel | None) -> ModelCapabilities:
+    """What a model can do, itself or as the base of another; nothing if it is not served."""
+    chats = base is not None and base.spec.kind == "chat"
+    return ModelCapabilities(
+        completion_chat=chats,
+        function_calling=chats,
+        completion_fim=base is not None and base.facts.native_fim,
+        fine_tuning=False,
+        vision=False,
+        ocr=False,
+        classification=False,
+        moderation=False,
+        audio=False,
+        audio_transcription=False,
     )

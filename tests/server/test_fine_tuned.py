@@ -1,0 +1,285 @@
+"""Fine-tuned models over HTTP: beside their base, added, archived and deleted while requests run."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+
+from ponant.catalog.catalog import Catalog
+from ponant.catalog.loading import LoadedModel
+from ponant.catalog.spec import FineTunedSpec
+from ponant.engine.process import EngineProcess
+from ponant.server.app import create_app
+from ponant.server.assembly import make_catalog
+from ponant.server.run import listen
+from ponant.settings import ModelSettings, Settings
+from ponant.storage.storage import Storage
+from tests.tiny_adapter import write_tiny_adapter
+from tests.tiny_model import write_tiny_model
+
+CHAT = "/v1/chat/completions"
+HELLO = [{"role": "user", "content": "Hello"}]
+NAMES = ["ft:tiny:one:20261121:aaaa1111", "ft:tiny:two:20261121:bbbb2222", "ft:tiny:three:20261121:cccc3333"]
+
+
+@dataclass
+class Files:
+    """Who has the files of the models: what was deleted, and whether that fails."""
+
+    deleted: list[str] = field(default_factory=list)
+    fail: bool = False
+
+    async def delete(self, removed: FineTunedSpec) -> None:
+        if self.fail:
+            raise OSError("the disk is read-only")
+        self.deleted.append(removed.id)
+
+
+@dataclass
+class Server:
+    """A server in this process, with a client of its own."""
+
+    catalog: Catalog
+    client: httpx2.AsyncClient
+    files: "Files"
+
+    async def ask(self, model: str | None, **fields: Any) -> httpx2.Response:
+        body = {"messages": HELLO, "max_tokens": 12, "temperature": 0.8, "random_seed": 3, **fields}
+        return await self.client.post(CHAT, json=body | ({"model": model} if model else {}))
+
+    async def text(self, model: str | None, **fields: Any) -> str:
+        response = await self.ask(model, **fields)
+        assert response.status_code == 200, response.text
+        assert response.json()["model"] == (model or "tiny")
+        text: str = response.json()["choices"][0]["message"]["content"]
+        return text
+
+    async def cards(self) -> dict[str, dict[str, Any]]:
+        return {card["id"]: card for card in (await self.client.get("/v1/models")).json()["data"]}
+
+    @contextlib.asynccontextmanager
+    async def stream(self, model: str, **fields: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        body = {"model": model, "messages": HELLO, "max_tokens": 200, "min_tokens": 200, "stream": True, **fields}
+        async with self.client.stream("POST", CHAT, json=body) as response:
+            assert response.status_code == 200
+            lines = response.aiter_lines()
+            yield (json.loads(line[6:]) async for line in lines if line.startswith("data: {"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, and adapters for them."""
+    folder = tmp_path_factory.mktemp("fine-tuned")
+    write_tiny_model(folder / "tiny.gguf", context_length=4096)
+    write_tiny_model(folder / "other.gguf", seed=1)
+    for seed, name in enumerate(NAMES):
+        write_tiny_adapter(folder / f"{name}.gguf", seed=seed)
+    return folder
+
+
+def spec(folder: Path, name: str, **changes: Any) -> FineTunedSpec:
+    made = FineTunedSpec(
+        name, "tiny", folder / f"{name}.gguf", job=f"job of {name}", root="tiny", created=1_700_000_000
+    )
+    return replace(made, **changes)
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path, specs: list[FineTunedSpec], **changes: Any) -> AsyncIterator[Server]:
+    models = [ModelSettings(source=str(folder / f"{name}.gguf")) for name in ("tiny", "other")]
+    settings = Settings(models=models, port=0, threads=1, flash_attention=False, kv_type="f32", **changes)
+    files = Files()
+    catalog = make_catalog(settings, fine_tuned=specs, on_remove=files.delete)
+    with (
+        tempfile.TemporaryDirectory() as data_dir,
+        contextlib.closing(Storage.open(Path(data_dir))) as storage,
+        contextlib.closing(listen(settings)) as listener,
+    ):
+        config = uvicorn.Config(create_app(catalog, settings, storage), log_config=None, lifespan="on")
+        uvicorn_server = uvicorn.Server(config)
+        uvicorn_server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+        await catalog.open()
+        running = asyncio.create_task(uvicorn_server.serve(sockets=[listener]))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            async with httpx2.AsyncClient(base_url=url, timeout=120) as client:
+                yield Server(catalog, client, files)
+        finally:
+            uvicorn_server.should_exit = True
+            await running
+            await catalog.close()
+
+
+@pytest.fixture(scope="module")
+async def server(folder: Path) -> AsyncIterator[Server]:
+    """A server with two fine-tuned models. Tests must leave it as they found it."""
+    async with serving(folder, [spec(folder, name) for name in NAMES[:2]]) as server:
+        yield server
+
+
+async def test_fine_tuned_models_are_described(server: Server) -> None:
+    cards = await server.cards()
+    assert list(cards) == ["tiny", "other", *NAMES[:2]]
+    base, card = cards["tiny"], cards[NAMES[0]]
+    assert (card["type"], card["job"], card["root"]) == ("fine-tuned", f"job of {NAMES[0]}", "tiny")
+    assert (card["created"], card["archived"]) == (1_700_000_000, False)
+    for key in ("capabilities", "max_context_length", "default_model_temperature"):
+        assert card[key] == base[key]
+    assert (await server.client.get(f"/v1/models/{NAMES[0]}")).json() == card
+
+
+async def test_base_and_fine_tuned_models_answer_side_by_side_as_they_do_alone(server: Server) -> None:
+    names = ["tiny", *NAMES[:2]]
+    alone = {name: [await server.text(name, random_seed=seed) for seed in range(4)] for name in names}
+    assert len({str(answers) for answers in alone.values()}) == 3
+    together = await asyncio.gather(*(server.text(name, random_seed=seed) for seed in range(4) for name in names))
+    assert {name: together[index::3] for index, name in enumerate(names)} == alone
+    base = server.catalog.base_of(server.catalog.fine_tuned[0])
+    assert base and isinstance(base.loaded, LoadedModel)
+    assert set(base.loaded.engine.adapters) == set(NAMES[:2])
+
+
+async def test_fine_tuned_model_fills_in_code(server: Server) -> None:
+    def body(model: str) -> dict[str, Any]:
+        return {"model": model, "prompt": "def f(", "suffix": "return 3", "max_tokens": 12, "random_seed": 1}
+
+    base, tuned = [await server.client.post("/v1/fim/completions", json=body(name)) for name in ("tiny", NAMES[0])]
+    assert tuned.status_code == 200
+    assert tuned.json()["model"] == NAMES[0]
+    assert tuned.json()["usage"]["prompt_tokens"] == base.json()["usage"]["prompt_tokens"]
+    assert tuned.json()["choices"] != base.json()["choices"]
+
+
+async def test_prompts_are_cached_for_each_model_apart(server: Server) -> None:
+    messages = [{"role": "user", "content": "The same long question for everybody, " * 5}]
+    cached: list[int] = []
+    most = 0
+    for name in ("tiny", NAMES[0], "tiny", NAMES[0], NAMES[1]):
+        body = {"model": name, "messages": messages, "max_tokens": 2, "temperature": 0.8}
+        usage = (await server.client.post(CHAT, json=body)).json()["usage"]
+        cached.append(usage["num_cached_tokens"])
+        most = usage["prompt_tokens"] - 1
+    # What everybody's prompts begin with is there from the tests before.
+    assert cached[2:4] == [most, most]
+    assert all(count < 64 for count in (cached[0], cached[1], cached[4]))
+
+
+async def test_models_come_and_go_while_requests_run(server: Server, folder: Path) -> None:
+    new = NAMES[2]
+    unknown = await server.ask(new)
+    assert (unknown.status_code, unknown.json()["message"]) == (400, f"Invalid model: {new}")
+    async with server.stream("tiny") as running:
+        await anext(running)
+        server.catalog.add(spec(folder, new))
+        with pytest.raises(ValueError, match="already"):
+            server.catalog.add(spec(folder, new))
+        answer = await server.text(new)
+        async with server.stream(new) as own:
+            await anext(own)
+            deleted = await server.client.delete(f"/v1/models/{new}")
+            assert deleted.json() == {"id": new, "object": "model", "deleted": True}
+            assert server.files.deleted == [new]
+            assert (await server.ask(new)).status_code == 400
+            assert (await server.client.get(f"/v1/models/{new}")).status_code == 404
+            assert (await server.client.delete(f"/v1/models/{new}")).status_code == 404
+            assert new not in await server.cards()
+            for stream in (own, running):
+                last = [chunk async for chunk in stream][-1]
+                assert last["choices"][0]["finish_reason"] == "length"
+    server.catalog.add(spec(folder, new))
+    async with asyncio.timeout(30):
+        while (again := await server.ask(new)).status_code == 503:  # until the adapter of the old one is gone
+            await asyncio.sleep(0.01)
+    assert again.json()["choices"][0]["message"]["content"] == answer
+    await server.catalog.remove(new)
+
+
+async def test_archived_models_are_listed_and_refused(server: Server) -> None:
+    name = NAMES[0]
+    (model,) = [model for model in server.catalog.fine_tuned if model.spec.id == name]
+    before, answer = model.spec, await server.text(name)
+    async with server.stream(name) as running:
+        await anext(running)
+        server.catalog.update(replace(before, archived=True, name="Old", description="Not used any more"))
+        card = (await server.client.get(f"/v1/models/{name}")).json()
+        assert (card["archived"], card["name"], card["description"]) == (True, "Old", "Not used any more")
+        for path, body in ((CHAT, {"messages": HELLO}), ("/v1/fim/completions", {"prompt": "a"})):
+            refused = await server.client.post(path, json={"model": name, **body})
+            assert refused.status_code == 400
+            assert refused.json()["message"] == f"Invalid model: {name} is archived; unarchive it to use it"
+            assert (refused.json()["type"], refused.json()["code"]) == ("invalid_model", "1500")
+        assert [chunk async for chunk in running][-1]["choices"][0]["finish_reason"] == "length"
+    server.catalog.update(before)
+    assert await server.text(name) == answer
+
+
+async def test_model_stays_if_its_files_cannot_be_deleted(server: Server) -> None:
+    server.files.fail = True
+    assert (await server.client.delete(f"/v1/models/{NAMES[1]}")).status_code == 500
+    server.files.fail = False
+    assert NAMES[1] in await server.cards()
+    assert await server.text(NAMES[1])
+
+
+async def test_adapter_that_cannot_be_loaded_and_base_that_is_not_there_are_told(server: Server, folder: Path) -> None:
+    server.catalog.add(spec(folder, "ft:tiny:bad:1:x", adapter=folder / "tiny.gguf"))
+    server.catalog.add(spec(folder, "ft:gone:fine:1:x", base="gone"))
+    refused = await server.ask("ft:tiny:bad:1:x")
+    assert refused.status_code == 503
+    assert refused.json()["message"].startswith("Service unavailable: the model ft:tiny:bad:1:x cannot be loaded: ")
+    refused = await server.ask("ft:gone:fine:1:x")
+    assert refused.status_code == 400
+    assert refused.json()["message"].endswith("ft:gone:fine:1:x was made from gone, which this server does not have")
+    cards = await server.cards()
+    assert not any(cards["ft:gone:fine:1:x"]["capabilities"].values())
+    for name in ("ft:tiny:bad:1:x", "ft:gone:fine:1:x"):
+        assert (await server.client.delete(f"/v1/models/{name}")).status_code == 200
+    assert await server.text("tiny")
+
+
+async def test_dead_engine_comes_back_with_its_fine_tuned_models(server: Server) -> None:
+    before = [await server.text(name) for name in ("tiny", *NAMES[:2])]
+    (base,) = [model for model in server.catalog.models if model.spec.id == "tiny"]
+    assert isinstance(base.loaded, LoadedModel)
+    assert isinstance(base.loaded.engine, EngineProcess)
+    assert base.loaded.engine.process_id
+    os.kill(base.loaded.engine.process_id, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        for is_ready in (False, True):
+            while (base.state == "ready") != is_ready:
+                await asyncio.sleep(0.01)
+    assert [await server.text(name) for name in ("tiny", *NAMES[:2])] == before
+
+
+async def test_base_makes_room_for_others_only_when_its_fine_tuned_models_are_idle(folder: Path) -> None:
+    limits = {"model_memory": "6MB", "kv_memory": "4MB"}
+    async with serving(folder, [spec(folder, NAMES[0])], **limits) as server:
+        async with server.stream(NAMES[0], max_tokens=300, min_tokens=300) as running:
+            await anext(running)
+            asking = asyncio.create_task(server.ask("other"))
+            last = [chunk async for chunk in running][-1]
+            assert last["choices"][0]["finish_reason"] == "length"
+        assert (await asking).status_code == 200
+        assert [model.spec.id for model in server.catalog.models if model.loaded] == ["other"]
+        assert await server.text(NAMES[0])
+        assert [model.spec.id for model in server.catalog.models if model.loaded] == ["tiny"]
+
+
+async def test_adapters_not_used_for_longest_make_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ponant.engine.process.EngineProcess.most_adapters", 2)
+    async with serving(folder, [spec(folder, name) for name in NAMES]) as server:
+        texts = [await server.text(name) for name in NAMES]
+        (engine,) = [model.loaded.engine for model in server.catalog.models if isinstance(model.loaded, LoadedModel)]
+        assert list(engine.adapters) == NAMES[1:]
+        assert await asyncio.gather(*(server.text(name) for name in NAMES * 3)) == texts * 3
+        assert len(engine.adapters) == 2
