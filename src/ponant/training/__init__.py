@@ -1,0 +1,1 @@
+"""Fine-tuning: from JSON Lines files to a LoRA adapter."""
