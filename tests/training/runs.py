@@ -8,7 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from ponant.training import progress
 from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, write_run
+from ponant.training.worker import TrainingProcess, run_folder
 
 Event = dict[str, Any]
 
@@ -51,9 +55,25 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def train(folder: Path, *options: str) -> tuple[int, list[Event]]:
-    """Run a training process to its end: the exit code, and all events."""
-    process = start(folder, *options)
+class _Recorder:
+    """Keeps the events as they would be read from the process."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def tell(self, event: progress.Event) -> None:
+        self.events.append(msgspec.json.decode(msgspec.json.encode(event)))
+
+
+def train(folder: Path, *, dry_run: bool = False) -> tuple[int, list[Event]]:
+    """Do in this process what the training process does: the exit code, and all events."""
+    recorder = _Recorder()
+    return run_folder(TrainingProcess(folder, [recorder]), folder, dry_run=dry_run), recorder.events
+
+
+def run_to_end(folder: Path) -> tuple[int, list[Event]]:
+    """The same in a process of its own."""
+    process = start(folder)
     output, errors = process.communicate(timeout=300)
     events = [json.loads(line) for line in output.splitlines()]
     assert events, errors

@@ -5,17 +5,24 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, write_run
 from tests.tiny_model import build_vocabulary, write_tiny_model
-from tests.training.runs import conversation, describe, of_kind, start, train, write_lines
+from tests.training.runs import conversation, describe, of_kind, run_to_end, start, train, write_lines
 
 torch = pytest.importorskip("torch", reason="the extra finetune is not installed")
 pytest.importorskip("peft", reason="the extra finetune is not installed")
+
+
+class usage(NamedTuple):  # noqa: N801
+    total: int
+    used: int
+    free: int
+
 
 QUESTIONS = ("hello", "user and", "system of", "the tion", "a hello")
 
@@ -50,7 +57,7 @@ def trained(
         checkpoint_every=8,
         name="tiny",
     )
-    status, events = train(folder)
+    status, events = run_to_end(folder)
     assert status == 0, events[-1]
     return folder, events
 
@@ -198,7 +205,7 @@ def test_a_second_process_on_a_folder_fails_at_once(tmp_path: Path, tiny_model: 
 def test_a_dry_run_tells_what_would_be_done(tmp_path: Path, tiny_model: Path, lines: Path, cache: Path) -> None:
     describe(tmp_path, tiny_model, lines, cache=cache, epochs=2)
 
-    status, events = train(tmp_path, "--dry-run")
+    status, events = train(tmp_path, dry_run=True)
 
     assert status == 0
     last = events[-1]
@@ -232,7 +239,7 @@ def test_bad_lines_that_may_be_skipped_are(tmp_path: Path, tiny_model: Path, cac
     bad = write_lines(tmp_path / "bad.jsonl", [conversation("a", "b"), {"messages": []}])
     describe(tmp_path, tiny_model, bad, cache=cache, invalid_sample_skip_percentage=0.5)
 
-    status, events = train(tmp_path, "--dry-run")
+    status, events = train(tmp_path, dry_run=True)
 
     assert status == 0
     assert events[-1]["training_files"][0]["invalid"] == 1
@@ -267,17 +274,24 @@ def test_too_little_memory_fails_with_advice(tmp_path: Path, cache: Path) -> Non
     lines = write_lines(tmp_path / "lines.jsonl", [conversation("a", "漢" * 12_000)])
     describe(tmp_path, model, lines, cache=cache, training_steps=1, seq_len=60_000, memory=2**30)
 
-    failed = failure(tmp_path)
+    status, events = run_to_end(tmp_path)
 
+    failed = events[-1]
+    assert status == 1
     assert failed["error"] == "out_of_memory"
     assert "lower seq_len" in failed["message"]
 
 
-def test_a_full_disk_fails_with_advice(tmp_path: Path, tiny_model: Path, lines: Path) -> None:
-    (tmp_path / "samples").symlink_to("/dev/full")
+def test_too_little_disk_fails_with_advice(
+    tmp_path: Path, tiny_model: Path, lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     describe(tmp_path, tiny_model, lines, cache=tmp_path / "cache")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(total=2**30, used=2**30, free=0))
 
-    assert failure(tmp_path)["error"] in ("no_disk_space", "unreadable_file")
+    failed = failure(tmp_path)
+
+    assert failed["error"] == "no_disk_space"
+    assert "free some" in failed["message"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", None])

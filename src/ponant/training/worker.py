@@ -83,17 +83,18 @@ class TrainingProcess:
             ModelLoadError: the GGUF file cannot be read.
             OSError: of the disk.
         """
-        self._tell(Phase("validating"))
+        self.tell(Phase("validating"))
         vocabulary = Vocabulary(Path(run.model))
         training = self._samples(run, vocabulary, "training", [file.path for file in run.training_files])
         validation = self._samples(run, vocabulary, "validation", run.validation_files)
         packer = self._packer(run, "training", [file.weight for file in run.training_files])
         plan = make_plan(packer, run.hyperparameters, estimate_speed(vocabulary.metadata))
-        self._tell(Validated(training, validation, plan))
+        self.tell(Validated(training, validation, plan))
         if not dry_run:
             self._train(run, packer, plan.steps)
 
-    def _tell(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
+        """Tell all listeners."""
         for listener in self._listeners:
             listener.tell(event)
 
@@ -119,7 +120,8 @@ class TrainingProcess:
         return Packer(files, weights, seq_len=run.hyperparameters.seq_len, seed=run.hyperparameters.seed)
 
     def _train(self, run: TrainingRun, packer: Packer, steps: int) -> None:
-        self._tell(Phase("loading"))
+        self.tell(Phase("loading"))
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # or else threads that wait for each other starve the engines
         try:
             import torch
 
@@ -139,27 +141,27 @@ class TrainingProcess:
         step = trainer.resume(checkpoints)
         self._keep_metrics(run, step)
         every = run.checkpoint_every or max(1, steps // 10)
-        self._tell(Phase("training"))
+        self.tell(Phase("training"))
         outcome = trainer.train(
             packer,
             self._validation(run),
             checkpoints,
-            self._tell,
+            self.tell,
             checkpoint_every=every,
             validate_every=run.validate_every or every,
             is_stopped=lambda: self._is_stopped,
         )
         if outcome.is_stopped:
-            self._tell(Stopped(outcome.step))
+            self.tell(Stopped(outcome.step))
             return
-        self._tell(Phase("saving"))
+        self.tell(Phase("saving"))
         adapter = self._folder / "adapter"
         part = adapter.with_name("adapter.part")
         for old in (part, adapter):
             shutil.rmtree(old, ignore_errors=True)
         trainer.save(part)
         part.rename(adapter)
-        self._tell(Done(str(adapter), outcome.step, outcome.trained_tokens, outcome.metrics))
+        self.tell(Done(str(adapter), outcome.step, outcome.trained_tokens, outcome.metrics))
 
     def _keep_metrics(self, run: TrainingRun, step: int) -> None:
         """Have the metrics kept from here on; the run goes on after ``step`` if that is not 0."""
@@ -168,7 +170,7 @@ class TrainingProcess:
             hyperparameters = msgspec.structs.asdict(run.hyperparameters)
             self._listeners.append(WandbWriter(run.wandb, self._folder, hyperparameters))
         if step:
-            self._tell(Resumed(step))
+            self.tell(Resumed(step))
 
     def _validation(self, run: TrainingRun) -> list[PackedSequence]:
         """What to measure by."""
@@ -222,11 +224,8 @@ def _failure(error: Exception) -> Failed:
     return Failed("internal_error", f"{type(error).__name__}: {text.splitlines()[0]}")
 
 
-def _run(folder: Path, *, dry_run: bool) -> int:
-    """Run what a folder describes; returns the exit code."""
-    listeners: list[Listener] = [LineWriter()]
-    process = TrainingProcess(folder, listeners)
-    signal.signal(signal.SIGTERM, lambda *_: process.stop())
+def run_folder(process: TrainingProcess, folder: Path, *, dry_run: bool = False) -> int:
+    """Do what a folder describes; whatever goes wrong is told as the last event. Returns the exit code."""
     try:
         with (folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -235,23 +234,23 @@ def _run(folder: Path, *, dry_run: bool) -> int:
                 resource.setrlimit(resource.RLIMIT_DATA, (run.memory, run.memory))
             process.run(run, dry_run=dry_run)
     except BlockingIOError:
-        failed = Failed("already_running", f"another process is at work in {folder}")
+        process.tell(Failed("already_running", f"another process is at work in {folder}"))
     except Exception as error:  # whatever it is, the last line says so
-        logger.exception("training failed")
-        failed = _failure(error)
+        logger.debug("training failed", exc_info=error)
+        process.tell(_failure(error))
     else:
         return 0
-    for listener in listeners:
-        listener.tell(failed)
     return 1
 
 
 def main() -> None:
-    """Run what the command line names."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it is meant for the one who started this process
-    os.nice(_NICENESS)
+    """Do what the command line names."""
     folder, *options = sys.argv[1:]
-    sys.exit(_run(Path(folder), dry_run=options == ["--dry-run"]))
+    process = TrainingProcess(Path(folder), [LineWriter()])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it is meant for the one who started this process
+    signal.signal(signal.SIGTERM, lambda *_: process.stop())
+    os.nice(_NICENESS)
+    sys.exit(run_folder(process, Path(folder), dry_run=options == ["--dry-run"]))
 
 
 if __name__ == "__main__":
