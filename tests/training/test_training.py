@@ -109,7 +109,7 @@ def test_the_adapter_is_one_that_peft_reads_and_that_learned(
     assert after > 10 * before
     config = json.loads((trained[0] / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "tiny"
-    assert set(config["target_modules"]) == {
+    assert {name.rpartition(".")[2] for name in config["target_modules"]} == {
         *("q_proj", "k_proj", "v_proj", "o_proj"),
         *("gate_proj", "up_proj", "down_proj"),
     }
@@ -257,21 +257,10 @@ def test_a_loss_that_is_no_number_fails_with_advice(tmp_path: Path, cache: Path)
     assert "lower learning_rate" in failed["message"]
 
 
-def test_a_learning_rate_that_destroys_the_model_fails_with_advice(
-    tmp_path: Path, tiny_model: Path, lines: Path, cache: Path
-) -> None:
-    describe(tmp_path, tiny_model, lines, cache=cache, training_steps=50, learning_rate=1.0)
-
-    failed = failure(tmp_path)
-
-    assert failed["error"] == "not_a_number"
-    assert "than 1," in failed["message"]
-
-
 def test_too_little_memory_fails_with_advice(tmp_path: Path, cache: Path) -> None:
     model = tmp_path / "long.gguf"
     write_tiny_model(model, context_length=65536)
-    lines = write_lines(tmp_path / "lines.jsonl", [conversation("a", "漢" * 12_000)])
+    lines = write_lines(tmp_path / "lines.jsonl", [conversation("a", "漢" * 12_000)] * 2)
     describe(tmp_path, model, lines, cache=cache, training_steps=1, seq_len=60_000, memory=2**30)
 
     status, events = run_to_end(tmp_path)

@@ -15,8 +15,8 @@ from ponant.training.errors import TrainingError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-transformers_logging.disable_progress_bar()
-transformers_logging.set_verbosity_error()
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 _BYTES = 4
 """Of a number in the copy."""
