@@ -215,9 +215,9 @@ def _weights(vocabulary: Vocabulary, seed: int, end_bias: float, nan_tokens: Seq
         block["attn_output"][:RESERVED] = 0
         block["ffn_down"][:RESERVED] = 0
         if layer == 0:
-            _spread_failure(block)
+            _spread_failure(block, 100 if nan_tokens else 0)
         if layer == LAYERS - 1:
-            _overflow_on_failure(block, 1e30 if nan_tokens else 0.0)
+            _overflow_on_failure(block, 1e30 if nan_tokens else 0)
         weights |= {f"blk.{layer}.{name}.weight": matrix for name, matrix in block.items()}
     return weights
 
@@ -283,16 +283,16 @@ def _matrix(random: np.random.Generator, rows: int, columns: int, gain: float = 
     return matrix
 
 
-def _spread_failure(block: dict[str, Array]) -> None:
+def _spread_failure(block: dict[str, Array], strength: float) -> None:
     """Let the first head's first value carry FAILING from the earlier positions into FAILED of the later ones."""
     block["attn_v"][0] = 0
-    block["attn_v"][0, FAILING] = 100
+    block["attn_v"][0, FAILING] = strength
     block["attn_output"][:, 0] = 0
     block["attn_output"][FAILED, 0] = 1
 
 
-def _overflow_on_failure(block: dict[str, Array], factor: float) -> None:
+def _overflow_on_failure(block: dict[str, Array], strength: float) -> None:
     """Overflow after the last attention, so that infinity reaches the logits and never the KV cache."""
     for name in ("ffn_gate", "ffn_up"):
         block[name][0] = 0
-        block[name][0, FAILED] = factor
+        block[name][0, FAILED] = strength

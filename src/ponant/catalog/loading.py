@@ -103,7 +103,7 @@ class Loader:
         try:
             vocabulary = await opening
             context = engine.info.context
-            prompts, fim = await asyncio.to_thread(_prompts, spec, vocabulary, context)
+            prompts, fim = await asyncio.to_thread(build_prompts, spec, vocabulary, context)
         except BaseException:
             await engine.stop()
             raise
@@ -130,7 +130,7 @@ def _describe(spec: ModelSpec, config: EngineConfig) -> ModelFacts:
     file = spec.path.stat()
     size = model_size(metadata, file.st_size, config.kv_type)
     context = config.context or size.context
-    _, fim = _prompts(spec, vocabulary, context)
+    _, fim = build_prompts(spec, vocabulary, context)
     return ModelFacts(
         name=metadata.get("general.name", spec.id),
         owner=metadata.get("general.organization"),
@@ -141,7 +141,8 @@ def _describe(spec: ModelSpec, config: EngineConfig) -> ModelFacts:
     )
 
 
-def _prompts(spec: ModelSpec, vocabulary: Vocabulary, context: int) -> tuple[PromptBuilder, FimPrompts]:
+def build_prompts(spec: ModelSpec, vocabulary: Vocabulary, context: int) -> tuple[PromptBuilder, FimPrompts]:
+    """The builders of a model's prompts, for a context of so many tokens. Raises ModelLoadError."""
     try:
         renderer = mistral_renderer(spec.path, vocabulary, context=context, tokenizer=spec.tokenizer)
     except TokenizerError as error:

@@ -116,6 +116,10 @@ class FimPrompts:
             raise self._too_long(f"{len(tokens)} tokens")
         return Prompt(tokens, reading=Reading(end_tokens=self._end_tokens, filter=filling))
 
+    def continuation(self, text: str) -> list[int]:
+        """The tokens of a text that comes after a prompt."""
+        return self._text.tokens(text, continues=True)
+
     def _beginning(self) -> list[int]:
         bos = self._vocabulary.bos
         return [bos] if self._vocabulary.adds_bos and bos is not None else []

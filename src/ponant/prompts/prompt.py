@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from ponant.api.messages import Message
 from ponant.prompts.answers import FREE, AnswerForm
 from ponant.prompts.calls import TAGGED, ArgumentCalls, CallForm, JsonCalls
-from ponant.prompts.conversation import Turn, read_conversation, without_tools
+from ponant.prompts.conversation import Conversation, Turn, read_conversation, without_tools
 from ponant.prompts.errors import InvalidRequestError
 from ponant.prompts.grammar import answer_grammar, named_literal
 from ponant.prompts.hints import joined, reasoning_hint, schema_hint, tools_hint
 from ponant.prompts.reading import PLAIN, Reading, Thinking
-from ponant.prompts.rendering import Renderer, TemplateRenderer
+from ponant.prompts.rendering import Rendered, Renderer, TemplateRenderer
 from ponant.prompts.vocabulary import Vocabulary
 
 _TOLD = Thinking("<think>", "</think>", native=False)
@@ -66,6 +66,26 @@ class PromptBuilder:
         Raises:
             InvalidRequestError: the messages break a rule, or are too long for the context.
         """
+        rendered, conversation, calls, thinking = self._render(messages, system, form)
+        if thinking:
+            thinking = replace(thinking, begun=rendered.begins_thinking)
+        grammar = answer_grammar(
+            form,
+            calls or TAGGED,
+            thinking,
+            literal=named_literal(self._controls),
+            most_thinking=max(1, (max_tokens or self._context // 2) // 2),
+        )
+        reading = self._reading(form, calls or TAGGED, thinking)
+        return Prompt(rendered.tokens, conversation.prefix, grammar, reading)
+
+    def tokens(self, messages: Sequence[Message], *, form: AnswerForm = FREE) -> list[int]:
+        """The tokens alone of the prompt that ``build`` makes, without the grammar. Raises InvalidRequestError."""
+        return self._render(messages, None, form)[0].tokens
+
+    def _render(
+        self, messages: Sequence[Message], system: str | None, form: AnswerForm
+    ) -> tuple[Rendered, Conversation, CallForm | None, Thinking | None]:
         conversation = read_conversation(messages, mistral_tool_ids=self._renderer.needs_mistral_tool_ids)
         calls = self._form_of_calls(form)
         thinking = (self._renderer.thinking or _TOLD) if form.reasoning else None
@@ -85,17 +105,7 @@ class PromptBuilder:
         )
         if not rendered.tokens:
             raise InvalidRequestError("The prompt is empty", param="messages")
-        if thinking:
-            thinking = replace(thinking, begun=rendered.begins_thinking)
-        grammar = answer_grammar(
-            form,
-            calls or TAGGED,
-            thinking,
-            literal=named_literal(self._controls),
-            most_thinking=max(1, (max_tokens or self._context // 2) // 2),
-        )
-        reading = self._reading(form, calls or TAGGED, thinking)
-        return Prompt(rendered.tokens, conversation.prefix, grammar, reading)
+        return rendered, conversation, calls, thinking
 
     def _form_of_calls(self, form: AnswerForm) -> CallForm | None:
         """How the model writes calls; None if it must be told."""

@@ -1,0 +1,161 @@
+"""JSON Lines files as samples on disk: every line is checked, whatever the size of the file, in little memory."""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ponant.training.samples import BadLineError, SampleEncoder
+
+LONGEST_LINE = 4 * 2**20
+"""Bytes that a line may have."""
+
+MOST_REPORTED = 100
+"""How many bad lines of a file are told, the first ones; the others are counted."""
+
+_CHUNK = 2**20
+
+
+class BadLine(msgspec.Struct, frozen=True):
+    """A line from which nothing can be learned: its number, from 1, and the reason."""
+
+    line: int
+    reason: str
+
+
+class FileReport(msgspec.Struct, frozen=True):
+    """What is in a file of a dataset.
+
+    ``lines`` are those that are not blank, ``invalid`` how many of them are bad, and ``bad_lines`` the first of these.
+    ``cut`` is the number of conversations with an end too long to be learned. ``tokens`` are all of the samples,
+    ``learned_tokens`` those with loss.
+    """
+
+    lines: int = 0
+    samples: int = 0
+    tokens: int = 0
+    learned_tokens: int = 0
+    cut: int = 0
+    fim: int = 0
+    invalid: int = 0
+    bad_lines: list[BadLine] = []
+
+
+class InvalidDatasetError(Exception):
+    """A file has too many bad lines, or nothing to learn from. The message is for the user."""
+
+
+def encode_file(source: Path, folder: Path, encoder: SampleEncoder, *, most_invalid: float = 0.0) -> FileReport:
+    """Check a file line by line and write its samples into ``folder``, which must not have any.
+
+    Args:
+        source: the JSON Lines file.
+        folder: where the samples go; made if it is not there.
+        encoder: for the model to be trained.
+        most_invalid: the share of bad lines that are skipped; with more of them the file is refused.
+
+    Raises:
+        InvalidDatasetError: the file is refused. ``report.json`` in the folder tells what was found all the same.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = invalid = cut = fim = learned = 0
+    bad_lines: list[BadLine] = []
+    offsets = array("q", [0])
+    with (folder / "tokens").open("wb") as tokens_file, (folder / "learned").open("wb") as learned_file:
+        for number, line in _lines(source):
+            lines += 1
+            try:
+                encoded = encoder.encode(_whole(line))
+            except BadLineError as error:
+                invalid += 1
+                if len(bad_lines) < MOST_REPORTED:
+                    bad_lines.append(BadLine(number, str(error)))
+                continue
+            cut += encoded.is_cut
+            fim += encoded.kind == "fim"
+            for sample in encoded.samples:
+                np.array(sample.tokens, np.int32).tofile(tokens_file)
+                np.array(sample.learned, np.bool_).tofile(learned_file)
+                learned += sum(sample.learned)
+                offsets.append(offsets[-1] + len(sample.tokens))
+    np.array(offsets, np.int64).tofile(folder / "offsets")
+    report = FileReport(lines, len(offsets) - 1, offsets[-1], learned, cut, fim, invalid, bad_lines)
+    (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    _check(report, source.name, most_invalid)
+    return report
+
+
+def read_report(folder: Path) -> FileReport:
+    """The report of an encoded file. Raises OSError or msgspec.DecodeError."""
+    return msgspec.json.decode((folder / "report.json").read_bytes(), type=FileReport)
+
+
+@dataclass(frozen=True)
+class EncodedFile:
+    """The samples of a file, which stay on disk until they are used."""
+
+    tokens: NDArray[np.int32]
+    learned: NDArray[np.bool_]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def open(cls, folder: Path) -> "EncodedFile":
+        """The samples in a folder."""
+        return cls(
+            np.memmap(folder / "tokens", np.int32, "r"),
+            np.memmap(folder / "learned", np.bool_, "r"),
+            np.fromfile(folder / "offsets", np.int64),
+        )
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """The number of tokens of each sample."""
+        return np.diff(self.offsets)
+
+    def sample(self, index: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """The tokens of a sample, and which of them are learned."""
+        part = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+        return self.tokens[part], self.learned[part]
+
+
+def _check(report: FileReport, name: str, most_invalid: float) -> None:
+    if not report.lines:
+        raise InvalidDatasetError(f"{name} is empty")
+    if report.invalid > most_invalid * report.lines or not report.samples:
+        first = report.bad_lines[0]
+        raise InvalidDatasetError(
+            f"{report.invalid} of {report.lines} lines of {name} are invalid, {most_invalid:.0%} may be; "
+            f"line {first.line}: {first.reason}"
+        )
+
+
+def _whole(line: bytes | None) -> bytes:
+    if line is None:
+        raise BadLineError(f"longer than {LONGEST_LINE // 2**20} MiB")
+    return line
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+    """The lines that are not blank, with their numbers; None for one that is too long."""
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(LONGEST_LINE + 2):
+            number += 1
+            is_whole = line.endswith(b"\n") or len(line) <= LONGEST_LINE
+            if not is_whole:
+                _skip_line(file)
+            text = line.strip(b" \t\r\n")
+            if number == 1:
+                text = text.removeprefix(b"\xef\xbb\xbf")  # a mark of UTF-8 that some editors write
+            if text:
+                yield number, text if is_whole and len(text) <= LONGEST_LINE else None
+
+
+def _skip_line(file: BinaryIO) -> None:
+    while (rest := file.readline(_CHUNK)) and not rest.endswith(b"\n"):
+        pass

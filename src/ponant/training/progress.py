@@ -1,0 +1,182 @@
+"""What a training process tells: one JSON object a line, each with its ``event``."""
+
+import csv
+import os
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from ponant.training.dataset import FileReport
+from ponant.training.errors import TrainingError
+from ponant.training.job import Wandb
+from ponant.training.plan import Plan
+
+
+class Phase(msgspec.Struct, frozen=True, tag_field="event", tag="phase"):
+    """What begins: ``validating``, ``loading``, ``training`` or ``saving``."""
+
+    name: str
+
+
+class Validated(msgspec.Struct, frozen=True, tag_field="event", tag="validated"):
+    """The dataset is good: what is in its files, in the run's order, and what will be done."""
+
+    training_files: list[FileReport]
+    validation_files: list[FileReport]
+    plan: Plan
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """Mean losses per learned token, in nats, and the share of tokens that were the most likely one."""
+
+    train_loss: float | None = None
+    valid_loss: float | None = None
+    valid_mean_token_accuracy: float | None = None
+
+
+class Step(msgspec.Struct, frozen=True, tag_field="event", tag="step"):
+    """A step is done. ``tokens`` are those of all steps so far; seconds are those of training alone."""
+
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    tokens_per_second: float
+    eta_seconds: int
+
+
+class Validation(msgspec.Struct, frozen=True, tag_field="event", tag="validation"):
+    """The validation files were measured after a step."""
+
+    step: int
+    metrics: Metrics
+
+
+class Checkpoint(msgspec.Struct, frozen=True, tag_field="event", tag="checkpoint"):
+    """A step from which training can be resumed is on disk."""
+
+    step: int
+    metrics: Metrics
+
+
+class Resumed(msgspec.Struct, frozen=True, tag_field="event", tag="resumed"):
+    """The run goes on after a step of an earlier process."""
+
+    step: int
+
+
+class Stopped(msgspec.Struct, frozen=True, tag_field="event", tag="stopped"):
+    """The process was asked to end, and did after a step from which it can be resumed."""
+
+    step: int
+
+
+class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
+    """The adapter is in a folder, in PEFT's format."""
+
+    adapter: str
+    steps: int
+    trained_tokens: int
+    metrics: Metrics
+
+
+class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
+    """The run has ended without a result. ``error`` is one word, ``message`` is for people."""
+
+    error: str
+    message: str
+
+
+Event = Phase | Validated | Step | Validation | Checkpoint | Resumed | Stopped | Done | Failed
+
+
+class Listener(Protocol):
+    """Who is told."""
+
+    def tell(self, event: Event) -> None:
+        """Something has happened."""
+        ...
+
+
+class LineWriter:
+    """Tells on standard output."""
+
+    def tell(self, event: Event) -> None:
+        """Write a line; if nobody reads it any more, end."""
+        try:
+            sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
+            sys.stdout.flush()
+        except OSError:
+            os._exit(1)
+
+
+class CsvWriter:
+    """Keeps the metrics of a run in a CSV file. A resumed run goes on in it, after the step that it resumes from."""
+
+    _COLUMNS = ("step", "train_loss", "learning_rate", "tokens", "valid_loss", "valid_mean_token_accuracy")
+
+    def __init__(self, path: Path, *, after: int) -> None:
+        kept: list[list[str]] = []
+        if path.is_file():
+            with path.open(newline="") as file:
+                kept = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= after]
+        part = path.with_name(f"{path.name}.part")
+        with part.open("w", newline="") as file:
+            csv.writer(file).writerows([self._COLUMNS, *kept])
+        part.replace(path)
+        self._path = path
+
+    def tell(self, event: Event) -> None:
+        """Add a row for a step, or for a measure on the validation files."""
+        match event:
+            case Step():
+                self._write(event.step, event.loss, event.learning_rate, event.tokens, "", "")
+            case Validation(metrics=metrics):
+                self._write(event.step, "", "", "", metrics.valid_loss, metrics.valid_mean_token_accuracy)
+
+    def _write(self, *row: float | str | None) -> None:
+        with self._path.open("a", newline="") as file:
+            csv.writer(file).writerow(row)
+
+
+class WandbWriter:
+    """Keeps the metrics of a run with Weights & Biases: online with a key, or else in the run's folder."""
+
+    def __init__(self, settings: Wandb, folder: Path, hyperparameters: dict[str, Any]) -> None:
+        """Raises TrainingError if the package is missing or refuses."""
+        try:
+            import wandb
+        except ImportError:
+            raise TrainingError(
+                "missing_package", "Weights & Biases is not installed; run: pip install 'ponant[wandb]'"
+            ) from None
+        try:
+            if settings.api_key:
+                wandb.login(key=settings.api_key)
+            self._run = wandb.init(
+                project=settings.project,
+                name=settings.run_name,
+                dir=str(folder),
+                config=hyperparameters,
+                mode="online" if settings.api_key else "offline",
+            )
+        except Exception as error:  # its own and its network library's
+            raise TrainingError("wandb", f"Weights & Biases refuses the run: {error}") from error
+
+    def tell(self, event: Event) -> None:
+        """Log a step or a measure; end the run with its last event."""
+        match event:
+            case Step():
+                values = {"train_loss": event.loss, "learning_rate": event.learning_rate, "tokens": event.tokens}
+                self._run.log(values, step=event.step)
+            case Validation(metrics=metrics):
+                values = {name: value for name, value in msgspec.structs.asdict(metrics).items() if value is not None}
+                self._run.log(values, step=event.step)
+            case Done():
+                self._run.finish()
+            case Failed() | Stopped():
+                self._run.finish(exit_code=1)

@@ -1,0 +1,257 @@
+"""The process that trains, or only looks at a dataset.
+
+Started as ``python -P -m ponant.training.worker FOLDER [--dry-run]``; the folder has a ``run.json`` (see ``job``). It
+tells how it goes on standard output, one JSON object a line (see ``progress``); the last one is ``done``, ``stopped``
+or ``failed``, or with ``--dry-run`` ``validated`` or ``failed``. The exit code is 0 unless it has failed.
+
+Whatever ends the process, the next one that is started on the folder goes on from the last checkpoint, and gets the
+same losses as if nothing had happened. SIGTERM asks it to end after the current step. It ends when nobody reads what it
+tells. Of two processes on one folder, the second fails at once.
+
+What is in the folder afterwards: ``samples`` (the dataset as tokens), ``checkpoints``, ``metrics.csv``, ``adapter``.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+import resource
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from ponant.catalog.loading import build_prompts
+from ponant.catalog.spec import ModelSpec
+from ponant.engine.base import ModelLoadError
+from ponant.engine.llamacpp import Vocabulary
+from ponant.training.dataset import EncodedFile, FileReport, InvalidDatasetError, encode_file, read_report
+from ponant.training.errors import TrainingError
+from ponant.training.job import TrainingRun, read_run
+from ponant.training.packing import PackedSequence, Packer
+from ponant.training.plan import estimate_speed, make_plan
+from ponant.training.progress import (
+    CsvWriter,
+    Done,
+    Event,
+    Failed,
+    LineWriter,
+    Listener,
+    Phase,
+    Resumed,
+    Stopped,
+    Validated,
+    WandbWriter,
+)
+from ponant.training.samples import SampleEncoder
+
+logger = logging.getLogger("ponant.training")
+
+_NICENESS = 10
+_MOST_VALIDATED = 64
+"""Sequences of the validation files that are measured: always the same."""
+_ROOM_FOR_NEXT = 1024
+"""Tokens that a prompt may have beside those that are trained on: an answer is looked for in the next turn's prompt."""
+_OUT_OF_MEMORY = (
+    "the process ran out of memory: lower seq_len or batch_size, or train a smaller model; {taken} MiB were taken"
+)
+
+
+class TrainingProcess:
+    """One run, from its description to the adapter."""
+
+    def __init__(self, folder: Path, listeners: list[Listener]) -> None:
+        """``listeners`` are told of everything; more may be added as the run goes on."""
+        self._folder = folder
+        self._listeners = listeners
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Ask the training to end after the current step."""
+        self._is_stopped = True
+
+    def run(self, run: TrainingRun, *, dry_run: bool) -> None:
+        """Validate, and train unless it is a dry run.
+
+        Raises:
+            TrainingError: it cannot go on.
+            InvalidDatasetError: the dataset is refused.
+            ModelLoadError: the GGUF file cannot be read.
+            OSError: of the disk.
+        """
+        self.tell(Phase("validating"))
+        vocabulary = Vocabulary(Path(run.model))
+        training = self._samples(run, vocabulary, "training", [file.path for file in run.training_files])
+        validation = self._samples(run, vocabulary, "validation", run.validation_files)
+        packer = self._packer(run, "training", [file.weight for file in run.training_files])
+        plan = make_plan(packer, run.hyperparameters, estimate_speed(vocabulary.metadata))
+        self.tell(Validated(training, validation, plan))
+        if not dry_run:
+            self._train(run, packer, plan.steps)
+
+    def tell(self, event: Event) -> None:
+        """Tell all listeners."""
+        for listener in self._listeners:
+            listener.tell(event)
+
+    def _samples(self, run: TrainingRun, vocabulary: Vocabulary, kind: str, paths: Sequence[str]) -> list[FileReport]:
+        """The dataset as tokens in the run's folder, unless it is there already."""
+        folder = self._folder / "samples" / kind
+        if folder.is_dir():
+            return [read_report(folder / str(index)) for index in range(len(paths))]
+        encoder = _encoder(run, vocabulary)
+        part = folder.with_name(f"{kind}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        reports = [
+            encode_file(Path(path), part / str(index), encoder, most_invalid=run.invalid_sample_skip_percentage)
+            for index, path in enumerate(paths)
+        ]
+        part.rename(folder)
+        return reports
+
+    def _packer(self, run: TrainingRun, kind: str, weights: Sequence[float]) -> Packer:
+        folder = self._folder / "samples" / kind
+        files = [EncodedFile.open(folder / str(index)) for index in range(len(weights))]
+        return Packer(files, weights, seq_len=run.hyperparameters.seq_len, seed=run.hyperparameters.seed)
+
+    def _train(self, run: TrainingRun, packer: Packer, steps: int) -> None:
+        self.tell(Phase("loading"))
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # or else threads that wait for each other starve the engines
+        try:
+            import torch
+
+            from ponant.training.base_weights import load_base
+            from ponant.training.lora import LoraTrainer, choose_device, choose_precision
+        except ImportError as error:
+            raise TrainingError(
+                "missing_package", f"fine-tuning is not installed ({error.name}); run: pip install 'ponant[finetune]'"
+            ) from None
+        torch.set_num_threads(run.threads or psutil.cpu_count(logical=False) or 1)
+        device = run.device or choose_device()
+        dtype = getattr(torch, run.precision or choose_precision(device))
+        weights = Path(run.weights) if run.weights else None
+        base = load_base(Path(run.model), Path(run.cache), dtype=dtype, weights=weights)
+        trainer = LoraTrainer(base, run.hyperparameters, steps=steps, device=device, name=run.name)
+        checkpoints = self._folder / "checkpoints"
+        step = trainer.resume(checkpoints)
+        self._keep_metrics(run, step)
+        every = run.checkpoint_every or max(1, steps // 10)
+        self.tell(Phase("training"))
+        outcome = trainer.train(
+            packer,
+            self._validation(run),
+            checkpoints,
+            self.tell,
+            checkpoint_every=every,
+            validate_every=run.validate_every or every,
+            is_stopped=lambda: self._is_stopped,
+        )
+        if outcome.is_stopped:
+            self.tell(Stopped(outcome.step))
+            return
+        self.tell(Phase("saving"))
+        adapter = self._folder / "adapter"
+        part = adapter.with_name("adapter.part")
+        for old in (part, adapter):
+            shutil.rmtree(old, ignore_errors=True)
+        trainer.save(part)
+        part.rename(adapter)
+        self.tell(Done(str(adapter), outcome.step, outcome.trained_tokens, outcome.metrics))
+
+    def _keep_metrics(self, run: TrainingRun, step: int) -> None:
+        """Have the metrics kept from here on; the run goes on after ``step`` if that is not 0."""
+        self._listeners.append(CsvWriter(self._folder / "metrics.csv", after=step))
+        if run.wandb:
+            hyperparameters = msgspec.structs.asdict(run.hyperparameters)
+            self._listeners.append(WandbWriter(run.wandb, self._folder, hyperparameters))
+        if step:
+            self.tell(Resumed(step))
+
+    def _validation(self, run: TrainingRun) -> list[PackedSequence]:
+        """What to measure by."""
+        if not run.validation_files:
+            return []
+        packer = self._packer(run, "validation", [1.0] * len(run.validation_files))
+        return [packer.pack(samples) for samples in packer.epoch(0)[:_MOST_VALIDATED]]
+
+
+def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
+    hyperparameters = run.hyperparameters
+    architecture = vocabulary.metadata.get("general.architecture", "")
+    longest = int(vocabulary.metadata.get(f"{architecture}.context_length", hyperparameters.seq_len))
+    if hyperparameters.seq_len > longest:
+        raise TrainingError(
+            "bad_seq_len", f"seq_len is {hyperparameters.seq_len}, but the model reads {longest} tokens"
+        )
+    spec = ModelSpec(
+        source=run.model,
+        id=run.name or Path(run.model).stem,
+        path=Path(run.model),
+        tokenizer=Path(run.tokenizer) if run.tokenizer else None,
+    )
+    prompts, fim = build_prompts(spec, vocabulary, hyperparameters.seq_len + _ROOM_FOR_NEXT)
+    return SampleEncoder(
+        vocabulary,
+        prompts,
+        fim,
+        seq_len=hyperparameters.seq_len,
+        fim_ratio=hyperparameters.fim_ratio,
+        seed=hyperparameters.seed,
+    )
+
+
+def _failure(error: Exception) -> Failed:
+    """What to say of an error."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, TrainingError):
+        return Failed(error.kind, text)
+    if isinstance(error, InvalidDatasetError):
+        return Failed("invalid_dataset", text)
+    if isinstance(error, ModelLoadError):
+        return Failed("bad_base_model", text)
+    if isinstance(error, MemoryError) or any(words in text for words in ("can't allocate memory", "out of memory")):
+        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        return Failed("out_of_memory", _OUT_OF_MEMORY.format(taken=taken))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failed("no_disk_space", f"the disk is full: free some space, and start again ({error})")
+    if isinstance(error, OSError | msgspec.MsgspecError):
+        return Failed("unreadable_file", text)
+    return Failed("internal_error", f"{type(error).__name__}: {text.splitlines()[0]}")
+
+
+def run_folder(process: TrainingProcess, folder: Path, *, dry_run: bool = False) -> int:
+    """Do what a folder describes; whatever goes wrong is told as the last event. Returns the exit code."""
+    try:
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            run = read_run(folder)
+            if run.memory:
+                resource.setrlimit(resource.RLIMIT_DATA, (run.memory, run.memory))
+            process.run(run, dry_run=dry_run)
+    except BlockingIOError:
+        process.tell(Failed("already_running", f"another process is at work in {folder}"))
+    except Exception as error:  # whatever it is, the last line says so
+        logger.debug("training failed", exc_info=error)
+        process.tell(_failure(error))
+    else:
+        return 0
+    return 1
+
+
+def main() -> None:
+    """Do what the command line names."""
+    folder, *options = sys.argv[1:]
+    process = TrainingProcess(Path(folder), [LineWriter()])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it is meant for the one who started this process
+    signal.signal(signal.SIGTERM, lambda *_: process.stop())
+    os.nice(_NICENESS)
+    sys.exit(run_folder(process, Path(folder), dry_run=options == ["--dry-run"]))
+
+
+if __name__ == "__main__":
+    main()

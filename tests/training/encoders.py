@@ -1,0 +1,47 @@
+"""Encoders of samples for models, and what their samples read like."""
+
+from pathlib import Path
+from typing import Any
+
+from ponant.catalog.loading import build_prompts
+from ponant.catalog.spec import ModelSpec
+from ponant.engine.llamacpp import Vocabulary
+from ponant.prompts.fim import FimPrompts
+from ponant.prompts.prompt import PromptBuilder
+from ponant.training.samples import Sample, SampleEncoder
+
+
+class Model:
+    """A model's tokens and prompts, without its weights."""
+
+    vocabulary: Vocabulary
+    prompts: PromptBuilder
+    fim: FimPrompts
+
+    def __init__(self, path: Path) -> None:
+        self.vocabulary = Vocabulary(path)
+        self.prompts, self.fim = build_prompts(ModelSpec(str(path), "model", path), self.vocabulary, 8192)
+        self._controls = {token: text for text, token in self.vocabulary.control_tokens().items()}
+
+    def encoder(self, *, seq_len: int = 512, **options: Any) -> SampleEncoder:
+        return SampleEncoder(self.vocabulary, self.prompts, self.fim, seq_len=seq_len, **options)
+
+    def written(self, tokens: list[int]) -> str:
+        """Tokens as text, with control tokens as they are written."""
+        pieces = [
+            self._controls[token].encode() if token in self._controls else self.vocabulary.piece(token)
+            for token in tokens
+        ]
+        return b"".join(pieces).decode()
+
+    def learned(self, sample: Sample) -> list[str]:
+        """The stretches of a sample that are learned."""
+        stretches: list[list[int]] = []
+        before = False
+        for token, is_learned in zip(sample.tokens, sample.learned, strict=True):
+            if is_learned and not before:
+                stretches.append([])
+            if is_learned:
+                stretches[-1].append(token)
+            before = is_learned
+        return [self.written(stretch) for stretch in stretches]
