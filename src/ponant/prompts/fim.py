@@ -118,7 +118,7 @@ class FimPrompts:
 
     def continuation(self, text: str) -> list[int]:
         """The tokens of a text that comes after a prompt."""
-        return self._text.tokens(text, continues=True)
+        return self._tokenizer.tokens(text, continues=True)
 
     def _beginning(self) -> list[int]:
         bos = self._vocabulary.bos
