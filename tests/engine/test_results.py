@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ponant.engine.base import EngineConfig, FinishReason, GenerateRequest, Sampling, TokenLogprobs
 from ponant.engine.kv_cache import PIECE
-from ponant.engine.llamacpp import Vocabulary
 from ponant.engine.process import EngineProcess
+from ponant.engine.vocabulary import Vocabulary
 from tests.engine.test_process import engine
 from tests.tiny_model import write_tiny_model
 

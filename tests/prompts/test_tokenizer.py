@@ -18,7 +18,7 @@ from ponant.api.messages import (
     ToolMessage,
     UserMessage,
 )
-from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.vocabulary import Vocabulary
 from ponant.prompts.answers import AnswerForm
 from ponant.prompts.fim import FimPrompts
 from ponant.prompts.prompt import PromptBuilder
