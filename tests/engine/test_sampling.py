@@ -121,7 +121,7 @@ def test_draws_follow_the_exact_distribution(kind: str, size: int, sampling: Sam
 
 def test_wrong_distribution_would_be_noticed() -> None:
     logits = logits_of("normal", 1000)
-    counts = draws_of(logits, Sampling(temperature=1.4), 20_000)
+    counts = draws_of(logits, Sampling(temperature=1.4), 30_000)
     assert chi_square_deviation(counts, exact_distribution(logits, Sampling(temperature=1.5))) > 3.5
 
 
@@ -139,7 +139,7 @@ def test_draws_that_no_shortlist_has_are_as_likely_as_they_should_be(temperature
     logits = logits_with_a_heavy_rest(temperature)
     distribution = exact_distribution(logits, Sampling(temperature=temperature))
     assert 0.015 < distribution[logits < 3 - 12 * temperature].sum() < 0.5
-    counts = draws_of(logits, Sampling(temperature=temperature), 10_000)
+    counts = draws_of(logits, Sampling(temperature=temperature), 30_000)
     assert chi_square_deviation(counts, distribution) < 3.5
 
 
@@ -154,7 +154,7 @@ def test_draws_from_a_large_vocabulary_follow_the_exact_distribution(temperature
 def test_wrong_bound_of_the_rest_would_be_noticed(bound: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling_module, "_REST_BOUND", np.exp(-bound) if bound else 1e-30)
     logits = logits_with_a_heavy_rest(1.5)
-    counts = draws_of(logits, Sampling(temperature=1.5), 10_000)
+    counts = draws_of(logits, Sampling(temperature=1.5), 30_000)
     assert chi_square_deviation(counts, exact_distribution(logits, Sampling(temperature=1.5))) > 3.5
 
 
