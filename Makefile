@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 # The official client comes in two generations that cannot share an environment.
 VENV_MISTRALAI1 := .venv-mistralai1
+# Tests of one file share models and servers, so files are what is divided between the processes.
+IN_PARALLEL := --numprocesses 2 --dist loadfile
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: serve test unit lint types check clean
@@ -12,10 +14,10 @@ serve: $(VENV)/.serve
 	@exec $(VENV)/bin/ponant serve $(ARGS)
 
 test: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 unit: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest tests/engine tests/prompts tests/completion $(ARGS)
+	$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/engine tests/prompts tests/completion $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .

@@ -21,7 +21,8 @@ import psutil
 
 from benchmarks.chat import positive
 from benchmarks.texts import long_text
-from ponant.engine.llamacpp import Model, Vocabulary
+from ponant.engine.llamacpp import Model
+from ponant.engine.vocabulary import Vocabulary
 
 BATCH_TOKENS = 512
 OWN_TOKENS = 16

@@ -16,7 +16,7 @@ from benchmarks.tool_questions import TOOLS
 from ponant.api.chat import Tool
 from ponant.api.messages import UserMessage
 from ponant.engine.grammar import Grammar, GrammarTokenizer
-from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.vocabulary import Vocabulary
 from ponant.prompts.answers import AnswerForm
 from ponant.prompts.prompt import PromptBuilder
 

@@ -20,7 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the engine's process has i
 
 from ponant.engine.base import EngineConfig, GenerateRequest, Sampling  # noqa: E402  # the environment is read there
 from ponant.engine.frames import Generate, Stepped, encode  # noqa: E402
-from ponant.engine.llamacpp import Vocabulary  # noqa: E402
+from ponant.engine.vocabulary import Vocabulary  # noqa: E402
 from ponant.engine.worker import Worker  # noqa: E402
 
 

@@ -23,7 +23,7 @@ import pytest
 from ponant.catalog.prepare import Load, Preparer
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import Delta, Engine, EngineInfo, EngineState, GenerateRequest
-from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.vocabulary import Vocabulary
 from tests.chatting import answer
 from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until
 from tests.tiny_model import write_tiny_model

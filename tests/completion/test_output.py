@@ -1,5 +1,6 @@
 """Text from tokens: whole characters, and nothing of a stop string."""
 
+import codecs
 import itertools
 
 import pytest
@@ -97,7 +98,9 @@ def test_no_more_is_held_back_than_may_become_a_stop(text: str, stops: list[str]
 @settings(deadline=None, max_examples=500)
 @given(data=st.one_of(st.binary(max_size=20), st.lists(st.sampled_from(list("漢😀é".encode()))).map(bytes)), at=cuts)
 def test_only_invalid_bytes_are_replaced(data: bytes, at: list[int]) -> None:
-    assert "".join(shown_by_token(cut(data, at), [])) == data.decode("utf-8", "replace")
+    """Half a character at the end is not invalid: the rest of it was cut off."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    assert "".join(shown_by_token(cut(data, at), [])) == decoder.decode(data)
 
 
 @settings(deadline=None)
@@ -124,7 +127,7 @@ def test_streamed_or_at_once_it_is_the_same(text: str, stops: list[str], at: lis
         pytest.param([b"abcde"], ["de", "bcde"], ["a", ""], 1, id="the longest that ends there"),
         pytest.param([b"\xe6\xbc", b"\xa2", b"."], ["漢"], ["", "", "", ""], 2, id="in halves of a character"),
         pytest.param([b"\xe6\xbc", b"\xa2", b"."], [], ["", "漢", ".", ""], 3, id="halves of a character"),
-        pytest.param([b"a\xe6\xbc"], [], ["a", "\ufffd"], 1, id="half a character at the end"),
+        pytest.param([b"a\xe6\xbc"], [], ["a", ""], 1, id="half a character at the end"),
         pytest.param([b"a\xe6", b"b"], [], ["a", "\ufffdb", ""], 2, id="half a character in the middle"),
         pytest.param([b"a", b"", b"b"], ["ab"], ["", "", "", ""], 3, id="a token without text"),
     ],

@@ -8,8 +8,8 @@ import pytest
 from llguidance import LLMatcher
 
 from ponant.engine.base import Delta, GenerateRequest, Sampling
-from ponant.engine.llamacpp import Vocabulary
 from ponant.engine.process import EngineProcess
+from ponant.engine.vocabulary import Vocabulary
 from tests.engine.test_process import engine
 
 SCHEMA = {

@@ -108,6 +108,18 @@ async def test_stopped_choice_sends_no_more_and_the_others_go_on(tiny_model: Pat
     assert counts == {0: 1, 1: 50}
 
 
+async def test_stopped_choice_sends_no_more_although_it_has_come_to_its_end_unread(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        generation = process.generate(request(choices=2, max_tokens=5))
+        first = await anext(generation)
+        while process.busy:
+            await asyncio.sleep(0.01)
+        generation.stop(first.choice)
+        rest = [delta async for delta in generation]
+    assert {delta.choice for delta in rest} == {1 - first.choice}
+    assert sum(len(delta.tokens) for delta in rest) == 5
+
+
 async def test_cancelled_requests_leave_their_places(tiny_model: Path) -> None:
     async with engine(tiny_model, parallel=1, queue_limit=1) as process:
         running = process.generate(request(max_tokens=400))

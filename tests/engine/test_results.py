@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ponant.engine.base import EngineConfig, FinishReason, GenerateRequest, Sampling, TokenLogprobs
 from ponant.engine.kv_cache import PIECE
-from ponant.engine.llamacpp import Vocabulary
 from ponant.engine.process import EngineProcess
+from ponant.engine.vocabulary import Vocabulary
 from tests.engine.test_process import engine
 from tests.tiny_model import write_tiny_model
 
@@ -417,14 +417,21 @@ async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
     assert at_once[0].reused == (len(prompt) - 1) // PIECE * PIECE
 
 
-@pytest.mark.parametrize("length", [20, 65, 150])
+@pytest.fixture(scope="module")
+async def without_drafts(bundled_model: Path) -> AsyncIterator[EngineProcess]:
+    """The bundled model without guesses of the tokens to come: how long they are depends on time."""
+    async with engine(bundled_model, context=1024, drafting=False) as process:
+        yield process
+
+
+@pytest.mark.parametrize(("start", "length"), [(300, 20), (330, 65), (400, 150)])
 async def test_greedy_request_repeated_at_once_gives_the_same_tokens(
-    bundled_model: Path, tokens_of_text: list[int], length: int
+    without_drafts: EngineProcess, tokens_of_text: list[int], start: int, length: int
 ) -> None:
-    prompt = tokens_of_text[300 : 300 + length]
+    prompt = tokens_of_text[start : start + length]
     request = GenerateRequest(prompt, [0], max_tokens=40, sampling=Sampling(temperature=0), top_logprobs=0)
-    async with engine(bundled_model, context=1024, drafting=False) as process:  # lengths of drafts depend on time
-        await disturb(process, tokens_of_text, length)
-        outcomes = [(await outcomes_of(process, request))[0] for _ in range(3)]
+    await disturb(without_drafts, tokens_of_text, length)
+    outcomes = [(await outcomes_of(without_drafts, request))[0] for _ in range(3)]
+    assert outcomes[0].reused == 0
     assert [outcome.result for outcome in outcomes] == [outcomes[0].result] * 3
     assert outcomes[1].reused == (length - 1) // PIECE * PIECE

@@ -10,7 +10,7 @@ from gguf import GGUFWriter, TokenType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.vocabulary import Vocabulary
 from ponant.prompts.errors import InvalidRequestError
 from ponant.prompts.filling import FillReader, SuffixReader
 from ponant.prompts.fim import FimPrompts

@@ -23,7 +23,8 @@ from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
 from ponant.api.chat import Function, Tool
 from ponant.api.messages import FunctionCall, ToolCall
-from ponant.engine.llamacpp import Model, Vocabulary
+from ponant.engine.llamacpp import Model
+from ponant.engine.vocabulary import Vocabulary
 from ponant.prompts.conversation import Turn, without_tools
 from ponant.prompts.errors import InvalidRequestError
 from ponant.prompts.mistral import (

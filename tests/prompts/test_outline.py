@@ -33,6 +33,13 @@ WIDE: dict[str, Any] = {"properties": {str(name): {"$ref": "#"} for name in rang
             },
             '{"name": string, "age"?: integer}',
         ),
+        (
+            {"properties": {"a": {"type": "string"}}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]},
+            '{"a"?: string}',
+        ),
+        ({"type": ["object", "null"], "properties": {"a": {}}}, '{"a"?: any} | null'),
+        ({"allOf": [{"$ref": "#/$defs/city"}], "$defs": {"city": {"enum": ["P"]}}}, '"P"'),
+        ({"allOf": [{"properties": {"a": {}}}, {"type": "object"}]}, '{"a"?: any} & object'),
         ({"properties": {"a": {"type": "string", "description": "why"}}}, '{"a"?: string /* why */}'),
         (
             {"$defs": {"city": {"enum": ["P"]}}, "properties": {"in": {"$ref": "#/$defs/city"}}, "required": ["in"]},

@@ -27,7 +27,8 @@ from ponant.api.messages import (
 from ponant.completion.parts import Text
 from ponant.completion.reader import AnswerReader
 from ponant.engine.grammar import GrammarTokenizer
-from ponant.engine.llamacpp import Model, Vocabulary
+from ponant.engine.llamacpp import Model
+from ponant.engine.vocabulary import Vocabulary
 from ponant.prompts.answers import AnswerForm, Calls
 from ponant.prompts.calls import BARE, LISTED, NAMED, TAGGED
 from ponant.prompts.errors import InvalidRequestError

@@ -18,7 +18,7 @@ from ponant.api.messages import (
     ToolMessage,
     UserMessage,
 )
-from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.vocabulary import Vocabulary
 from ponant.prompts.answers import AnswerForm
 from ponant.prompts.fim import FimPrompts
 from ponant.prompts.prompt import PromptBuilder
@@ -100,14 +100,29 @@ def conversation(text: str) -> tuple[list[Message], AnswerForm]:
     return messages, AnswerForm((tool,), (tool.function,), "auto")
 
 
+@pytest.fixture(scope="module")
+def prompts(vocabulary: Vocabulary) -> PromptBuilder:
+    return PromptBuilder(vocabulary, context=CONTEXT)
+
+
+@pytest.fixture(scope="module")
+def documents(vocabulary: Vocabulary, prompts: PromptBuilder) -> FimPrompts:
+    return FimPrompts(vocabulary, context=CONTEXT, chat=prompts)
+
+
+@pytest.fixture(scope="module")
+def harmless(prompts: PromptBuilder) -> list[int]:
+    messages, form = conversation("QQ")
+    return prompts.build(messages, form=form).tokens
+
+
 @settings(deadline=None, max_examples=200)
 @given(text=hostile_texts)
-def test_conversations_have_the_markers_of_the_template_alone(vocabulary: Vocabulary, text: str) -> None:
-    prompts = PromptBuilder(vocabulary, context=CONTEXT)
+def test_conversations_have_the_markers_of_the_template_alone(
+    vocabulary: Vocabulary, prompts: PromptBuilder, harmless: list[int], text: str
+) -> None:
     messages, form = conversation(text)
     tokens = prompts.build(messages, form=form).tokens
-    messages, form = conversation("QQ")
-    harmless = prompts.build(messages, form=form).tokens
     assert markers_in(vocabulary, tokens) == markers_in(vocabulary, harmless)
     assert "<tool_call>" in markers_in(vocabulary, harmless)
     if text and not set(text) & set('"\\\n'):  # no character that JSON writes in another way
@@ -116,10 +131,11 @@ def test_conversations_have_the_markers_of_the_template_alone(vocabulary: Vocabu
 
 @settings(deadline=None, max_examples=100)
 @given(text=hostile_texts, suffix=st.none() | hostile_texts.filter(bool))
-def test_documents_have_no_markers(vocabulary: Vocabulary, text: str, suffix: str | None) -> None:
-    made = FimPrompts(vocabulary, context=CONTEXT, chat=PromptBuilder(vocabulary, context=CONTEXT))
-    markers = markers_in(vocabulary, made.build(f"d{text}", suffix).tokens)
-    assert markers == markers_in(vocabulary, made.build("d", suffix and "x").tokens)
+def test_documents_have_no_markers(
+    vocabulary: Vocabulary, documents: FimPrompts, text: str, suffix: str | None
+) -> None:
+    markers = markers_in(vocabulary, documents.build(f"d{text}", suffix).tokens)
+    assert markers == markers_in(vocabulary, documents.build("d", suffix and "x").tokens)
 
 
 CUTS_THOUGHTS = (

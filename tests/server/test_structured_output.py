@@ -230,6 +230,16 @@ def test_document_cut_by_max_tokens_is_the_beginning_of_one(roomy_server: Runnin
         assert gathered(events(roomy_server, max_tokens=most, **fields)) == cut["choices"]
 
 
+def test_document_cut_within_a_character_is_the_beginning_of_one(roomy_server: RunningServer) -> None:
+    """The tiny model has tokens for halves of characters."""
+    fields: dict[str, Any] = {"response_format": json_schema({"type": "string", "pattern": "^[漢😀]{3}$"})}
+    (whole,) = texts(answer(roomy_server, random_seed=1, **fields))
+    cuts = [texts(answer(roomy_server, random_seed=1, **fields | {"max_tokens": most}))[0] for most in range(8)]
+    assert json.loads(whole)
+    assert all(whole.startswith(cut) for cut in cuts)
+    assert cuts[1:4] == ['"', '"', whole[:2]]
+
+
 def test_document_cut_by_the_context_is_the_beginning_of_one(
     roomy_server: RunningServer, tiny_server: RunningServer
 ) -> None:

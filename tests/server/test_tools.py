@@ -649,6 +649,9 @@ def test_bundled_model_calls_in_a_fence_once_it_has_seen_how(bundled_server: Run
     assert gathered(events(bundled_server, max_tokens=60, **fields)) == [choice]
     without_tools = answer(bundled_server, messages=messages, temperature=0, max_tokens=60)
     assert texts(without_tools)[0].startswith("```json\n")
+    # What was held back because it might have become a call is text once it is cut, and a stop string counts in it.
+    (cut,) = answer(bundled_server, max_tokens=4, stop="json", **fields)["choices"]
+    assert (cut["message"]["content"], cut["finish_reason"]) == ("```", "stop")
 
 
 def test_bundled_model_uses_the_result_of_a_call(bundled_server: RunningServer) -> None:

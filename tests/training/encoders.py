@@ -5,7 +5,7 @@ from typing import Any
 
 from ponant.catalog.loading import build_prompts
 from ponant.catalog.spec import ModelSpec
-from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.vocabulary import Vocabulary
 from ponant.prompts.fim import FimPrompts
 from ponant.prompts.prompt import PromptBuilder
 from ponant.training.samples import Sample, SampleEncoder

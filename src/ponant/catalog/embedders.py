@@ -12,10 +12,10 @@ from ponant.catalog.spec import ModelSpec
 from ponant.catalog.store import ModelNotFoundError
 from ponant.engine.e5 import CONTEXT, weights_file
 from ponant.engine.embedding import Embedder, EmbedderConfig
-from ponant.engine.llamacpp import Vocabulary
 from ponant.engine.llamacpp_embeddings import USUAL_CONTEXT
 from ponant.engine.memory import model_size
 from ponant.engine.turns import Place
+from ponant.engine.vocabulary import Vocabulary
 
 BUNDLED_EMBEDDER = "multilingual-e5-small"
 """Name of the model that the extra ``embed`` installs."""

@@ -8,8 +8,8 @@ from typing import Literal
 from ponant.catalog.kinds import CHAT_TEMPLATE, kind_of
 from ponant.catalog.spec import Kind
 from ponant.engine.base import EngineConfig, ModelLoadError
-from ponant.engine.llamacpp import Vocabulary
 from ponant.engine.memory import Plan, available_memory, model_size, plan
+from ponant.engine.vocabulary import Vocabulary
 from ponant.prompts.calls import CallForm, JsonCalls
 from ponant.prompts.fim import FimPrompts
 from ponant.prompts.mistral import TokenizerError, find_tokenizer_file

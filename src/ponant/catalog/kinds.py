@@ -1,7 +1,7 @@
 """What models are for, by their files."""
 
 from ponant.catalog.spec import Kind
-from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.vocabulary import Vocabulary
 
 CHAT_TEMPLATE = "tokenizer.chat_template"
 """Where a file has the model's chat template."""

@@ -12,9 +12,9 @@ from ponant.catalog.embedders import EmbedderLoader, LoadedEmbedder
 from ponant.catalog.facts import ModelFacts
 from ponant.catalog.spec import FineTunedSpec, ModelSpec
 from ponant.engine.base import Engine, EngineConfig, ModelLoadError
-from ponant.engine.llamacpp import Vocabulary
 from ponant.engine.memory import expected_memory, model_size
 from ponant.engine.turns import Place
+from ponant.engine.vocabulary import Vocabulary
 from ponant.prompts.fim import FimPrompts
 from ponant.prompts.mistral import TokenizerError
 from ponant.prompts.mistral_renderer import mistral_renderer

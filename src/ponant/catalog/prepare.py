@@ -25,8 +25,8 @@ import msgspec
 
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import Engine, GenerateRequest
-from ponant.engine.llamacpp import Vocabulary
 from ponant.engine.memory import default_threads, megabytes
+from ponant.engine.vocabulary import Vocabulary
 
 logger = logging.getLogger("ponant.catalog")
 

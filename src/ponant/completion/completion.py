@@ -187,12 +187,12 @@ class Completion:
             known = choice_logprobs(self._vocabulary, delta.tokens[:counted], delta.logprobs[:counted])
             choice.logprobs += known.content
         reason = delta.finish
+        if reason and not choice.output.stopped:
+            parts += choice.output.finish()
         if choice.output.stopped:
             assert self._generation is not None
             self._generation.stop(delta.choice)
             reason = "stop"
-        elif reason:
-            parts += choice.output.finish()
         choice.has_calls = choice.has_calls or any(isinstance(part, CallBegun) for part in parts)
         if choice.whole_calls:
             parts = choice.whole_calls.push(parts, is_end=reason is not None)

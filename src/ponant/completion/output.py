@@ -1,4 +1,7 @@
-"""From tokens to an answer: characters are whole, stop strings end it and never show."""
+"""From tokens to an answer: characters are whole, stop strings end it and never show.
+
+Half a character at its end is left out: what is cut is the beginning of what it would have been.
+"""
 
 import codecs
 from collections.abc import Callable, Iterable, Sequence
@@ -116,7 +119,7 @@ class AnswerOutput:
     def _finish(self) -> list[Part]:
         if self.stopped:
             return []
-        parts = self._scanned(self._reader.push(self._decoder.decode(b"", final=True)) + self._reader.finish())
+        parts = self._scanned(self._reader.finish())
         if self._filter and not self.stopped:
             parts += self._shown(self._filter.finish())
         held = self._scanner.flush()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.llamacpp import TOKENIZE_ADDRESS, end_of_sequence, written_tokens
+from ponant.engine.vocabulary import TOKENIZE_ADDRESS, end_of_sequence, written_tokens
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher

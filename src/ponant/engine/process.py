@@ -46,10 +46,10 @@ class _Generation:
         return self._deltas.popleft()
 
     def stop(self, choice: int) -> None:
-        """End one choice."""
+        """End one choice. What has come of it but was not read yet is dropped, also if it is at its end."""
+        self._deltas = deque(delta for delta in self._deltas if delta.choice != choice)
         if choice in self._open:
             self._open.discard(choice)
-            self._deltas = deque(delta for delta in self._deltas if delta.choice != choice)
             self._engine.cancel(self._id, choice, done=not self._open)
             self._wake()
 

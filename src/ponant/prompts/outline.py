@@ -10,6 +10,7 @@ from typing import Any
 _DEEPEST = 6
 _MOST_PARTS = 1000
 _ANY = "any"
+_COMBINING = {"anyOf": " | ", "oneOf": " | ", "allOf": " & "}
 
 
 def outline(schema: dict[str, Any]) -> str:
@@ -37,9 +38,10 @@ class _Outline:
             return _json(schema["const"])
         if isinstance(schema.get("enum"), list):
             return " | ".join(map(_json, schema["enum"]))
-        for word in ("anyOf", "oneOf"):
-            if isinstance(schema.get(word), list):
-                return " | ".join(self.of(part, depth + 1) for part in schema[word])
+        if not isinstance(schema.get("properties"), dict):  # what combines beside them mostly says which must be there
+            for word, sign in _COMBINING.items():
+                if isinstance(schema.get(word), list):
+                    return sign.join(self.of(part, depth + 1) for part in schema[word])
         kind = schema.get("type")
         if isinstance(kind, list):
             return " | ".join(self._of_type(schema, name, depth) for name in kind)

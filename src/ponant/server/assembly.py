@@ -21,9 +21,10 @@ from ponant.catalog.store import ModelNotFoundError, locate, model_id
 from ponant.engine.base import Engine, EngineConfig
 from ponant.engine.embedding import Embedder, EmbedderConfig
 from ponant.engine.embedding_process import EmbedderProcess
-from ponant.engine.llamacpp import Vocabulary, check_model_file
+from ponant.engine.handles import check_model_file
 from ponant.engine.memory import megabytes
 from ponant.engine.process import EngineProcess
+from ponant.engine.vocabulary import Vocabulary
 from ponant.settings import ModelSettings, Settings
 
 

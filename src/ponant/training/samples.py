@@ -17,7 +17,7 @@ from ponant.api.messages import (
     ToolMessage,
     UserMessage,
 )
-from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.vocabulary import Vocabulary
 from ponant.prompts.answers import AnswerForm, read_answer_form
 from ponant.prompts.conversation import read_conversation
 from ponant.prompts.errors import InvalidRequestError

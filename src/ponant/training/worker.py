@@ -28,7 +28,7 @@ import psutil
 from ponant.catalog.loading import build_prompts
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import ModelLoadError
-from ponant.engine.llamacpp import Vocabulary
+from ponant.engine.vocabulary import Vocabulary
 from ponant.training.dataset import EncodedFile, FileReport, InvalidDatasetError, encode_file, read_report
 from ponant.training.errors import TrainingError
 from ponant.training.job import TrainingRun, read_run
