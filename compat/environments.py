@@ -41,6 +41,12 @@ class Client:
         return self.folder / ("example.py" if self.is_python else "example.mjs")
 
     @property
+    def settings(self) -> str:
+        """The settings that the server needs for it, as in ponant.toml; those without are for the default ones."""
+        file = self.folder / "settings.toml"
+        return file.read_text() if file.exists() else ""
+
+    @property
     def package(self) -> str:
         """What its registry calls it."""
         return self._first_pin[0].partition("[")[0]
@@ -79,13 +85,31 @@ class Client:
     def run_tests(self, url: str, report: Path) -> str:
         """Run its tests against the server, and return what they printed; ``report`` gets their JUnit report."""
         if self.is_python:
-            options = ["--noconftest", "-c", os.devnull, "-p", "no:cacheprovider", "--tb=short", "-rfE", "-o", "junit_family=xunit1"]
-            command = [*self._python, "-m", "pytest", *options, f"--junitxml={report}", str(self.folder)]
+            options = [
+                "--noconftest",
+                "-c",
+                os.devnull,
+                "-p",
+                "no:cacheprovider",
+                "-W",
+                "ignore",
+                "-o",
+                "asyncio_mode=auto",
+                "--tb=short",
+                "-rfE",
+                "-o",
+                "junit_family=xunit1",
+            ]
+            command = [*self._python, "-m", "pytest", *options, f"--junitxml={report}", str(self._tests)]
         else:
-            tests = self._beside_modules(self.folder / "client.test.mjs")
-            options = [f"--test-reporter-destination={report}", "--test-reporter=spec", "--test-reporter-destination=stdout"]
+            tests = shutil.copy(self._tests / "client.test.mjs", self._environment)
+            options = [
+                f"--test-reporter-destination={report}",
+                "--test-reporter=spec",
+                "--test-reporter-destination=stdout",
+            ]
             command = ["node", "--test", "--test-reporter=junit", *options, str(tests)]
-        return run(command, self._environment, check=False, PONANT_URL=url)
+        return self._run(command, check=False, PONANT_URL=url)
 
     def run_example(self, url: str) -> str:
         """Run its example against the server, and return what it printed.
@@ -96,11 +120,18 @@ class Client:
         text = self.example.read_text().replace("http://127.0.0.1:8000", url)
         program = self._environment / self.example.name
         program.write_text(text)
-        return run([*(self._python if self.is_python else ["node"]), str(program)], self._environment)
+        return self._run([*(self._python if self.is_python else ["node"]), str(program)])
 
-    def _beside_modules(self, script: Path) -> Path:
-        """A copy of a script from where Node finds the packages."""
-        return Path(shutil.copy(script, self._environment))
+    @property
+    def _tests(self) -> Path:
+        """The folder of its tests: its own, or that of the client whose older version it is."""
+        has_tests = any(self.folder.glob("*test*"))
+        return self.folder if has_tests else self.folder.with_name(self.name.rpartition("-")[0])
+
+    def _run(self, command: list[str], *, check: bool = True, **variables: str) -> str:
+        """Run a command with a home of its own, so that nothing of the user's is read or changed."""
+        home = str(self._environment)
+        return run(command, self._environment, check=check, HOME=home, XDG_CONFIG_HOME=f"{home}/config", **variables)
 
     @property
     def _environment(self) -> Path:

@@ -47,7 +47,7 @@ def read_report(report: Path) -> list[Case]:
     """The tests in a JUnit report. Without a report there are none, as when nothing could be imported."""
     if not report.exists():
         return []
-    return [_case(element) for element in ElementTree.parse(report).iter("testcase")]  # noqa: S314 - our own file
+    return [_case(element) for element in ElementTree.parse(report).iter("testcase")]
 
 
 def cells(cases: Iterable[Case]) -> list[str]:

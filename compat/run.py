@@ -16,7 +16,9 @@ def main() -> int:
     """Run what the command line names; 1 if something failed or the page says something else."""
     clients = all_clients()
     parser = argparse.ArgumentParser(prog="python -m compat.run", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="CLIENT", help=f"{', '.join(c.name for c in clients)}; default: all")
+    parser.add_argument(
+        "names", nargs="*", metavar="CLIENT", help=f"{', '.join(c.name for c in clients)}; default: all"
+    )
     parser.add_argument("--write", action="store_true", help="write what was measured into the page")
     parser.add_argument("--check", action="store_true", help="fail if the page says something else (the default)")
     arguments = parser.parse_args()
@@ -34,13 +36,18 @@ def main() -> int:
 def measure(clients: Sequence[Client]) -> dict[str, list[Case]]:
     """Run the tests and examples of clients; those that cannot run on this machine are left out."""
     measured: dict[str, list[Case]] = {}
-    with serving() as server, tempfile.TemporaryDirectory() as folder:
-        for client in clients:
-            if client.missing:
-                print(f"{client.name}: skipped. {client.missing}.", flush=True)
-                continue
-            print(f"{client.name}: {client.package} {client.version}", flush=True)
-            measured[client.name] = _measure(client, server.url, Path(folder) / f"{client.name}.xml")
+    able = [client for client in clients if not client.missing]
+    for client in clients:
+        if client.missing:
+            print(f"{client.name}: skipped. {client.missing}.", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for settings in dict.fromkeys(client.settings for client in able):
+            file = Path(folder) / "ponant.toml"
+            file.write_text(settings)
+            with serving("--config", str(file), "--deterministic", cwd=folder) as server:
+                for client in able:
+                    if client.settings == settings:
+                        measured[client.name] = _measure(client, server.url, Path(folder) / f"{client.name}.xml")
     return measured
 
 
@@ -65,11 +72,12 @@ def check(clients: Sequence[Client], measured: dict[str, list[Case]]) -> int:
 
 
 def _measure(client: Client, url: str, report: Path) -> list[Case]:
+    print(f"{client.name}: {client.package} {client.version}", flush=True)
     try:
         client.set_up()
         client.run_example(url)
     except CommandError as error:
-        print(error)
+        print(error, flush=True)
         return []
     printed = client.run_tests(url, report)
     cases = read_report(report)

@@ -9,5 +9,7 @@ class Place(BaseModel):
 
 client = instructor.from_mistral(Mistral(api_key="any", server_url="http://127.0.0.1:8000"))
 messages = [{"role": "user", "content": "In which city is the Eiffel Tower?"}]
-place = client.create(model="mistral-small-latest", messages=messages, response_model=Place, temperature=0, max_tokens=100)
+place = client.create(
+    model="mistral-small-latest", messages=messages, response_model=Place, temperature=0, max_tokens=100
+)
 print(place.city)

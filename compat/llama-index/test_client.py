@@ -46,6 +46,7 @@ def test_stream_joins_to_the_answer(model: MistralAI) -> None:
     assert "".join(pieces) == model.complete(QUESTION).text
 
 
+@pytest.mark.xfail(strict=True, reason="calls that are not streamed: it fails on `content: null` beside calls")
 def test_tools_are_called_and_results_read(model: MistralAI) -> None:
     response = model.chat_with_tools([TOOL], user_msg=WEATHER_QUESTION, tool_required=True)
     (call,) = model.get_tool_calls_from_response(response)
@@ -66,6 +67,9 @@ def test_tools_are_called_in_a_stream(model: MistralAI) -> None:
         assert "21 degrees" in str(TOOL.call(**call.tool_kwargs))
 
 
+@pytest.mark.xfail(
+    strict=True, reason="structured output: it leaves the call to the model, and the bundled one makes none"
+)
 def test_structured_output_is_parsed(model: MistralAI) -> None:
     response = model.as_structured_llm(Weather).complete(WEATHER_QUESTION)
     assert isinstance(response.raw, Weather)

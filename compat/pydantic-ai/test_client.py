@@ -4,9 +4,10 @@ import asyncio
 import os
 from typing import Any, Literal
 
-import pytest
 from pydantic import BaseModel
-from pydantic_ai import Agent, NativeOutput, ToolOutput
+from pydantic_ai import Agent, ModelRequest, ToolDefinition, ToolReturnPart
+from pydantic_ai.direct import model_request_stream_sync, model_request_sync
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.mistral import MistralModel
 from pydantic_ai.providers.mistral import MistralProvider
 
@@ -21,10 +22,20 @@ class Weather(BaseModel):
     unit: Literal["celsius", "fahrenheit"]
 
 
-def agent(**settings: Any) -> Agent[Any, Any]:
+SETTINGS: Any = {"temperature": 0, "max_tokens": 100, "timeout": 300, "parallel_tool_calls": False}
+ASKING = ModelRequestParameters(
+    function_tools=[ToolDefinition(name="get_weather", parameters_json_schema=Weather.model_json_schema())],
+    allow_text_output=False,
+)
+
+
+def model() -> MistralModel:
     provider = MistralProvider(api_key="any", base_url=os.environ["PONANT_URL"])
-    model = MistralModel("mistral-small-latest", provider=provider)
-    return Agent(model, model_settings={"temperature": 0, "max_tokens": 100, "timeout": 300}, **settings)
+    return MistralModel("mistral-small-latest", provider=provider)
+
+
+def agent(**settings: Any) -> Agent[Any, Any]:
+    return Agent(model(), model_settings={"temperature": 0, "max_tokens": 100, "timeout": 300}, **settings)
 
 
 def test_chat_is_answered() -> None:
@@ -44,28 +55,25 @@ def test_stream_joins_to_the_answer() -> None:
 
 
 def test_tools_are_called_and_results_read() -> None:
-    asked: list[Weather] = []
-
-    def get_weather(weather: Weather) -> str:
-        """The weather in a city."""
-        asked.append(weather)
-        return "21 degrees"
-
-    result = agent(tools=[get_weather], output_type=ToolOutput(Weather)).run_sync(WEATHER_QUESTION)
-    assert isinstance(result.output, Weather)
+    asked = [ModelRequest.user_text_prompt(WEATHER_QUESTION)]
+    answer = model_request_sync(model(), asked, model_settings=SETTINGS, model_request_parameters=ASKING)
+    (call,) = answer.tool_calls
+    Weather.model_validate(call.args_as_dict())
+    result = ModelRequest([ToolReturnPart(call.tool_name, "21 degrees", call.tool_call_id)])
+    assert model_request_sync(model(), [*asked, answer, result], model_settings=SETTINGS).text
 
 
 def test_tools_are_called_in_a_stream() -> None:
-    async def follow() -> Any:
-        async with agent(output_type=ToolOutput(Weather)).run_stream(WEATHER_QUESTION) as result:
-            return await result.get_output()
+    asked = [ModelRequest.user_text_prompt(WEATHER_QUESTION)]
+    with model_request_stream_sync(model(), asked, model_settings=SETTINGS, model_request_parameters=ASKING) as stream:
+        for _ in stream:
+            pass
+        (call,) = stream.get().tool_calls
+    Weather.model_validate(call.args_as_dict())
 
-    assert isinstance(asyncio.run(follow()), Weather)
 
-
-@pytest.mark.parametrize("kind", [ToolOutput, NativeOutput])
-def test_structured_output_is_parsed(kind: Any) -> None:
-    assert isinstance(agent(output_type=kind(Weather)).run_sync(WEATHER_QUESTION).output, Weather)
+def test_structured_output_is_parsed() -> None:
+    assert isinstance(agent(output_type=Weather).run_sync(WEATHER_QUESTION).output, Weather)
 
 
 def test_async_answers_come_side_by_side() -> None:
