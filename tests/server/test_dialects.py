@@ -343,7 +343,7 @@ def streamed_calls(server: RunningServer, agent: str) -> list[list[dict[str, Any
     """The pieces of the calls that a stream has, for each of its two choices."""
     function = {"name": "say", "parameters": {"type": "object", "properties": {"it": {"enum": ["yes", "no"]}}}}
     tools = [{"type": "function", "function": function}]
-    asked = body(stream=True, tools=tools, tool_choice="any", random_seed=1, n=2, max_tokens=200)
+    asked = body(stream=True, tools=tools, tool_choice="any", random_seed=1, n=2, max_tokens=120)
     choices = [
         choice for chunk in chunks_of(post(server, CHAT, asked, user_agent=agent)) for choice in chunk["choices"]
     ]
