@@ -8,7 +8,7 @@ VENV_MISTRALAI1 := .venv-mistralai1
 IN_PARALLEL := --numprocesses 2 --dist loadfile
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test unit lint types check clean
+.PHONY: serve test unit compat lint types check clean
 
 serve: $(VENV)/.serve
 	@exec $(VENV)/bin/ponant serve $(ARGS)
@@ -18,6 +18,10 @@ test: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
 
 unit: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/engine tests/prompts tests/completion $(ARGS)
+
+# Other people's clients; ARGS="openai llm" runs some of them, ARGS=--write writes what they show into the page.
+compat: $(VENV)/.dev
+	$(VENV)/bin/python -m compat.run $(ARGS)
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
@@ -29,7 +33,7 @@ types: $(VENV)/.dev
 check: lint types test
 
 clean:
-	rm -rf $(VENV) $(VENV_MISTRALAI1)
+	rm -rf $(VENV) $(VENV_MISTRALAI1) .venv-compat
 
 $(VENV)/bin/python:
 	@echo "Setting up $(VENV). The first time, this builds the llama.cpp engine, which takes minutes:"

@@ -330,3 +330,46 @@ def test_early_client_lists_models_and_fills_in(tiny_server: RunningServer) -> N
     sent = {"prompt": "a", "suffix": None, "model": "codestral-latest", "stream": False, "max_tokens": 4}
     assert texts(posted(tiny_server, "/v1/fim/completions", sent, **EARLY))
     assert_error(post(tiny_server, CHAT, body(model="no-such-model"), **EARLY), 400, "invalid_model")
+
+
+# Clients of the Mistral API that understand streamed calls in their own way
+
+
+LANGCHAIN = "python-httpx/0.28.1"
+OLD_AI_SDK = "ai-sdk/mistral/3.0.69 ai-sdk/provider-utils/4.0.0 runtime/node.js/v20"
+
+
+def streamed_calls(server: RunningServer, agent: str) -> list[list[dict[str, Any]]]:
+    """The pieces of the calls that a stream has, for each of its two choices."""
+    function = {"name": "say", "parameters": {"type": "object", "properties": {"it": {"enum": ["yes", "no"]}}}}
+    tools = [{"type": "function", "function": function}]
+    asked = body(stream=True, tools=tools, tool_choice="any", random_seed=1, n=2, max_tokens=120)
+    choices = [
+        choice for chunk in chunks_of(post(server, CHAT, asked, user_agent=agent)) for choice in chunk["choices"]
+    ]
+    deltas = [[choice["delta"] for choice in choices if choice["index"] == index] for index in range(2)]
+    return [[piece for delta in of_choice for piece in delta.get("tool_calls") or []] for of_choice in deltas]
+
+
+def test_langchain_finds_the_id_in_every_piece_of_a_call(tiny_server: RunningServer) -> None:
+    usual, named = (streamed_calls(tiny_server, agent) for agent in ("curl/8", LANGCHAIN))
+    for pieces, with_ids in zip(usual, named, strict=True):
+        assert len(pieces) > 1
+        ids = {piece["index"]: piece["id"] for piece in pieces if "id" in piece}
+        assert with_ids == [piece | {"id": ids[piece["index"]]} for piece in pieces]
+
+
+def test_older_ai_sdks_get_whole_calls(tiny_server: RunningServer) -> None:
+    usual, whole = (streamed_calls(tiny_server, agent) for agent in ("curl/8", OLD_AI_SDK))
+    for pieces, calls in zip(usual, whole, strict=True):
+        assert [call["index"] for call in calls] == sorted({piece["index"] for piece in pieces})
+        for call in calls:
+            written = [piece["function"]["arguments"] for piece in pieces if piece["index"] == call["index"]]
+            assert call["function"] == {"name": "say", "arguments": "".join(written)}
+            assert call["id"]
+
+
+@pytest.mark.parametrize("agent", [LANGCHAIN, OLD_AI_SDK])
+def test_recognised_clients_may_still_speak_openais_dialect(tiny_server: RunningServer, agent: str) -> None:
+    assert is_openai(posted(tiny_server, CHAT, body(seed=1), user_agent=agent))
+    assert not is_openai(posted(tiny_server, CHAT, body(), user_agent=agent))

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ponant.server.dialects.base import MISTRAL, Exchange
-from ponant.server.dialects.mistral import EARLY_MISTRAL, STRICT
+from ponant.server.dialects.mistral import EARLY_MISTRAL, NAMED_PIECES, STRICT, WHOLE_CALLS
 from ponant.server.dialects.nim import NIM
 from ponant.server.dialects.openai import OPENAI, TEXT
 
@@ -14,7 +14,13 @@ DIALECTS = {dialect.name: dialect for dialect in (MISTRAL, NIM, OPENAI)}
 """The dialects that the settings can name."""
 _PREFIXES = {"/openai": OPENAI, "/nim": NIM}
 """Where a dialect is spoken whoever asks."""
-_AGENTS = {"OpenAI/": OPENAI, "AsyncOpenAI/": OPENAI, "mistral-client-python/0.": EARLY_MISTRAL}
+_AGENTS = {
+    "OpenAI/": OPENAI,
+    "AsyncOpenAI/": OPENAI,
+    "mistral-client-python/0.": EARLY_MISTRAL,
+    "ai-sdk/mistral/": WHOLE_CALLS,  # Vercel's, up to version 3; later ones are ai-sdk-mistral/
+    "python-httpx/": NAMED_PIECES,  # langchain-mistralai, which gives itself no name
+}
 """How the clients of a dialect name themselves."""
 _RESOURCES = ("chat", "fim", "embeddings", "models", "files", "fine_tuning")
 """First parts of the paths that are answered without ``/v1`` too."""
@@ -65,10 +71,8 @@ class Dialects:
         if self._default is not MISTRAL:
             return Exchange(path, self._default)
         agent = Headers(scope=scope).get("user-agent", "")
-        for beginning, dialect in _AGENTS.items():
-            if agent.startswith(beginning):
-                return Exchange(path, dialect)
-        return Exchange(path, body_tells=OPENAI)
+        named = (dialect for beginning, dialect in _AGENTS.items() if agent.startswith(beginning))
+        return Exchange(path, next(named, MISTRAL), body_tells=OPENAI)
 
 
 @dataclass

@@ -1,7 +1,9 @@
-"""The Mistral API as it is to the letter, and as its first client knew it."""
+"""The Mistral API as it is to the letter, and as some of its clients know it."""
 
-from ponant.api.chat import ChatCompletionRequest
-from ponant.server.dialects.base import Dialect, Json, TranslatedAnswers
+from collections.abc import Iterable
+
+from ponant.api.chat import ChatCompletionRequest, CompletionChunk
+from ponant.server.dialects.base import Answers, Dialect, Json, TranslatedAnswers
 from ponant.server.dialects.table import KEPT, Rule, Table, refused
 
 _MORE = ("top_k", "min_tokens", "repetition_penalty", "logprobs", "top_logprobs", "safe_mode")
@@ -18,11 +20,26 @@ STRICT = Dialect("mistral", {"/v1/chat/completions": _strict_chat()})
 """The Mistral API without the fields that are taken beyond it."""
 
 
-class _EarlyAnswers(TranslatedAnswers):
-    """Content is always a text, calls come whole, and reasons to finish are those that were known then."""
+class _WholeCalls(TranslatedAnswers):
+    """Streamed calls come whole, at the end."""
 
     def __init__(self) -> None:
         self._calls: dict[tuple[int, int], Json] = {}
+
+    def chunk(self, chunk: Json) -> list[Json]:
+        for choice in chunk["choices"]:
+            for piece in choice["delta"].pop("tool_calls", None) or []:
+                call = self._calls.setdefault((choice["index"], piece["index"]), piece)
+                if call is not piece:
+                    call["function"]["arguments"] += piece["function"]["arguments"]
+            if choice["finish_reason"]:
+                calls = [call for (index, _), call in self._calls.items() if index == choice["index"]]
+                choice["delta"] |= {"tool_calls": calls} if calls else {}
+        return [chunk]
+
+
+class _EarlyAnswers(_WholeCalls):
+    """Content is always a text, calls come whole, and reasons to finish are those that were known then."""
 
     def response(self, response: Json) -> Json:
         for choice in response.get("choices", []):
@@ -34,14 +51,7 @@ class _EarlyAnswers(TranslatedAnswers):
     def chunk(self, chunk: Json) -> list[Json]:
         for choice in chunk["choices"]:
             _known_finish(choice)
-            for piece in choice["delta"].pop("tool_calls", None) or []:
-                call = self._calls.setdefault((choice["index"], piece["index"]), piece)
-                if call is not piece:
-                    call["function"]["arguments"] += piece["function"]["arguments"]
-            if choice["finish_reason"]:
-                calls = [call for (index, _), call in self._calls.items() if index == choice["index"]]
-                choice["delta"] |= {"tool_calls": calls} if calls else {}
-        return [chunk]
+        return super().chunk(chunk)
 
 
 def _known_finish(choice: Json) -> None:
@@ -51,3 +61,22 @@ def _known_finish(choice: Json) -> None:
 
 EARLY_MISTRAL = Dialect("mistral", {}, lambda _: _EarlyAnswers())
 """The Mistral API for the versions of its client before 1, which know fewer values."""
+WHOLE_CALLS = Dialect("mistral", {}, lambda _: _WholeCalls())
+"""The Mistral API for clients that take every piece of a streamed call for a call."""
+
+
+class _NamedPieces(Answers):
+    """Every piece of a streamed call has the id of its call."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[int, int], str] = {}
+
+    def events(self, chunk: CompletionChunk) -> Iterable[bytes]:
+        for choice in chunk.choices:
+            for piece in choice.delta.tool_calls or []:
+                piece.id = self._ids.setdefault((choice.index, piece.index), piece.id)
+        return super().events(chunk)
+
+
+NAMED_PIECES = Dialect("mistral", {}, lambda _: _NamedPieces())
+"""The Mistral API for LangChain's `langchain-mistralai`, which takes a piece without an id for another call."""

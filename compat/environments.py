@@ -1,0 +1,186 @@
+"""The clients, each pinned in a folder of its own, and the environments that they run in."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ENVIRONMENTS = HERE.parent / ".venv-compat"
+LONGEST_SECONDS = 1800
+"""For one command: setting up an environment, or all tests of one client."""
+
+
+class CommandError(Exception):
+    """A command failed. The message is what it printed."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A package that talks to the server: its pins, its tests and an example of its use, all in ``folder``."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+        return self.folder.name
+
+    @property
+    def is_python(self) -> bool:
+        """Whether it is for Python; the others are for Node."""
+        return self._pins.suffix == ".txt"
+
+    @property
+    def example(self) -> Path:
+        """A program of a few lines that uses it."""
+        return self.folder / ("example.py" if self.is_python else "example.mjs")
+
+    @property
+    def settings(self) -> str:
+        """The settings that the server needs for it, as in ponant.toml; those without are for the default ones."""
+        file = self.folder / "settings.toml"
+        return file.read_text() if file.exists() else ""
+
+    @property
+    def package(self) -> str:
+        """What its registry calls it."""
+        return self._first_pin[0].partition("[")[0]
+
+    @property
+    def version(self) -> str:
+        """Which version of it is tested."""
+        return self._first_pin[1]
+
+    @property
+    def missing(self) -> str | None:
+        """What has to be installed on this machine before it can run, if anything."""
+        if self.is_python or (shutil.which("node") and shutil.which("npm")):
+            return None
+        return "Node and npm are not installed (Node 20 or newer is needed)"
+
+    def set_up(self) -> None:
+        """Install it, unless exactly this is installed already.
+
+        Raises:
+            CommandError: that did not work.
+        """
+        stamp = self._environment / ".ready"
+        wanted = f"{sys.version}\n{self._pins.read_text()}"
+        if not stamp.exists() or stamp.read_text() != wanted:
+            shutil.rmtree(self._environment, ignore_errors=True)
+            self._environment.mkdir(parents=True)
+            if self.is_python:
+                run([sys.executable, "-m", "venv", str(self._environment)], self._environment)
+                run([*self._python, "-m", "pip", "install", "--requirement", str(self._pins)], self._environment)
+            else:
+                shutil.copy(self._pins, self._environment)
+                run(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"], self._environment)
+            stamp.write_text(wanted)
+
+    def run_tests(self, url: str, report: Path) -> str:
+        """Run its tests against the server, and return what they printed; ``report`` gets their JUnit report."""
+        if self.is_python:
+            options = [
+                "--noconftest",
+                "-c",
+                os.devnull,
+                "-p",
+                "no:cacheprovider",
+                "-W",
+                "ignore",
+                "-o",
+                "asyncio_mode=auto",
+                "--tb=short",
+                "-rfE",
+                "-o",
+                "junit_family=xunit1",
+            ]
+            command = [*self._python, "-m", "pytest", *options, f"--junitxml={report}", str(self._tests)]
+        else:
+            tests = shutil.copy(self._tests / "client.test.mjs", self._environment)
+            options = [
+                f"--test-reporter-destination={report}",
+                "--test-reporter=spec",
+                "--test-reporter-destination=stdout",
+            ]
+            command = ["node", "--test", "--test-reporter=junit", *options, str(tests)]
+        return self._run(command, check=False, PONANT_URL=url)
+
+    def run_example(self, url: str) -> str:
+        """Run its example against the server, and return what it printed.
+
+        Raises:
+            CommandError: it failed.
+        """
+        text = self.example.read_text().replace("http://127.0.0.1:8000", url)
+        program = self._environment / self.example.name
+        program.write_text(text)
+        return self._run([*(self._python if self.is_python else ["node"]), str(program)])
+
+    @property
+    def _tests(self) -> Path:
+        """The folder of its tests: its own, or that of the client whose older version it is."""
+        has_tests = any(self.folder.glob("*test*"))
+        return self.folder if has_tests else self.folder.with_name(self.name.rpartition("-")[0])
+
+    def _run(self, command: list[str], *, check: bool = True, **variables: str) -> str:
+        """Run a command with a home of its own, so that nothing of the user's is read or changed."""
+        home = str(self._environment)
+        return run(command, self._environment, check=check, HOME=home, XDG_CONFIG_HOME=f"{home}/config", **variables)
+
+    @property
+    def _environment(self) -> Path:
+        return ENVIRONMENTS / self.name
+
+    @property
+    def _python(self) -> list[str]:
+        return [str(self._environment / "bin" / "python")]
+
+    @cached_property
+    def _pins(self) -> Path:
+        python = self.folder / "requirements.txt"
+        return python if python.exists() else self.folder / "package.json"
+
+    @cached_property
+    def _first_pin(self) -> tuple[str, str]:
+        if self.is_python:
+            name, _, version = self._pins.read_text().splitlines()[0].partition("==")
+            return name, version
+        name, version = next(iter(json.loads(self._pins.read_text())["dependencies"].items()))
+        return str(name), str(version)
+
+
+def all_clients() -> list[Client]:
+    """The clients, in the order of the page."""
+    order = (HERE / "clients.txt").read_text().split()
+    return [Client(HERE / name) for name in order]
+
+
+def run(command: list[str], folder: Path, *, check: bool = True, **variables: str) -> str:
+    """Run a command in a folder and return what it printed, errors too.
+
+    Nothing of the surroundings' keys and addresses reaches it.
+
+    Raises:
+        CommandError: it failed, and ``check`` says that this matters.
+    """
+    private = ("PONANT_", "MISTRAL_", "OPENAI_", "PYTHON", "LLM_", "PIP_REQUIRE")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(private)}
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment | {"PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1"} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=LONGEST_SECONDS,
+    )
+    if check and result.returncode:
+        raise CommandError(f"{' '.join(command)}\n{result.stdout}")
+    return result.stdout

@@ -1,0 +1,90 @@
+"""Runs the clients of this folder against ``ponant serve``, and holds docs/compatibility.md to what they saw."""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from compat.environments import Client, CommandError, all_clients
+from compat.page import PAGE, with_results
+from compat.results import Case, read_report
+from tests.serving import serving
+
+
+def main() -> int:
+    """Run what the command line names; 1 if something failed or the page says something else."""
+    clients = all_clients()
+    parser = argparse.ArgumentParser(prog="python -m compat.run", description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", metavar="CLIENT", help=f"{', '.join(c.name for c in clients)}; default: all"
+    )
+    parser.add_argument("--write", action="store_true", help="write what was measured into the page")
+    parser.add_argument("--check", action="store_true", help="fail if the page says something else (the default)")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - {client.name for client in clients}:
+        parser.error(f"no such client: {', '.join(sorted(unknown))}")
+    chosen = [client for client in clients if not arguments.names or client.name in arguments.names]
+    measured = measure(chosen)
+    failed = [name for name, cases in measured.items() if not cases or any(case.outcome == "failed" for case in cases)]
+    if failed:
+        print(f"Failed: {', '.join(failed)}")
+        return 1
+    return write(clients, measured) if arguments.write else check(clients, measured)
+
+
+def measure(clients: Sequence[Client]) -> dict[str, list[Case]]:
+    """Run the tests and examples of clients; those that cannot run on this machine are left out."""
+    measured: dict[str, list[Case]] = {}
+    able = [client for client in clients if not client.missing]
+    for client in clients:
+        if client.missing:
+            print(f"{client.name}: skipped. {client.missing}.", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for settings in dict.fromkeys(client.settings for client in able):
+            file = Path(folder) / "ponant.toml"
+            file.write_text(settings)
+            with serving("--config", str(file), "--deterministic", cwd=folder) as server:
+                for client in able:
+                    if client.settings == settings:
+                        measured[client.name] = _measure(client, server.url, Path(folder) / f"{client.name}.xml")
+    return measured
+
+
+def write(clients: Sequence[Client], measured: dict[str, list[Case]]) -> int:
+    """Write what was measured into the page."""
+    PAGE.write_text(with_results(PAGE.read_text(), clients, measured))
+    print(f"Written: {PAGE}")
+    return 0
+
+
+def check(clients: Sequence[Client], measured: dict[str, list[Case]]) -> int:
+    """1 if the page says something else than what was measured."""
+    text = PAGE.read_text()
+    found = with_results(text, clients, measured)
+    for line in sorted(set(found.splitlines()) - set(text.splitlines())):
+        print(f"Not in {PAGE.name}: {line}")
+    if found != text:
+        print("docs/compatibility.md says something else. See that this is meant, then: make compat ARGS=--write")
+        return 1
+    print("docs/compatibility.md says the same.")
+    return 0
+
+
+def _measure(client: Client, url: str, report: Path) -> list[Case]:
+    print(f"{client.name}: {client.package} {client.version}", flush=True)
+    try:
+        client.set_up()
+        client.run_example(url)
+    except CommandError as error:
+        print(error, flush=True)
+        return []
+    printed = client.run_tests(url, report)
+    cases = read_report(report)
+    if not cases or any(case.outcome == "failed" for case in cases):
+        print(printed)
+    return cases
+
+
+if __name__ == "__main__":
+    sys.exit(main())
