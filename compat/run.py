@@ -27,10 +27,11 @@ def main() -> int:
     chosen = [client for client in clients if not arguments.names or client.name in arguments.names]
     measured = measure(chosen)
     failed = [name for name, cases in measured.items() if not cases or any(case.outcome == "failed" for case in cases)]
+    passed = {name: cases for name, cases in measured.items() if name not in failed}
+    status = write(clients, passed) if arguments.write else check(clients, passed)
     if failed:
         print(f"Failed: {', '.join(failed)}")
-        return 1
-    return write(clients, measured) if arguments.write else check(clients, measured)
+    return 1 if failed else status
 
 
 def measure(clients: Sequence[Client]) -> dict[str, list[Case]]:

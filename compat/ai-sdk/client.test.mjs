@@ -15,6 +15,7 @@ const asking = {
   maxOutputTokens: 100,
   tools: { get_weather: tool({ description: 'The weather in a city', inputSchema: weather }) },
   toolChoice: { type: 'tool', toolName: 'get_weather' },
+  providerOptions: { mistral: { parallelToolCalls: false } },
 }
 
 test('chat is answered', async () => {

@@ -16,7 +16,6 @@ EXPECTED_FAILURES = {
     "test_tool_calling_async": "the bundled model makes the right call twice; one is wanted",
     "test_tool_calling_with_no_arguments": "the bundled model makes the right call twice; one is wanted",
     "test_structured_output_optional_param": "the bundled model repeats itself until max_tokens",
-    "test_json_mode": "the bundled model leaves out a field that only the prompt asks for",
     "test_agent_loop": "the bundled model makes no call where it is free not to",
 }
 """What a model of 135 million parameters cannot answer, or the package cannot pass, and why."""

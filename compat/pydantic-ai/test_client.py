@@ -68,7 +68,7 @@ def test_tools_are_called_in_a_stream() -> None:
     with model_request_stream_sync(model(), asked, model_settings=SETTINGS, model_request_parameters=ASKING) as stream:
         for _ in stream:
             pass
-        (call,) = stream.get().tool_calls
+        (call,) = stream.response.tool_calls
     Weather.model_validate(call.args_as_dict())
 
 
