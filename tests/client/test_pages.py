@@ -15,7 +15,21 @@ from tests.serving import RunningServer
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "spec" / "reference"
 CHAT, REQUEST = REFERENCE / "sdk-chat.md", REFERENCE / "chat-completion-request.md"
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+SHOWING = [
+    ("docs/client.md", "Paris"),
+    ("docs/fim.md", "width"),
+    ("docs/embeddings.md", "384 dimensions"),
+    ("docs/files.md", "217 2 instruct"),
+    ("docs/structured-output.md", '"profession": "painter"'),
+    ("docs/dialects.md", "Paris"),
+]
+"""Pages that show what their code prints, block by block, and what the first block says."""
+OTHERS = [("README.md", "Paris"), ("docs/tools.md", 'get_weather {"city": "'), ("docs/reasoning.md", "answer: ")]
+"""The others with code."""
+RUN_BY_MAKE_COMPAT = "docs/compatibility.md"
 
 reference = pytest.mark.skipif(not CHAT.exists(), reason="the reference pages are not here")
 
@@ -99,16 +113,31 @@ def test_every_type_of_the_pages_can_be_imported() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize(
-    ("page", "said"),
-    [("client.md", "Paris"), ("fim.md", "width"), ("embeddings.md", "384 dimensions"), ("files.md", "217 2 instruct")],
-)
-def test_our_pages_code_runs(
+@pytest.mark.parametrize(("page", "said"), SHOWING)
+def test_our_pages_code_prints_what_they_show(
     bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch, page: str, said: str
 ) -> None:
-    monkeypatch.setenv("PONANT_URL", bundled_server.url)
-    names: dict[str, Any] = {"__name__": "page"}
-    printed = [run_block(code, names) for code in code_blocks(DOCS / page)]
-    shown = re.findall(r"^```text\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    printed = run_page(ROOT / page, bundled_server, monkeypatch)
+    shown = re.findall(r"^```text\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     assert [text.count("\n") for text in printed] == [text.count("\n") for text in shown]
     assert said in printed[0]
+
+
+@pytest.mark.parametrize(("page", "said"), OTHERS)
+def test_our_other_pages_code_runs(
+    bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch, page: str, said: str
+) -> None:
+    assert said in run_page(ROOT / page, bundled_server, monkeypatch)[0]
+
+
+def test_no_page_with_code_is_left_out() -> None:
+    pages = [page for page in [ROOT / "README.md", *DOCS.glob("*.md")] if code_blocks(page)]
+    run = {page for page, _ in (*SHOWING, *OTHERS)} | {RUN_BY_MAKE_COMPAT}
+    assert {str(page.relative_to(ROOT)) for page in pages} == run
+
+
+def run_page(page: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What each block of a page prints; the server that pages speak of is this one."""
+    monkeypatch.setenv("PONANT_URL", server.url)
+    names: dict[str, Any] = {"__name__": "page"}
+    return [run_block(code.replace("http://127.0.0.1:8000", server.url), names) for code in code_blocks(page)]
