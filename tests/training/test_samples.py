@@ -329,7 +329,8 @@ def test_every_answer_is_learned_from_the_prompt_of_serving(model: Model, texts:
     written = [text.removesuffix(end).strip() for text in learned]
     assert len(learned) == len(texts) // 2
     assert all(text.endswith(end) for text in learned)
-    assert written == [text.strip() for text in texts[1::2]]
+    known = [model.written(model.vocabulary.tokenize(text, control=False)) for text in texts[1::2]]
+    assert written == [text.strip() for text in known]  # the vocabulary has no tokens for some control characters
     for index in range(1, len(messages), 2):
         prompt = prompt_of(model, messages[:index])
         assert any(sample.tokens[: len(prompt)] == prompt for sample in encoded.samples)
