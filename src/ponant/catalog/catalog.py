@@ -276,11 +276,17 @@ class Catalog:
         if served.loading is None:
             served.loading = asyncio.create_task(self._load(served))
             self._tasks.add(served.loading)
-            served.loading.add_done_callback(self._tasks.discard)
+            served.loading.add_done_callback(self._ended)
         try:
             return await asyncio.shield(served.loading)
         except ModelLoadError as error:
             raise EngineUnavailableError(f"the model {served.spec.id} cannot be loaded: {error}") from error
+
+    def _ended(self, loading: asyncio.Task[AnyLoadedModel]) -> None:
+        """Forget a task, and take its error, for which perhaps nobody waits any more."""
+        self._tasks.discard(loading)
+        if not loading.cancelled():
+            loading.exception()
 
     async def _load(self, served: ServedModel) -> AnyLoadedModel:
         assert self._cores

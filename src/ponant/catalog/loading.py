@@ -15,9 +15,9 @@ from ponant.engine.base import Engine, EngineConfig, ModelLoadError
 from ponant.engine.memory import expected_memory, model_size
 from ponant.engine.turns import Place
 from ponant.engine.vocabulary import Vocabulary
-from ponant.prompts.fim import FimPrompts
-from ponant.prompts.mistral import TokenizerError
-from ponant.prompts.mistral_renderer import mistral_renderer
+from ponant.prompts.fim import FimPrompts, has_fim_tokens
+from ponant.prompts.mistral import TokenizerError, find_tokenizer_file
+from ponant.prompts.mistral_renderer import MistralRenderer, mistral_renderer
 from ponant.prompts.prompt import PromptBuilder
 
 logger = logging.getLogger("ponant.catalog")
@@ -130,24 +130,37 @@ def _describe(spec: ModelSpec, config: EngineConfig) -> ModelFacts:
     file = spec.path.stat()
     size = model_size(metadata, file.st_size, config.kv_type)
     context = config.context or size.context
-    _, fim = build_prompts(spec, vocabulary, context)
+    # Only the engine's own start needs the builders of prompts, which take a while to make.
+    has_tokenizer = spec.tokenizer or find_tokenizer_file(spec.path)
+    encode = _fim_encoder(_renderer(spec, vocabulary, context), spec, vocabulary) if has_tokenizer else None
     return ModelFacts(
         name=metadata.get("general.name", spec.id),
         owner=metadata.get("general.organization"),
         created=int(file.st_mtime),
         context=context,
         memory=expected_memory(size, config),
-        native_fim=fim.native,
+        native_fim=encode is not None or has_fim_tokens(vocabulary),
     )
 
 
 def build_prompts(spec: ModelSpec, vocabulary: Vocabulary, context: int) -> tuple[PromptBuilder, FimPrompts]:
     """The builders of a model's prompts, for a context of so many tokens. Raises ModelLoadError."""
+    renderer = _renderer(spec, vocabulary, context)
+    prompts = PromptBuilder(vocabulary, context=context, renderer=renderer)
+    encode = _fim_encoder(renderer, spec, vocabulary)
+    return prompts, FimPrompts(vocabulary, context=context, chat=prompts, encode=encode)
+
+
+def _renderer(spec: ModelSpec, vocabulary: Vocabulary, context: int) -> MistralRenderer | None:
     try:
-        renderer = mistral_renderer(spec.path, vocabulary, context=context, tokenizer=spec.tokenizer)
+        return mistral_renderer(spec.path, vocabulary, context=context, tokenizer=spec.tokenizer)
     except TokenizerError as error:
         raise ModelLoadError(str(error)) from None
-    prompts = PromptBuilder(vocabulary, context=context, renderer=renderer)
+
+
+def _fim_encoder(
+    renderer: MistralRenderer | None, spec: ModelSpec, vocabulary: Vocabulary
+) -> Callable[[str, str | None], list[int]] | None:
+    """What encodes texts to be filled in, for models of Mistral's that were taught to."""
     name = f"{spec.id} {vocabulary.metadata.get('general.name', '')}"
-    encode = renderer.encode_fim(name) if renderer else None
-    return prompts, FimPrompts(vocabulary, context=context, chat=prompts, encode=encode)
+    return renderer.encode_fim(name) if renderer else None

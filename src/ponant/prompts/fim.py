@@ -169,6 +169,11 @@ class _Form:
         return after + before + middle if self.suffix_first else before + after + middle
 
 
+def has_fim_tokens(vocabulary: FimVocabulary) -> bool:
+    """Whether the model was trained to fill in the middle, by its tokens."""
+    return _find_form(vocabulary) is not None
+
+
 def _find_form(vocabulary: FimVocabulary) -> _Form | None:
     """The form that the model was trained on, if it was trained to fill in the middle.
 
