@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ponant.engine.base import EngineState, EngineUnavailableError, QueueFullError
+from ponant.engine.base import EngineUnavailableError, QueueFullError
 from ponant.engine.embedding import (
     EmbedderConfig,
     EmbedderInfo,
@@ -24,10 +24,10 @@ from ponant.engine.embedding_frames import (
     TooLong,
     decode_from_embedder,
 )
-from ponant.engine.worker_process import WorkerProcess
+from ponant.engine.worker_process import WorkerOwner, WorkerProcess
 
 
-class EmbedderProcess:
+class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
     """An embedder in a worker process of its own.
 
     At most ``queue_limit`` requests wait beside the one that is at work.
@@ -37,28 +37,14 @@ class EmbedderProcess:
         self._queue_limit = queue_limit
         self._ids = itertools.count(1)
         self._requests: dict[int, asyncio.Future[Embeddings]] = {}
-        self._worker = WorkerProcess[EmbedderInfo, Answer](
+        worker = WorkerProcess[EmbedderInfo, Answer](
             "ponant.engine.embedding_worker",
             LoadEmbedder(config),
             decode=decode_from_embedder,
             take=self._take,
             fail_all=self._fail_all,
         )
-
-    @property
-    def info(self) -> EmbedderInfo:
-        """What the embedder has. Raises EngineUnavailableError before the first start."""
-        return self._worker.info
-
-    @property
-    def state(self) -> EngineState:
-        """Whether the embedder can take requests."""
-        return self._worker.state
-
-    @property
-    def last_error(self) -> str | None:
-        """How the last worker ended, where that was not asked for."""
-        return self._worker.last_error
+        super().__init__(worker)
 
     @property
     def busy(self) -> bool:
@@ -69,23 +55,6 @@ class EmbedderProcess:
     def memory(self) -> int:
         """Bytes of the weights."""
         return self.info.weights_memory
-
-    @property
-    def process_id(self) -> int | None:
-        """The worker's process id."""
-        return self._worker.process_id
-
-    async def start(self) -> EmbedderInfo:
-        """Start the worker and load the model.
-
-        Raises:
-            ModelLoadError: the model cannot be run as configured.
-        """
-        return await self._worker.start()
-
-    async def stop(self) -> None:
-        """End all requests and the worker."""
-        await self._worker.stop()
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """The vectors of some texts; see ``Embedder.embed``."""

@@ -11,13 +11,12 @@ from ponant.engine.base import (
     Delta,
     EngineConfig,
     EngineInfo,
-    EngineState,
     EngineUnavailableError,
     GenerateRequest,
     QueueFullError,
 )
 from ponant.engine.frames import AdapterAdded, Cancel, Generate, Load, Stepped, decode_from_worker
-from ponant.engine.worker_process import WorkerProcess
+from ponant.engine.worker_process import WorkerOwner, WorkerProcess
 
 
 class _Generation:
@@ -81,7 +80,7 @@ class _Generation:
             self._waiter.set_result(None)
 
 
-class EngineProcess:
+class EngineProcess(WorkerOwner[EngineInfo, Stepped | AdapterAdded]):
     """An engine in a worker process of its own.
 
     At most ``queue_limit`` requests wait for a place among the running ones.
@@ -93,7 +92,7 @@ class EngineProcess:
         self._ids = itertools.count(1)
         self._generations: dict[int, _Generation] = {}
         self._waiting: set[int] = set()
-        self._worker = WorkerProcess[EngineInfo, Stepped | AdapterAdded](
+        worker = WorkerProcess[EngineInfo, Stepped | AdapterAdded](
             "ponant.engine.worker",
             Load(config),
             decode=decode_from_worker,
@@ -101,22 +100,8 @@ class EngineProcess:
             fail_all=self._fail_all,
             on_loaded=self._load_adapters,
         )
+        super().__init__(worker)
         self._adapters = Adapters(self._worker.send, config.adapters)
-
-    @property
-    def info(self) -> EngineInfo:
-        """What the engine has. Raises EngineUnavailableError before the first start."""
-        return self._worker.info
-
-    @property
-    def state(self) -> EngineState:
-        """Whether the engine can take requests."""
-        return self._worker.state
-
-    @property
-    def last_error(self) -> str | None:
-        """How the last worker ended, where that was not asked for."""
-        return self._worker.last_error
 
     @property
     def busy(self) -> bool:
@@ -129,11 +114,6 @@ class EngineProcess:
         return self.info.weights_memory + self.info.kv_memory
 
     @property
-    def process_id(self) -> int | None:
-        """The worker's process id."""
-        return self._worker.process_id
-
-    @property
     def adapters(self) -> Mapping[str, int]:
         """The adapters that requests can name, and how many requests work with each."""
         return self._adapters.users
@@ -142,18 +122,6 @@ class EngineProcess:
     def most_adapters(self) -> int:
         """How many adapters can be loaded at once."""
         return self._config.adapters
-
-    async def start(self) -> EngineInfo:
-        """Start the worker and load the model.
-
-        Raises:
-            ModelLoadError: the model cannot be run as configured.
-        """
-        return await self._worker.start()
-
-    async def stop(self) -> None:
-        """End all requests and the worker."""
-        await self._worker.stop()
 
     def generate(self, request: GenerateRequest) -> _Generation:
         """Start a request; see ``Engine.generate``."""

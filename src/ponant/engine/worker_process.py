@@ -234,3 +234,42 @@ class WorkerProcess(Generic[Info, Frame]):
         except TimeoutError:
             process.kill()
             return await process.wait()
+
+
+class WorkerOwner(Generic[Info, Frame]):
+    """What is computed by a worker, as far as it is the same for all of them."""
+
+    def __init__(self, worker: WorkerProcess[Info, Frame]) -> None:
+        self._worker = worker
+
+    @property
+    def info(self) -> Info:
+        """What the model has. Raises EngineUnavailableError before the first start."""
+        return self._worker.info
+
+    @property
+    def state(self) -> EngineState:
+        """Whether the model can take requests."""
+        return self._worker.state
+
+    @property
+    def last_error(self) -> str | None:
+        """How the last worker ended, where that was not asked for."""
+        return self._worker.last_error
+
+    @property
+    def process_id(self) -> int | None:
+        """The worker's process id."""
+        return self._worker.process_id
+
+    async def start(self) -> Info:
+        """Start the worker and load the model.
+
+        Raises:
+            ModelLoadError: the model cannot be run as configured.
+        """
+        return await self._worker.start()
+
+    async def stop(self) -> None:
+        """End all requests and the worker."""
+        await self._worker.stop()

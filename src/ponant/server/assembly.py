@@ -17,7 +17,7 @@ from ponant.catalog.fine_tuned import OnRemove
 from ponant.catalog.kinds import kind_of
 from ponant.catalog.loading import AnyLoadedModel, Loader
 from ponant.catalog.spec import FineTunedSpec, Kind, ModelSpec
-from ponant.catalog.store import ModelNotFoundError, locate, model_id
+from ponant.catalog.store import BUNDLED, ModelNotFoundError, locate, model_id
 from ponant.engine.base import Engine, EngineConfig
 from ponant.engine.embedding import Embedder, EmbedderConfig
 from ponant.engine.embedding_process import EmbedderProcess
@@ -115,7 +115,7 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
     else:
         path = locate(model.source, settings.data_dir / "models")
         check_model_file(path)
-        kind = model.kind or kind_of(Vocabulary(path))
+        kind = model.kind or ("chat" if model.source == BUNDLED else kind_of(Vocabulary(path)))
     if model.tokenizer and not model.tokenizer.is_file():
         raise ModelNotFoundError(f"{model.source}: there is no tokenizer file {model.tokenizer}")
     kv_memory = settings.kv_memory if model.kv_memory is None else model.kv_memory
