@@ -89,7 +89,7 @@ class JobIn(RequestModel):
     """
 
     model: str
-    training_files: list[TrainingFile] = []
+    training_files: list[TrainingFile] = Field(default=[])
     validation_files: list[Uuid] | None = None
     suffix: str | None = Field(default=None, max_length=18)
     integrations: list[WandbIntegration] | None = None
@@ -163,7 +163,7 @@ class CompletionJobOut(ResponseModel):
     created_at: int
     modified_at: int
     training_files: list[Uuid]
-    validation_files: list[Uuid] | None = []
+    validation_files: list[Uuid] | None = Field(default=[])
     object: Literal["job"] = "job"
     fine_tuned_model: str | None = None
     suffix: str | None = None
@@ -172,7 +172,7 @@ class CompletionJobOut(ResponseModel):
     metadata: JobMetadataOut | None = None
     job_type: Literal["completion"] = "completion"
     hyperparameters: CompletionTrainingParameters
-    repositories: list[Any] = []
+    repositories: list[Any] = Field(default=[])
 
 
 class EventOut(ResponseModel):
@@ -202,14 +202,14 @@ class CheckpointOut(ResponseModel):
 class CompletionDetailedJobOut(CompletionJobOut):
     """A job with its events and checkpoints, the newest first."""
 
-    events: list[EventOut] = []
-    checkpoints: list[CheckpointOut] = []
+    events: list[EventOut] = Field(default=[])
+    checkpoints: list[CheckpointOut] = Field(default=[])
 
 
 class JobsOut(ResponseModel):
     """A page of the jobs, the newest first; ``total`` counts those on all pages."""
 
-    data: list[CompletionJobOut] = []
+    data: list[CompletionJobOut] = Field(default=[])
     object: Literal["list"] = "list"
     total: int
 
@@ -246,7 +246,7 @@ class CompletionFTModelOut(ResponseModel):
     description: str | None = None
     capabilities: FTModelCapabilitiesOut
     max_context_length: int = 32768
-    aliases: list[str] = []
+    aliases: list[str] = Field(default=[])
     job: Uuid
     model_type: Literal["completion"] = "completion"
 
