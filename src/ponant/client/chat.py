@@ -26,7 +26,7 @@ from ponant.client.parsing import (
     parsed_response,
 )
 from ponant.client.resource import Resource, answered, answered_async, streamed, streamed_async
-from ponant.client.tolerance import tolerant
+from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 Object: TypeAlias = Mapping[str, Any]
@@ -185,7 +185,7 @@ class Chat(Resource):
                 "safe_prompt": safe_prompt,
             },
         )
-        return Call("POST", _PATH, _read_response, Options(**options), body)
+        return Call("POST", _PATH, reader(ChatCompletionResponse), Options(**options), body)
 
     def _parse(
         self, response_format: type[Target], **parameters: Unpack[ChatParameters]
@@ -234,7 +234,3 @@ class Chat(Resource):
         """As `parse_stream`."""
         stream = await self.stream_async(**parameters, response_format=format_of(response_format))
         return ParsedEventStreamAsync(response_format, stream)
-
-
-def _read_response(body: str | bytes) -> ChatCompletionResponse:
-    return tolerant(ChatCompletionResponse).model_validate_json(body)

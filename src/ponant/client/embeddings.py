@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 from ponant.api.embeddings import EmbeddingDtype, EmbeddingResponse, EncodingFormat
 from ponant.client.call import Call, OptionParameters, Options, fields
 from ponant.client.resource import Resource, answered, answered_async
-from ponant.client.tolerance import tolerant
+from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 EmbeddingRequestInputs: TypeAlias = str | list[str]
@@ -57,11 +57,7 @@ class Embeddings(Resource):
                 "encoding_format": encoding_format,
             },
         )
-        return Call("POST", _PATH, _read_response, Options(**options), body)
+        return Call("POST", _PATH, reader(EmbeddingResponse), Options(**options), body)
 
     create = answered(_create)
     create_async = answered_async(_create)
-
-
-def _read_response(body: str | bytes) -> EmbeddingResponse:
-    return tolerant(EmbeddingResponse).model_validate_json(body)

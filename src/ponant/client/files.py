@@ -1,9 +1,9 @@
 """``files``: files that the server keeps."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, NotRequired, TypeAlias, TypedDict, TypeVar
+from typing import IO, NotRequired, TypeAlias, TypedDict
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, SkipValidation
@@ -22,12 +22,10 @@ from ponant.api.files import (
 )
 from ponant.client.call import Call, Form, OptionParameters, Options, fields
 from ponant.client.resource import Resource, answered, answered_async, downloaded, downloaded_async
-from ponant.client.tolerance import tolerant
+from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 FileContent: TypeAlias = bytes | IO[bytes] | os.PathLike[str]
-
-Model = TypeVar("Model", bound=BaseModel)
 
 _PATH = "/v1/files"
 
@@ -88,7 +86,7 @@ class Files(Resource):
         form = _form(file, given)
         if not form.is_repeatable:
             options["retries"] = None
-        return Call("POST", _PATH, _reader(UploadFileOut), Options(**options), form=form)
+        return Call("POST", _PATH, reader(UploadFileOut), Options(**options), form=form)
 
     def _list(
         self,
@@ -132,7 +130,7 @@ class Files(Resource):
                 "mimetypes": mimetypes,
             },
         )
-        return Call("GET", _PATH, _reader(ListFilesOut), Options(**options), query=query)
+        return Call("GET", _PATH, reader(ListFilesOut), Options(**options), query=query)
 
     def _retrieve(self, *, file_id: str, **options: Unpack[OptionParameters]) -> Call[RetrieveFileOut]:
         """Describe a file.
@@ -143,7 +141,7 @@ class Files(Resource):
         Raises:
             SDKError: There is no such file (404), or the server refused the request or failed.
         """
-        return Call("GET", _path(file_id), _reader(RetrieveFileOut), Options(**options))
+        return Call("GET", _path(file_id), reader(RetrieveFileOut), Options(**options))
 
     def _delete(self, *, file_id: str, **options: Unpack[OptionParameters]) -> Call[DeleteFileOut]:
         """Delete a file.
@@ -154,7 +152,7 @@ class Files(Resource):
         Raises:
             SDKError: There is no such file (404), or the server refused the request or failed.
         """
-        return Call("DELETE", _path(file_id), _reader(DeleteFileOut), Options(**options))
+        return Call("DELETE", _path(file_id), reader(DeleteFileOut), Options(**options))
 
     def _download(self, *, file_id: str, **options: Unpack[OptionParameters]) -> Call[bytes]:
         """Download a file's content.
@@ -188,7 +186,7 @@ class Files(Resource):
             SDKError: There is no such file (404), or the server refused the request or failed.
         """
         query = fields(nullable={}, optional={"expiry": expiry})
-        return Call("GET", f"{_path(file_id)}/url", _reader(FileSignedURL), Options(**options), query=query)
+        return Call("GET", f"{_path(file_id)}/url", reader(FileSignedURL), Options(**options), query=query)
 
     upload = answered(_upload)
     upload_async = answered_async(_upload)
@@ -206,10 +204,6 @@ class Files(Resource):
 
 def _path(file_id: str) -> str:
     return f"{_PATH}/{quote(file_id, safe='')}"
-
-
-def _reader(model: type[Model]) -> Callable[[str | bytes], Model]:
-    return lambda body: tolerant(model).model_validate_json(body)
 
 
 def _as_bytes(body: str | bytes) -> bytes:

@@ -9,7 +9,7 @@ from ponant.api.fim import FIMCompletionRequest, FIMCompletionResponse
 from ponant.client.call import Call, OptionParameters, Options, fields
 from ponant.client.completion_stream import as_stream
 from ponant.client.resource import Resource, answered, answered_async, streamed, streamed_async
-from ponant.client.tolerance import tolerant
+from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 FIMCompletionRequestStop: TypeAlias = str | list[str]
@@ -83,7 +83,7 @@ class Fim(Resource):
             },
             optional={"stream": stream},
         )
-        return Call("POST", _PATH, _read_response, Options(**options), body)
+        return Call("POST", _PATH, reader(FIMCompletionResponse), Options(**options), body)
 
     _stream = as_stream(_complete)
 
@@ -91,7 +91,3 @@ class Fim(Resource):
     complete_async = answered_async(_complete)
     stream = streamed(_stream)
     stream_async = streamed_async(_stream)
-
-
-def _read_response(body: str | bytes) -> FIMCompletionResponse:
-    return tolerant(FIMCompletionResponse).model_validate_json(body)

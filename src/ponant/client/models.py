@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 from ponant.api.models import BaseModelCard, DeleteModelOut, FTModelCard, ModelCard, ModelList
 from ponant.client.call import Call, OptionParameters, Options, fields
 from ponant.client.resource import Resource, answered, answered_async
-from ponant.client.tolerance import tolerant, tolerant_adapter
+from ponant.client.tolerance import reader, tolerant_adapter
 from ponant.client.unset import UNSET, OptionalNullable
 
 AnyModelCard: TypeAlias = BaseModelCard | FTModelCard
@@ -36,7 +36,7 @@ class Models(Resource):
             SDKError: The server refused the request or failed.
         """
         query = fields(nullable={}, optional={"provider": provider, "model": model})
-        return Call("GET", _PATH, _read_list, Options(**options), query=query)
+        return Call("GET", _PATH, reader(ModelList), Options(**options), query=query)
 
     def _retrieve(self, *, model_id: str, **options: Unpack[OptionParameters]) -> Call[AnyModelCard]:
         """Describe a model.
@@ -58,7 +58,7 @@ class Models(Resource):
         Raises:
             SDKError: There is no such model (404), it is a base model (400), or the server failed.
         """
-        return Call("DELETE", f"{_PATH}/{quote(model_id, safe='')}", _read_deletion, Options(**options))
+        return Call("DELETE", f"{_PATH}/{quote(model_id, safe='')}", reader(DeleteModelOut), Options(**options))
 
     list = answered(_list)
     list_async = answered_async(_list)
@@ -68,14 +68,6 @@ class Models(Resource):
     delete_async = answered_async(_delete)
 
 
-def _read_list(body: str | bytes) -> ModelList:
-    return tolerant(ModelList).model_validate_json(body)
-
-
 def _read_card(body: str | bytes) -> AnyModelCard:
     card: AnyModelCard = tolerant_adapter(ModelCard).validate_json(body)
     return card
-
-
-def _read_deletion(body: str | bytes) -> DeleteModelOut:
-    return tolerant(DeleteModelOut).model_validate_json(body)
