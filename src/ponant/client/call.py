@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import IO, Any, Generic, TypedDict, TypeVar
 
 from pydantic import BaseModel
@@ -115,11 +116,13 @@ def fields(*, nullable: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[
 
 
 def as_json(value: Any) -> Any:
-    """What JSON has for a value: typed models become objects, in lists and mappings too."""
+    """What JSON has for a value: typed models become objects, in lists and mappings too; times become strings."""
     if isinstance(value, BaseModel):
         # What was given, null or not, and what is not null by itself, such as a message's role.
         filled: dict[str, Any] = value.model_dump(mode="json", by_alias=True, exclude_none=True)
         return value.model_dump(mode="json", by_alias=True, exclude_unset=True) | filled
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, Mapping):
         return {name: as_json(part) for name, part in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from typing_extensions import Unpack
 
+from ponant.api.fine_tuning import ArchiveFTModelOut, CompletionFTModelOut, UnarchiveFTModelOut
 from ponant.api.models import BaseModelCard, DeleteModelOut, FTModelCard, ModelCard, ModelList
 from ponant.client.call import Call, OptionParameters, Options, fields
 from ponant.client.resource import Resource, answered, answered_async
@@ -47,7 +48,7 @@ class Models(Resource):
         Raises:
             SDKError: There is no such model (404), or the server refused the request or failed.
         """
-        return Call("GET", f"{_PATH}/{quote(model_id, safe='')}", _read_card, Options(**options))
+        return Call("GET", _path(model_id), _read_card, Options(**options))
 
     def _delete(self, *, model_id: str, **options: Unpack[OptionParameters]) -> Call[DeleteModelOut]:
         """Delete a fine-tuned model.
@@ -58,7 +59,52 @@ class Models(Resource):
         Raises:
             SDKError: There is no such model (404), it is a base model (400), or the server failed.
         """
-        return Call("DELETE", f"{_PATH}/{quote(model_id, safe='')}", reader(DeleteModelOut), Options(**options))
+        return Call("DELETE", _path(model_id), reader(DeleteModelOut), Options(**options))
+
+    def _update(
+        self,
+        *,
+        model_id: str,
+        name: OptionalNullable[str] = UNSET,
+        description: OptionalNullable[str] = UNSET,
+        **options: Unpack[OptionParameters],
+    ) -> Call[CompletionFTModelOut]:
+        """Change what is told of a fine-tuned model.
+
+        Args:
+            model_id: Its id.
+            name: What it is to be called.
+            description: What is to be said of it.
+
+        Raises:
+            SDKError: There is no such model (404), it is a base model (400), or the server failed.
+        """
+        body = fields(nullable={"name": name, "description": description}, optional={})
+        return Call("PATCH", _fine_tuned_path(model_id), reader(CompletionFTModelOut), Options(**options), body)
+
+    def _archive(self, *, model_id: str, **options: Unpack[OptionParameters]) -> Call[ArchiveFTModelOut]:
+        """Archive a fine-tuned model: it is kept, and answers nothing.
+
+        Args:
+            model_id: Its id.
+
+        Raises:
+            SDKError: There is no such model (404), it is a base model (400), or the server failed.
+        """
+        path = f"{_fine_tuned_path(model_id)}/archive"
+        return Call("POST", path, reader(ArchiveFTModelOut), Options(**options))
+
+    def _unarchive(self, *, model_id: str, **options: Unpack[OptionParameters]) -> Call[UnarchiveFTModelOut]:
+        """Let an archived model answer again.
+
+        Args:
+            model_id: Its id.
+
+        Raises:
+            SDKError: There is no such model (404), it is a base model (400), or the server failed.
+        """
+        path = f"{_fine_tuned_path(model_id)}/archive"
+        return Call("DELETE", path, reader(UnarchiveFTModelOut), Options(**options))
 
     list = answered(_list)
     list_async = answered_async(_list)
@@ -66,6 +112,20 @@ class Models(Resource):
     retrieve_async = answered_async(_retrieve)
     delete = answered(_delete)
     delete_async = answered_async(_delete)
+    update = answered(_update)
+    update_async = answered_async(_update)
+    archive = answered(_archive)
+    archive_async = answered_async(_archive)
+    unarchive = answered(_unarchive)
+    unarchive_async = answered_async(_unarchive)
+
+
+def _path(model_id: str) -> str:
+    return f"{_PATH}/{quote(model_id, safe='')}"
+
+
+def _fine_tuned_path(model_id: str) -> str:
+    return f"/v1/fine_tuning/models/{quote(model_id, safe='')}"
 
 
 def _read_card(body: str | bytes) -> AnyModelCard:
