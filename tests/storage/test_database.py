@@ -64,7 +64,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     address: str = request.getfixturevalue("postgres")
     yield address
     database = Database(address)
-    database.write_now(lambda session: session.execute(text("DROP TABLE files, alembic_version")))
+    database.write_now(lambda session: session.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public")))
     database.close()
 
 
