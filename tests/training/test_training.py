@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, write_run
+from tests.tiny_adapter import write_tiny_adapter
 from tests.tiny_model import build_vocabulary, write_tiny_model
 from tests.training.runs import conversation, describe, of_kind, run_to_end, start, train, write_lines
 
@@ -184,6 +186,29 @@ def test_a_run_that_was_done_is_not_trained_again(
     assert _weights(folder) == before
 
 
+def test_a_run_that_was_ended_while_it_saved_ends_in_the_same_state(
+    tmp_path: Path, trained: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    whole = (trained[0] / "adapter.gguf").read_bytes()
+    for name in ("adapter", "adapter.gguf", ".adapter.gguf.part"):  # the last of what had been written
+        folder = tmp_path / name
+        shutil.copytree(trained[0], folder)
+        (folder / "adapter.gguf").unlink()
+        if name == "adapter":
+            (folder / "adapter").rename(folder / "adapter.part")
+            (folder / "adapter.part" / "adapter_model.safetensors").write_bytes(b"half")
+        if name.endswith(".part"):
+            (folder / name).write_bytes(whole[:100])
+
+        status, events = train(folder)
+
+        assert status == 0
+        assert events[-1]["gguf"] == str(folder / "adapter.gguf")
+        assert (folder / "adapter.gguf").read_bytes() == whole
+        assert _weights(folder) == _weights(trained[0])
+        assert not [path.name for path in folder.iterdir() if path.name.endswith(".part")]
+
+
 def test_a_second_process_on_a_folder_fails_at_once(tmp_path: Path, tiny_model: Path, lines: Path, cache: Path) -> None:
     describe(tmp_path, tiny_model, lines, cache=cache, training_steps=100_000)
     process = start(tmp_path)
@@ -306,6 +331,17 @@ def test_weights_that_are_no_model_fail_and_leave_nothing(tmp_path: Path, tiny_m
     assert failed["error"] == "bad_base_model"
     assert "weights" in failed["message"]
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_base_whose_adapters_cannot_be_served_fails_before_it_is_trained(tmp_path: Path, lines: Path) -> None:
+    model = write_tiny_adapter(tmp_path / "other.gguf", architecture="phi3")
+    describe(tmp_path, model, lines, cache=tmp_path / "cache")
+
+    status, events = train(tmp_path, dry_run=True)
+
+    assert status == 1
+    assert events[-1]["error"] == "bad_base_model"
+    assert "architecture phi3" in events[-1]["message"]
 
 
 def test_more_tokens_than_the_model_reads_are_refused(tmp_path: Path, tiny_model: Path, lines: Path) -> None:

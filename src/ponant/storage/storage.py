@@ -8,6 +8,8 @@ from sqlalchemy.engine import URL
 from ponant.storage.database import Database
 from ponant.storage.errors import StorageError
 from ponant.storage.files import FileStore
+from ponant.storage.fine_tuned import FineTunedStore
+from ponant.storage.jobs import JobStore
 from ponant.storage.signing import Signer
 
 
@@ -18,11 +20,15 @@ class Storage:
     Attributes:
         database: the tables.
         files: files of users.
+        jobs: fine-tuning jobs.
+        fine_tuned: the models that those made.
         signer: signs addresses.
     """
 
     database: Database
     files: FileStore
+    jobs: JobStore
+    fine_tuned: FineTunedStore
     signer: Signer
 
     @classmethod
@@ -43,7 +49,13 @@ class Storage:
         local = URL.create("sqlite", database=str(data_dir.absolute() / "ponant.db"))
         database = Database(database_url or local.render_as_string())
         try:
-            return cls(database, FileStore(database, data_dir / "files"), Signer.open(data_dir / "secret.key"))
+            return cls(
+                database,
+                FileStore(database, data_dir / "files"),
+                JobStore(database),
+                FineTunedStore(database, data_dir / "fine_tuning"),
+                Signer.open(data_dir / "secret.key"),
+            )
         except BaseException:
             database.close()
             raise

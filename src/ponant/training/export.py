@@ -20,7 +20,9 @@ try:
     import gguf
     from safetensors import SafetensorError, deserialize
 except ImportError as missing:
-    raise ImportError(f"{missing}; exporting needs the extra finetune: pip install 'ponant[finetune]'") from missing
+    raise ImportError(
+        f"{missing}; exporting needs the extra finetune: pip install 'ponant[finetune]'", name=missing.name
+    ) from missing
 
 WeightType = Literal["f16", "q8_0"]
 """Number format of a merged model's matrices."""
@@ -51,6 +53,11 @@ class _Pair:
     scale: float
 
 
+def check_base(base: Path) -> None:
+    """Raises ExportError if adapters for the model of a GGUF file cannot be exported."""
+    _read(base)
+
+
 def export_adapter(adapter: Path, base: Path, target: Path) -> None:
     """Write a LoRA adapter in llama.cpp's GGUF format.
 
@@ -64,7 +71,7 @@ def export_adapter(adapter: Path, base: Path, target: Path) -> None:
         OSError: the file cannot be written.
     """
     reader = _read(base)
-    pairs = _to_gguf(_read_peft(adapter), reader)
+    pairs = dict(sorted(_to_gguf(_read_peft(adapter), reader).items()))  # PEFT's files have no order of their own
     first = next(iter(pairs.values()))
     alpha = first.scale * len(first.a)
     with _atomically(target) as part:

@@ -76,9 +76,10 @@ class Stopped(msgspec.Struct, frozen=True, tag_field="event", tag="stopped"):
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
-    """The adapter is in a folder, in PEFT's format."""
+    """The adapter is in the folder ``adapter``, in PEFT's format, and in the file ``gguf``, in llama.cpp's."""
 
     adapter: str
+    gguf: str
     steps: int
     trained_tokens: int
     metrics: Metrics

@@ -8,7 +8,8 @@ Whatever ends the process, the next one that is started on the folder goes on fr
 same losses as if nothing had happened. SIGTERM asks it to end after the current step. It ends when nobody reads what it
 tells. Of two processes on one folder, the second fails at once.
 
-What is in the folder afterwards: ``samples`` (the dataset as tokens), ``checkpoints``, ``metrics.csv``, ``adapter``.
+What is in the folder afterwards: ``samples`` (the dataset as tokens), ``checkpoints``, ``metrics.csv``, ``adapter``
+(in PEFT's format) and ``adapter.gguf`` (in llama.cpp's).
 """
 
 import errno
@@ -21,6 +22,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import psutil
@@ -48,6 +50,9 @@ from ponant.training.progress import (
     WandbWriter,
 )
 from ponant.training.samples import SampleEncoder
+
+if TYPE_CHECKING:
+    from ponant.training.lora import LoraTrainer
 
 logger = logging.getLogger("ponant.training")
 
@@ -84,6 +89,7 @@ class TrainingProcess:
             OSError: of the disk.
         """
         self.tell(Phase("validating"))
+        _check_base(Path(run.model))
         vocabulary = Vocabulary(Path(run.model))
         training = self._samples(run, vocabulary, "training", [file.path for file in run.training_files])
         validation = self._samples(run, vocabulary, "validation", run.validation_files)
@@ -128,9 +134,7 @@ class TrainingProcess:
             from ponant.training.base_weights import load_base
             from ponant.training.lora import LoraTrainer, choose_device, choose_precision
         except ImportError as error:
-            raise TrainingError(
-                "missing_package", f"fine-tuning is not installed ({error.name}); run: pip install 'ponant[finetune]'"
-            ) from None
+            raise _missing(error) from None
         torch.set_num_threads(run.threads or psutil.cpu_count(logical=False) or 1)
         device = run.device or choose_device()
         dtype = getattr(torch, run.precision or choose_precision(device))
@@ -155,13 +159,21 @@ class TrainingProcess:
             self.tell(Stopped(outcome.step))
             return
         self.tell(Phase("saving"))
-        adapter = self._folder / "adapter"
+        adapter, exported = self._save(trainer, Path(run.model))
+        self.tell(Done(str(adapter), str(exported), outcome.step, outcome.trained_tokens, outcome.metrics))
+
+    def _save(self, trainer: "LoraTrainer", model: Path) -> tuple[Path, Path]:
+        """The adapter in PEFT's format and in llama.cpp's; each is there when it is complete, or not at all."""
+        from ponant.training.export import export_adapter
+
+        adapter, exported = self._folder / "adapter", self._folder / "adapter.gguf"
         part = adapter.with_name("adapter.part")
         for old in (part, adapter):
             shutil.rmtree(old, ignore_errors=True)
         trainer.save(part)
         part.rename(adapter)
-        self.tell(Done(str(adapter), outcome.step, outcome.trained_tokens, outcome.metrics))
+        export_adapter(adapter, model, exported)
+        return adapter, exported
 
     def _keep_metrics(self, run: TrainingRun, step: int) -> None:
         """Have the metrics kept from here on; the run goes on after ``step`` if that is not 0."""
@@ -202,6 +214,24 @@ def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
         seq_len=hyperparameters.seq_len,
         fim_ratio=hyperparameters.fim_ratio,
         seed=hyperparameters.seed,
+    )
+
+
+def _check_base(model: Path) -> None:
+    """Refuse a model whose adapters could not be served, before hours are spent on one. Raises TrainingError."""
+    try:
+        from ponant.training.export import ExportError, check_base
+    except ImportError as error:
+        raise _missing(error) from None
+    try:
+        check_base(model)
+    except ExportError as error:
+        raise TrainingError("bad_base_model", str(error)) from None
+
+
+def _missing(error: ImportError) -> TrainingError:
+    return TrainingError(
+        "missing_package", f"fine-tuning is not installed ({error.name}); run: pip install 'ponant[finetune]'"
     )
 
 
