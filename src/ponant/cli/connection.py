@@ -1,6 +1,7 @@
 """Who answers commands: a running server, or a model in this process."""
 
 import contextlib
+import logging
 import os
 import sys
 from dataclasses import dataclass
@@ -107,6 +108,7 @@ def _started(source: str | None) -> "Iterator[Mistral]":
         fetch_models([source], settings(None, None))
     if is_terminal(sys.stderr):
         click.echo(f"Starting {source or 'a model'} in this process, without a server.", err=True)
+    logging.getLogger("ponant").setLevel(logging.ERROR)  # what servers warn of is told as errors of what was asked
     try:
         with Mistral.local(source) as mistral:
             yield mistral

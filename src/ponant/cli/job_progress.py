@@ -155,6 +155,8 @@ class _Bar:
         live.update(self._bar)
 
     def show(self, job: "CompletionDetailedJobOut") -> None:
+        from ponant.client.fine_tuning import ENDS
+
         told, progress = "", progress_of(job)
         if progress:
             self._losses[progress.step] = progress.loss
@@ -162,7 +164,11 @@ class _Bar:
             if job.status == "RUNNING":
                 told += f", {duration(progress.eta_seconds)} left"
             self._bar.update(self._task, total=progress.steps, completed=progress.step)
-        self._bar.update(self._task, description=_STATES.get(job.status, job.status), told=told)
+        state = _STATES.get(job.status, job.status)
+        if job.status in ENDS and not self._losses:  # a bar would look as if it waited
+            self._live.update(state)
+            return
+        self._bar.update(self._task, description=state, told=told)
         self._live.update(self._shown(job.checkpoints))
 
     def say(self, text: str) -> None:
