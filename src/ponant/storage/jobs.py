@@ -142,6 +142,11 @@ class JobStore:
 
         await self._database.write(write)
 
+    async def note(self, id_: str, name: str, data: dict[str, Any]) -> None:
+        """Keep something that happened to a job."""
+        event = JobEvent(job_id=id_, name=name, data=data, created_at=_now())
+        await self._database.write(lambda session: session.add(event))
+
     async def keep_progress(self, id_: str, data: dict[str, Any]) -> None:
         """Renew the one event that says how far a job is."""
         statement = select(JobEvent).where(JobEvent.job_id == id_, JobEvent.name == _PROGRESS)
