@@ -89,7 +89,7 @@ def test_bad_lines_are_told_and_may_be_skipped(tiny_server: RunningServer, bad_d
     assert json.loads(result.stdout)["status"] == "FAILED_VALIDATION"
     *_, state, allowed, second, third = result.stderr.splitlines()
     assert state == "The data are bad"
-    assert allowed == f"ponant: 2 of 3 lines of {bad_data.name} are invalid, 50% may be:"
+    assert allowed == f"ponant: 2 of 3 lines of {bad_data} are invalid, 50% may be:"
     assert second.startswith("line 2: ")
     assert third.startswith("line 3: ")
 
@@ -195,7 +195,7 @@ def test_curve() -> None:
     assert curve([]) == ""
     assert curve([2, 2]) == "▁▁"
     assert curve([8, 7, 6, 5, 4, 3, 2, 1]) == "█▇▆▅▄▃▂▁"
-    assert curve([3, 1, 2, 0, 0, 0], width=3) == "█▄▁"
+    assert curve([3, 1, 2, 0, 0, 0], width=3) == "█▅▁"
 
 
 def test_duration() -> None:
