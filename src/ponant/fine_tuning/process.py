@@ -53,11 +53,14 @@ class TrainerProcess:
                 limit=_LONGEST_EVENT,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )
+        assert process.stdout
         trainer = cls(process, folder)
         try:
             yield trainer
         finally:
+            reading = asyncio.ensure_future(process.stdout.read())  # or else a full pipe would keep it from ending
             await asyncio.shield(asyncio.ensure_future(trainer.stop()))
+            reading.cancel()
 
     async def events(self) -> AsyncIterator[Event]:
         """What it tells. The last event is one that ends it, even if the process itself did not come to tell it."""
@@ -71,16 +74,15 @@ class TrainerProcess:
         if not isinstance(last, Done | Failed | Stopped | Validated):
             yield Stopped(0) if self._is_stopped else Failed("died", await asyncio.to_thread(self._why, code))
 
-    async def stop(self) -> None:
-        """End the process: in good order, or by force if it takes too long."""
+    async def stop(self, seconds: float = _SECONDS_TO_END) -> None:
+        """End the process: in good order, or by force if that takes longer."""
         self._is_stopped = True
         for end in (self._process.terminate, self._process.kill):
             if self._process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     end()
-            # Whoever read the events may have left some: with a full pipe it would not end.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.communicate(), _SECONDS_TO_END)
+                await asyncio.wait_for(self._process.wait(), seconds)
                 return
 
     def _why(self, code: int) -> str:

@@ -27,6 +27,7 @@ _BETWEEN_LOOKS = 1.0
 _BETWEEN_STEPS = 0.5
 """Seconds between two steps that are told."""
 _AFTER_TROUBLE = 5.0
+_SECONDS_TO_CANCEL = 3.0
 _INVALID = ("invalid_dataset", "bad_seq_len")
 """Errors for which the job is to blame, not what came over it."""
 _LEFTOVERS = ("samples", "checkpoints")
@@ -173,7 +174,7 @@ class Runner:
         while True:
             with contextlib.suppress(StorageError):
                 if (await self._jobs.find(job_id)).status == "CANCELLATION_REQUESTED":
-                    await process.stop()
+                    await process.stop(_SECONDS_TO_CANCEL)
                     return
             await self._pause(_BETWEEN_LOOKS)
 
