@@ -43,6 +43,29 @@ from ponant.api.files import (
     UploadFileOut,
 )
 from ponant.api.fim import FIMCompletionRequest, FIMCompletionResponse
+from ponant.api.fine_tuning import (
+    ArchiveFTModelOut,
+    CheckpointOut,
+    CompletionDetailedJobOut,
+    CompletionFTModelOut,
+    CompletionJobOut,
+    CompletionTrainingParameters,
+    CompletionTrainingParametersIn,
+    EventOut,
+    FTModelCapabilitiesOut,
+    GithubRepositoryIn,
+    JobIn,
+    JobMetadataOut,
+    JobsOut,
+    JobStatus,
+    LegacyJobMetadataOut,
+    MetricOut,
+    TrainingFile,
+    UnarchiveFTModelOut,
+    UpdateFTModelIn,
+    WandbIntegration,
+    WandbIntegrationOut,
+)
 from ponant.api.guardrails import (
     GuardrailConfig,
     ModerationLLMV1CategoryThresholds,
@@ -104,8 +127,11 @@ from ponant.client.tolerance import Unknown
 from ponant.client.unset import UNSET, OptionalNullable, Unset
 
 ChatCompletionStreamRequestMessages = Messages
+ArchiveModelResponse = ArchiveFTModelOut
+CompletionFineTunedModel = CompletionFTModelOut
 CreateFileResponse = UploadFileOut
 DeleteFileResponse = DeleteFileOut
+DeleteModelResponse = DeleteModelOut
 FilesAPIRoutesUploadFileFileVisibility = FileVisibility
 GetFileResponse = RetrieveFileOut
 GetSignedURLResponse = FileSignedURL
@@ -114,9 +140,12 @@ ChatCompletionStreamRequestStop = Stop
 ChatCompletionStreamRequestToolChoice = ChatCompletionRequestToolChoice
 FIMCompletionStreamRequestStop = FIMCompletionRequestStop
 JSONSchema = JsonSchema
+UnarchiveModelResponse = UnarchiveFTModelOut
 
 __all__ = [
     "UNSET",
+    "ArchiveFTModelOut",
+    "ArchiveModelResponse",
     "AssistantMessage",
     "AudioChunk",
     "BaseModelCard",
@@ -128,12 +157,19 @@ __all__ = [
     "ChatCompletionStreamRequestMessages",
     "ChatCompletionStreamRequestStop",
     "ChatCompletionStreamRequestToolChoice",
+    "CheckpointOut",
     "ChoiceLogprobs",
     "ClientError",
     "CompletionChunk",
+    "CompletionDetailedJobOut",
     "CompletionEvent",
+    "CompletionFTModelOut",
+    "CompletionFineTunedModel",
+    "CompletionJobOut",
     "CompletionResponseStreamChoice",
     "CompletionTokensDetails",
+    "CompletionTrainingParameters",
+    "CompletionTrainingParametersIn",
     "ConnectError",
     "ConnectionLostError",
     "ContentChunk",
@@ -141,6 +177,7 @@ __all__ = [
     "DeleteFileOut",
     "DeleteFileResponse",
     "DeleteModelOut",
+    "DeleteModelResponse",
     "DeltaMessage",
     "DocumentURLChunk",
     "EmbeddingDtype",
@@ -150,11 +187,13 @@ __all__ = [
     "EmbeddingResponseData",
     "EncodingFormat",
     "ErrorResponse",
+    "EventOut",
     "FIMCompletionRequest",
     "FIMCompletionRequestStop",
     "FIMCompletionResponse",
     "FIMCompletionStreamRequest",
     "FIMCompletionStreamRequestStop",
+    "FTModelCapabilitiesOut",
     "FTModelCard",
     "File",
     "FileChunk",
@@ -170,16 +209,23 @@ __all__ = [
     "FunctionName",
     "GetFileResponse",
     "GetSignedURLResponse",
+    "GithubRepositoryIn",
     "GuardrailConfig",
     "HTTPValidationError",
     "HTTPValidationErrorData",
     "ImageURL",
     "ImageURLChunk",
     "JSONSchema",
+    "JobIn",
+    "JobMetadataOut",
+    "JobStatus",
+    "JobsOut",
     "JsonSchema",
+    "LegacyJobMetadataOut",
     "ListFilesOut",
     "ListFilesResponse",
     "Messages",
+    "MetricOut",
     "MistralError",
     "MistralPromptMode",
     "ModelCapabilities",
@@ -220,10 +266,16 @@ __all__ = [
     "ToolMessage",
     "ToolReferenceChunk",
     "TopLogprob",
+    "TrainingFile",
+    "UnarchiveFTModelOut",
+    "UnarchiveModelResponse",
     "Unknown",
     "Unset",
+    "UpdateFTModelIn",
     "UploadFileOut",
     "UsageInfo",
     "UserMessage",
     "ValidationError",
+    "WandbIntegration",
+    "WandbIntegrationOut",
 ]

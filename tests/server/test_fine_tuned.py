@@ -4,26 +4,30 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import tempfile
+import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 import uvicorn
+from sqlalchemy.orm import Session
 
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.loading import LoadedModel
-from ponant.catalog.spec import FineTunedSpec
 from ponant.engine.process import EngineProcess
+from ponant.fine_tuning.registry import ModelRegistry
 from ponant.server.app import create_app
 from ponant.server.assembly import make_catalog
 from ponant.server.run import listen
 from ponant.settings import ModelSettings, Settings
 from ponant.storage.storage import Storage
+from ponant.storage.tables import FineTunedModel, FineTuningJob
 from tests.tiny_adapter import write_tiny_adapter
 from tests.tiny_model import write_tiny_model
 
@@ -33,25 +37,42 @@ NAMES = ["ft:tiny:one:20261121:aaaa1111", "ft:tiny:two:20261121:bbbb2222", "ft:t
 
 
 @dataclass
-class Files:
-    """Who has the files of the models: what was deleted, and whether that fails."""
-
-    deleted: list[str] = field(default_factory=list)
-    fail: bool = False
-
-    async def delete(self, removed: FineTunedSpec) -> None:
-        if self.fail:
-            raise OSError("the disk is read-only")
-        self.deleted.append(removed.id)
-
-
-@dataclass
 class Server:
     """A server in this process, with a client of its own."""
 
     catalog: Catalog
     client: httpx2.AsyncClient
-    files: "Files"
+    storage: Storage
+
+    async def add(self, name: str, adapter: Path, *, base: str = "tiny") -> Path:
+        """Have a job make a model, as another server with the same data would: where its files are."""
+        job_id = str(uuid.uuid4())
+        common = {"base": base, "created_at": 1_700_000_000}
+        lists: dict[str, Any] = {"training_files": [], "validation_files": [], "integrations": []}
+        job = FineTuningJob(
+            **common,
+            **lists,
+            id=job_id,
+            status="SUCCESS",
+            model=base,
+            auto_start=True,
+            hyperparameters={},
+            invalid_sample_skip_percentage=0,
+            modified_at=0,
+        )
+        model = FineTunedModel(**common, id=name, job_id=job_id, root=base, archived=False)
+        path = self.storage.fine_tuned.adapter(model)
+        path.parent.mkdir(parents=True)
+        shutil.copy(adapter, path)
+
+        def write(session: Session) -> None:
+            session.add(job)
+            session.flush()
+            session.add(model)
+
+        await self.storage.database.write(write)
+        await ModelRegistry(self.catalog, self.storage.fine_tuned).sync()
+        return path.parent
 
     async def ask(self, model: str | None, **fields: Any) -> httpx2.Response:
         body = {"messages": HELLO, "max_tokens": 12, "temperature": 0.8, "random_seed": 3, **fields}
@@ -87,19 +108,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def spec(folder: Path, name: str, **changes: Any) -> FineTunedSpec:
-    made = FineTunedSpec(
-        name, "tiny", folder / f"{name}.gguf", job=f"job of {name}", root="tiny", created=1_700_000_000
-    )
-    return replace(made, **changes)
-
-
 @contextlib.asynccontextmanager
-async def serving(folder: Path, specs: list[FineTunedSpec], **changes: Any) -> AsyncIterator[Server]:
+async def serving(folder: Path, names: list[str], **changes: Any) -> AsyncIterator[Server]:
     models = [ModelSettings(source=str(folder / f"{name}.gguf")) for name in ("tiny", "other")]
     settings = Settings(models=models, port=0, threads=1, flash_attention=False, kv_type="f32", **changes)
-    files = Files()
-    catalog = make_catalog(settings, fine_tuned=specs, on_remove=files.delete)
+    catalog = make_catalog(settings)
     with (
         tempfile.TemporaryDirectory() as data_dir,
         contextlib.closing(Storage.open(Path(data_dir))) as storage,
@@ -113,7 +126,10 @@ async def serving(folder: Path, specs: list[FineTunedSpec], **changes: Any) -> A
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
             async with httpx2.AsyncClient(base_url=url, timeout=120) as client:
-                yield Server(catalog, client, files)
+                server = Server(catalog, client, storage)
+                for name in names:
+                    await server.add(name, folder / f"{name}.gguf")
+                yield server
         finally:
             uvicorn_server.should_exit = True
             await running
@@ -123,7 +139,7 @@ async def serving(folder: Path, specs: list[FineTunedSpec], **changes: Any) -> A
 @pytest.fixture(scope="module")
 async def server(folder: Path) -> AsyncIterator[Server]:
     """A server with two fine-tuned models. Tests must leave it as they found it."""
-    async with serving(folder, [spec(folder, name) for name in NAMES[:2]]) as server:
+    async with serving(folder, NAMES[:2]) as server:
         yield server
 
 
@@ -131,10 +147,13 @@ async def test_fine_tuned_models_are_described(server: Server) -> None:
     cards = await server.cards()
     assert list(cards) == ["tiny", "other", *NAMES[:2]]
     base, card = cards["tiny"], cards[NAMES[0]]
-    assert (card["type"], card["job"], card["root"]) == ("fine-tuned", f"job of {NAMES[0]}", "tiny")
+    assert (card["type"], card["root"]) == ("fine-tuned", "tiny")
+    assert (await server.client.get(f"/v1/fine_tuning/jobs/{card['job']}")).json()["id"] == card["job"]
     assert (card["created"], card["archived"]) == (1_700_000_000, False)
-    for key in ("capabilities", "max_context_length", "default_model_temperature"):
+    for key in ("max_context_length", "default_model_temperature"):
         assert card[key] == base[key]
+    assert card["capabilities"] == base["capabilities"] | {"fine_tuning": False}
+    assert base["capabilities"]["fine_tuning"]
     assert (await server.client.get(f"/v1/models/{NAMES[0]}")).json() == card
 
 
@@ -180,15 +199,13 @@ async def test_models_come_and_go_while_requests_run(server: Server, folder: Pat
     assert (unknown.status_code, unknown.json()["message"]) == (400, f"Invalid model: {new}")
     async with server.stream("tiny") as running:
         await anext(running)
-        server.catalog.add(spec(folder, new))
-        with pytest.raises(ValueError, match="already"):
-            server.catalog.add(spec(folder, new))
+        files = await server.add(new, folder / f"{new}.gguf")
         answer = await server.text(new)
         async with server.stream(new) as own:
             await anext(own)
             deleted = await server.client.delete(f"/v1/models/{new}")
             assert deleted.json() == {"id": new, "object": "model", "deleted": True}
-            assert server.files.deleted == [new]
+            assert not files.exists()
             assert (await server.ask(new)).status_code == 400
             assert (await server.client.get(f"/v1/models/{new}")).status_code == 404
             assert (await server.client.delete(f"/v1/models/{new}")).status_code == 404
@@ -196,21 +213,24 @@ async def test_models_come_and_go_while_requests_run(server: Server, folder: Pat
             for stream in (own, running):
                 last = [chunk async for chunk in stream][-1]
                 assert last["choices"][0]["finish_reason"] == "length"
-    server.catalog.add(spec(folder, new))
+    await server.add(new, folder / f"{new}.gguf")
     async with asyncio.timeout(30):
         while (again := await server.ask(new)).status_code == 503:  # until the adapter of the old one is gone
             await asyncio.sleep(0.01)
     assert again.json()["choices"][0]["message"]["content"] == answer
-    await server.catalog.remove(new)
+    assert (await server.client.delete(f"/v1/models/{new}")).status_code == 200
 
 
 async def test_archived_models_are_listed_and_refused(server: Server) -> None:
     name = NAMES[0]
-    (model,) = [model for model in server.catalog.fine_tuned if model.spec.id == name]
-    before, answer = model.spec, await server.text(name)
+    answer = await server.text(name)
+    archive = f"/v1/fine_tuning/models/{name}/archive"
     async with server.stream(name) as running:
         await anext(running)
-        server.catalog.update(replace(before, archived=True, name="Old", description="Not used any more"))
+        assert (await server.client.post(archive)).json() == {"id": name, "object": "model", "archived": True}
+        changes = {"name": "Old", "description": "Not used any more"}
+        changed = (await server.client.patch(f"/v1/fine_tuning/models/{name}", json=changes)).json()
+        assert changed | changes | {"archived": True, "root": "tiny", "model_type": "completion"} == changed
         card = (await server.client.get(f"/v1/models/{name}")).json()
         assert (card["archived"], card["name"], card["description"]) == (True, "Old", "Not used any more")
         for path, body in ((CHAT, {"messages": HELLO}), ("/v1/fim/completions", {"prompt": "a"})):
@@ -219,21 +239,25 @@ async def test_archived_models_are_listed_and_refused(server: Server) -> None:
             assert refused.json()["message"] == f"Invalid model: {name} is archived; unarchive it to use it"
             assert (refused.json()["type"], refused.json()["code"]) == ("invalid_model", "1500")
         assert [chunk async for chunk in running][-1]["choices"][0]["finish_reason"] == "length"
-    server.catalog.update(before)
+    assert (await server.client.delete(archive)).json() == {"id": name, "object": "model", "archived": False}
     assert await server.text(name) == answer
 
 
-async def test_model_stays_if_its_files_cannot_be_deleted(server: Server) -> None:
-    server.files.fail = True
-    assert (await server.client.delete(f"/v1/models/{NAMES[1]}")).status_code == 500
-    server.files.fail = False
-    assert NAMES[1] in await server.cards()
-    assert await server.text(NAMES[1])
+@pytest.mark.parametrize("name", ["ft:tiny:unknown:20261121:x", "tiny"])
+async def test_only_models_that_jobs_made_can_be_changed(server: Server, name: str) -> None:
+    path = f"/v1/fine_tuning/models/{name}"
+    refused = [
+        await server.client.patch(path, json={"name": "A"}),
+        await server.client.post(f"{path}/archive"),
+        await server.client.delete(f"{path}/archive"),
+    ]
+    assert [response.status_code for response in refused] == [404] * 3
+    assert all(response.json()["object"] == "error" for response in refused)
 
 
 async def test_adapter_that_cannot_be_loaded_and_base_that_is_not_there_are_told(server: Server, folder: Path) -> None:
-    server.catalog.add(spec(folder, "ft:tiny:bad:1:x", adapter=folder / "tiny.gguf"))
-    server.catalog.add(spec(folder, "ft:gone:fine:1:x", base="gone"))
+    await server.add("ft:tiny:bad:1:x", folder / "tiny.gguf")
+    await server.add("ft:gone:fine:1:x", folder / f"{NAMES[0]}.gguf", base="gone")
     refused = await server.ask("ft:tiny:bad:1:x")
     assert refused.status_code == 503
     assert refused.json()["message"].startswith("Service unavailable: the model ft:tiny:bad:1:x cannot be loaded: ")
@@ -263,7 +287,7 @@ async def test_dead_engine_comes_back_with_its_fine_tuned_models(server: Server)
 
 async def test_base_makes_room_for_others_only_when_its_fine_tuned_models_are_idle(folder: Path) -> None:
     limits = {"model_memory": "6MB", "kv_memory": "4MB"}
-    async with serving(folder, [spec(folder, NAMES[0])], **limits) as server:
+    async with serving(folder, NAMES[:1], **limits) as server:
         async with server.stream(NAMES[0], max_tokens=300, min_tokens=300) as running:
             await anext(running)
             asking = asyncio.create_task(server.ask("other"))
@@ -277,7 +301,7 @@ async def test_base_makes_room_for_others_only_when_its_fine_tuned_models_are_id
 
 async def test_adapters_not_used_for_longest_make_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ponant.engine.process.EngineProcess.most_adapters", 2)
-    async with serving(folder, [spec(folder, name) for name in NAMES]) as server:
+    async with serving(folder, NAMES) as server:
         texts = [await server.text(name) for name in NAMES]
         (engine,) = [model.loaded.engine for model in server.catalog.models if isinstance(model.loaded, LoadedModel)]
         assert list(engine.adapters) == NAMES[1:]

@@ -64,7 +64,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     address: str = request.getfixturevalue("postgres")
     yield address
     database = Database(address)
-    database.write_now(lambda session: session.execute(text("DROP TABLE files, alembic_version")))
+    database.write_now(lambda session: session.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public")))
     database.close()
 
 
@@ -134,12 +134,13 @@ async def test_transactions_at_once_wait_for_each_other(url: str) -> None:
 def test_newer_database_is_refused_and_left_as_it_is(url: str) -> None:
     database = Database(url)
     version = text("UPDATE alembic_version SET version_num = :number")
+    newest = database.read_now(lambda session: session.scalar(text("SELECT version_num FROM alembic_version")))
     database.write_now(lambda session: session.execute(version, {"number": "9999"}))
     try:
         with pytest.raises(StorageError, match=r"newer version of Ponant.*9999.*upgrade"):
             Database(url)
     finally:
-        database.write_now(lambda session: session.execute(version, {"number": "0001"}))
+        database.write_now(lambda session: session.execute(version, {"number": newest}))
         database.close()
 
 

@@ -51,7 +51,9 @@ def test_more_bad_lines_than_may_be_skipped_refuse_the_file(tmp_path: Path, enco
     path = tmp_path / "a.jsonl"
     path.write_bytes(GOOD + b"\nnonsense\n" + GOOD)
 
-    with pytest.raises(InvalidDatasetError, match=r"1 of 3 lines of a.jsonl are invalid, 30% may be; line 2: not JSON"):
+    with pytest.raises(
+        InvalidDatasetError, match=r"1 of 3 lines of a.jsonl are invalid, 30% may be:\nline 2: not JSON"
+    ):
         encode_file(path, tmp_path / "out", encoder, most_invalid=0.3)
 
     assert read_report(tmp_path / "out").bad_lines[0].line == 2

@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 
 from ponant.catalog.cores import Cores, TooManyModelsError
 from ponant.catalog.embedders import LoadedEmbedder
-from ponant.catalog.fine_tuned import FineTunedModel, FineTunedModels, OnRemove
+from ponant.catalog.fine_tuned import FineTunedModel, FineTunedModels
 from ponant.catalog.loading import AnyLoadedModel, LoadedModel, Loader
 from ponant.catalog.names import public_kind
 from ponant.catalog.served import ServedModel
@@ -48,8 +48,6 @@ class Catalog:
         preload: Preload = "first",
         unload_after: float | None = None,
         memory: int | None = None,
-        fine_tuned: Sequence[FineTunedSpec] = (),
-        on_remove: OnRemove | None = None,
     ) -> None:
         """Name the models; nothing is read before ``open``.
 
@@ -61,11 +59,6 @@ class Catalog:
             preload: which models ``open`` loads; the others are loaded when they are first used.
             unload_after: seconds without a request after which a model is unloaded; None keeps it.
             memory: bytes that loaded models may take together; None for what the machine has.
-            fine_tuned: models that were made from these.
-            on_remove: called when a user deletes a fine-tuned model. If it raises, the model stays.
-
-        Raises:
-            ValueError: two fine-tuned models have one id.
         """
         self._specs = list(models)
         self._loader = loader
@@ -75,7 +68,7 @@ class Catalog:
         self._unload_after = unload_after
         self._memory = memory
         self._served: dict[str, ServedModel] = {}
-        self._fine_tuned = FineTunedModels(fine_tuned, on_remove)
+        self._fine_tuned = FineTunedModels()
         self._is_open = False
         self._changing = asyncio.Lock()
         self._cores: Cores | None = None
@@ -154,7 +147,7 @@ class Catalog:
             raise UnknownModelError(spec.id)
         self._fine_tuned.update(spec)
 
-    async def remove(self, model_id: str) -> None:
+    def remove(self, model_id: str) -> None:
         """Serve a fine-tuned model no longer. Requests that it works on go on to their end.
 
         Raises:
@@ -163,7 +156,7 @@ class Catalog:
         model = self._fine_tuned.get(model_id)
         if model is None:
             raise UnknownModelError(model_id)
-        await self._fine_tuned.remove(model, self.base_of(model))
+        self._fine_tuned.remove(model, self.base_of(model))
         logger.info("model removed", extra={"model": model_id})
 
     @overload

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ponant.catalog.loading import LoadedModel
@@ -13,9 +13,6 @@ from ponant.catalog.spec import FineTunedSpec
 from ponant.engine.base import AdapterError, Engine, EngineUnavailableError
 
 logger = logging.getLogger("ponant.catalog")
-
-OnRemove = Callable[[FineTunedSpec], Awaitable[None]]
-"""What is to happen when a user deletes a fine-tuned model: whoever has its files deletes them."""
 
 _BETWEEN_LOOKS = 0.05
 """Seconds between two looks at whether an adapter has become idle."""
@@ -36,12 +33,9 @@ class FineTunedModel:
 class FineTunedModels:
     """Owns the list of fine-tuned models, and which of their adapters are in the engines."""
 
-    def __init__(self, specs: Sequence[FineTunedSpec], on_remove: OnRemove | None) -> None:
+    def __init__(self) -> None:
         self._models: dict[str, FineTunedModel] = {}
-        self._on_remove = on_remove
         self._unloading: set[asyncio.Task[None]] = set()
-        for spec in specs:
-            self.add(spec)
 
     @property
     def all(self) -> list[FineTunedModel]:
@@ -62,15 +56,9 @@ class FineTunedModels:
         """Change what is told of a model, or whether it is archived. Raises KeyError if there is none of its id."""
         self._models[spec.id].spec = spec
 
-    async def remove(self, model: FineTunedModel, base: ServedModel | None) -> None:
+    def remove(self, model: FineTunedModel, base: ServedModel | None) -> None:
         """Take a model off the list. Requests that work with it go on; its adapter is unloaded when they are done."""
         del self._models[model.spec.id]
-        try:
-            if self._on_remove:
-                await self._on_remove(model.spec)
-        except BaseException:
-            self._models[model.spec.id] = model
-            raise
         if base:
             task = asyncio.create_task(self._unload(model, base))
             self._unloading.add(task)

@@ -140,6 +140,7 @@ def _describe(spec: ModelSpec, config: EngineConfig) -> ModelFacts:
         context=context,
         memory=expected_memory(size, config),
         native_fim=encode is not None or has_fim_tokens(vocabulary),
+        architecture=metadata.get("general.architecture", ""),
     )
 
 

@@ -61,8 +61,8 @@ def chat(
     if json_schema:
         fields["response_format"] = _response_format(json_schema)
     try:
-        with connect(server_url, model, local=local) as (mistral, name):
-            conversation = Conversation(mistral, name, system, fields)
+        with connect(server_url, model, local=local) as connection:
+            conversation = Conversation(connection.mistral, connection.model, system, fields)
             if question is None:
                 _talk(conversation)
             else:

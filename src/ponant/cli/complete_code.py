@@ -68,8 +68,8 @@ def complete_code(
     if stop:
         fields["stop"] = list(stop)
     try:
-        with connect(server_url, model, local=local) as (mistral, name):
-            _print(_fill(mistral, name, fields))
+        with connect(server_url, model, local=local) as connection:
+            _print(_fill(connection.mistral, connection.model, fields))
     except KeyboardInterrupt:
         sys.exit(130)
     except ClientError as error:

@@ -1,8 +1,10 @@
 """Who answers commands: a running server, or a model in this process."""
 
 import contextlib
+import logging
 import os
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -24,9 +26,24 @@ _LOADING_MS = 600_000
 _LOADING, _UNAUTHORIZED = 503, 401
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Who answers.
+
+    Attributes:
+        mistral: the client.
+        model: the name by which it knows the model; None for its own choice.
+        server_url: where the server is; None for this process.
+    """
+
+    mistral: "Mistral"
+    model: str | None
+    server_url: str | None
+
+
 @contextlib.contextmanager
-def connect(server_url: str | None, model: str | None, *, local: bool) -> "Iterator[tuple[Mistral, str | None]]":
-    """A client, and the name by which it knows the model.
+def connect(server_url: str | None, model: str | None, *, local: bool) -> "Iterator[Connection]":
+    """A client of a server, or of a model in this process.
 
     Args:
         server_url: where the server is; None looks for one, and runs the model in this process if there is none.
@@ -34,13 +51,14 @@ def connect(server_url: str | None, model: str | None, *, local: bool) -> "Itera
         local: whether to look for no server.
     """
     from ponant import Mistral
+    from ponant.client.sdk import DEFAULT_URL
 
     is_source = model is not None and (model.endswith(".gguf") or model.startswith("hf:"))
     url = server_url or os.environ.get("PONANT_URL")
     if local or (is_source and not url):
         source = model if is_source or model == _BUNDLED else None
         with _started(source) as mistral:
-            yield mistral, None if source else model
+            yield Connection(mistral, None if source else model, None)
         return
     try:
         mistral = Mistral(server_url=url)
@@ -48,7 +66,7 @@ def connect(server_url: str | None, model: str | None, *, local: bool) -> "Itera
         fail(str(error))
     with mistral:
         if url or _answers(mistral):
-            yield mistral, model
+            yield Connection(mistral, model, url or DEFAULT_URL)
             return
     with connect(None, model, local=True) as connected:
         yield connected
@@ -90,6 +108,7 @@ def _started(source: str | None) -> "Iterator[Mistral]":
         fetch_models([source], settings(None, None))
     if is_terminal(sys.stderr):
         click.echo(f"Starting {source or 'a model'} in this process, without a server.", err=True)
+    logging.getLogger("ponant").setLevel(logging.ERROR)  # what servers warn of is told as errors of what was asked
     try:
         with Mistral.local(source) as mistral:
             yield mistral

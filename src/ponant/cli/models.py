@@ -1,9 +1,10 @@
 """``ponant models``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -13,6 +14,9 @@ from ponant.engine.memory import megabytes
 if TYPE_CHECKING:
     from ponant.catalog.listing import ListedModel
     from ponant.cli.running import RunningModels
+    from ponant.settings import Settings
+
+Row: TypeAlias = dict[str, Any]
 
 _LOADED = "ready"
 _WIDEST = 1000
@@ -25,9 +29,9 @@ _WIDEST = 1000
 def models(*, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
     """List the models of this machine.
 
-    Those that come with packages, those that were pulled, and those of the settings; with their size, format, longest
-    context in tokens, kind, other names, and whether a running server has them loaded. The server is asked at
-    PONANT_URL, or at http://127.0.0.1:8000.
+    Those that come with packages, those that were pulled, those of the settings, and what fine-tuning made of them;
+    with their size, format, longest context in tokens, kind, other names, and whether a running server has them loaded.
+    The server is asked at PONANT_URL, or at http://127.0.0.1:8000.
     """
     from ponant.catalog.listing import list_models
     from ponant.catalog.store import unfinished
@@ -38,7 +42,9 @@ def models(*, as_json: bool, config: Path | None, data_dir: Path | None) -> None
     configured = configured_models(read)
     listed = list_models({model.source: model.id for model in configured}, models_dir)
     server = ask_running_server()
-    rows = [_row(model, server, configured) for model in listed] + _others(listed, server)
+    rows = [_row(model, server, configured) for model in listed]
+    rows += _fine_tuned(read, rows, server)
+    rows += _others({row["id"] for row in rows}, server)
     parts = unfinished(models_dir)
     if as_json:
         document = {"server": server.url if server else None, "models": rows, "unfinished": parts}
@@ -54,48 +60,72 @@ def models(*, as_json: bool, config: Path | None, data_dir: Path | None) -> None
         )
 
 
-def _row(model: "ListedModel", server: "RunningModels | None", configured: Sequence[ConfiguredModel]) -> dict[str, Any]:
+def _row(model: "ListedModel", server: "RunningModels | None", configured: Sequence[ConfiguredModel]) -> Row:
     """A model as a script wants it."""
-    state = server.states.get(model.id) if server else None
     named = [alias for one in configured if one.source == model.source for alias in one.aliases]
-    return {
-        "id": model.id,
-        "source": model.source,
-        "path": str(model.path) if model.path else None,
-        "size": model.size,
-        "format": model.quantization,
-        "context": model.context,
-        "kind": model.kind,
-        "aliases": sorted({*named, *(server.aliases.get(model.id, []) if server else [])}),
-        "loaded": state == _LOADED if server else None,
-        "state": state,
-        "problem": model.problem,
-    }
+    return _known(
+        model.id,
+        server,
+        source=model.source,
+        path=str(model.path) if model.path else None,
+        size=model.size,
+        format=model.quantization,
+        context=model.context,
+        kind=model.kind,
+        aliases=sorted({*named, *(server.aliases.get(model.id, []) if server else [])}),
+        problem=model.problem,
+    )
 
 
-def _others(listed: Sequence["ListedModel"], server: "RunningModels | None") -> list[dict[str, Any]]:
-    """What the server has beside the models that are known here."""
-    known = {model.id for model in listed}
+def _fine_tuned(settings: "Settings", bases: Sequence[Row], server: "RunningModels | None") -> list[Row]:
+    """The models that jobs made, as the database has them."""
+    from ponant.storage.errors import StorageError
+    from ponant.storage.storage import Storage, has_storage
+
+    if not has_storage(settings.data_dir, settings.database_url):
+        return []
+    try:
+        with closing(Storage.open(settings.data_dir, settings.database_url)) as storage:
+            found = [(model, storage.fine_tuned.adapter(model)) for model in storage.fine_tuned.all_now()]
+    except StorageError as error:
+        click.echo(f"ponant: fine-tuned models are not listed: {error}", err=True)
+        return []
+    by_id = {row["id"]: row for row in bases}
     return [
-        {
-            "id": name,
-            "source": None,
-            "path": None,
-            "size": None,
-            "format": None,
-            "context": server.contexts.get(name),
-            "kind": None,
-            "aliases": server.aliases.get(name, []),
-            "loaded": state == _LOADED,
-            "state": state,
-            "problem": None,
-        }
-        for name, state in (server.states.items() if server else ())
-        if server and name not in known
+        _known(
+            model.id,
+            server,
+            path=str(adapter),
+            size=adapter.stat().st_size if adapter.is_file() else None,
+            format="LoRA",
+            context=by_id.get(model.base, {}).get("context"),
+            kind=by_id.get(model.base, {}).get("kind"),
+            problem=None if adapter.is_file() else "its file is gone",
+        )
+        for model, adapter in found
     ]
 
 
-def _print(rows: Sequence[dict[str, Any]], server: "RunningModels | None") -> None:
+def _others(known: Collection[str], server: "RunningModels | None") -> list[Row]:
+    """What the server has beside the models that are known here."""
+    if server is None:
+        return []
+    return [
+        _known(name, server, context=server.contexts.get(name), aliases=server.aliases.get(name, []))
+        for name in server.states
+        if name not in known
+    ]
+
+
+def _known(name: str, server: "RunningModels | None", **known: Any) -> Row:
+    """A row with what is known of a model."""
+    state = server.states.get(name) if server else None
+    unknown = dict.fromkeys(("source", "path", "size", "format", "context", "kind"))
+    rest: Row = {"aliases": [], "loaded": state == _LOADED if server else None, "state": state, "problem": None}
+    return {"id": name} | unknown | rest | known
+
+
+def _print(rows: Sequence[Row], server: "RunningModels | None") -> None:
     """A table, as wide as the terminal at the most."""
     from rich.console import Console
     from rich.table import Table
@@ -121,7 +151,7 @@ def _print(rows: Sequence[dict[str, Any]], server: "RunningModels | None") -> No
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def _loaded(row: dict[str, Any], server: "RunningModels | None") -> str:
+def _loaded(row: Row, server: "RunningModels | None") -> str:
     if server is None:
         return "no server"
     return "yes" if row["loaded"] else row["state"] or "no"

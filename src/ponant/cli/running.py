@@ -33,6 +33,8 @@ class _Card(msgspec.Struct):
     id: str
     aliases: list[str] = []
     max_context_length: int = 0
+    type: str = "base"
+    archived: bool = False
 
 
 class _Cards(msgspec.Struct):
@@ -56,9 +58,17 @@ def ask_running_server() -> RunningModels | None:
             cards = msgspec.json.decode(answer.content, type=_Cards).data if answer.status_code == 200 else []
     except (httpx2.HTTPError, httpx2.InvalidURL, msgspec.MsgspecError):
         return None
+    states = {name: health.state for name, health in readiness.models.items()}
     return RunningModels(
         url,
-        states={name: health.state for name, health in readiness.models.items()},
+        states=states | {card.id: _state(card, states) for card in cards if card.type != "base"},
         aliases={card.id: card.aliases for card in cards},
         contexts={card.id: card.max_context_length for card in cards},
     )
+
+
+def _state(card: _Card, states: Mapping[str, str]) -> str:
+    """The state of a fine-tuned model: that of the model that it was made from, unless it is archived."""
+    if card.archived:
+        return "archived"
+    return next((state for base, state in states.items() if card.id.startswith(f"ft:{base}:")), "unknown")

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import IO, Any, Generic, TypeVar
+from datetime import datetime
+from typing import IO, Any, Generic, TypedDict, TypeVar
 
 from pydantic import BaseModel
 
@@ -15,19 +16,30 @@ Other = TypeVar("Other")
 
 @dataclass(frozen=True)
 class Options:
-    """How one call departs from the client's own settings.
+    """How one call departs from the client's own settings. Every operation has these parameters.
 
     Attributes:
-        retries: in place of the client's; None for a single attempt.
-        server_url: in place of the client's.
-        timeout_ms: in place of the client's.
-        http_headers: on top of the client's.
+        retries: Whether and how a request that fails is sent again, in place of the client's setting; None for a single
+            attempt.
+        server_url: Address of the server, in place of the client's.
+        timeout_ms: How long the answer, or the next piece of a stream or of a file, may take, in place of the client's
+            setting.
+        http_headers: Further headers.
     """
 
     retries: OptionalNullable[RetryConfig] = UNSET
     server_url: str | None = None
     timeout_ms: int | None = None
     http_headers: Mapping[str, str] | None = None
+
+
+class OptionParameters(TypedDict, total=False):
+    """``Options`` as parameters of an operation; ``Options`` says what they mean."""
+
+    retries: OptionalNullable[RetryConfig]
+    server_url: str | None
+    timeout_ms: int | None
+    http_headers: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -104,11 +116,13 @@ def fields(*, nullable: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[
 
 
 def as_json(value: Any) -> Any:
-    """What JSON has for a value: typed models become objects, in lists and mappings too."""
+    """What JSON has for a value: typed models become objects, in lists and mappings too; times become strings."""
     if isinstance(value, BaseModel):
         # What was given, null or not, and what is not null by itself, such as a message's role.
         filled: dict[str, Any] = value.model_dump(mode="json", by_alias=True, exclude_none=True)
         return value.model_dump(mode="json", by_alias=True, exclude_unset=True) | filled
+    if isinstance(value, datetime):
+        return value.isoformat()
     if isinstance(value, Mapping):
         return {name: as_json(part) for name, part in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):

@@ -1,7 +1,7 @@
 """``chat``: completions, whole, streamed, or parsed."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Required, TypeAlias, TypedDict, TypeVar
+from typing import Any, Literal, Required, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 from typing_extensions import Unpack
@@ -16,7 +16,7 @@ from ponant.api.chat import (
 )
 from ponant.api.guardrails import GuardrailConfig
 from ponant.api.messages import AssistantMessage, SystemMessage, ToolMessage, UserMessage
-from ponant.client.call import Call, Options, fields
+from ponant.client.call import Call, OptionParameters, Options, fields
 from ponant.client.completion_stream import as_stream
 from ponant.client.parsing import (
     ParsedChatCompletionResponse,
@@ -26,8 +26,7 @@ from ponant.client.parsing import (
     parsed_response,
 )
 from ponant.client.resource import Resource, answered, answered_async, streamed, streamed_async
-from ponant.client.retries import RetryConfig
-from ponant.client.tolerance import tolerant
+from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 Object: TypeAlias = Mapping[str, Any]
@@ -49,7 +48,7 @@ class ChatCompletionStreamRequest(ChatCompletionRequest):
     stream: bool | None = True
 
 
-class ChatParameters(TypedDict, total=False):
+class ChatParameters(OptionParameters, total=False):
     """What ``complete`` and ``stream`` take besides ``response_format``; they say what it means."""
 
     model: Required[str | None]
@@ -77,10 +76,6 @@ class ChatParameters(TypedDict, total=False):
     reasoning_effort: OptionalNullable[ReasoningEffort]
     guardrails: OptionalNullable[Iterable[GuardrailConfig | Object]]
     prompt_cache_key: OptionalNullable[str]
-    retries: OptionalNullable[RetryConfig]
-    server_url: str | None
-    timeout_ms: int | None
-    http_headers: Mapping[str, str] | None
 
 
 class Chat(Resource):
@@ -116,10 +111,7 @@ class Chat(Resource):
         reasoning_effort: OptionalNullable[ReasoningEffort] = UNSET,
         guardrails: OptionalNullable[Iterable[GuardrailConfig | Object]] = UNSET,
         prompt_cache_key: OptionalNullable[str] = UNSET,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
+        **options: Unpack[OptionParameters],
     ) -> Call[ChatCompletionResponse]:
         """Answer a conversation.
 
@@ -153,17 +145,12 @@ class Chat(Resource):
             reasoning_effort: How much the model thinks before it answers.
             guardrails: What is to be blocked.
             prompt_cache_key: Name of the group of requests that begin alike.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer (or a stream's next event) may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             HTTPValidationError: The server refused a field (422).
             SDKError: The server refused the request or failed (other 4XX and 5XX).
             ResponseValidationError: The response does not have the form of the API.
             StreamError: The server failed after the stream had begun.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
         body = fields(
             nullable={
@@ -198,8 +185,7 @@ class Chat(Resource):
                 "safe_prompt": safe_prompt,
             },
         )
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("POST", _PATH, _read_response, options, body)
+        return Call("POST", _PATH, reader(ChatCompletionResponse), Options(**options), body)
 
     def _parse(
         self, response_format: type[Target], **parameters: Unpack[ChatParameters]
@@ -248,7 +234,3 @@ class Chat(Resource):
         """As `parse_stream`."""
         stream = await self.stream_async(**parameters, response_format=format_of(response_format))
         return ParsedEventStreamAsync(response_format, stream)
-
-
-def _read_response(body: str | bytes) -> ChatCompletionResponse:
-    return tolerant(ChatCompletionResponse).model_validate_json(body)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from typing_extensions import Unpack
+
 from ponant.api.embeddings import EmbeddingDtype, EmbeddingResponse, EncodingFormat
-from ponant.client.call import Call, Options, fields
+from ponant.client.call import Call, OptionParameters, Options, fields
 from ponant.client.resource import Resource, answered, answered_async
-from ponant.client.retries import RetryConfig
-from ponant.client.tolerance import tolerant
+from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 EmbeddingRequestInputs: TypeAlias = str | list[str]
@@ -27,10 +28,7 @@ class Embeddings(Resource):
         output_dimension: OptionalNullable[int] = UNSET,
         output_dtype: EmbeddingDtype | None = None,
         encoding_format: EncodingFormat | None = None,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
+        **options: Unpack[OptionParameters],
     ) -> Call[EmbeddingResponse]:
         """Turn texts into vectors.
 
@@ -44,16 +42,11 @@ class Embeddings(Resource):
             output_dtype: Type of the numbers: float, int8, uint8, or single bits, eight to a number, of which binary
                 makes signed and ubinary unsigned numbers.
             encoding_format: Whether vectors come as lists of numbers (float) or as the base64 of their bytes.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             HTTPValidationError: The server refused a field (422).
             SDKError: The server refused the request or failed (other 4XX and 5XX).
             ResponseValidationError: The response does not have the form of the API.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
         body = fields(
             nullable={"metadata": metadata, "output_dimension": output_dimension},
@@ -64,12 +57,7 @@ class Embeddings(Resource):
                 "encoding_format": encoding_format,
             },
         )
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("POST", _PATH, _read_response, options, body)
+        return Call("POST", _PATH, reader(EmbeddingResponse), Options(**options), body)
 
     create = answered(_create)
     create_async = answered_async(_create)
-
-
-def _read_response(body: str | bytes) -> EmbeddingResponse:
-    return tolerant(EmbeddingResponse).model_validate_json(body)

@@ -1,12 +1,13 @@
 """``files``: files that the server keeps."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, NotRequired, TypeAlias, TypedDict, TypeVar
+from typing import IO, NotRequired, TypeAlias, TypedDict
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, SkipValidation
+from typing_extensions import Unpack
 
 from ponant.api.files import (
     DeleteFileOut,
@@ -19,15 +20,12 @@ from ponant.api.files import (
     Source,
     UploadFileOut,
 )
-from ponant.client.call import Call, Form, Options, fields
+from ponant.client.call import Call, Form, OptionParameters, Options, fields
 from ponant.client.resource import Resource, answered, answered_async, downloaded, downloaded_async
-from ponant.client.retries import RetryConfig
-from ponant.client.tolerance import tolerant
+from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 FileContent: TypeAlias = bytes | IO[bytes] | os.PathLike[str]
-
-Model = TypeVar("Model", bound=BaseModel)
 
 _PATH = "/v1/files"
 
@@ -66,35 +64,29 @@ class Files(Resource):
         expiry: OptionalNullable[int] = UNSET,
         visibility: FileVisibility | None = "workspace",
         purpose: FilePurpose | None = None,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
+        **options: Unpack[OptionParameters],
     ) -> Call[UploadFileOut]:
         """Upload a file. It is read piece by piece while it is sent.
+
+        Content that can be read only once is sent only once, whatever `retries` says.
 
         Args:
             file: The file: its name and content, or its path.
             expiry: Hours for which it is kept; for ever, if that is left out.
             visibility: Whose file it is. A server of Ponant's has one workspace, so that it makes no difference.
             purpose: What it is for: `fine-tune` (the default; JSON Lines), `batch` or `ocr`.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting. A content
-                that can be read only once is sent only once.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer may take once all is sent, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             OSError: The path cannot be read.
             HTTPValidationError: The server refused a field (422).
             SDKError: The server refused the file (400, 413), has no room for it (507), or failed.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
         optional = {"expiry": expiry, "visibility": visibility, "purpose": purpose}
         given = {name: str(value) for name, value in fields(nullable={}, optional=optional).items()}
         form = _form(file, given)
-        options = Options(retries if form.is_repeatable else None, server_url, timeout_ms, http_headers)
-        return Call("POST", _PATH, _reader(UploadFileOut), options, form=form)
+        if not form.is_repeatable:
+            options["retries"] = None
+        return Call("POST", _PATH, reader(UploadFileOut), Options(**options), form=form)
 
     def _list(
         self,
@@ -107,10 +99,7 @@ class Files(Resource):
         search: OptionalNullable[str] = UNSET,
         purpose: OptionalNullable[FilePurpose] = UNSET,
         mimetypes: OptionalNullable[Iterable[str]] = UNSET,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
+        **options: Unpack[OptionParameters],
     ) -> Call[ListFilesOut]:
         """List the files, the newest first.
 
@@ -123,15 +112,10 @@ class Files(Resource):
             search: Only files with this in their names.
             purpose: Only files for this.
             mimetypes: Only files of one of these media types.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             HTTPValidationError: The server refused a filter (422).
             SDKError: The server refused the request or failed.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
         query = fields(
             nullable={},
@@ -146,68 +130,31 @@ class Files(Resource):
                 "mimetypes": mimetypes,
             },
         )
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("GET", _PATH, _reader(ListFilesOut), options, query=query)
+        return Call("GET", _PATH, reader(ListFilesOut), Options(**options), query=query)
 
-    def _retrieve(
-        self,
-        *,
-        file_id: str,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
-    ) -> Call[RetrieveFileOut]:
+    def _retrieve(self, *, file_id: str, **options: Unpack[OptionParameters]) -> Call[RetrieveFileOut]:
         """Describe a file.
 
         Args:
             file_id: Its id.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             SDKError: There is no such file (404), or the server refused the request or failed.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("GET", _path(file_id), _reader(RetrieveFileOut), options)
+        return Call("GET", _path(file_id), reader(RetrieveFileOut), Options(**options))
 
-    def _delete(
-        self,
-        *,
-        file_id: str,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
-    ) -> Call[DeleteFileOut]:
+    def _delete(self, *, file_id: str, **options: Unpack[OptionParameters]) -> Call[DeleteFileOut]:
         """Delete a file.
 
         Args:
             file_id: Its id.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             SDKError: There is no such file (404), or the server refused the request or failed.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("DELETE", _path(file_id), _reader(DeleteFileOut), options)
+        return Call("DELETE", _path(file_id), reader(DeleteFileOut), Options(**options))
 
-    def _download(
-        self,
-        *,
-        file_id: str,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
-    ) -> Call[bytes]:
+    def _download(self, *, file_id: str, **options: Unpack[OptionParameters]) -> Call[bytes]:
         """Download a file's content.
 
         The result is a response of httpx2 whose content has not been read: `read()` gives all of it, `iter_bytes()` one
@@ -216,45 +163,30 @@ class Files(Resource):
 
         Args:
             file_id: Its id.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the next piece may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             SDKError: There is no such file (404), or the server refused the request or failed.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("GET", f"{_path(file_id)}/content", _as_bytes, options)
+        return Call("GET", f"{_path(file_id)}/content", _as_bytes, Options(**options))
 
     def _get_signed_url(
         self,
         *,
         file_id: str,
         expiry: int | None = 24,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
+        **options: Unpack[OptionParameters],
     ) -> Call[FileSignedURL]:
         """Make an address that gives a file's content to whoever has it, without a key.
 
         Args:
             file_id: The file's id.
             expiry: Hours for which it works, from 1 to 168.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             SDKError: There is no such file (404), or the server refused the request or failed.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
         query = fields(nullable={}, optional={"expiry": expiry})
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("GET", f"{_path(file_id)}/url", _reader(FileSignedURL), options, query=query)
+        return Call("GET", f"{_path(file_id)}/url", reader(FileSignedURL), Options(**options), query=query)
 
     upload = answered(_upload)
     upload_async = answered_async(_upload)
@@ -272,10 +204,6 @@ class Files(Resource):
 
 def _path(file_id: str) -> str:
     return f"{_PATH}/{quote(file_id, safe='')}"
-
-
-def _reader(model: type[Model]) -> Callable[[str | bytes], Model]:
-    return lambda body: tolerant(model).model_validate_json(body)
 
 
 def _as_bytes(body: str | bytes) -> bytes:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from typing_extensions import Unpack
+
 from ponant.api.fim import FIMCompletionRequest, FIMCompletionResponse
-from ponant.client.call import Call, Options, fields
+from ponant.client.call import Call, OptionParameters, Options, fields
 from ponant.client.completion_stream import as_stream
 from ponant.client.resource import Resource, answered, answered_async, streamed, streamed_async
-from ponant.client.retries import RetryConfig
-from ponant.client.tolerance import tolerant
+from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 FIMCompletionRequestStop: TypeAlias = str | list[str]
@@ -40,10 +41,7 @@ class Fim(Resource):
         suffix: OptionalNullable[str] = UNSET,
         min_tokens: OptionalNullable[int] = UNSET,
         prompt_cache_key: OptionalNullable[str] = UNSET,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
+        **options: Unpack[OptionParameters],
     ) -> Call[FIMCompletionResponse]:
         """Fill in what comes between a prompt and a suffix.
 
@@ -62,17 +60,12 @@ class Fim(Resource):
             suffix: The text after. Without it the prompt is continued.
             min_tokens: Shortest filling in tokens.
             prompt_cache_key: Name of the group of requests that begin alike.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer (or a stream's next event) may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             HTTPValidationError: The server refused a field (422).
             SDKError: The server refused the request or failed (other 4XX and 5XX).
             ResponseValidationError: The response does not have the form of the API.
             StreamError: The server failed after the stream had begun.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
         body = fields(
             nullable={
@@ -90,8 +83,7 @@ class Fim(Resource):
             },
             optional={"stream": stream},
         )
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("POST", _PATH, _read_response, options, body)
+        return Call("POST", _PATH, reader(FIMCompletionResponse), Options(**options), body)
 
     _stream = as_stream(_complete)
 
@@ -99,7 +91,3 @@ class Fim(Resource):
     complete_async = answered_async(_complete)
     stream = streamed(_stream)
     stream_async = streamed_async(_stream)
-
-
-def _read_response(body: str | bytes) -> FIMCompletionResponse:
-    return tolerant(FIMCompletionResponse).model_validate_json(body)

@@ -1,14 +1,15 @@
 """``models``: what the server has."""
 
-from collections.abc import Mapping
 from typing import TypeAlias
 from urllib.parse import quote
 
+from typing_extensions import Unpack
+
+from ponant.api.fine_tuning import ArchiveFTModelOut, CompletionFTModelOut, UnarchiveFTModelOut
 from ponant.api.models import BaseModelCard, DeleteModelOut, FTModelCard, ModelCard, ModelList
-from ponant.client.call import Call, Options, fields
+from ponant.client.call import Call, OptionParameters, Options, fields
 from ponant.client.resource import Resource, answered, answered_async
-from ponant.client.retries import RetryConfig
-from ponant.client.tolerance import tolerant, tolerant_adapter
+from ponant.client.tolerance import reader, tolerant_adapter
 from ponant.client.unset import UNSET, OptionalNullable
 
 AnyModelCard: TypeAlias = BaseModelCard | FTModelCard
@@ -24,78 +25,86 @@ class Models(Resource):
         *,
         provider: OptionalNullable[str] = UNSET,
         model: OptionalNullable[str] = UNSET,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
+        **options: Unpack[OptionParameters],
     ) -> Call[ModelList]:
         """List the models.
 
         Args:
             provider: Only those of this owner.
             model: Only those of this name or alias.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             SDKError: The server refused the request or failed.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
         query = fields(nullable={}, optional={"provider": provider, "model": model})
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("GET", _PATH, _read_list, options, query=query)
+        return Call("GET", _PATH, reader(ModelList), Options(**options), query=query)
 
-    def _retrieve(
-        self,
-        *,
-        model_id: str,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
-    ) -> Call[AnyModelCard]:
+    def _retrieve(self, *, model_id: str, **options: Unpack[OptionParameters]) -> Call[AnyModelCard]:
         """Describe a model.
 
         Args:
             model_id: Its name or alias.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             SDKError: There is no such model (404), or the server refused the request or failed.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("GET", f"{_PATH}/{quote(model_id, safe='')}", _read_card, options)
+        return Call("GET", _path(model_id), _read_card, Options(**options))
 
-    def _delete(
-        self,
-        *,
-        model_id: str,
-        retries: OptionalNullable[RetryConfig] = UNSET,
-        server_url: str | None = None,
-        timeout_ms: int | None = None,
-        http_headers: Mapping[str, str] | None = None,
-    ) -> Call[DeleteModelOut]:
+    def _delete(self, *, model_id: str, **options: Unpack[OptionParameters]) -> Call[DeleteModelOut]:
         """Delete a fine-tuned model.
 
         Args:
             model_id: Its name or alias.
-            retries: Whether and how a request that fails is sent again, in place of the client's setting.
-            server_url: Address of the server, in place of the client's.
-            timeout_ms: How long the answer may take, in place of the client's setting.
-            http_headers: Further headers.
 
         Raises:
             SDKError: There is no such model (404), it is a base model (400), or the server failed.
-            NoResponseError: The server cannot be reached, the connection broke, or the time is over.
         """
-        options = Options(retries, server_url, timeout_ms, http_headers)
-        return Call("DELETE", f"{_PATH}/{quote(model_id, safe='')}", _read_deletion, options)
+        return Call("DELETE", _path(model_id), reader(DeleteModelOut), Options(**options))
+
+    def _update(
+        self,
+        *,
+        model_id: str,
+        name: OptionalNullable[str] = UNSET,
+        description: OptionalNullable[str] = UNSET,
+        **options: Unpack[OptionParameters],
+    ) -> Call[CompletionFTModelOut]:
+        """Change what is told of a fine-tuned model.
+
+        Args:
+            model_id: Its id.
+            name: What it is to be called.
+            description: What is to be said of it.
+
+        Raises:
+            SDKError: There is no such model (404), it is a base model (400), or the server failed.
+        """
+        body = fields(nullable={"name": name, "description": description}, optional={})
+        return Call("PATCH", _fine_tuned_path(model_id), reader(CompletionFTModelOut), Options(**options), body)
+
+    def _archive(self, *, model_id: str, **options: Unpack[OptionParameters]) -> Call[ArchiveFTModelOut]:
+        """Archive a fine-tuned model: it is kept, and answers nothing.
+
+        Args:
+            model_id: Its id.
+
+        Raises:
+            SDKError: There is no such model (404), it is a base model (400), or the server failed.
+        """
+        path = f"{_fine_tuned_path(model_id)}/archive"
+        return Call("POST", path, reader(ArchiveFTModelOut), Options(**options))
+
+    def _unarchive(self, *, model_id: str, **options: Unpack[OptionParameters]) -> Call[UnarchiveFTModelOut]:
+        """Let an archived model answer again.
+
+        Args:
+            model_id: Its id.
+
+        Raises:
+            SDKError: There is no such model (404), it is a base model (400), or the server failed.
+        """
+        path = f"{_fine_tuned_path(model_id)}/archive"
+        return Call("DELETE", path, reader(UnarchiveFTModelOut), Options(**options))
 
     list = answered(_list)
     list_async = answered_async(_list)
@@ -103,16 +112,22 @@ class Models(Resource):
     retrieve_async = answered_async(_retrieve)
     delete = answered(_delete)
     delete_async = answered_async(_delete)
+    update = answered(_update)
+    update_async = answered_async(_update)
+    archive = answered(_archive)
+    archive_async = answered_async(_archive)
+    unarchive = answered(_unarchive)
+    unarchive_async = answered_async(_unarchive)
 
 
-def _read_list(body: str | bytes) -> ModelList:
-    return tolerant(ModelList).model_validate_json(body)
+def _path(model_id: str) -> str:
+    return f"{_PATH}/{quote(model_id, safe='')}"
+
+
+def _fine_tuned_path(model_id: str) -> str:
+    return f"/v1/fine_tuning/models/{quote(model_id, safe='')}"
 
 
 def _read_card(body: str | bytes) -> AnyModelCard:
     card: AnyModelCard = tolerant_adapter(ModelCard).validate_json(body)
     return card
-
-
-def _read_deletion(body: str | bytes) -> DeleteModelOut:
-    return tolerant(DeleteModelOut).model_validate_json(body)

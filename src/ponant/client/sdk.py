@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ponant.client.embeddings import Embeddings
     from ponant.client.files import Files
     from ponant.client.fim import Fim
+    from ponant.client.fine_tuning import FineTuning
     from ponant.client.models import Models
     from ponant.client.retries import RetryConfig
 
@@ -132,6 +133,13 @@ class Mistral:
         from ponant.client.fim import Fim
 
         return Fim(self._transport)
+
+    @cached_property
+    def fine_tuning(self) -> "FineTuning":
+        """Jobs that train models: ``fine_tuning.jobs``."""
+        from ponant.client.fine_tuning import FineTuning
+
+        return FineTuning(self._transport)
 
     @cached_property
     def models(self) -> "Models":

@@ -3,7 +3,7 @@
 Fields that it does not know are kept, and so are new values; null stands for the default where it is no value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cache
 from types import NoneType, UnionType
@@ -43,6 +43,11 @@ class Unknown(Kept):
 def tolerant(model: type[Model]) -> type[Model]:
     """The type of responses made from a wire type: a subclass that takes and keeps what is new."""
     return _tolerant(model, None)
+
+
+def reader(model: type[Model]) -> Callable[[str | bytes], Model]:
+    """Reads a response's body as a tolerant type; raises ValueError if it cannot."""
+    return lambda body: tolerant(model).model_validate_json(body)
 
 
 @cache

@@ -1,5 +1,6 @@
 """The application: routes, middleware and errors put together."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -15,6 +16,9 @@ from ponant.completion.fim import FimService
 from ponant.completion.service import ChatService
 from ponant.completion.text import TextService
 from ponant.embedding.service import EmbeddingService
+from ponant.fine_tuning.registry import ModelRegistry
+from ponant.fine_tuning.runner import Runner
+from ponant.fine_tuning.service import JobService
 from ponant.server.dialects.door import Dialects
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
@@ -23,6 +27,7 @@ from ponant.server.routes.chat import chat_routes
 from ponant.server.routes.embeddings import embeddings_routes
 from ponant.server.routes.files import files_routes
 from ponant.server.routes.fim import fim_routes
+from ponant.server.routes.fine_tuning import fine_tuned_routes, jobs_routes
 from ponant.server.routes.health import health_routes
 from ponant.server.routes.models import models_routes
 from ponant.server.routes.text import text_routes
@@ -52,10 +57,20 @@ def create_app(
         whole_calls=settings.stream_calls == "whole",
     )
 
+    registry = ModelRegistry(catalog, storage.fine_tuned)
+    runner = Runner(catalog, storage, registry)
+
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await service.close()
+        await registry.sync()
+        following = [asyncio.create_task(work) for work in (registry.follow(), runner.run())]
+        try:
+            yield
+        finally:
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
+            await service.close()
 
     app = _Application(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.include_router(chat_routes(service, keep_alive=settings.keep_alive))
@@ -63,7 +78,9 @@ def create_app(
     app.include_router(fim_routes(fim, keep_alive=settings.keep_alive))
     app.include_router(text_routes(TextService(fim), keep_alive=settings.keep_alive))
     app.include_router(embeddings_routes(EmbeddingService(catalog), request_timeout=settings.request_timeout))
-    app.include_router(models_routes(catalog))
+    app.include_router(models_routes(catalog, registry))
+    app.include_router(jobs_routes(JobService(catalog, storage, wake=runner.wake), storage.jobs))
+    app.include_router(fine_tuned_routes(catalog, registry))
     app.include_router(files_routes(storage, max_file_size=settings.max_file_size))
     app.include_router(health_routes(catalog, stopping))
     add_docs(app)

@@ -1,7 +1,7 @@
 """The catalog that the settings describe."""
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from msgspec import structs
@@ -13,10 +13,9 @@ from ponant.catalog.embedders import (
     LoadedEmbedder,
     locate_bundled_embedder,
 )
-from ponant.catalog.fine_tuned import OnRemove
 from ponant.catalog.kinds import kind_of
 from ponant.catalog.loading import AnyLoadedModel, Loader
-from ponant.catalog.spec import FineTunedSpec, Kind, ModelSpec
+from ponant.catalog.spec import Kind, ModelSpec
 from ponant.catalog.store import BUNDLED, ModelNotFoundError, locate, model_id
 from ponant.engine.base import Engine, EngineConfig
 from ponant.engine.embedding import Embedder, EmbedderConfig
@@ -32,16 +31,12 @@ def make_catalog(
     settings: Settings,
     *,
     say: Callable[[str], None] = lambda _: None,
-    fine_tuned: Sequence[FineTunedSpec] = (),
-    on_remove: OnRemove | None = None,
 ) -> Catalog:
     """The models of the settings, found but not loaded.
 
     Args:
         settings: what and how to serve.
         say: gets the lines that a person at the terminal should read while weights are prepared.
-        fine_tuned: models that were made from those.
-        on_remove: as for ``Catalog``.
 
     Raises:
         ModelNotFoundError: there are no such weights, or a name is not clear.
@@ -87,8 +82,6 @@ def make_catalog(
         preload=settings.preload,
         unload_after=settings.unload_after,
         memory=None if settings.model_memory is None else int(settings.model_memory),
-        fine_tuned=fine_tuned,
-        on_remove=on_remove,
     )
 
 

@@ -18,7 +18,7 @@ from ponant.engine.base import EngineUnavailableError, QueueFullError
 from ponant.engine.embedding import EmbeddingFailedError
 from ponant.prompts.errors import InvalidRequestError
 from ponant.server.dialects.base import exchange_of
-from ponant.storage.errors import StorageError, StorageFullError, UnknownFileError
+from ponant.storage.errors import StorageError, StorageFullError, UnknownFileError, UnknownJobError
 
 logger = logging.getLogger("ponant.server")
 
@@ -37,6 +37,8 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
             return 400, ErrorResponse(message=f"Invalid model: {error}", type="invalid_model", code="1500")
         case UnknownFileError():
             return 404, ErrorResponse(message=f"There is no file {error}.", type="not_found", param="file_id")
+        case UnknownJobError():
+            return 404, ErrorResponse(message=f"There is no fine-tuning job {error}.", type="not_found", param="job_id")
         case StorageFullError():
             return 507, ErrorResponse(
                 message="The server has no room to keep this: its disk is full.", type="insufficient_storage"
@@ -101,6 +103,7 @@ def add_error_handlers(app: FastAPI) -> None:
         EmbeddingFailedError,
         StorageError,
         UnknownFileError,
+        UnknownJobError,
     ):
         app.add_exception_handler(kind, known)
     app.add_exception_handler(ClientDisconnect, gone)

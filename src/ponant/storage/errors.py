@@ -11,3 +11,11 @@ class StorageFullError(StorageError):
 
 class UnknownFileError(Exception):
     """There is no such file, or no more."""
+
+
+class UnknownJobError(Exception):
+    """There is no such fine-tuning job."""
+
+
+class JobStateError(Exception):
+    """A fine-tuning job is not in a state in which this could be done. The message is for users."""

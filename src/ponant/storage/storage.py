@@ -8,7 +8,16 @@ from sqlalchemy.engine import URL
 from ponant.storage.database import Database
 from ponant.storage.errors import StorageError
 from ponant.storage.files import FileStore
+from ponant.storage.fine_tuned import FineTunedStore
+from ponant.storage.jobs import JobStore
 from ponant.storage.signing import Signer
+
+_DATABASE = "ponant.db"
+
+
+def has_storage(data_dir: Path, database_url: str | None = None) -> bool:
+    """Whether anything may have been kept; if not, opening the storage would make an empty one."""
+    return bool(database_url) or (data_dir / _DATABASE).is_file()
 
 
 @dataclass(frozen=True)
@@ -18,11 +27,15 @@ class Storage:
     Attributes:
         database: the tables.
         files: files of users.
+        jobs: fine-tuning jobs.
+        fine_tuned: the models that those made.
         signer: signs addresses.
     """
 
     database: Database
     files: FileStore
+    jobs: JobStore
+    fine_tuned: FineTunedStore
     signer: Signer
 
     @classmethod
@@ -40,10 +53,16 @@ class Storage:
             data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot make data_dir {data_dir}: {error.strerror}; give another --data-dir") from None
-        local = URL.create("sqlite", database=str(data_dir.absolute() / "ponant.db"))
+        local = URL.create("sqlite", database=str(data_dir.absolute() / _DATABASE))
         database = Database(database_url or local.render_as_string())
         try:
-            return cls(database, FileStore(database, data_dir / "files"), Signer.open(data_dir / "secret.key"))
+            return cls(
+                database,
+                FileStore(database, data_dir / "files"),
+                JobStore(database),
+                FineTunedStore(database, data_dir / "fine_tuning"),
+                Signer.open(data_dir / "secret.key"),
+            )
         except BaseException:
             database.close()
             raise

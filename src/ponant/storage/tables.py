@@ -1,6 +1,8 @@
 """The tables. To add one, or a column: change this file, and add a migration (see ``migrations/versions``)."""
 
-from sqlalchemy import BigInteger, MetaData, String, Text
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _NAMES = {
@@ -49,3 +51,99 @@ class StoredFile(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class FineTuningJob(Base):
+    """A job that trains a model.
+
+    Attributes:
+        number: counts up in the order in which jobs came.
+        id: a UUID.
+        status: as the API has it.
+        model: what the request called the model to be trained.
+        base: the id of that model.
+        auto_start: whether it is run as soon as its files are validated.
+        training_files: ids of files and their weights.
+        validation_files: ids of files.
+        hyperparameters, integrations, plan: as the API has them, the last as ``metadata``; keys are not among them.
+        suffix: a part of the new model's name.
+        invalid_sample_skip_percentage: share of bad lines that are skipped.
+        wandb_project, wandb_name: of the integration, where there is one.
+        fine_tuned_model: the id of the model that it made.
+        trained_tokens: tokens that it learned from.
+        created_at, modified_at: seconds since the epoch.
+    """
+
+    __tablename__ = "fine_tuning_jobs"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(36), unique=True)
+    status: Mapped[str] = mapped_column(String(32), index=True)
+    model: Mapped[str] = mapped_column(Text)
+    base: Mapped[str] = mapped_column(Text)
+    auto_start: Mapped[bool]
+    training_files: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    validation_files: Mapped[list[str]] = mapped_column(JSON)
+    hyperparameters: Mapped[dict[str, Any]] = mapped_column(JSON)
+    integrations: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    plan: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    suffix: Mapped[str | None] = mapped_column(Text)
+    invalid_sample_skip_percentage: Mapped[float]
+    wandb_project: Mapped[str | None] = mapped_column(Text)
+    wandb_name: Mapped[str | None] = mapped_column(Text)
+    fine_tuned_model: Mapped[str | None] = mapped_column(Text)
+    trained_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    modified_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class JobEvent(Base):
+    """Something that happened to a job, in seconds since the epoch. ``number`` counts up."""
+
+    __tablename__ = "fine_tuning_events"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("fine_tuning_jobs.id"), index=True)
+    name: Mapped[str] = mapped_column(Text)
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class JobCheckpoint(Base):
+    """What a job had reached after a step. Losses are means per learned token, in nats."""
+
+    __tablename__ = "fine_tuning_checkpoints"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("fine_tuning_jobs.id"), primary_key=True)
+    step_number: Mapped[int] = mapped_column(primary_key=True)
+    train_loss: Mapped[float | None]
+    valid_loss: Mapped[float | None]
+    valid_mean_token_accuracy: Mapped[float | None]
+    created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class FineTunedModel(Base):
+    """A model that a job made.
+
+    Attributes:
+        number: counts up in the order in which models came.
+        id: ``ft:<base>:<suffix>:<date>:<id>``.
+        job_id: the job.
+        base: the id of the model that it was made from.
+        root: what the job called that one.
+        name, description: what its owner calls it.
+        archived: whether it answers nothing for the time being.
+        created_at: seconds since the epoch.
+    """
+
+    __tablename__ = "fine_tuned_models"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(512), unique=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("fine_tuning_jobs.id"))
+    base: Mapped[str] = mapped_column(Text)
+    root: Mapped[str] = mapped_column(Text)
+    name: Mapped[str | None] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(Text)
+    archived: Mapped[bool]
+    created_at: Mapped[int] = mapped_column(BigInteger)

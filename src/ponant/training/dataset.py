@@ -18,6 +18,8 @@ LONGEST_LINE = 4 * 2**20
 MOST_REPORTED = 100
 """How many bad lines of a file are told, the first ones; the others are counted."""
 
+_MOST_NAMED = 20
+"""How many of them an error names."""
 _CHUNK = 2**20
 
 
@@ -127,11 +129,11 @@ def _check(report: FileReport, name: str, most_invalid: float) -> None:
     if not report.lines:
         raise InvalidDatasetError(f"{name} is empty")
     if report.invalid > most_invalid * report.lines or not report.samples:
-        first = report.bad_lines[0]
-        raise InvalidDatasetError(
-            f"{report.invalid} of {report.lines} lines of {name} are invalid, {most_invalid:.0%} may be; "
-            f"line {first.line}: {first.reason}"
-        )
+        told = [f"line {bad.line}: {bad.reason}" for bad in report.bad_lines[:_MOST_NAMED]]
+        if report.invalid > len(told):
+            told.append(f"and {report.invalid - len(told)} more")
+        allowed = f"{report.invalid} of {report.lines} lines of {name} are invalid, {most_invalid:.0%} may be"
+        raise InvalidDatasetError("\n".join([f"{allowed}:", *told]))
 
 
 def _whole(line: bytes | None) -> bytes:

@@ -7,15 +7,17 @@ from ponant.api.models import BaseModelCard, DeleteModelOut, FTModelCard, ModelC
 from ponant.catalog.catalog import Catalog, UnknownModelError
 from ponant.catalog.fine_tuned import FineTunedModel
 from ponant.catalog.served import ServedModel
+from ponant.fine_tuning.registry import ModelRegistry
 from ponant.prompts.errors import InvalidRequestError
 from ponant.server.errors import describe, error_response
+from ponant.training.support import ARCHITECTURES, missing_package
 
 OWNER = "ponant"
 """Owner of models that do not say whose they are."""
 
 
-def models_routes(catalog: Catalog) -> APIRouter:
-    """The routes of models, answered from ``catalog``."""
+def models_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
+    """The routes of models, answered from ``catalog``; fine-tuned ones are deleted from ``registry``."""
     router = APIRouter(tags=["models"])
 
     @router.get("/v1/models", summary="List Models", response_model_exclude_unset=True)
@@ -44,7 +46,7 @@ def models_routes(catalog: Catalog) -> APIRouter:
         try:
             return _card(catalog, catalog.find(model_id))
         except UnknownModelError as error:
-            return _unknown(error)
+            return unknown_model(error)
 
     @router.delete(
         "/v1/models/{model_id:path}",
@@ -56,9 +58,9 @@ def models_routes(catalog: Catalog) -> APIRouter:
         try:
             model = catalog.find(model_id)
         except UnknownModelError as error:
-            return _unknown(error)
+            return unknown_model(error)
         if isinstance(model, FineTunedModel):
-            await catalog.remove(model.spec.id)
+            await registry.remove(model.spec.id)
             return DeleteModelOut(id=model.spec.id, object="model", deleted=True)
         raise InvalidRequestError(
             f"{model.spec.id} is a base model: only fine-tuned models can be deleted", param="model_id"
@@ -67,7 +69,8 @@ def models_routes(catalog: Catalog) -> APIRouter:
     return router
 
 
-def _unknown(error: UnknownModelError) -> Response:
+def unknown_model(error: UnknownModelError) -> Response:
+    """The answer where a path names a model that there is not."""
     return error_response(404, describe(error)[1])
 
 
@@ -81,7 +84,7 @@ def _base_card(catalog: Catalog, model: ServedModel) -> BaseModelCard:
         object="model",
         created=model.facts.created,
         owned_by=model.facts.owner or OWNER,
-        capabilities=_capabilities(model),
+        capabilities=_capabilities(model, can_be_trained=_can_be_trained(model)),
         name=model.facts.name,
         description=None,
         max_context_length=model.facts.context,
@@ -117,14 +120,18 @@ def _fine_tuned_card(catalog: Catalog, model: FineTunedModel) -> FTModelCard:
     return card
 
 
-def _capabilities(base: ServedModel | None) -> ModelCapabilities:
+def _can_be_trained(model: ServedModel) -> bool:
+    return model.spec.kind != "embed" and model.facts.architecture in ARCHITECTURES and missing_package() is None
+
+
+def _capabilities(base: ServedModel | None, *, can_be_trained: bool = False) -> ModelCapabilities:
     """What a model can do, itself or as the base of another; nothing if it is not served."""
     chats = base is not None and base.spec.kind == "chat"
     return ModelCapabilities(
         completion_chat=chats,
         function_calling=chats,
         completion_fim=base is not None and base.facts.native_fim,
-        fine_tuning=False,
+        fine_tuning=can_be_trained,
         vision=False,
         ocr=False,
         classification=False,

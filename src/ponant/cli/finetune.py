@@ -1,0 +1,264 @@
+"""``ponant finetune``."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from ponant.cli.connection import Connection, connect
+from ponant.cli.job_progress import JobWatcher, duration, showing_job
+from ponant.cli.mistakes import fail
+
+if TYPE_CHECKING:
+    from ponant import Mistral
+    from ponant.models import CompletionDetailedJobOut, CompletionJobOut, LegacyJobMetadataOut
+
+_POLL_MS = 500
+_KEY_LENGTH = 40
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option(
+    "-m", "--model", help="Name of the model to train, or as for `ponant serve`.  [default: the server's own]"
+)
+@click.option(
+    "--validation",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Measure by the samples in FILE. Repeatable.",
+)
+@click.option("--suffix", metavar="TEXT", help="A part of the new model's name.")
+@click.option("--steps", "training_steps", type=int, metavar="N", help="How many steps; stronger than --epochs.")
+@click.option("--epochs", type=float, metavar="N", help="How often every sample is seen.  [default: 3]")
+@click.option("--learning-rate", type=float, metavar="N", help="At its peak.  [default: 0.0001]")
+@click.option("--seq-len", type=int, metavar="N", help="Tokens of a training sequence.  [default: 512]")
+@click.option(
+    "--fim-ratio",
+    type=float,
+    metavar="N",
+    help="Share of the samples of code that are filled in, not continued.  [default: 0.9]",
+)
+@click.option(
+    "--skip-invalid",
+    type=click.FloatRange(0, 50),
+    default=0,
+    metavar="PERCENT",
+    help="Skip bad lines, if no more than PERCENT of all are.  [default: 0]",
+)
+@click.option("--wandb-project", metavar="NAME", help="Keep the metrics at Weights & Biases; its key is WANDB_API_KEY.")
+@click.option("--dry-run", is_flag=True, help="Only check the files, and tell how long it would take.")
+@click.option("--json", "as_json", is_flag=True, help="Print the job as JSON at its end, for scripts.")
+@click.option(
+    "--server-url", "--url", metavar="URL", help="Address of the server.  [default: PONANT_URL, or look for one]"
+)
+@click.option("--local", is_flag=True, help="Train in this process, even if there is a server.")
+def finetune(
+    *,
+    files: tuple[Path, ...],
+    model: str | None,
+    validation: tuple[Path, ...],
+    suffix: str | None,
+    skip_invalid: float,
+    wandb_project: str | None,
+    dry_run: bool,
+    as_json: bool,
+    server_url: str | None,
+    local: bool,
+    **hyperparameters: float | None,
+) -> None:
+    """Train a model on the samples in FILEs.
+
+    FILEs are JSON Lines, as of the API's fine-tuning: conversations as `messages`, or code to be filled in as `prompt`,
+    `suffix` and `completion`. What comes of it is a model of its own, which is served beside the one it was made from.
+
+    A running server trains, or else this process does. Ctrl-C cancels the job. If the server or this process is killed,
+    the job goes on when `ponant` next runs with the same data folder. The server's key comes from PONANT_API_KEY or
+    MISTRAL_API_KEY.
+
+    \b
+    Examples:
+      ponant finetune data.jsonl --model smollm2
+      ponant finetune data.jsonl --model smollm2 --dry-run
+      ponant finetune a.jsonl b.jsonl --validation held-out.jsonl --steps 200 --suffix my-form
+    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
+    from ponant.client.errors import ClientError
+
+    _check_files([*files, *validation])
+    asked: dict[str, Any] = {
+        "hyperparameters": {name: value for name, value in hyperparameters.items() if value is not None},
+        "invalid_sample_skip_percentage": skip_invalid / 100,
+    }
+    if suffix is not None:
+        asked["suffix"] = suffix
+    if wandb_project is not None:
+        asked["integrations"] = [{"type": "wandb", "project": wandb_project, "api_key": _wandb_key()}]
+    try:
+        with connect(server_url, model, local=local) as connection:
+            asked["model"] = connection.model or _first_model(connection.mistral)
+            dataset = _Dataset(connection.mistral, files, validation)
+            if dry_run:
+                _tell_plan(_plan(connection.mistral, dataset, asked), as_json=as_json)
+                return
+            with showing_job() as watcher:
+                job = _train(connection.mistral, dataset, asked, watcher)
+            if as_json:
+                click.echo(job.model_dump_json(exclude_unset=True))
+            elif job.status == "SUCCESS":
+                _tell_result(str(job.fine_tuned_model), connection, model)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    except ClientError as error:
+        fail(str(error), code=1)
+    if job.status != "SUCCESS":
+        sys.exit(_INTERRUPTED if job.status == "CANCELLED" else 1)
+
+
+def _check_files(files: Sequence[Path]) -> None:
+    for file in files:
+        try:
+            file.open("rb").close()
+        except OSError as error:
+            fail(f"cannot read {file}: {error.strerror}")
+
+
+def _wandb_key() -> str:
+    key = os.environ.get("WANDB_API_KEY", "")
+    if len(key) != _KEY_LENGTH:
+        fail(f"--wandb-project needs your key of Weights & Biases, of {_KEY_LENGTH} characters, in WANDB_API_KEY")
+    return key
+
+
+def _first_model(mistral: "Mistral") -> str:
+    """The first model that can be trained; if there is none, the server says why."""
+    cards = mistral.models.list().data
+    return next((card.id for card in cards if card.capabilities.fine_tuning), cards[0].id)
+
+
+@dataclass
+class _Dataset:
+    """Files to learn from and to measure by, on this machine and on the server."""
+
+    mistral: "Mistral"
+    training: Sequence[Path]
+    validation: Sequence[Path]
+    uploaded: list[str] = field(default_factory=list)
+
+    def upload(self) -> dict[str, Any]:
+        """Upload them: the fields of a job that name them."""
+        from ponant.client.errors import SDKError
+
+        for file in (*self.training, *self.validation):
+            try:
+                self.uploaded.append(self.mistral.files.upload(file=file, purpose="fine-tune").id)
+            except SDKError as error:
+                fail(f"{file}: {error}", code=1)
+        training, validation = self.uploaded[: len(self.training)], self.uploaded[len(self.training) :]
+        fields: dict[str, Any] = {"training_files": [{"file_id": name} for name in training]}
+        return fields | ({"validation_files": validation} if validation else {})
+
+    def delete(self) -> None:
+        """Delete them on the server, as far as that can be."""
+        from ponant.client.errors import ClientError
+
+        for name in self.uploaded:
+            with suppress(ClientError):
+                self.mistral.files.delete(file_id=name)
+
+    def named(self, message: str) -> str:
+        """A message of the server's with the names that the files have here."""
+        for name, file in zip(self.uploaded, (*self.training, *self.validation), strict=True):
+            message = message.replace(name, str(file))
+        return message
+
+
+def _plan(mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any]) -> "LegacyJobMetadataOut":
+    """What a job would take. Nothing is left of it on the server."""
+    from ponant.client.errors import SDKError
+
+    try:
+        plan = mistral.fine_tuning.jobs.create(**asked, **dataset.upload(), dry_run=True)
+    except SDKError as error:
+        fail(dataset.named(str(error)), code=1)
+    finally:
+        dataset.delete()
+    return cast("LegacyJobMetadataOut", plan)
+
+
+def _train(
+    mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any], watcher: JobWatcher
+) -> "CompletionDetailedJobOut":
+    """A job at its end. Its files stay on the server, unless there came to be no job."""
+    try:
+        job = mistral.fine_tuning.jobs.create(**asked, **dataset.upload())
+    except BaseException:
+        dataset.delete()
+        raise
+    ended = _wait(mistral, cast("CompletionJobOut", job).id, watcher)
+    for event in ended.events:
+        if event.data and "error" in event.data:
+            watcher.say(f"ponant: {dataset.named(event.data['error'])}")
+    return ended
+
+
+def _wait(mistral: "Mistral", job_id: str, watcher: JobWatcher) -> "CompletionDetailedJobOut":
+    """The job at its end. The first Ctrl-C cancels it, the second one does not wait for that."""
+    from ponant import utils
+    from ponant.client.errors import NoResponseError, SDKError
+
+    jobs = mistral.fine_tuning.jobs
+    restarts = utils.RetryConfig("backoff", utils.BackoffStrategy(500, 2000, 1.5, 60_000), retry_connection_errors=True)
+    try:
+        return jobs.wait(job_id, poll_ms=_POLL_MS, on_change=watcher.show, retries=restarts)
+    except KeyboardInterrupt:
+        watcher.say("Cancelling the job; Ctrl-C again does not wait for its end.")
+        with suppress(SDKError):  # it has just ended
+            jobs.cancel(job_id=job_id)
+        return jobs.wait(job_id, poll_ms=_POLL_MS, on_change=watcher.show)
+    except NoResponseError:
+        watcher.say(f"The job {job_id} goes on as soon as its server does.")
+        raise
+
+
+def _tell_plan(plan: "LegacyJobMetadataOut", *, as_json: bool) -> None:
+    """Print what a job would take."""
+    if as_json:
+        click.echo(plan.model_dump_json(exclude_unset=True))
+        return
+    click.echo(plan.details)
+    rows = [
+        ("epochs", plan.epochs, "{:.3g}"),
+        ("steps", plan.training_steps, "{:,}"),
+        ("tokens of the data", plan.data_tokens, "{:,}"),
+        ("tokens of a step", plan.train_tokens_per_step, "{:,} at the most"),
+        ("tokens of all steps", plan.train_tokens, "{:,} at the most"),
+    ]
+    for name, value, form in rows:
+        if value is not None:
+            click.echo(f"{name:<21}{form.format(value)}")
+    if plan.expected_duration_seconds is not None:
+        click.echo(f"{'expected duration':<21}{duration(plan.expected_duration_seconds)}")
+
+
+def _tell_result(name: str, connection: Connection, model: str | None) -> None:
+    """Print what the new model is called, and how to talk to it."""
+    from ponant.client.sdk import DEFAULT_URL
+
+    url = connection.server_url
+    click.echo(f"Trained {name}; talk to it:")
+    if url is None:
+        if model and connection.model is None and model != "smollm2":
+            click.echo(f"  ponant serve {model}")
+        click.echo(f"  ponant chat --model {name}")
+        return
+    click.echo(f"  ponant chat --model {name}" + ("" if url == DEFAULT_URL else f" --server-url {url}"))
+    body = json.dumps({"model": name, "messages": [{"role": "user", "content": "Hello"}]})
+    click.echo(f"  curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'")

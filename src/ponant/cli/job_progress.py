@@ -1,0 +1,196 @@
+"""How a fine-tuning job goes, on standard error: a bar and the losses in a terminal, plain lines elsewhere."""
+
+import contextlib
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from ponant.cli.connection import is_terminal
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ponant.models import CheckpointOut, CompletionDetailedJobOut
+
+_STATES = {
+    "QUEUED": "Waiting for its turn",
+    "VALIDATING": "Checking the data",
+    "VALIDATED": "The data are good",
+    "STARTED": "Waiting for its turn",
+    "RUNNING": "Training",
+    "CANCELLATION_REQUESTED": "Cancelling",
+    "CANCELLED": "Cancelled",
+    "FAILED_VALIDATION": "The data are bad",
+    "FAILED": "Failed",
+    "SUCCESS": "Done",
+}
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_CURVE_WIDTH = 60
+
+
+class JobWatcher(Protocol):
+    """Shows people how a job goes."""
+
+    def show(self, job: "CompletionDetailedJobOut") -> None:
+        """The job is not what it was."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell something else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job's training is."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens_per_second: float
+    eta_seconds: int
+
+
+@contextlib.contextmanager
+def showing_job() -> "Iterator[JobWatcher]":
+    """A watcher of a job."""
+    if not is_terminal(sys.stderr):
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), refresh_per_second=8) as live:
+        yield _Bar(live)
+
+
+def progress_of(job: "CompletionDetailedJobOut") -> Progress | None:
+    """What a job says of its progress; None if it says nothing, as while it waits."""
+    data: dict[str, Any] = next((event.data or {} for event in job.events if event.name == "progress"), {})
+    try:
+        return Progress(
+            data["step"], data["steps"], data["loss"], data["tokens_per_second"], data.get("eta_seconds", 0)
+        )
+    except KeyError:
+        return None
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them, such as ``1 min 20 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def curve(values: Sequence[float], width: int = _CURVE_WIDTH) -> str:
+    """Values as a row of bars, the highest for the largest; many values share a bar, which has their mean."""
+    columns = min(width, len(values))
+    edges = [len(values) * column // columns for column in range(columns + 1)] if columns else [0]
+    means = [sum(values[begin:end]) / (end - begin) for begin, end in itertools.pairwise(edges)]
+    lowest, highest = min(means, default=0), max(means, default=0)
+    scale = (len(_BLOCKS) - 1) / (highest - lowest) if highest > lowest else 0
+    return "".join(_BLOCKS[round((mean - lowest) * scale)] for mean in means)
+
+
+def measures(checkpoint: "CheckpointOut") -> str:
+    """What was measured at a checkpoint."""
+    metrics = checkpoint.metrics
+    told = [
+        (metrics.train_loss, "loss {:.3f}"),
+        (metrics.valid_loss, "validation loss {:.3f}"),
+        (metrics.valid_mean_token_accuracy, "accuracy {:.0%}"),
+    ]
+    return ", ".join(form.format(value) for value, form in told if value is not None)
+
+
+class _Lines:
+    """A line for each state and each checkpoint."""
+
+    def __init__(self) -> None:
+        self._told = ""
+        self._step = 0
+
+    def show(self, job: "CompletionDetailedJobOut") -> None:
+        told = _STATES.get(job.status, job.status)
+        checkpoints = [checkpoint for checkpoint in job.checkpoints[::-1] if checkpoint.step_number > self._step]
+        if checkpoints and self._told != _STATES["RUNNING"]:
+            self._tell(_STATES["RUNNING"])
+        for checkpoint in checkpoints:
+            self._step = checkpoint.step_number
+            self.say(f"Step {self._step}{_of(job)}: {measures(checkpoint)}{_left(job, self._step)}")
+        self._tell(told)
+
+    def say(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def _tell(self, told: str) -> None:
+        if told != self._told:
+            self.say(told)
+        self._told = told
+
+
+class _Bar:
+    """A bar, what was measured last, and the losses so far."""
+
+    def __init__(self, live: Any) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self._live = live
+        self._losses: dict[int, float] = {}
+        self._bar = Bar(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[told]}", markup=False),
+            console=live.console,
+        )
+        self._task = self._bar.add_task("Uploading", total=None, told="")
+        live.update(self._bar)
+
+    def show(self, job: "CompletionDetailedJobOut") -> None:
+        from ponant.client.fine_tuning import ENDS
+
+        told, progress = "", progress_of(job)
+        if progress:
+            self._losses[progress.step] = progress.loss
+            told = f"{progress.tokens_per_second:,.0f} tokens/s"
+            if job.status == "RUNNING":
+                told += f", {duration(progress.eta_seconds)} left"
+            self._bar.update(self._task, total=progress.steps, completed=progress.step)
+        state = _STATES.get(job.status, job.status)
+        if job.status in ENDS and not self._losses:  # a bar would look as if it waited
+            self._live.update(state)
+            return
+        self._bar.update(self._task, description=state, told=told)
+        self._live.update(self._shown(job.checkpoints))
+
+    def say(self, text: str) -> None:
+        self._live.console.print(text, markup=False, highlight=False)
+
+    def _shown(self, checkpoints: "Sequence[CheckpointOut]") -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        losses = list(self._losses.values())
+        lines = [f"loss {losses[0]:.3f} {curve(losses)} {losses[-1]:.3f}"] if losses else []
+        if checkpoints and checkpoints[0].metrics.valid_loss is not None:
+            lines.append(f"step {checkpoints[0].step_number}: {measures(checkpoints[0])}")
+        return Group(self._bar, *(Text(line) for line in lines))
+
+
+def _of(job: "CompletionDetailedJobOut") -> str:
+    progress = progress_of(job)
+    return f" of {progress.steps}" if progress else ""
+
+
+def _left(job: "CompletionDetailedJobOut", step: int) -> str:
+    progress = progress_of(job)
+    unfinished = progress and job.status == "RUNNING" and step < progress.steps
+    return f", {duration(progress.eta_seconds)} left" if progress and unfinished else ""

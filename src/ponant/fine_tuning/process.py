@@ -1,0 +1,99 @@
+"""The process that trains, as the server sees it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from ponant.training.progress import Done, Event, Failed, Stopped, Validated
+
+_LONGEST_EVENT = 2**24
+_SECONDS_TO_END = 15.0
+"""What the process gets to end in good order: a step, and the writing of a checkpoint."""
+_LOG = "trainer.log"
+
+_decoder = msgspec.json.Decoder(Event)
+
+
+class TrainerProcess:
+    """A training process at work in a folder; see ``ponant.training.worker``."""
+
+    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
+        """Of ``start``."""
+        self._process = process
+        self._folder = folder
+        self._is_stopped = False
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def start(cls, folder: Path, *, dry_run: bool = False) -> AsyncIterator["TrainerProcess"]:
+        """A process that works on the run of a folder, for as long as the block lasts.
+
+        Args:
+            folder: with the description of the run.
+            dry_run: whether it only looks at the dataset.
+        """
+        options = ["--dry-run"] if dry_run else []
+        with (folder / _LOG).open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "ponant.training.worker",
+                str(folder),
+                *options,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                limit=_LONGEST_EVENT,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+        assert process.stdout
+        trainer = cls(process, folder)
+        try:
+            yield trainer
+        finally:
+            reading = asyncio.ensure_future(process.stdout.read())  # or else a full pipe would keep it from ending
+            await asyncio.shield(asyncio.ensure_future(trainer.stop()))
+            reading.cancel()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What it tells. The last event is one that ends it, even if the process itself did not come to tell it."""
+        stdout = self._process.stdout
+        assert stdout
+        last: Event | None = None
+        while line := await stdout.readline():
+            last = _decoder.decode(line)
+            yield last
+        code = await self._process.wait()
+        if not isinstance(last, Done | Failed | Stopped | Validated):
+            yield Stopped(0) if self._is_stopped else Failed("died", await asyncio.to_thread(self._why, code))
+
+    async def stop(self, seconds: float = _SECONDS_TO_END) -> None:
+        """End the process: in good order, or by force if that takes longer."""
+        self._is_stopped = True
+        for end in (self._process.terminate, self._process.kill):
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    end()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), seconds)
+                return
+
+    def _why(self, code: int) -> str:
+        """How the process died, and what helps."""
+        if -code == signal.SIGKILL:
+            return (
+                "the training process was killed, most likely because the machine ran out of memory: lower seq_len, "
+                "train a smaller model, or let less run beside it"
+            )
+        with (self._folder / _LOG).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
+            words = log.read().decode("utf-8", "replace").strip().splitlines()
+        name = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        return f"the training process ended {name}" + (f"; its last words: {words[-1]}" if words else "")

@@ -1,0 +1,98 @@
+"""The models that jobs made, as the database has them, and as the catalog serves them."""
+
+import asyncio
+import logging
+from typing import Any
+
+from ponant.catalog.catalog import Catalog, UnknownModelError
+from ponant.catalog.spec import FineTunedSpec
+from ponant.storage.errors import StorageError
+from ponant.storage.fine_tuned import FineTunedStore
+from ponant.storage.tables import FineTunedModel
+
+logger = logging.getLogger("ponant.fine_tuning")
+
+_BETWEEN_LOOKS = 2.0
+"""Seconds after which what other processes have changed is served here too."""
+
+
+class ModelRegistry:
+    """Keeps the catalog in step with the database, which other servers may share."""
+
+    def __init__(self, catalog: Catalog, store: FineTunedStore) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._changing = asyncio.Lock()
+
+    async def sync(self) -> None:
+        """Serve the models that there are, and no others. Raises StorageError."""
+        async with self._changing:
+            served = {model.spec.id: model.spec for model in self._catalog.fine_tuned}
+            for model in await self._store.all():
+                spec = self._spec(model)
+                before = served.pop(spec.id, None)
+                if before is None:
+                    self._add(spec)
+                elif spec != before:
+                    self._catalog.update(spec)
+            for gone in served:
+                self._catalog.remove(gone)
+
+    async def follow(self) -> None:
+        """Sync again and again."""
+        while True:
+            await asyncio.sleep(_BETWEEN_LOOKS)
+            try:
+                await self.sync()
+            except StorageError as error:
+                logger.warning("fine-tuned models not known", extra={"reason": str(error)})
+
+    async def change(self, model_id: str, **changes: Any) -> FineTunedSpec:
+        """Change what is told of a model, or whether it is archived.
+
+        Args:
+            model_id: the model's.
+            changes: of ``name``, ``description`` or ``archived``.
+
+        Raises:
+            UnknownModelError: there is none of this id.
+            StorageError: it cannot be kept.
+        """
+        async with self._changing:
+            model = await self._store.change(model_id, **changes)
+            if model is None:
+                raise UnknownModelError(model_id)
+            spec = self._spec(model)
+            if any(known.spec.id == model_id for known in self._catalog.fine_tuned):
+                self._catalog.update(spec)
+            return spec
+
+    async def remove(self, model_id: str) -> None:
+        """Delete a model with its files. Requests that it works on go on to their end.
+
+        Raises:
+            UnknownModelError: there is none of this id.
+            StorageError: it cannot be deleted; it stays.
+        """
+        async with self._changing:
+            await self._store.delete(model_id)
+            self._catalog.remove(model_id)
+
+    def _add(self, spec: FineTunedSpec) -> None:
+        try:
+            self._catalog.add(spec)
+        except ValueError as error:
+            logger.warning("model not served", extra={"model": spec.id, "reason": str(error)})
+
+    def _spec(self, model: FineTunedModel) -> FineTunedSpec:
+        return FineTunedSpec(
+            id=model.id,
+            base=model.base,
+            adapter=self._store.adapter(model),
+            job=model.job_id,
+            root=model.root,
+            created=model.created_at,
+            name=model.name,
+            description=model.description,
+            archived=model.archived,
+        )

@@ -1,0 +1,100 @@
+"""From jobs as the API has them to runs as the trainer has them."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from ponant.api.fine_tuning import JobIn
+from ponant.catalog.catalog import Catalog, UnknownModelError
+from ponant.catalog.served import ServedModel
+from ponant.storage.tables import FineTuningJob
+from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, Wandb, read_run, write_run
+from ponant.training.plan import Plan
+from ponant.training.progress import Validated
+
+_NO_SUFFIX = "ponant"
+
+
+class CannotRunError(Exception):
+    """A job cannot be run any more. The message is for users."""
+
+
+def describe_run(
+    asked: JobIn, base: ServedModel, cache: Path, training_files: Sequence[Path], validation_files: Sequence[Path]
+) -> TrainingRun:
+    """The run that a job is.
+
+    Args:
+        asked: the job.
+        base: the model to be trained.
+        cache: folder for weights that were read from GGUF files.
+        training_files: where the contents of the job's files are, in its order.
+        validation_files: the same of those.
+    """
+    given = {name: value for name, value in asked.hyperparameters.model_dump().items() if value is not None}
+    wandb = asked.integrations[0] if asked.integrations else None
+    return TrainingRun(
+        model=str(base.spec.path),
+        cache=str(cache),
+        training_files=[
+            TrainingFile(str(path), file.weight)
+            for path, file in zip(training_files, asked.training_files, strict=True)
+        ],
+        validation_files=[str(path) for path in validation_files],
+        hyperparameters=Hyperparameters(**given),
+        name=base.spec.id,
+        tokenizer=str(base.spec.tokenizer) if base.spec.tokenizer else None,
+        invalid_sample_skip_percentage=asked.invalid_sample_skip_percentage,
+        threads=base.spec.threads,
+        wandb=Wandb(wandb.project, wandb.run_name or wandb.name, wandb.api_key) if wandb else None,
+    )
+
+
+def refresh_run(folder: Path, catalog: Catalog, base: str) -> None:
+    """Bring the run in a job's folder up to how its model is served now. Blocks.
+
+    Raises:
+        CannotRunError: the model is no longer served, or the run cannot be read.
+    """
+    try:
+        served = catalog.find(base)
+        run = read_run(folder)
+    except UnknownModelError:
+        raise CannotRunError(f"the model {base} is no longer served") from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise CannotRunError(f"what is to be done is no longer known: {error}") from None
+    assert isinstance(served, ServedModel)
+    tokenizer = str(served.spec.tokenizer) if served.spec.tokenizer else None
+    run = structs.replace(run, model=str(served.spec.path), tokenizer=tokenizer, threads=served.spec.threads)
+    write_run(run, folder)
+
+
+def plan_of(validated: Validated, ahead: Sequence[FineTuningJob] = ()) -> dict[str, Any]:
+    """What a job will take, as the API's ``metadata`` has it.
+
+    Args:
+        validated: what the trainer tells of its files.
+        ahead: jobs that are trained before it.
+    """
+    plan: Plan = validated.plan
+    waiting = sum((job.plan or {}).get("expected_duration_seconds") or 0 for job in ahead)
+    return {
+        "expected_duration_seconds": plan.expected_duration_seconds,
+        "cost": 0.0,
+        "cost_currency": None,
+        "train_tokens_per_step": plan.train_tokens_per_step,
+        "train_tokens": plan.train_tokens,
+        "data_tokens": plan.data_tokens,
+        "estimated_start_time": int(time.time()) + waiting,
+    }
+
+
+def name_of_result(job: FineTuningJob) -> str:
+    """The id of the model that a job makes."""
+    day = datetime.fromtimestamp(job.created_at, UTC).strftime("%Y%m%d")
+    return f"ft:{job.base}:{job.suffix or _NO_SUFFIX}:{day}:{job.id[:8]}"

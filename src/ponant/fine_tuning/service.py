@@ -1,0 +1,181 @@
+"""Jobs as users ask for them: checked, and handed on to the runner."""
+
+import asyncio
+import re
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from ponant.api.fine_tuning import JobIn
+from ponant.catalog.catalog import Catalog
+from ponant.catalog.served import ServedModel
+from ponant.engine.base import EngineUnavailableError
+from ponant.fine_tuning.process import TrainerProcess
+from ponant.fine_tuning.runs import describe_run
+from ponant.prompts.errors import InvalidRequestError
+from ponant.storage.errors import JobStateError, UnknownFileError
+from ponant.storage.storage import Storage
+from ponant.storage.tables import FineTuningJob
+from ponant.training.job import TrainingRun, write_run
+from ponant.training.progress import Failed, Validated
+from ponant.training.support import ARCHITECTURES, missing_package
+
+_SUFFIX = re.compile(r"[A-Za-z0-9._-]+")
+
+
+class JobService:
+    """Creates, starts and cancels jobs."""
+
+    def __init__(self, catalog: Catalog, storage: Storage, *, wake: Callable[[], None]) -> None:
+        """Serve requests.
+
+        Args:
+            catalog: has the models to be trained.
+            storage: has the files, and gets the jobs.
+            wake: called when something has changed for whoever runs the jobs.
+        """
+        self._catalog = catalog
+        self._storage = storage
+        self._wake = wake
+        self._trying = asyncio.Semaphore(1)
+
+    async def create(self, asked: JobIn) -> FineTuningJob:
+        """A new job.
+
+        Raises:
+            InvalidRequestError: it cannot be done as asked.
+            UnknownModelError: there is no such model.
+            StorageError: it cannot be kept.
+        """
+        base, run = await self._described(asked)
+        wandb = asked.integrations[0] if asked.integrations else None
+        job = FineTuningJob(
+            id=str(uuid.uuid4()),
+            model=asked.model,
+            base=base.spec.id,
+            auto_start=asked.auto_start,
+            training_files=[file.model_dump() for file in asked.training_files],
+            validation_files=asked.validation_files or [],
+            hyperparameters=asked.hyperparameters.model_dump(),
+            integrations=[wandb.model_dump(exclude={"api_key"})] if wandb else [],
+            suffix=asked.suffix,
+            invalid_sample_skip_percentage=asked.invalid_sample_skip_percentage,
+            wandb_project=wandb and wandb.project,
+            wandb_name=wandb and (wandb.run_name or wandb.name),
+        )
+        await asyncio.to_thread(write_run, run, self._storage.fine_tuned.folder / job.id)
+        await self._storage.jobs.add(job)
+        self._wake()
+        return job
+
+    async def dry_run(self, asked: JobIn) -> Validated:
+        """What a job would be; nothing is kept.
+
+        Raises:
+            InvalidRequestError: it cannot be done as asked, or its files have nothing to learn from.
+            UnknownModelError: there is no such model.
+            EngineUnavailableError: the files could not be looked at.
+        """
+        _, run = await self._described(asked)
+        last = None
+        async with self._trying:
+            with tempfile.TemporaryDirectory(prefix="ponant-dry-run-") as folder:
+                await asyncio.to_thread(write_run, run, Path(folder))
+                async with TrainerProcess.start(Path(folder), dry_run=True) as process:
+                    async for event in process.events():
+                        last = event
+        match last:
+            case Validated():
+                return last
+            case Failed(error="invalid_dataset" | "bad_seq_len" as kind, message=message):
+                raise InvalidRequestError(message, kind=kind, param="training_files")
+            case _:
+                reason = last.message if isinstance(last, Failed) else "the process was ended"
+                raise EngineUnavailableError(f"the files could not be looked at: {reason}")
+
+    async def start(self, job_id: str) -> FineTuningJob:
+        """Start a job that waits for it. Raises UnknownJobError, and InvalidRequestError if it does not."""
+        try:
+            job = await self._storage.jobs.move(job_id, "STARTED")
+        except JobStateError as error:
+            raise InvalidRequestError(f"{error}; only jobs that are VALIDATED can be started") from None
+        self._wake()
+        return job
+
+    async def cancel(self, job_id: str) -> FineTuningJob:
+        """Cancel a job. Raises UnknownJobError, and InvalidRequestError if it is at an end."""
+        try:
+            job = await self._storage.jobs.cancel(job_id)
+        except JobStateError as error:
+            raise InvalidRequestError(f"{error} already and cannot be cancelled") from None
+        self._wake()
+        return job
+
+    async def _described(self, asked: JobIn) -> tuple[ServedModel, TrainingRun]:
+        _check(asked)
+        base = self._base(asked.model)
+        training = [await self._content(file.file_id, "training_files") for file in asked.training_files]
+        validation = [await self._content(file_id, "validation_files") for file_id in asked.validation_files or []]
+        cache = self._storage.fine_tuned.folder / "base-weights"
+        return base, describe_run(asked, base, cache, training, validation)
+
+    def _base(self, name: str) -> ServedModel:
+        if missing := missing_package():
+            raise InvalidRequestError(
+                f"Fine-tuning is not installed on this server ({missing} is missing); run: "
+                "pip install 'ponant[finetune]'",
+                kind="not_installed",
+            )
+        model = self._catalog.find(name, "fim")
+        if not isinstance(model, ServedModel):
+            raise InvalidRequestError(
+                f"{name} is a fine-tuned model: train {model.spec.root}, with the data of both", param="model"
+            )
+        if model.facts.architecture not in ARCHITECTURES:
+            raise InvalidRequestError(
+                f"{name} cannot be trained: it is of the architecture {model.facts.architecture or 'unknown'}, and "
+                f"what can be trained is {', '.join(ARCHITECTURES)}",
+                param="model",
+            )
+        return model
+
+    async def _content(self, file_id: str, param: str) -> Path:
+        """Where the content of a file to learn from is."""
+        try:
+            file = await self._storage.files.find(file_id)
+            path = await asyncio.to_thread(self._storage.files.content, file)
+        except UnknownFileError:
+            raise InvalidRequestError(f"There is no file {file_id}.", param=param) from None
+        if file.purpose != "fine-tune":
+            raise InvalidRequestError(f"The file {file_id} is for {file.purpose}, not for fine-tune.", param=param)
+        if file.sample_type != "instruct":
+            raise InvalidRequestError(
+                f"The file {file_id} has samples for pre-training, which this server does not do; it learns from "
+                "conversations ('messages') and from code to be filled in ('prompt', 'suffix', 'completion').",
+                param=param,
+            )
+        return path
+
+
+def _check(asked: JobIn) -> None:
+    """What can be said of a job without looking at anything else. Raises InvalidRequestError."""
+    if asked.job_type == "classifier" or asked.classifier_targets:
+        param = "job_type" if asked.job_type == "classifier" else "classifier_targets"
+        raise InvalidRequestError("Classifiers are not trained by this server.", param=param)
+    if asked.repositories:
+        raise InvalidRequestError(
+            "Repositories are not read by this server; upload their code as files.", param="repositories"
+        )
+    if not asked.training_files:
+        raise InvalidRequestError("There is nothing to learn from: name a file.", param="training_files")
+    if asked.suffix and not _SUFFIX.fullmatch(asked.suffix):
+        raise InvalidRequestError(
+            "The suffix becomes a part of a model's name: letters, digits, '.', '_' and '-' can be in it.",
+            param="suffix",
+        )
+    integrations = asked.integrations or []
+    if len(integrations) > 1:
+        raise InvalidRequestError("One integration of Weights & Biases is enough.", param="integrations")
+    if any("\0" in (text or "") for one in integrations for text in (one.project, one.name, one.run_name)):
+        raise InvalidRequestError("Names have no NUL character.", param="integrations")

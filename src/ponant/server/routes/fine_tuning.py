@@ -1,0 +1,251 @@
+"""``/v1/fine_tuning``: jobs, and the models that they made."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from fastapi.responses import Response
+
+from ponant.api.fine_tuning import (
+    ArchiveFTModelOut,
+    CheckpointOut,
+    CompletionDetailedJobOut,
+    CompletionFTModelOut,
+    CompletionJobOut,
+    CompletionTrainingParameters,
+    EventOut,
+    FTModelCapabilitiesOut,
+    JobIn,
+    JobMetadataOut,
+    JobsOut,
+    JobStatus,
+    LegacyJobMetadataOut,
+    MetricOut,
+    UnarchiveFTModelOut,
+    UpdateFTModelIn,
+    WandbIntegrationOut,
+)
+from ponant.catalog.catalog import Catalog, UnknownModelError
+from ponant.catalog.spec import FineTunedSpec
+from ponant.fine_tuning.registry import ModelRegistry
+from ponant.fine_tuning.runs import plan_of
+from ponant.fine_tuning.service import JobService
+from ponant.prompts.errors import InvalidRequestError
+from ponant.server.json_body import StrictJsonRoute
+from ponant.server.routes.models import OWNER, unknown_model
+from ponant.storage.jobs import JobFilter, JobStore
+from ponant.storage.tables import FineTuningJob, JobCheckpoint, JobEvent
+from ponant.training.progress import Validated
+
+JobIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+
+_LARGEST_PAGE = 1000
+_WORKSPACE = "default"
+"""There are no others."""
+
+
+def jobs_routes(service: JobService, jobs: JobStore) -> APIRouter:
+    """The routes of jobs."""
+    router = APIRouter(tags=["fine-tuning"], route_class=StrictJsonRoute)
+
+    @router.get("/v1/fine_tuning/jobs", summary="List Fine Tuning Jobs", response_model_exclude_unset=True)
+    async def list_jobs(  # noqa: PLR0917 - FastAPI gives them by name
+        page: int = 0,
+        page_size: int = 100,
+        model: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        created_by_me: bool = False,
+        status: JobStatus | None = None,
+        wandb_project: str | None = None,
+        wandb_name: str | None = None,
+        suffix: str | None = None,
+    ) -> JobsOut:
+        if page < 0:
+            raise InvalidRequestError("page must be 0 or more", param="page")
+        if not 1 <= page_size <= _LARGEST_PAGE:
+            raise InvalidRequestError(f"page_size must be from 1 to {_LARGEST_PAGE}", param="page_size")
+        wanted = JobFilter(
+            model=model,
+            status=status,
+            suffix=suffix,
+            wandb_project=wandb_project,
+            wandb_name=wandb_name,
+            created_after=_seconds(created_after),
+            created_before=_seconds(created_before),
+        )
+        found, total = await jobs.page(wanted, number=page, size=page_size)
+        return JobsOut(data=[CompletionJobOut(**_fields(job)) for job in found], object="list", total=total)
+
+    @router.post(
+        "/v1/fine_tuning/jobs",
+        summary="Create Fine Tuning Job",
+        response_model=CompletionJobOut | LegacyJobMetadataOut,
+        response_model_exclude_unset=True,
+    )
+    async def create_job(asked: JobIn, dry_run: bool | None = None) -> CompletionJobOut | LegacyJobMetadataOut:
+        if dry_run:
+            return _metadata(await service.dry_run(asked))
+        return CompletionJobOut(**_fields(await service.create(asked)))
+
+    @router.get("/v1/fine_tuning/jobs/{job_id}", summary="Get Fine Tuning Job", response_model_exclude_unset=True)
+    async def get_job(job_id: JobIdPath) -> CompletionDetailedJobOut:
+        return await detailed(await jobs.find(job_id))
+
+    @router.post(
+        "/v1/fine_tuning/jobs/{job_id}/start", summary="Start Fine Tuning Job", response_model_exclude_unset=True
+    )
+    async def start_job(job_id: JobIdPath) -> CompletionDetailedJobOut:
+        return await detailed(await service.start(job_id))
+
+    @router.post(
+        "/v1/fine_tuning/jobs/{job_id}/cancel", summary="Cancel Fine Tuning Job", response_model_exclude_unset=True
+    )
+    async def cancel_job(job_id: JobIdPath) -> CompletionDetailedJobOut:
+        return await detailed(await service.cancel(job_id))
+
+    async def detailed(job: FineTuningJob) -> CompletionDetailedJobOut:
+        events, checkpoints = await jobs.history(job.id)
+        return CompletionDetailedJobOut(**_fields(job), events=_events(events), checkpoints=_checkpoints(checkpoints))
+
+    return router
+
+
+def fine_tuned_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
+    """The routes by which fine-tuned models are changed."""
+    router = APIRouter(tags=["fine-tuning"], route_class=StrictJsonRoute)
+
+    @router.patch(
+        "/v1/fine_tuning/models/{model_id:path}",
+        summary="Update Fine Tuned Model",
+        response_model=CompletionFTModelOut,
+        response_model_exclude_unset=True,
+    )
+    async def update_model(model_id: str, changes: UpdateFTModelIn) -> CompletionFTModelOut | Response:
+        given = changes.model_dump(exclude_none=True)
+        for name, text in given.items():
+            if "\0" in text:
+                raise InvalidRequestError(f"A {name} has no NUL character.", param=name)
+        try:
+            return _model(catalog, await registry.change(model_id, **given))
+        except UnknownModelError as error:
+            return unknown_model(error)
+
+    @router.post(
+        "/v1/fine_tuning/models/{model_id:path}/archive",
+        summary="Archive Fine Tuned Model",
+        response_model=ArchiveFTModelOut,
+    )
+    async def archive_model(model_id: str) -> ArchiveFTModelOut | Response:
+        try:
+            await registry.change(model_id, archived=True)
+        except UnknownModelError as error:
+            return unknown_model(error)
+        return ArchiveFTModelOut(id=model_id)
+
+    @router.delete(
+        "/v1/fine_tuning/models/{model_id:path}/archive",
+        summary="Unarchive Fine Tuned Model",
+        response_model=UnarchiveFTModelOut,
+    )
+    async def unarchive_model(model_id: str) -> UnarchiveFTModelOut | Response:
+        try:
+            await registry.change(model_id, archived=False)
+        except UnknownModelError as error:
+            return unknown_model(error)
+        return UnarchiveFTModelOut(id=model_id)
+
+    return router
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _fields(job: FineTuningJob) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "auto_start": job.auto_start,
+        "model": job.model,
+        "status": job.status,
+        "created_at": job.created_at,
+        "modified_at": job.modified_at,
+        "training_files": [file["file_id"] for file in job.training_files],
+        "validation_files": job.validation_files,
+        "object": "job",
+        "fine_tuned_model": job.fine_tuned_model,
+        "suffix": job.suffix,
+        "integrations": [WandbIntegrationOut(**one) for one in job.integrations] or None,
+        "trained_tokens": job.trained_tokens,
+        "metadata": JobMetadataOut(**job.plan) if job.plan else None,
+        "job_type": "completion",
+        "hyperparameters": CompletionTrainingParameters(**job.hyperparameters),
+        "repositories": [],
+    }
+
+
+def _events(events: Sequence[JobEvent]) -> list[EventOut]:
+    return [EventOut(name=event.name, data=event.data, created_at=event.created_at) for event in events]
+
+
+def _checkpoints(checkpoints: Sequence[JobCheckpoint]) -> list[CheckpointOut]:
+    return [
+        CheckpointOut(
+            metrics=MetricOut(
+                train_loss=checkpoint.train_loss,
+                valid_loss=checkpoint.valid_loss,
+                valid_mean_token_accuracy=checkpoint.valid_mean_token_accuracy,
+            ),
+            step_number=checkpoint.step_number,
+            created_at=checkpoint.created_at,
+        )
+        for checkpoint in checkpoints
+    ]
+
+
+def _metadata(validated: Validated) -> LegacyJobMetadataOut:
+    plan = validated.plan
+    files = [*validated.training_files, *validated.validation_files]
+    skipped = sum(file.invalid for file in files)
+    details = f"{plan.steps} steps, from {sum(file.samples for file in validated.training_files)} samples"
+    return LegacyJobMetadataOut(
+        **plan_of(validated),
+        deprecated=True,
+        details=f"{details}; {skipped} invalid lines are skipped" if skipped else details,
+        epochs=plan.epochs,
+        training_steps=plan.steps,
+        object="job.metadata",
+    )
+
+
+def _model(catalog: Catalog, spec: FineTunedSpec) -> CompletionFTModelOut:
+    base = next((model for model in catalog.models if model.spec.id == spec.base), None)
+    chats = base is not None and base.spec.kind == "chat"
+    model = CompletionFTModelOut(
+        id=spec.id,
+        object="model",
+        created=spec.created,
+        owned_by=OWNER,
+        workspace_id=_WORKSPACE,
+        root=spec.root,
+        root_version="",
+        archived=spec.archived,
+        name=spec.name,
+        description=spec.description,
+        capabilities=FTModelCapabilitiesOut(
+            completion_chat=chats,
+            completion_fim=base is not None and base.facts.native_fim,
+            function_calling=chats,
+            fine_tuning=False,
+            classification=False,
+        ),
+        aliases=[],
+        job=spec.job,
+        model_type="completion",
+    )
+    if base:
+        model.max_context_length = base.facts.context
+    return model

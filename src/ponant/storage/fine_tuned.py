@@ -1,0 +1,54 @@
+"""The models that fine-tuning jobs made: what is known of each, and the folders of the jobs, which have their files."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from ponant.storage.database import Database
+from ponant.storage.tables import FineTunedModel
+
+
+class FineTunedStore:
+    """The models of a database and their files. Every method raises StorageError where that fails."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        """Keep the files of models in the folders of their jobs, below ``folder``."""
+        self._database = database
+        self.folder = folder
+
+    def adapter(self, model: FineTunedModel) -> Path:
+        """The file of a model's adapter, in llama.cpp's GGUF format."""
+        return self.folder / model.job_id / "adapter.gguf"
+
+    def all_now(self) -> Sequence[FineTunedModel]:
+        """All models, the oldest first. Blocks."""
+        statement = select(FineTunedModel).order_by(FineTunedModel.number)
+        return self._database.read_now(lambda session: session.scalars(statement).all())
+
+    async def all(self) -> Sequence[FineTunedModel]:
+        """All models, the oldest first."""
+        return await asyncio.to_thread(self.all_now)
+
+    async def change(self, id_: str, **changes: Any) -> FineTunedModel | None:
+        """A model with other attributes from now on; None if there is none of this id."""
+
+        def write(session: Session) -> FineTunedModel | None:
+            model = session.scalar(select(FineTunedModel).where(FineTunedModel.id == id_))
+            if model:
+                for name, value in changes.items():
+                    setattr(model, name, value)
+            return model
+
+        return await self._database.write(write)
+
+    async def delete(self, id_: str) -> None:
+        """Forget a model, and remove its files; it does not matter if there is none."""
+        statement = delete(FineTunedModel).where(FineTunedModel.id == id_).returning(FineTunedModel.job_id)
+        job_id = await self._database.write(lambda session: session.scalar(statement))
+        if job_id:
+            await asyncio.to_thread(shutil.rmtree, self.folder / job_id, ignore_errors=True)
