@@ -53,6 +53,10 @@ class ModelSettings(BaseModel):
     kv_memory: ByteSize | None = Field(default=None, description="As the server's setting.")
     parallel: int | None = Field(default=None, ge=1, le=256, description="As the server's setting.")
     threads: int | None = Field(default=None, ge=1, description="As the server's setting.")
+    training_weights: Path | None = Field(
+        default=None,
+        description="Hugging Face folder with the model in full precision, to train on. Default: the file's weights.",
+    )
     truncate: bool = Field(
         default=False, description="Of models that embed: whether texts that are too long are cut, not refused."
     )

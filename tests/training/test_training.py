@@ -5,13 +5,14 @@ import json
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, write_run
+from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, Wandb, write_run
 from tests.tiny_adapter import write_tiny_adapter
 from tests.tiny_model import build_vocabulary, write_tiny_model
 from tests.training.runs import conversation, describe, of_kind, run_to_end, start, train, write_lines
@@ -371,20 +372,13 @@ def test_files_are_weighted_and_hugging_face_folders_are_read(
     assert not (tmp_path / "none").exists()
 
 
-def test_without_wandb_its_extra_is_named(tmp_path: Path, tiny_model: Path, lines: Path, cache: Path) -> None:
-    from ponant.training.job import Wandb
-
-    if _has_wandb():
-        pytest.skip("wandb is installed")
+def test_without_wandb_its_extra_is_named(
+    tmp_path: Path, tiny_model: Path, lines: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
     describe(tmp_path, tiny_model, lines, cache=cache, training_steps=1, wandb=Wandb(project="test"))
 
     assert "ponant[wandb]" in failure(tmp_path)["message"]
-
-
-def _has_wandb() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("wandb") is not None
 
 
 def test_runs_are_described_in_private(tmp_path: Path) -> None:

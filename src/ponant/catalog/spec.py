@@ -18,8 +18,9 @@ class ModelSpec:
     ``source`` is the name of a bundled model, the path of a GGUF file, or ``hf:org/repo[:file|:quant]``; ``path`` is
     the file that it stands for. ``tokenizer`` is the file of Mistral's own tokenizer, if it has one that is not beside
     the weights. ``context`` (tokens), ``kv_memory`` (bytes) and ``threads`` leave the choice to the engine if None, and
-    ``parallel`` is how many sequences run at once. A model that embeds cuts texts that are too long if ``truncate``,
-    and the bundled one takes all texts for what ``embed_as`` says.
+    ``parallel`` is how many sequences run at once. ``training_weights`` is a Hugging Face folder with the same model in
+    full precision, to be trained on in the place of the file. A model that embeds cuts texts that are too long if
+    ``truncate``, and the bundled one takes all texts for what ``embed_as`` says.
     """
 
     source: str
@@ -33,6 +34,7 @@ class ModelSpec:
     kv_memory: int | None = None
     parallel: int = 16
     threads: int | None = None
+    training_weights: Path | None = None
     truncate: bool = False
     embed_as: EmbedAs = "passage"
 

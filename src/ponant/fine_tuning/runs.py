@@ -48,7 +48,8 @@ def describe_run(
         validation_files=[str(path) for path in validation_files],
         hyperparameters=Hyperparameters(**given),
         name=base.spec.id,
-        tokenizer=str(base.spec.tokenizer) if base.spec.tokenizer else None,
+        weights=_text(base.spec.training_weights),
+        tokenizer=_text(base.spec.tokenizer),
         invalid_sample_skip_percentage=asked.invalid_sample_skip_percentage,
         threads=base.spec.threads,
         wandb=Wandb(wandb.project, wandb.run_name or wandb.name, wandb.api_key) if wandb else None,
@@ -74,9 +75,19 @@ def refresh_run(folder: Path, catalog: Catalog, base: str) -> None:
             return
         raise CannotRunError(f"the model {base} is no longer served, and {run.model} is no longer there") from None
     assert isinstance(served, ServedModel)
-    tokenizer = str(served.spec.tokenizer) if served.spec.tokenizer else None
-    run = structs.replace(run, model=str(served.spec.path), tokenizer=tokenizer, threads=served.spec.threads)
+    spec = served.spec
+    run = structs.replace(
+        run,
+        model=str(spec.path),
+        weights=_text(spec.training_weights),
+        tokenizer=_text(spec.tokenizer),
+        threads=spec.threads,
+    )
     write_run(run, folder)
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None
 
 
 def plan_of(validated: Validated, ahead: Sequence[FineTuningJob] = ()) -> dict[str, Any]:

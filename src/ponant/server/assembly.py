@@ -111,6 +111,11 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
         kind = model.kind or ("chat" if model.source == BUNDLED else kind_of(Vocabulary(path)))
     if model.tokenizer and not model.tokenizer.is_file():
         raise ModelNotFoundError(f"{model.source}: there is no tokenizer file {model.tokenizer}")
+    if model.training_weights and not (model.training_weights / "config.json").is_file():
+        raise ModelNotFoundError(
+            f"{model.source}: training_weights {model.training_weights} is no folder of a Hugging Face model: it "
+            "has no config.json"
+        )
     kv_memory = settings.kv_memory if model.kv_memory is None else model.kv_memory
     return ModelSpec(
         model.source,
@@ -126,6 +131,7 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
         kv_memory=None if kv_memory is None else int(kv_memory),
         parallel=model.parallel or settings.parallel,
         threads=model.threads or settings.threads,
+        training_weights=model.training_weights,
         truncate=model.truncate,
         embed_as=model.embed_as,
     )

@@ -38,7 +38,10 @@ class TrainingFile(msgspec.Struct, frozen=True):
 
 
 class Wandb(msgspec.Struct, frozen=True):
-    """Where Weights & Biases keeps the run. Without a key it is kept offline, beside the checkpoints."""
+    """Where Weights & Biases keeps the run. Without a key it is kept offline, in the run's folder.
+
+    ``WANDB_MODE`` in the environment (``online``, ``offline``, ``disabled``) is stronger than either.
+    """
 
     project: str
     run_name: str | None = None

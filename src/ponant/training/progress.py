@@ -2,15 +2,12 @@
 
 import csv
 import os
-import sys
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TextIO
 
 import msgspec
 
 from ponant.training.dataset import FileReport
-from ponant.training.errors import TrainingError
-from ponant.training.job import Wandb
 from ponant.training.plan import Plan
 
 
@@ -69,6 +66,12 @@ class Resumed(msgspec.Struct, frozen=True, tag_field="event", tag="resumed"):
     step: int
 
 
+class Tracked(msgspec.Struct, frozen=True, tag_field="event", tag="tracked"):
+    """Weights & Biases shows the run at an address."""
+
+    url: str
+
+
 class Stopped(msgspec.Struct, frozen=True, tag_field="event", tag="stopped"):
     """The process was asked to end, and did after a step from which it can be resumed."""
 
@@ -92,7 +95,7 @@ class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     message: str
 
 
-Event = Phase | Validated | Step | Validation | Checkpoint | Resumed | Stopped | Done | Failed
+Event = Phase | Validated | Step | Validation | Checkpoint | Resumed | Tracked | Stopped | Done | Failed
 
 
 class Listener(Protocol):
@@ -104,13 +107,16 @@ class Listener(Protocol):
 
 
 class LineWriter:
-    """Tells on standard output."""
+    """Tells in lines of JSON."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
 
     def tell(self, event: Event) -> None:
         """Write a line; if nobody reads it any more, end."""
         try:
-            sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
-            sys.stdout.flush()
+            self._output.write(msgspec.json.encode(event).decode() + "\n")
+            self._output.flush()
         except OSError:
             os._exit(1)
 
@@ -142,42 +148,3 @@ class CsvWriter:
     def _write(self, *row: float | str | None) -> None:
         with self._path.open("a", newline="") as file:
             csv.writer(file).writerow(row)
-
-
-class WandbWriter:
-    """Keeps the metrics of a run with Weights & Biases: online with a key, or else in the run's folder."""
-
-    def __init__(self, settings: Wandb, folder: Path, hyperparameters: dict[str, Any]) -> None:
-        """Raises TrainingError if the package is missing or refuses."""
-        try:
-            import wandb
-        except ImportError:
-            raise TrainingError(
-                "missing_package", "Weights & Biases is not installed; run: pip install 'ponant[wandb]'"
-            ) from None
-        try:
-            if settings.api_key:
-                wandb.login(key=settings.api_key)
-            self._run = wandb.init(
-                project=settings.project,
-                name=settings.run_name,
-                dir=str(folder),
-                config=hyperparameters,
-                mode="online" if settings.api_key else "offline",
-            )
-        except Exception as error:  # its own and its network library's
-            raise TrainingError("wandb", f"Weights & Biases refuses the run: {error}") from error
-
-    def tell(self, event: Event) -> None:
-        """Log a step or a measure; end the run with its last event."""
-        match event:
-            case Step():
-                values = {"train_loss": event.loss, "learning_rate": event.learning_rate, "tokens": event.tokens}
-                self._run.log(values, step=event.step)
-            case Validation(metrics=metrics):
-                values = {name: value for name, value in msgspec.structs.asdict(metrics).items() if value is not None}
-                self._run.log(values, step=event.step)
-            case Done():
-                self._run.finish()
-            case Failed() | Stopped():
-                self._run.finish(exit_code=1)

@@ -6,12 +6,14 @@ or ``failed``, or with ``--dry-run`` ``validated`` or ``failed``. The exit code 
 
 Whatever ends the process, the next one that is started on the folder goes on from the last checkpoint, and gets the
 same losses as if nothing had happened. SIGTERM asks it to end after the current step. It ends when nobody reads what it
-tells. Of two processes on one folder, the second fails at once.
+tells. Of two processes on one folder, the second fails at once. If it ends without a last event, it was killed: by
+SIGKILL (exit code -9) most likely by the kernel, which takes this process first when memory runs out.
 
 What is in the folder afterwards: ``samples`` (the dataset as tokens), ``checkpoints``, ``metrics.csv``, ``adapter``
 (in PEFT's format) and ``adapter.gguf`` (in llama.cpp's).
 """
 
+import contextlib
 import errno
 import fcntl
 import logging
@@ -22,7 +24,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 import psutil
@@ -46,10 +48,11 @@ from ponant.training.progress import (
     Phase,
     Resumed,
     Stopped,
+    Tracked,
     Validated,
-    WandbWriter,
 )
 from ponant.training.samples import SampleEncoder
+from ponant.training.tracking import WandbWriter
 
 if TYPE_CHECKING:
     from ponant.training.lora import LoraTrainer
@@ -57,6 +60,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ponant.training")
 
 _NICENESS = 10
+_OOM_SCORE = 1000
+"""The most there is: when the machine runs out of memory, the kernel takes this process, not an engine."""
 _MOST_VALIDATED = 64
 """Sequences of the validation files that are measured: always the same."""
 _ROOM_FOR_NEXT = 1024
@@ -70,7 +75,10 @@ class TrainingProcess:
     """One run, from its description to the adapter."""
 
     def __init__(self, folder: Path, listeners: list[Listener]) -> None:
-        """``listeners`` are told of everything; more may be added as the run goes on."""
+        """``listeners`` are told of everything.
+
+        Those that keep the metrics come before them later on: who is told of the end finds all else at its end.
+        """
         self._folder = folder
         self._listeners = listeners
         self._is_stopped = False
@@ -127,6 +135,7 @@ class TrainingProcess:
 
     def _train(self, run: TrainingRun, packer: Packer, steps: int) -> None:
         self.tell(Phase("loading"))
+        self._track(run)
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # or else threads that wait for each other starve the engines
         try:
             import torch
@@ -143,7 +152,9 @@ class TrainingProcess:
         trainer = LoraTrainer(base, run.hyperparameters, steps=steps, device=device, name=run.name)
         checkpoints = self._folder / "checkpoints"
         step = trainer.resume(checkpoints)
-        self._keep_metrics(run, step)
+        self._listeners.insert(0, CsvWriter(self._folder / "metrics.csv", after=step))
+        if step:
+            self.tell(Resumed(step))
         every = run.checkpoint_every or max(1, steps // 10)
         self.tell(Phase("training"))
         outcome = trainer.train(
@@ -175,14 +186,14 @@ class TrainingProcess:
         export_adapter(adapter, model, exported)
         return adapter, exported
 
-    def _keep_metrics(self, run: TrainingRun, step: int) -> None:
-        """Have the metrics kept from here on; the run goes on after ``step`` if that is not 0."""
-        self._listeners.append(CsvWriter(self._folder / "metrics.csv", after=step))
+    def _track(self, run: TrainingRun) -> None:
+        """Have the metrics kept elsewhere too, if that is wanted; before anything that takes long, as it may fail."""
         if run.wandb:
-            hyperparameters = msgspec.structs.asdict(run.hyperparameters)
-            self._listeners.append(WandbWriter(run.wandb, self._folder, hyperparameters))
-        if step:
-            self.tell(Resumed(step))
+            config = {"model": run.name, **msgspec.structs.asdict(run.hyperparameters)}
+            writer = WandbWriter(run.wandb, self._folder, config)
+            self._listeners.insert(0, writer)
+            if writer.url:
+                self.tell(Tracked(writer.url))
 
     def _validation(self, run: TrainingRun) -> list[PackedSequence]:
         """What to measure by."""
@@ -273,10 +284,24 @@ def run_folder(process: TrainingProcess, folder: Path, *, dry_run: bool = False)
     return 1
 
 
+def _take_output() -> TextIO:
+    """Standard output, for events alone: what libraries write there goes to standard error from now on."""
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return output
+
+
+def _offer_to_kernel() -> None:
+    """Be the first process to be ended when the machine's memory is used up, where there is a choice (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
+
+
 def main() -> None:
     """Do what the command line names."""
     folder, *options = sys.argv[1:]
-    process = TrainingProcess(Path(folder), [LineWriter()])
+    process = TrainingProcess(Path(folder), [LineWriter(_take_output())])
+    _offer_to_kernel()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it is meant for the one who started this process
     signal.signal(signal.SIGTERM, lambda *_: process.stop())
     os.nice(_NICENESS)

@@ -1,0 +1,41 @@
+"""Runs as they are described of jobs and of the models that these train."""
+
+from pathlib import Path
+
+import pytest
+
+from ponant.api.fine_tuning import JobIn
+from ponant.catalog.served import ServedModel
+from ponant.catalog.store import ModelNotFoundError
+from ponant.fine_tuning.runs import describe_run, refresh_run
+from ponant.server.assembly import make_catalog
+from ponant.settings import ModelSettings, Settings
+from ponant.training.job import read_run, write_run
+
+
+async def test_training_weights_of_the_settings_are_trained_on(tmp_path: Path, tiny_model: Path) -> None:
+    weights = tmp_path / "weights"
+    settings = Settings(
+        models=[ModelSettings(source=str(tiny_model), training_weights=weights)], data_dir=tmp_path, preload="none"
+    )
+    with pytest.raises(ModelNotFoundError, match=r"training_weights .*weights is no folder of a Hugging Face model"):
+        make_catalog(settings)
+    weights.mkdir()
+    (weights / "config.json").touch()
+    catalog = make_catalog(settings)
+    await catalog.open()
+    served = catalog.find("tiny")
+    assert isinstance(served, ServedModel)
+
+    run = describe_run(
+        JobIn.model_validate({"model": "tiny", "training_files": [], "hyperparameters": {}}), served, tmp_path, [], []
+    )
+
+    assert run.weights == str(weights)
+    write_run(run, tmp_path)
+    without = make_catalog(settings.model_copy(update={"models": [ModelSettings(source=str(tiny_model))]}))
+    await without.open()
+    refresh_run(tmp_path, without, "tiny")
+    assert read_run(tmp_path).weights is None
+    for opened in (catalog, without):
+        await opened.close()
