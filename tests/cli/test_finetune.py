@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from ponant.cli.job_progress import curve, duration
 from ponant.cli.main import main
+from tests.jobs import JOBS, create, upload
 from tests.serving import RunningServer, environment, ponant, serving
 from tests.training.runs import conversation, write_lines
 
@@ -86,10 +87,16 @@ def test_dry_run_tells_what_it_would_take_and_leaves_nothing(tiny_server: Runnin
 
 
 def test_bad_lines_are_told_and_may_be_skipped(tiny_server: RunningServer, bad_data: Path) -> None:
-    result = finetune(tiny_server, str(bad_data), *SHORT, "--skip-invalid", "50", "--json")
+    with tiny_server.client() as client:
+        file_id = upload(client)
+        first = create(client, file_id, steps=100_000)["id"]
+        result = finetune(tiny_server, str(bad_data), *SHORT, "--skip-invalid", "50", "--json")
+        client.post(f"{JOBS}/{first}/cancel")
+        client.delete(f"/v1/files/{file_id}")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["status"] == "FAILED_VALIDATION"
-    *_, state, allowed, second, third = result.stderr.splitlines()
+    ahead, *_, state, allowed, second, third = result.stderr.splitlines()
+    assert re.fullmatch(rf"Job {first} \(\w+\) comes first\.", ahead)
     assert state == "The data are bad"
     assert allowed == f"ponant: 2 of 3 lines of {bad_data} are invalid, 50% may be:"
     assert second.startswith("line 2: ")
