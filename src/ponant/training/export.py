@@ -5,7 +5,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -89,7 +90,14 @@ def export_adapter(adapter: Path, base: Path, target: Path) -> None:
         writer.close()
 
 
-def merge(base: Path, adapter: Path, target: Path, *, weights: WeightType = "f16") -> None:
+def merge(
+    base: Path,
+    adapter: Path,
+    target: Path,
+    *,
+    weights: WeightType = "f16",
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> None:
     """Write a model with an adapter's changes in its weights. All metadata, the tokenizer's too, are the base's.
 
     Args:
@@ -97,27 +105,33 @@ def merge(base: Path, adapter: Path, target: Path, *, weights: WeightType = "f16
         adapter: a LoRA adapter for it, as ``export_adapter`` writes them.
         target: the file to write; it is there when it is complete, or not at all.
         weights: the number format of its matrices. Vectors are F32.
+        progress: is told how many bytes of how many are written, of the numbers alone.
 
     Raises:
-        ExportError: the adapter is not one of this model.
+        ExportError: the adapter is not one of this model, or there is no room for the file.
         OSError: the file cannot be written.
     """
     reader = _read(base)
     pairs = _read_adapter(adapter, _text(reader, "general.architecture"))
     _check_shapes(pairs, reader)
     kinds = {tensor.name: _merged_type(tensor, weights) for tensor in reader.tensors}
+    shapes = {tensor.name: _byte_shape(tensor, kinds[tensor.name]) for tensor in reader.tensors}
+    size = sum(map(math.prod, shapes.values()))
+    _check_room(target, size + base.stat().st_size - sum(int(tensor.n_bytes) for tensor in reader.tensors))
+    written = 0
     with _atomically(target) as part:
         writer = gguf.GGUFWriter(part, _text(reader, "general.architecture"), endianess=reader.endianess)
         _copy_metadata(reader, writer, weights)
         for tensor in reader.tensors:
-            kind = kinds[tensor.name]
-            shape = gguf.quant_shape_to_byte_shape(tuple(reversed(tensor.shape.tolist())), kind)
+            kind, shape = kinds[tensor.name], shapes[tensor.name]
             writer.add_tensor_info(tensor.name, shape, np.dtype(np.uint8), math.prod(shape), raw_dtype=kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for tensor in reader.tensors:
             writer.write_tensor_data(_merged(tensor, pairs.get(tensor.name), kinds[tensor.name]))
+            written += math.prod(shapes[tensor.name])
+            progress(written, size)
         writer.close()
 
 
@@ -263,6 +277,21 @@ def _merged_type(tensor: Any, weights: WeightType) -> Any:
     if weights == "q8_0" and tensor.shape[0] % gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType.Q8_0][0] == 0:
         return gguf.GGMLQuantizationType.Q8_0
     return gguf.GGMLQuantizationType.F16
+
+
+def _byte_shape(tensor: Any, kind: Any) -> tuple[int, ...]:
+    """The shape of a tensor in a format, in bytes."""
+    shape: tuple[int, ...] = gguf.quant_shape_to_byte_shape(tuple(reversed(tensor.shape.tolist())), kind)
+    return shape
+
+
+def _check_room(target: Path, needed: int) -> None:
+    free = shutil.disk_usage(target.absolute().parent).free
+    if free < needed:
+        raise ExportError(
+            f"{target} takes {needed // 2**20} MiB, and {free // 2**20} MiB are free there: free some, or take another "
+            "place"
+        )
 
 
 def _merged(tensor: Any, pair: _Pair | None, kind: Any) -> NDArray[np.uint8]:
