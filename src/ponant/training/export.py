@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -75,8 +76,7 @@ def export_adapter(adapter: Path, base: Path, target: Path) -> None:
     pairs = dict(sorted(_to_gguf(_read_peft(adapter), reader).items()))  # PEFT's files have no order of their own
     first = next(iter(pairs.values()))
     alpha = first.scale * len(first.a)
-    with _atomically(target) as part:
-        writer = gguf.GGUFWriter(part, _text(reader, "general.architecture"))
+    with _atomically(target) as part, closing(gguf.GGUFWriter(part, _text(reader, "general.architecture"))) as writer:
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", alpha)
@@ -87,7 +87,6 @@ def export_adapter(adapter: Path, base: Path, target: Path) -> None:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
-        writer.close()
 
 
 def merge(
@@ -112,15 +111,18 @@ def merge(
         OSError: the file cannot be written.
     """
     reader = _read(base)
-    pairs = _read_adapter(adapter, _text(reader, "general.architecture"))
+    architecture = _text(reader, "general.architecture")
+    pairs = _read_adapter(adapter, architecture)
     _check_shapes(pairs, reader)
     kinds = {tensor.name: _merged_type(tensor, weights) for tensor in reader.tensors}
     shapes = {tensor.name: _byte_shape(tensor, kinds[tensor.name]) for tensor in reader.tensors}
     size = sum(map(math.prod, shapes.values()))
     _check_room(target, size + base.stat().st_size - sum(int(tensor.n_bytes) for tensor in reader.tensors))
     written = 0
-    with _atomically(target) as part:
-        writer = gguf.GGUFWriter(part, _text(reader, "general.architecture"), endianess=reader.endianess)
+    with (
+        _atomically(target) as part,
+        closing(gguf.GGUFWriter(part, architecture, endianess=reader.endianess)) as writer,
+    ):
         _copy_metadata(reader, writer, weights)
         for tensor in reader.tensors:
             kind, shape = kinds[tensor.name], shapes[tensor.name]
@@ -132,7 +134,6 @@ def merge(
             writer.write_tensor_data(_merged(tensor, pairs.get(tensor.name), kinds[tensor.name]))
             written += math.prod(shapes[tensor.name])
             progress(written, size)
-        writer.close()
 
 
 def _read(base: Path) -> Any:

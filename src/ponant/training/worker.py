@@ -59,6 +59,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ponant.training")
 
+_ENVIRONMENT = {
+    "GOMP_SPINCOUNT": "1000",  # or else threads that wait for each other starve the engines
+    "HF_HUB_OFFLINE": "1",  # all that is needed is here: no name of a model is to be asked for in the network
+    "TQDM_DISABLE": "1",  # standard error is a log: what helps there is what was said last
+}
+"""What the libraries that train find in the environment, unless there is something else."""
 _NICENESS = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NUMPY_FULL = " requested and "
@@ -139,7 +145,8 @@ class TrainingProcess:
     def _train(self, run: TrainingRun, packer: Packer, steps: int) -> None:
         self.tell(Phase("loading"))
         self._track(run)
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # or else threads that wait for each other starve the engines
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         try:
             import torch
 
