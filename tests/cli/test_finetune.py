@@ -12,8 +12,10 @@ from click.testing import CliRunner, Result
 
 from ponant.cli.job_progress import curve, duration
 from ponant.cli.main import main
-from tests.serving import RunningServer, environment, ponant
+from tests.serving import RunningServer, environment, ponant, serving
 from tests.training.runs import conversation, write_lines
+
+pytest.importorskip("peft", reason="the extra finetune is not installed")
 
 SHORT = ["--steps", "2", "--seq-len", "128"]
 
@@ -186,6 +188,15 @@ def test_interruption_cancels_the_job(data: Path, tiny_model: Path, tmp_path: Pa
     code, shown = terminal.ends()
     assert code == 130
     assert "Cancelled" in shown
+
+
+def test_job_of_a_server_for_other_models_is_run_by_it(
+    bad_data: Path, tiny_model: Path, tiny_embedder: Path, tmp_path: Path
+) -> None:
+    with serving(str(tiny_embedder), PONANT_DATA_DIR=str(tmp_path)):
+        result = finetune(None, str(bad_data), "--model", str(tiny_model), "--local", PONANT_DATA_DIR=str(tmp_path))
+    assert result.exit_code == 1
+    assert "2 of 3 lines" in result.stderr
 
 
 # What is shown

@@ -13,6 +13,8 @@ from tests.client.ways import Way
 from tests.serving import wait_until
 from tests.training.runs import conversation
 
+pytest.importorskip("peft", reason="the extra finetune is not installed")
+
 MODEL = "tiny"
 LINES = "".join(json.dumps(conversation(f"Say {number}.", "the hello and")) + "\n" for number in range(8)).encode()
 SHORT = {"training_steps": 1, "seq_len": 128}

@@ -59,16 +59,21 @@ def describe_run(
 def refresh_run(folder: Path, catalog: Catalog, base: str) -> None:
     """Bring the run in a job's folder up to how its model is served now. Blocks.
 
+    If it is not served here, as where another process with the same data folder made the job, the run stays as it is.
+
     Raises:
-        CannotRunError: the model is no longer served, or the run cannot be read.
+        CannotRunError: there is no such model any more, or the run cannot be read.
     """
     try:
-        served = catalog.find(base)
         run = read_run(folder)
-    except UnknownModelError:
-        raise CannotRunError(f"the model {base} is no longer served") from None
     except (OSError, msgspec.MsgspecError) as error:
         raise CannotRunError(f"what is to be done is no longer known: {error}") from None
+    try:
+        served = catalog.find(base)
+    except UnknownModelError:
+        if Path(run.model).is_file():
+            return
+        raise CannotRunError(f"the model {base} is no longer served, and {run.model} is no longer there") from None
     assert isinstance(served, ServedModel)
     spec = served.spec
     run = structs.replace(
