@@ -238,6 +238,25 @@ def test_a_dead_trainer_fails_its_job_and_not_the_next_one(
     assert wait_for(client, second["id"])["status"] == "SUCCESS"
 
 
+def test_keys_of_integrations_are_kept_from_everybody(client: httpx2.Client, data_dir: Path, file_id: str) -> None:
+    asked = [{"type": "wandb", "project": "of-mine", "run_name": "first", "api_key": KEY}]
+    job = create(client, file_id, integrations=asked, auto_start=False)
+    (told,) = job["integrations"]
+    assert {name: told[name] for name in ("type", "project", "run_name")} == {
+        "type": "wandb",
+        "project": "of-mine",
+        "run_name": "first",
+    }
+    for wanted in ({"wandb_project": "of-mine"}, {"wandb_name": "first"}):
+        assert [one["id"] for one in client.get(JOBS, params=wanted).json()["data"]] == [job["id"]]
+    description = data_dir / "fine_tuning" / job["id"] / "run.json"
+    assert description.stat().st_mode & 0o077 == 0
+    assert client.post(f"{JOBS}/{job['id']}/cancel").status_code == 200
+    wait_until(lambda: not description.exists())
+    assert KEY not in client.get(f"{JOBS}/{job['id']}").text
+    assert all(KEY.encode() not in path.read_bytes() for path in data_dir.glob("ponant.db*"))
+
+
 @pytest.mark.parametrize(
     ("changes", "param", "words"),
     [

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,9 +61,11 @@ def trained(
         checkpoint_every=8,
         name="tiny",
     )
-    status, events = run_to_end(folder)
-    assert status == 0, events[-1]
-    return folder, events
+    process = start(folder)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert errors == ""  # libraries have nothing to say to users
+    return folder, [json.loads(line) for line in output.splitlines()]
 
 
 def losses(events: list[dict[str, Any]]) -> dict[int, float]:
@@ -307,6 +310,18 @@ def test_too_little_disk_fails_with_advice(
 
     assert failed["error"] == "no_disk_space"
     assert "free some" in failed["message"]
+
+
+def test_a_disk_that_gets_full_fails_with_advice(
+    tiny_model: Path, lines: Path, cache: Path, full_disk: Callable[[int], Path]
+) -> None:
+    folder = full_disk(16 * 1024)  # room for the description of the run, not for its samples
+    describe(folder, tiny_model, lines, cache=cache)
+
+    failed = failure(folder)
+
+    assert failed["error"] == "no_disk_space"
+    assert "free some space" in failed["message"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", None])

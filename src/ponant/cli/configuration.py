@@ -60,3 +60,30 @@ def configured_models(settings: "Settings") -> list[ConfiguredModel]:
         return ConfiguredModel(model.source, name, (*model.aliases, *named), model.tokenizer)
 
     return [configured(model) for model in settings.models]
+
+
+def find_model(model: str, read: "Settings") -> tuple[ConfiguredModel, Path]:
+    """A model and its file, which is looked for on this machine alone.
+
+    Args:
+        model: an id or another name of a model of the settings, or what `ponant serve` would take for one.
+        read: the settings.
+
+    Raises:
+        ModelNotFoundError: there is no such model here.
+    """
+    from ponant.catalog.hub import is_repository
+    from ponant.catalog.store import ModelNotFoundError, find_stored, hub_name, is_at_hub, locate, model_id
+
+    models_dir = read.data_dir / "models"
+    of_settings = [one for one in configured_models(read) if model in (one.id, one.source, *one.aliases)]
+    source = of_settings[0].source if of_settings else model
+    repository, colon, _ = source.partition(":")
+    if is_at_hub(source) or (is_repository(repository) and (colon or not source.endswith(".gguf"))):
+        name = hub_name(source)
+        source, path = str(name), find_stored(name, models_dir)
+        if path is None:
+            raise ModelNotFoundError(f"{name} is not on this machine; ponant pull {name} fetches it")
+    else:
+        path = locate(source, models_dir)
+    return of_settings[0] if of_settings else ConfiguredModel(source, model_id(source)), path

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ponant.cli.configuration import ConfiguredModel, configured_models, settings, with_settings
+from ponant.cli.configuration import find_model, settings, with_settings
 from ponant.cli.mistakes import fail
 from ponant.engine.memory import megabytes
 
 if TYPE_CHECKING:
     from ponant.catalog.inspection import Inspection
-    from ponant.settings import Settings
 
 _TOLD = "none of its own, it is told of one"
 
@@ -37,7 +36,7 @@ def inspect(*, model: str, as_json: bool, template: bool, config: Path | None, d
 
     read = settings(config, data_dir)
     try:
-        found, path = _find(model, read)
+        found, path = find_model(model, read)
         inspection = inspect_model(path, tokenizer=found.tokenizer)
     except (ModelNotFoundError, ModelLoadError) as error:
         fail(str(error))
@@ -51,25 +50,6 @@ def inspect(*, model: str, as_json: bool, template: bool, config: Path | None, d
         lines = [("file", str(path)), *_lines(inspection)]
         width = max(len(title) for title, _ in lines) + 2
         click.echo("\n".join([found.id, *(f"  {title:{width}}{text}" for title, text in lines)]))
-
-
-def _find(model: str, read: "Settings") -> tuple[ConfiguredModel, Path]:
-    """A model and its file, which is looked for on this machine alone."""
-    from ponant.catalog.hub import is_repository
-    from ponant.catalog.store import ModelNotFoundError, find_stored, hub_name, is_at_hub, locate, model_id
-
-    models_dir = read.data_dir / "models"
-    of_settings = [one for one in configured_models(read) if model in (one.id, one.source, *one.aliases)]
-    source = of_settings[0].source if of_settings else model
-    repository, colon, _ = source.partition(":")
-    if is_at_hub(source) or (is_repository(repository) and (colon or not source.endswith(".gguf"))):
-        name = hub_name(source)
-        source, path = str(name), find_stored(name, models_dir)
-        if path is None:
-            raise ModelNotFoundError(f"{name} is not on this machine; ponant pull {name} fetches it")
-    else:
-        path = locate(source, models_dir)
-    return of_settings[0] if of_settings else ConfiguredModel(source, model_id(source)), path
 
 
 def _lines(inspection: "Inspection") -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ import click
 import ponant
 from ponant.cli.chat import chat
 from ponant.cli.complete_code import complete_code
+from ponant.cli.export import export
 from ponant.cli.finetune import finetune
 from ponant.cli.inspect import inspect
 from ponant.cli.models import models
@@ -20,12 +21,14 @@ def main() -> None:
 
     `ponant serve` answers the API with a real model on this machine. Existing clients work unchanged: give them the
     address that it prints. `ponant chat` talks to a model in the terminal; `ponant complete-code` fills in code;
-    `ponant finetune` trains one. `ponant pull` fetches models, `ponant models` lists those of this machine.
+    `ponant finetune` trains one, and `ponant export` writes what came of it as one file. `ponant pull` fetches models,
+    `ponant models` lists those of this machine.
     """
 
 
 main.add_command(chat)
 main.add_command(complete_code)
+main.add_command(export)
 main.add_command(finetune)
 main.add_command(inspect)
 main.add_command(models)

@@ -1,5 +1,6 @@
 """From jobs as the API has them to runs as the trainer has them."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -88,6 +89,19 @@ def refresh_run(folder: Path, catalog: Catalog, base: str) -> None:
 
 def _text(path: Path | None) -> str | None:
     return str(path) if path else None
+
+
+def clean_run(folder: Path, *, keep_model: bool = False) -> None:
+    """Remove from the folder of a job that is at its end what nobody needs; the metrics and the log stay. Blocks.
+
+    Args:
+        folder: the job's.
+        keep_model: whether what it made is needed.
+    """
+    for name in ("samples", "checkpoints") if keep_model else ("samples", "checkpoints", "adapter"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("run.json",) if keep_model else ("run.json", "adapter.gguf"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def plan_of(validated: Validated, ahead: Sequence[FineTuningJob] = ()) -> dict[str, Any]:

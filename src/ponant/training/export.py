@@ -5,7 +5,9 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -74,8 +76,7 @@ def export_adapter(adapter: Path, base: Path, target: Path) -> None:
     pairs = dict(sorted(_to_gguf(_read_peft(adapter), reader).items()))  # PEFT's files have no order of their own
     first = next(iter(pairs.values()))
     alpha = first.scale * len(first.a)
-    with _atomically(target) as part:
-        writer = gguf.GGUFWriter(part, _text(reader, "general.architecture"))
+    with _atomically(target) as part, closing(gguf.GGUFWriter(part, _text(reader, "general.architecture"))) as writer:
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", alpha)
@@ -86,10 +87,16 @@ def export_adapter(adapter: Path, base: Path, target: Path) -> None:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
-        writer.close()
 
 
-def merge(base: Path, adapter: Path, target: Path, *, weights: WeightType = "f16") -> None:
+def merge(
+    base: Path,
+    adapter: Path,
+    target: Path,
+    *,
+    weights: WeightType = "f16",
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> None:
     """Write a model with an adapter's changes in its weights. All metadata, the tokenizer's too, are the base's.
 
     Args:
@@ -97,28 +104,36 @@ def merge(base: Path, adapter: Path, target: Path, *, weights: WeightType = "f16
         adapter: a LoRA adapter for it, as ``export_adapter`` writes them.
         target: the file to write; it is there when it is complete, or not at all.
         weights: the number format of its matrices. Vectors are F32.
+        progress: is told how many bytes of how many are written, of the numbers alone.
 
     Raises:
-        ExportError: the adapter is not one of this model.
+        ExportError: the adapter is not one of this model, or there is no room for the file.
         OSError: the file cannot be written.
     """
     reader = _read(base)
-    pairs = _read_adapter(adapter, _text(reader, "general.architecture"))
+    architecture = _text(reader, "general.architecture")
+    pairs = _read_adapter(adapter, architecture)
     _check_shapes(pairs, reader)
     kinds = {tensor.name: _merged_type(tensor, weights) for tensor in reader.tensors}
-    with _atomically(target) as part:
-        writer = gguf.GGUFWriter(part, _text(reader, "general.architecture"), endianess=reader.endianess)
+    shapes = {tensor.name: _byte_shape(tensor, kinds[tensor.name]) for tensor in reader.tensors}
+    size = sum(map(math.prod, shapes.values()))
+    _check_room(target, size + base.stat().st_size - sum(int(tensor.n_bytes) for tensor in reader.tensors))
+    written = 0
+    with (
+        _atomically(target) as part,
+        closing(gguf.GGUFWriter(part, architecture, endianess=reader.endianess)) as writer,
+    ):
         _copy_metadata(reader, writer, weights)
         for tensor in reader.tensors:
-            kind = kinds[tensor.name]
-            shape = gguf.quant_shape_to_byte_shape(tuple(reversed(tensor.shape.tolist())), kind)
+            kind, shape = kinds[tensor.name], shapes[tensor.name]
             writer.add_tensor_info(tensor.name, shape, np.dtype(np.uint8), math.prod(shape), raw_dtype=kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for tensor in reader.tensors:
             writer.write_tensor_data(_merged(tensor, pairs.get(tensor.name), kinds[tensor.name]))
-        writer.close()
+            written += math.prod(shapes[tensor.name])
+            progress(written, size)
 
 
 def _read(base: Path) -> Any:
@@ -263,6 +278,21 @@ def _merged_type(tensor: Any, weights: WeightType) -> Any:
     if weights == "q8_0" and tensor.shape[0] % gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType.Q8_0][0] == 0:
         return gguf.GGMLQuantizationType.Q8_0
     return gguf.GGMLQuantizationType.F16
+
+
+def _byte_shape(tensor: Any, kind: Any) -> tuple[int, ...]:
+    """The shape of a tensor in a format, in bytes."""
+    shape: tuple[int, ...] = gguf.quant_shape_to_byte_shape(tuple(reversed(tensor.shape.tolist())), kind)
+    return shape
+
+
+def _check_room(target: Path, needed: int) -> None:
+    free = shutil.disk_usage(target.absolute().parent).free
+    if free < needed:
+        raise ExportError(
+            f"{target} takes {needed // 2**20} MiB, and {free // 2**20} MiB are free there: free some, or take another "
+            "place"
+        )
 
 
 def _merged(tensor: Any, pair: _Pair | None, kind: Any) -> NDArray[np.uint8]:

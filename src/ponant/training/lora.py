@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,10 @@ class LoraTrainer:
             target_modules=_LINEAR,
             task_type="CAUSAL_LM",
         )
-        self._model: Any = get_peft_model(base, config)
+        with warnings.catch_warnings():
+            # PEFT asks by the old name whether activations are kept; it is between the two libraries.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            self._model: Any = get_peft_model(base, config)
         self._model.peft_config["default"].base_model_name_or_path = name
         self._model.to(device)
         self._device = device
@@ -151,7 +155,8 @@ class LoraTrainer:
 
     def save(self, folder: Path) -> None:
         """Write the adapter in PEFT's format."""
-        self._model.save_pretrained(folder)
+        # The embeddings are never trained; to find out, PEFT would look for the base model at the hub, by its name.
+        self._model.save_pretrained(folder, save_embedding_layers=False)
 
     def _learn(self, sequences: Sequence[PackedSequence], rate: float) -> tuple[float, float]:
         """Learn from sequences. The loss is the mean of all their learned tokens, the norm that of the gradient."""

@@ -59,7 +59,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ponant.training")
 
+_ENVIRONMENT = {
+    "GOMP_SPINCOUNT": "1000",  # or else threads that wait for each other starve the engines
+    "HF_HUB_OFFLINE": "1",  # all that is needed is here: no name of a model is to be asked for in the network
+    "TQDM_DISABLE": "1",  # standard error is a log: what helps there is what was said last
+}
+"""What the libraries that train find in the environment, unless there is something else."""
 _NICENESS = 10
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NUMPY_FULL = " requested and "
+"""What numpy says of a disk that is full: how many numbers it was to write, and how many it has written."""
 _OOM_SCORE = 1000
 """The most there is: when the machine runs out of memory, the kernel takes this process, not an engine."""
 _MOST_VALIDATED = 64
@@ -136,7 +145,8 @@ class TrainingProcess:
     def _train(self, run: TrainingRun, packer: Packer, steps: int) -> None:
         self.tell(Phase("loading"))
         self._track(run)
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # or else threads that wait for each other starve the engines
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         try:
             import torch
 
@@ -258,7 +268,7 @@ def _failure(error: Exception) -> Failed:
     if isinstance(error, MemoryError) or any(words in text for words in ("can't allocate memory", "out of memory")):
         taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         return Failed("out_of_memory", _OUT_OF_MEMORY.format(taken=taken))
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and (error.errno in _FULL or _NUMPY_FULL in text):
         return Failed("no_disk_space", f"the disk is full: free some space, and start again ({error})")
     if isinstance(error, OSError | msgspec.MsgspecError):
         return Failed("unreadable_file", text)
