@@ -8,7 +8,7 @@ VENV_MISTRALAI1 := .venv-mistralai1
 IN_PARALLEL := --numprocesses 2 --dist loadfile
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test unit compat lint types check clean
+.PHONY: serve test unit soak compat lint types check clean
 
 serve: $(VENV)/.serve
 	@exec $(VENV)/bin/ponant serve $(ARGS)
@@ -18,6 +18,10 @@ test: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
 
 unit: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/engine tests/prompts tests/completion $(ARGS)
+
+# Longer trials: processes killed at twenty random moments, not three.
+soak: $(VENV)/.dev
+	PONANT_SOAK=1 $(VENV)/bin/python -m pytest tests/fine_tuning/test_survival.py $(ARGS)
 
 # Other people's clients; ARGS="openai llm" runs some of them, ARGS=--write writes what they show into the page.
 compat: $(VENV)/.dev
