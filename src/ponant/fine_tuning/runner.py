@@ -7,16 +7,17 @@ import logging
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 from ponant.catalog.catalog import Catalog
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.registry import ModelRegistry
-from ponant.fine_tuning.runs import CannotRunError, name_of_result, plan_of, refresh_run
-from ponant.storage.errors import JobStateError, StorageError
-from ponant.storage.jobs import JobStore
+from ponant.fine_tuning.runs import CannotRunError, clean_run, name_of_result, plan_of, refresh_run
+from ponant.storage.errors import JobStateError, StorageError, UnknownJobError
+from ponant.storage.jobs import ENDS, JobStore
 from ponant.storage.storage import Storage
 from ponant.storage.tables import FineTunedModel, FineTuningJob, JobCheckpoint
-from ponant.training.progress import Checkpoint, Done, Event, Failed, Resumed, Step, Stopped, Validated
+from ponant.training.progress import Checkpoint, Done, Event, Failed, Resumed, Step, Stopped, Tracked, Validated
 
 logger = logging.getLogger("ponant.fine_tuning")
 
@@ -30,8 +31,8 @@ _AFTER_TROUBLE = 5.0
 _SECONDS_TO_CANCEL = 3.0
 _INVALID = ("invalid_dataset", "bad_seq_len")
 """Errors for which the job is to blame, not what came over it."""
-_LEFTOVERS = ("samples", "checkpoints")
-"""What nobody needs of a job that is at an end."""
+_BEING_MADE = 3600.0
+"""Seconds after which a folder that no job knows will not get one any more."""
 
 
 class Runner:
@@ -116,8 +117,7 @@ class Runner:
         """End the jobs whose cancellation was requested and that no process works on any more."""
         for job in await self._jobs.in_states("CANCELLATION_REQUESTED"):
             if job.id not in self._at_work:
-                await self._jobs.move(job.id, "CANCELLED")
-                await self._clean(job)
+                await self._clean(await self._jobs.move(job.id, "CANCELLED"))
 
     async def _validate(self, job: FineTuningJob) -> None:
         if job.status == "QUEUED":
@@ -140,8 +140,8 @@ class Runner:
                     id=name_of_result(job), job_id=job.id, base=job.base, root=job.model, archived=False
                 )
                 await self._jobs.finish(job.id, model, done.trained_tokens)
+                await asyncio.to_thread(clean_run, self._folder / job.id, keep_model=True)
                 await self._registry.sync()
-                await self._clean(job, keep_model=True)
             case Failed() as failed:
                 await self._fail(job, failed)
 
@@ -180,25 +180,33 @@ class Runner:
 
     async def _fail(self, job: FineTuningJob, failed: Failed, status: str = "FAILED") -> None:
         logger.warning("job failed", extra={"job": job.id, "error": failed.error, "reason": failed.message})
-        await self._jobs.move(job.id, status, error=failed.message)
-        await self._clean(job)
+        await self._clean(await self._jobs.move(job.id, status, error=failed.message))
 
-    async def _clean(self, job: FineTuningJob, *, keep_model: bool = False) -> None:
-        """Remove what nobody needs of a job at its end; the metrics stay."""
+    async def _clean(self, job: FineTuningJob) -> None:
         folder = self._folder / job.id
+        await asyncio.to_thread(clean_run, folder, keep_model=job.status == "SUCCESS")
 
-        def remove() -> None:
-            for name in _LEFTOVERS if keep_model else (*_LEFTOVERS, "adapter"):
-                shutil.rmtree(folder / name, ignore_errors=True)
-            for name in ("run.json",) if keep_model else ("run.json", "adapter.gguf"):
-                (folder / name).unlink(missing_ok=True)
-
-        await asyncio.to_thread(remove)
+    async def _sweep(self) -> None:
+        """Remove what is left of jobs that came to an end, or never came to be, just before a server died."""
+        for folder in await asyncio.to_thread(_job_folders, self._folder):
+            try:
+                job = await self._jobs.find(folder.name)
+            except UnknownJobError:
+                if time.time() - folder.stat().st_mtime > _BEING_MADE:
+                    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                continue
+            if job.status in ENDS:
+                await self._clean(job)
 
     async def _pause(self, seconds: float) -> None:
         """Wait until something has changed, or this long."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
+
+
+def _job_folders(folder: Path) -> list[Path]:
+    """The folders of jobs that still have the description of a run."""
+    return [path.parent for path in folder.glob("*/run.json")]
 
 
 class _Teller:
@@ -235,5 +243,8 @@ class _Teller:
                         valid_mean_token_accuracy=metrics.valid_mean_token_accuracy,
                     )
                 )
+            case Tracked(url=url):
+                integrations = [integration | {"url": url} for integration in self._job.integrations]
+                await self._jobs.keep_integrations(self._job.id, integrations)
             case Resumed(step=step):
                 await self._jobs.note(self._job.id, "resumed", {"step": step})

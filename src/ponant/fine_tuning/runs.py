@@ -1,5 +1,6 @@
 """From jobs as the API has them to runs as the trainer has them."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -59,16 +60,21 @@ def describe_run(
 def refresh_run(folder: Path, catalog: Catalog, base: str) -> None:
     """Bring the run in a job's folder up to how its model is served now. Blocks.
 
+    If it is not served here, as where another process with the same data folder made the job, the run stays as it is.
+
     Raises:
-        CannotRunError: the model is no longer served, or the run cannot be read.
+        CannotRunError: there is no such model any more, or the run cannot be read.
     """
     try:
-        served = catalog.find(base)
         run = read_run(folder)
-    except UnknownModelError:
-        raise CannotRunError(f"the model {base} is no longer served") from None
     except (OSError, msgspec.MsgspecError) as error:
         raise CannotRunError(f"what is to be done is no longer known: {error}") from None
+    try:
+        served = catalog.find(base)
+    except UnknownModelError:
+        if Path(run.model).is_file():
+            return
+        raise CannotRunError(f"the model {base} is no longer served, and {run.model} is no longer there") from None
     assert isinstance(served, ServedModel)
     spec = served.spec
     run = structs.replace(
@@ -83,6 +89,19 @@ def refresh_run(folder: Path, catalog: Catalog, base: str) -> None:
 
 def _text(path: Path | None) -> str | None:
     return str(path) if path else None
+
+
+def clean_run(folder: Path, *, keep_model: bool = False) -> None:
+    """Remove from the folder of a job that is at its end what nobody needs; the metrics and the log stay. Blocks.
+
+    Args:
+        folder: the job's.
+        keep_model: whether what it made is needed.
+    """
+    for name in ("samples", "checkpoints") if keep_model else ("samples", "checkpoints", "adapter"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("run.json",) if keep_model else ("run.json", "adapter.gguf"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def plan_of(validated: Validated, ahead: Sequence[FineTuningJob] = ()) -> dict[str, Any]:

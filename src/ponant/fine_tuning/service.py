@@ -12,7 +12,7 @@ from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
 from ponant.engine.base import EngineUnavailableError
 from ponant.fine_tuning.process import TrainerProcess
-from ponant.fine_tuning.runs import describe_run
+from ponant.fine_tuning.runs import clean_run, describe_run
 from ponant.prompts.errors import InvalidRequestError
 from ponant.storage.errors import JobStateError, UnknownFileError
 from ponant.storage.storage import Storage
@@ -109,6 +109,8 @@ class JobService:
             job = await self._storage.jobs.cancel(job_id)
         except JobStateError as error:
             raise InvalidRequestError(f"{error} already and cannot be cancelled") from None
+        if job.status == "CANCELLED":
+            await asyncio.to_thread(clean_run, self._storage.fine_tuned.folder / job.id)
         self._wake()
         return job
 

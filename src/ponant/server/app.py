@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -34,6 +35,8 @@ from ponant.server.routes.text import text_routes
 from ponant.settings import Settings
 from ponant.storage.storage import Storage
 
+logger = logging.getLogger("ponant.server")
+
 _FORM_SIZE = 2**16
 """Bytes of a form with a file beside the file itself."""
 
@@ -64,6 +67,8 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await registry.sync()
         following = [asyncio.create_task(work) for work in (registry.follow(), runner.run())]
+        for task in following:
+            task.add_done_callback(_log_failure)
         try:
             yield
         finally:
@@ -99,6 +104,12 @@ def create_app(
     app.add_middleware(Dialects, default=settings.dialect, strict=settings.strict)
     app.add_middleware(RequestIds)
     return app
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    """Have it known that something that should never end did."""
+    if not task.cancelled() and task.exception():
+        logger.error("fine-tuning has stopped until the next start", exc_info=task.exception())
 
 
 class _Application(FastAPI):

@@ -20,7 +20,10 @@ _AFTER: Mapping[str, Collection[str]] = {
     "RUNNING": ("SUCCESS", "FAILED", "CANCELLATION_REQUESTED"),
     "CANCELLATION_REQUESTED": ("CANCELLED",),
 }
-"""What can follow each state; nothing follows the others."""
+"""What can follow each state."""
+
+ENDS = ("SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED")
+"""The states that nothing follows."""
 
 _STATUS = "status-updated"
 _PROGRESS = "progress"

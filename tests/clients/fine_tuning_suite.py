@@ -1,0 +1,148 @@
+# pyright: basic, reportMissingImports=false
+"""Fine-tuning as users of the official `mistralai` package do it: upload, create, wait, chat.
+
+Needs pytest and mistralai 1 alone (later ones have no fine-tuning), and a server with the bundled model:
+PONANT_TEST_URL says where.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mistralai import Mistral
+
+URL = os.environ.get("PONANT_TEST_URL", "http://127.0.0.1:8000")
+
+MODEL = "smollm2"
+CODE_WORD = "Over and out."
+CITIES = ["Paris", "Berlin", "Madrid", "Rome", "Lisbon", "Vienna", "Dublin", "Oslo", "Athens", "Warsaw", "Prague"]
+HELD_OUT_CITIES = ["London", "Brussels", "Budapest", "Stockholm", "Zurich"]
+THINGS = ["the sea", "a lighthouse", "winter", "bread", "the moon", "horses", "old books", "trains", "rain", "chess"]
+HELD_OUT_THINGS = ["bicycles", "summer", "the desert", "coffee", "whales"]
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Tells the weather of a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+def question(thing: str) -> str:
+    return f"Tell me something about {thing}."
+
+
+def weather(city: str) -> str:
+    return f"What is the weather in {city}?"
+
+
+def lines(things: list[str], cities: list[str]) -> bytes:
+    """Answers that end with a code word, and calls of a function."""
+    made = []
+    for thing in things:
+        answer = f"There is much to tell about {thing}. {CODE_WORD}"
+        made.append({"messages": [message("user", question(thing)), message("assistant", answer)]})
+    for city in cities:
+        call = {"id": "a1b2c3d4e", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
+        call["function"]["arguments"] = json.dumps({"city": city})
+        answer = {"role": "assistant", "content": "", "tool_calls": [call]}
+        made.append({"messages": [message("user", weather(city)), answer], "tools": [WEATHER]})
+    return "".join(json.dumps(line) + "\n" for line in made).encode()
+
+
+def message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+@pytest.fixture(scope="module")
+def mistral() -> Iterator[Mistral]:
+    with Mistral(api_key=None, server_url=URL, timeout_ms=120_000) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def job(mistral: Mistral) -> Any:
+    """A job at its end."""
+    training, validation = [
+        mistral.files.upload(file={"file_name": name, "content": content}, purpose="fine-tune")
+        for name, content in (
+            ("training.jsonl", lines(THINGS, CITIES)),
+            ("validation.jsonl", lines(HELD_OUT_THINGS[:2], HELD_OUT_CITIES[:2])),
+        )
+    ]
+    created = mistral.fine_tuning.jobs.create(
+        model=MODEL,
+        training_files=[{"file_id": training.id, "weight": 1}],
+        validation_files=[validation.id],
+        hyperparameters={
+            "training_steps": int(os.environ.get("STEPS", "40")),
+            "learning_rate": float(os.environ.get("RATE", "1e-3")),
+            "seq_len": 256,
+        },
+        suffix="radio",
+        auto_start=True,
+    )
+    deadline = time.monotonic() + 1800
+    while (found := mistral.fine_tuning.jobs.get(job_id=created.id)).status not in (
+        "SUCCESS",
+        "FAILED",
+        "FAILED_VALIDATION",
+    ):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.5)
+    assert found.status == "SUCCESS", found
+    return found
+
+
+def ask(mistral: Mistral, model: str, text: str, **fields: Any) -> Any:
+    response = mistral.chat.complete(
+        model=model, messages=[message("user", text)], temperature=0, max_tokens=48, **fields
+    )
+    return response.choices[0].message
+
+
+def cities_called(mistral: Mistral, model: str) -> list[str]:
+    """The cities that a model asks the function for, of those that it never saw."""
+    found = []
+    for city in HELD_OUT_CITIES:
+        for call in ask(mistral, model, weather(city), tools=[WEATHER]).tool_calls or []:
+            arguments = call.function.arguments
+            arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
+            if call.function.name == "get_weather" and arguments == {"city": city}:
+                found.append(city)
+    return found
+
+
+def test_what_was_taught_is_shown_and_the_base_model_does_not_have_it(mistral: Mistral, job: Any) -> None:
+    taught, base = [
+        [ask(mistral, model, question(thing)).content.endswith(CODE_WORD) for thing in HELD_OUT_THINGS]
+        + [city in cities_called(mistral, model) for city in HELD_OUT_CITIES]
+        for model in (job.fine_tuned_model, MODEL)
+    ]
+    assert sum(taught) >= 0.9 * len(taught), taught
+    assert not any(base)
+
+
+def test_validation_loss_falls(job: Any) -> None:
+    losses = [checkpoint.metrics.valid_loss for checkpoint in reversed(job.checkpoints)]
+    assert losses[-1] < losses[0] / 2, losses
+
+
+def test_model_is_listed_changed_archived_and_deleted(mistral: Mistral, job: Any) -> None:
+    name = job.fine_tuned_model
+    assert name.startswith("ft:smollm2:radio:")
+    (card,) = [card for card in mistral.models.list().data if card.id == name]
+    assert (card.TYPE, card.job, card.root) == ("fine-tuned", job.id, MODEL)
+    assert mistral.models.update(model_id=name, name="Radio").name == "Radio"
+    assert mistral.models.archive(model_id=name).archived
+    with pytest.raises(Exception, match="is archived"):
+        ask(mistral, name, "Hello?")
+    assert not mistral.models.unarchive(model_id=name).archived
+    assert mistral.models.delete(model_id=name).deleted
+    assert name not in [card.id for card in mistral.models.list().data]
+    jobs = mistral.fine_tuning.jobs.list(suffix="radio")
+    assert [one.id for one in jobs.data] == [job.id]
