@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from ponant.cli.job_progress import curve, duration
 from ponant.cli.main import main
+from tests.jobs import JOBS, create, upload
 from tests.serving import RunningServer, environment, ponant, serving
 from tests.training.runs import conversation, write_lines
 
@@ -53,7 +54,8 @@ def test_model_is_trained_and_answers(tiny_server: RunningServer, data: Path) ->
     result = finetune(tiny_server, str(data), *SHORT, "--validation", str(data), "--suffix", "mine")
     assert result.exit_code == 0, result.output
     told = result.stderr.splitlines()
-    assert (told[0], told[-1]) == ("Waiting for its turn", "Done")
+    assert "Training" in told
+    assert told[-1] == "Done"
     assert [line for line in told if re.fullmatch(r"Step 2 of 2: loss \S+, validation loss \S+, accuracy \d+%", line)]
     said = result.stdout.splitlines()
     match = re.fullmatch(r"Trained (ft:tiny:mine:\d{8}:\w+); talk to it:", said[0])
@@ -86,10 +88,16 @@ def test_dry_run_tells_what_it_would_take_and_leaves_nothing(tiny_server: Runnin
 
 
 def test_bad_lines_are_told_and_may_be_skipped(tiny_server: RunningServer, bad_data: Path) -> None:
-    result = finetune(tiny_server, str(bad_data), *SHORT, "--skip-invalid", "50", "--json")
+    with tiny_server.client() as client:
+        file_id = upload(client)
+        first = create(client, file_id, steps=100_000)["id"]
+        result = finetune(tiny_server, str(bad_data), *SHORT, "--skip-invalid", "50", "--json")
+        client.post(f"{JOBS}/{first}/cancel")
+        client.delete(f"/v1/files/{file_id}")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["status"] == "FAILED_VALIDATION"
-    *_, state, allowed, second, third = result.stderr.splitlines()
+    ahead, *_, state, allowed, second, third = result.stderr.splitlines()
+    assert re.fullmatch(rf"Job {first} \(\w+\) comes first\.", ahead)
     assert state == "The data are bad"
     assert allowed == f"ponant: 2 of 3 lines of {bad_data} are invalid, 50% may be:"
     assert second.startswith("line 2: ")
@@ -144,8 +152,9 @@ class Terminal:
             command, rest, env=self._variables, encoding="utf-8", timeout=120, dimensions=(40, 160)
         )
 
-    def sees(self, text: str) -> None:
-        self._process.expect_exact(text)
+    def sees(self, *texts: str) -> None:
+        """Wait for one of these."""
+        self._process.expect_exact(list(texts))
 
     def interrupt(self) -> None:
         self._process.sendintr()
@@ -182,7 +191,7 @@ def test_training_without_a_server(data: Path, tiny_model: Path, tmp_path: Path)
 
 def test_interruption_cancels_the_job(data: Path, tiny_model: Path, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, str(data), "--steps", "100000", "--model", str(tiny_model))
-    terminal.sees("Checking the data")
+    terminal.sees("Checking the data", "Training")
     terminal.interrupt()
     terminal.sees("Cancelling the job")
     code, shown = terminal.ends()

@@ -197,12 +197,17 @@ def _train(
     mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any], watcher: JobWatcher
 ) -> "CompletionDetailedJobOut":
     """A job at its end. Its files stay on the server, unless there came to be no job."""
+    from ponant.client.fine_tuning import ENDS
+
     try:
-        job = mistral.fine_tuning.jobs.create(**asked, **dataset.upload())
+        job = cast("CompletionJobOut", mistral.fine_tuning.jobs.create(**asked, **dataset.upload()))
     except BaseException:
         dataset.delete()
         raise
-    ended = _wait(mistral, cast("CompletionJobOut", job).id, watcher)
+    for other in mistral.fine_tuning.jobs.list().data:
+        if other.id != job.id and other.status not in ENDS and other.status != "VALIDATED":
+            watcher.say(f"Job {other.id} ({other.status}) comes first.")
+    ended = _wait(mistral, job.id, watcher)
     for event in ended.events:
         if event.data and "error" in event.data:
             watcher.say(f"ponant: {dataset.named(event.data['error'])}")
