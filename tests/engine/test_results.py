@@ -393,7 +393,7 @@ async def disturb(process: EngineProcess, text: list[int], seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("length", "temperature", "choices", "repeats"),
-    [(30, 0.7, 1, False), (150, 1.0, 2, False), (193, 0.0, 1, False), (65, 0.7, 1, True)],
+    [(30, 0.7, 2, False), (193, 0.0, 1, False), (65, 0.7, 1, True)],
 )
 async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
     bundled: EngineProcess, tokens_of_text: list[int], length: int, temperature: float, choices: int, repeats: bool
@@ -423,7 +423,7 @@ async def without_drafts(bundled_model: Path) -> AsyncIterator[EngineProcess]:
         yield process
 
 
-@pytest.mark.parametrize(("start", "length"), [(300, 20), (330, 65), (400, 150)])
+@pytest.mark.parametrize(("start", "length"), [(300, 20), (400, 150)])
 async def test_greedy_request_repeated_at_once_gives_the_same_tokens(
     without_drafts: EngineProcess, tokens_of_text: list[int], start: int, length: int
 ) -> None:
