@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 # The official client comes in two generations that cannot share an environment.
 VENV_MISTRALAI1 := .venv-mistralai1
-# Tests of one file share models and servers, so files are what is divided between the processes.
-IN_PARALLEL := --numprocesses 2 --dist loadfile
+# Tests of one file share models and servers, so files are what is divided between the processes, in the order of
+# tests/conftest.py.
+IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: serve test unit soak compat lint types check clean

@@ -170,7 +170,7 @@ KINDS: list[dict[str, Any]] = [
     | {"max_tokens": 20 + 5 * (seed % 5), "n": 1 + seed % 2}
     for seed in range(12)
 ]
-CROWD = 200
+CROWD = 120
 
 
 def crowd(seed: int) -> list[Request]:
