@@ -46,7 +46,6 @@ def test_stream_joins_to_the_answer(model: MistralAI) -> None:
     assert "".join(pieces) == model.complete(QUESTION).text
 
 
-@pytest.mark.xfail(strict=True, reason="calls that are not streamed: it fails on `content: null` beside calls")
 def test_tools_are_called_and_results_read(model: MistralAI) -> None:
     response = model.chat_with_tools([TOOL], user_msg=WEATHER_QUESTION, tool_required=True)
     (call,) = model.get_tool_calls_from_response(response)

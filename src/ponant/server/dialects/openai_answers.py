@@ -144,10 +144,10 @@ class ChatAnswers(OpenAIAnswers):
 
     def _message(self, message: Json) -> Json:
         text, thought = _texts(message.get("content"))
-        written: Json = {"role": "assistant", "content": text, "refusal": None}
+        calls = message.get("tool_calls")
+        written: Json = {"role": "assistant", "content": text or None if calls else text, "refusal": None}
         if thought is not None:
             written["reasoning_content"] = thought
-        calls = message.get("tool_calls")
         if calls and self._is_legacy:
             return written | {"function_call": calls[0]["function"]}
         if calls:
