@@ -19,7 +19,8 @@ test: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
 unit: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/engine tests/prompts tests/completion $(ARGS)
 
-# Other people's clients; ARGS="openai llm" runs some of them, ARGS=--write writes what they show into the page.
+# Other people's clients, some of which need Node. ARGS="openai llm" runs some of them, ARGS=--write writes what they show
+# into the page.
 compat: $(VENV)/.dev
 	$(VENV)/bin/python -m compat.run $(ARGS)
 
