@@ -15,6 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ponant.engine.e5 import weights_file
+from ponant.server.assembly import make_catalog
+from ponant.settings import read_settings
 from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until
 from tests.tiny_model import write_tiny_model
 
@@ -103,6 +105,31 @@ def test_names_lead_to_models(server: RunningServer) -> None:
             assert ask(client, name).json()["model"] == (name or "first")
         repeated = [ask(client, "work", max_tokens=8).json()["choices"][0]["message"]["content"] for _ in range(2)]
         assert repeated[0] == repeated[1]  # at temperature 0, this model's default
+
+
+def test_bundled_embedder_answers_beside_models_that_do_not_embed(server: RunningServer) -> None:
+    with server.client() as client:
+        for name in ("mistral-embed", EMBEDDER):
+            response = client.post("/v1/embeddings", json={"model": name, "input": "a"})
+            assert response.status_code == 200, response.text
+            assert len(response.json()["data"][0]["embedding"]) == 384
+
+
+async def test_embedder_that_nobody_named_has_no_more_threads_than_the_others(folder: Path) -> None:
+    models = [
+        {"source": str(folder / "first.gguf"), "threads": 1},
+        {"source": str(folder / "third.gguf"), "threads": 2},
+    ]
+    catalog = make_catalog(read_settings(None, models=models, preload="none"))
+    await catalog.open()
+    try:
+        assert [(model.spec.id, model.spec.threads) for model in catalog.models] == [
+            ("first", 1),
+            ("third", 2),
+            (EMBEDDER, 2),
+        ]
+    finally:
+        await catalog.close()
 
 
 def test_models_are_used_for_what_they_are_for(server: RunningServer) -> None:
