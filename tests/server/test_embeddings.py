@@ -155,7 +155,7 @@ def test_openais_client_asks_for_base64_and_reads_it(bundled_server: RunningServ
     assert np.allclose(decoded_by(raw.parse()), vectors(bundled_server, TEXTS, output_dimension=96), atol=1e-6)
     listed = client.embeddings.create(model="mistral-embed", input=TEXTS, dimensions=96, encoding_format="float")
     assert np.allclose(decoded_by(listed), decoded_by(raw.parse()), atol=1e-6)
-    with pytest.raises(BadRequestError, match="is 385") as refused:
+    with pytest.raises(BadRequestError, match="dimensions is 385") as refused:
         client.embeddings.create(model="mistral-embed", input="a", dimensions=385)
     assert refused.value.param == "dimensions"
 
