@@ -24,7 +24,8 @@ unit: $(VENV)/.dev
 soak: $(VENV)/.dev
 	PONANT_SOAK=1 $(VENV)/bin/python -m pytest tests/fine_tuning/test_survival.py $(ARGS)
 
-# Other people's clients; ARGS="openai llm" runs some of them, ARGS=--write writes what they show into the page.
+# Other people's clients, some of which need Node. ARGS="openai llm" runs some of them, ARGS=--write writes what they show
+# into the page.
 compat: $(VENV)/.dev
 	$(VENV)/bin/python -m compat.run $(ARGS)
 

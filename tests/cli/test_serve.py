@@ -177,7 +177,7 @@ def test_alias_is_a_name_for_requests_and_shown_with_the_model(tiny_model: Path)
         assert answer(server, model="house")["model"] == "house"
         assert answer(server, model="garden")["model"] == "garden"
         with server.client() as client:
-            (card,) = client.get("/v1/models").json()["data"]
+            card, *_ = client.get("/v1/models").json()["data"]
             assert client.get("/v1/models/house").json() == card
     assert card["id"] == "tiny"
     assert card["aliases"] == ["garden", "house"]
@@ -189,7 +189,7 @@ def test_alias_is_a_name_for_requests_and_shown_with_the_model(tiny_model: Path)
 def test_start_tells_what_the_model_can_hold_and_where_it_listens(tiny_model: Path) -> None:
     sizes = ["--context", "256", "--kv-memory", "1MiB", "--parallel", "4", "--threads", "1"]
     with serving(str(tiny_model), *sizes, **EXACT) as server, server.client() as client:
-        (card,) = client.get("/v1/models").json()["data"]
+        card, *_ = client.get("/v1/models").json()["data"]
     assert card["max_context_length"] == 256
     for said in ("tiny", "context 256 tokens", "KV cache 2048 tokens (1 MB)", "4 sequences", "1 threads", server.url):
         assert said in server.printed

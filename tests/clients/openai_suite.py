@@ -326,6 +326,7 @@ def written(calls: Iterable[Any]) -> list[tuple[str, str, str]]:
 
 def assert_calls(choice: Any) -> None:
     assert choice.finish_reason == "tool_calls"
+    assert not choice.message.content
     assert choice.message.tool_calls
     for call in choice.message.tool_calls:
         assert re.fullmatch("[a-zA-Z0-9]{9}", call.id)

@@ -188,7 +188,7 @@ def test_bundled_model_calls_in_a_fence_once_it_has_seen_how(bundled_server: Run
     fields: dict[str, Any] = {"messages": messages, "tools": [WEATHER], "temperature": 0, "random_seed": 1}
     (choice,) = answer(bundled_server, max_tokens=60, **fields)["choices"]
     assert_calls(choice, [WEATHER])
-    assert choice["message"]["content"] is None
+    assert choice["message"]["content"] == ""
     assert [json.loads(call["function"]["arguments"]) for call in calls_of(choice)] == [{"city": "Paris"}]
     assert gathered(events(bundled_server, max_tokens=60, **fields)) == [choice]
     without_tools = answer(bundled_server, messages=messages, temperature=0, max_tokens=60)

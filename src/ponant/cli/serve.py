@@ -88,9 +88,9 @@ def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level: str, **flags: Any) -> None:
     """Serve MODELs over HTTP.
 
-    MODEL is smollm2 or multilingual-e5-small (the bundled models, one to chat and one to embed, the default), a path to
-    a .gguf file, or hf:org/repo[:file|:quant], which is fetched if it is not here. The first one answers requests that
-    name none.
+    MODEL is smollm2 (the bundled model, the default), a path to a .gguf file, or hf:org/repo[:file|:quant], which is
+    fetched if it is not here. The first one answers requests that name none. If none of them embeds, the bundled
+    multilingual-e5-small is served too.
 
     Every setting can also come from PONANT_* variables (PONANT_PORT=9000) or from ponant.toml (port = 9000).
 
