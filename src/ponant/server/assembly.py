@@ -1,7 +1,7 @@
 """The catalog that the settings describe."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from msgspec import structs
