@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 # The official client comes in two generations that cannot share an environment.
 VENV_MISTRALAI1 := .venv-mistralai1
-# Tests of one file share models and servers, so files are what is divided between the processes.
-IN_PARALLEL := --numprocesses 2 --dist loadfile
+# Tests of one file share models and servers, so files are what is divided between the processes, in the order of
+# tests/conftest.py.
+IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test unit compat lint types check clean
+.PHONY: serve test unit soak compat lint types check clean
 
 serve: $(VENV)/.serve
 	@exec $(VENV)/bin/ponant serve $(ARGS)
@@ -19,7 +20,12 @@ test: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
 unit: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/engine tests/prompts tests/completion $(ARGS)
 
-# Other people's clients; ARGS="openai llm" runs some of them, ARGS=--write writes what they show into the page.
+# Longer trials: processes killed at twenty random moments, not three.
+soak: $(VENV)/.dev
+	PONANT_SOAK=1 $(VENV)/bin/python -m pytest tests/fine_tuning/test_survival.py $(ARGS)
+
+# Other people's clients, some of which need Node. ARGS="openai llm" runs some of them, ARGS=--write writes what they show
+# into the page.
 compat: $(VENV)/.dev
 	$(VENV)/bin/python -m compat.run $(ARGS)
 

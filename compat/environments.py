@@ -11,6 +11,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".venv-compat"
+CONSTRAINTS = HERE / "constraints.txt"
+"""Versions of what the clients for Python bring along."""
 LONGEST_SECONDS = 1800
 """For one command: setting up an environment, or all tests of one client."""
 
@@ -70,25 +72,27 @@ class Client:
             CommandError: that did not work.
         """
         stamp = self._environment / ".ready"
-        wanted = f"{sys.version}\n{self._pins.read_text()}"
+        wanted = f"{sys.version}\n{self._pins.read_text()}{self._more_pins.read_text()}"
         if not stamp.exists() or stamp.read_text() != wanted:
             shutil.rmtree(self._environment, ignore_errors=True)
             self._environment.mkdir(parents=True)
             if self.is_python:
                 run([sys.executable, "-m", "venv", str(self._environment)], self._environment)
-                run([*self._python, "-m", "pip", "install", "--requirement", str(self._pins)], self._environment)
+                pins = ["--requirement", str(self._pins), "--constraint", str(self._more_pins)]
+                run([*self._python, "-m", "pip", "install", *pins], self._environment)
             else:
                 shutil.copy(self._pins, self._environment)
-                run(["npm", "install", "--no-package-lock", "--no-audit", "--no-fund"], self._environment)
+                shutil.copy(self._more_pins, self._environment)
+                run(["npm", "ci", "--no-audit", "--no-fund"], self._environment)
             stamp.write_text(wanted)
 
     def run_tests(self, url: str, report: Path) -> str:
         """Run its tests against the server, and return what they printed; ``report`` gets their JUnit report."""
         if self.is_python:
             options = [
-                "--noconftest",
                 "-c",
                 os.devnull,
+                "--strict-markers",
                 "-p",
                 "no:cacheprovider",
                 "-W",
@@ -145,6 +149,10 @@ class Client:
     def _pins(self) -> Path:
         python = self.folder / "requirements.txt"
         return python if python.exists() else self.folder / "package.json"
+
+    @property
+    def _more_pins(self) -> Path:
+        return CONSTRAINTS if self.is_python else self.folder / "package-lock.json"
 
     @cached_property
     def _first_pin(self) -> tuple[str, str]:

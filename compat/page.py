@@ -83,7 +83,7 @@ def _groups(cases: Iterable[Case]) -> dict[str, list[Case]]:
 
 def _group(name: str, cases: Sequence[Case]) -> str:
     passed = sum(case.outcome == "passed" for case in cases)
-    lines = [f"`{name}`: {passed} of {len(cases)} pass."]
+    lines = [f"`{name}`: {passed} of {len(cases)} pass whatever the model says."]
     others = [f"| `{case.name}` | {case.outcome} | {case.reason} |" for case in cases if case.outcome != "passed"]
     if others:
         lines += ["", "| test | outcome | why |", "|---|---|---|", *others]

@@ -1,7 +1,7 @@
 """What the tests of a client showed."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,9 @@ ABILITIES = {
 }
 """What is tested of a client, by the first word of the test's name, and what the page calls it."""
 
-Outcome = Literal["passed", "failed", "expected to fail", "skipped"]
+Outcome = Literal["passed", "failed", "expected to fail", "by the model", "skipped"]
+BY_THE_MODEL = "by the model"
+"""What the tests that depend on what the model says have in their report, with why; they may pass or fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Case:
         group: the class of tests that it belongs to, if any.
         name: of the test.
         outcome: how it ended.
-        reason: why it was skipped or expected to fail.
+        reason: why it was skipped, is expected to fail, or depends on the model.
     """
 
     group: str
@@ -50,14 +52,16 @@ def read_report(report: Path) -> list[Case]:
     return [_case(element) for element in ElementTree.parse(report).iter("testcase")]
 
 
-def cells(cases: Iterable[Case]) -> list[str]:
-    """For each ability what the tests of it showed: yes, no, or in part; a dash where there are none."""
+def cells(cases: Sequence[Case]) -> list[str]:
+    """For each ability what the tests of it showed: yes, no, in part, or by the model; a dash where there are none."""
     return [_cell([case.outcome for case in cases if case.ability == ability]) for ability in ABILITIES]
 
 
 def _cell(outcomes: list[Outcome]) -> str:
     if not outcomes:
         return "-"
+    if set(outcomes) == {"by the model"}:
+        return "by the model"
     passed = outcomes.count("passed")
     return "yes" if passed == len(outcomes) else "in part" if passed else "no"
 
@@ -72,4 +76,6 @@ def _case(element: ElementTree.Element) -> Case:
         elif child.tag == "skipped":
             outcome = "expected to fail" if child.get("type") == "pytest.xfail" else "skipped"
             reason = child.get("message", "")
+    for property_ in element.iterfind(f"properties/property[@name='{BY_THE_MODEL}']"):
+        outcome, reason = "by the model", property_.get("value", "")
     return Case(group if group.startswith("Test") else "", element.get("name", ""), outcome, reason)

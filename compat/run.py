@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from compat.environments import Client, CommandError, all_clients
@@ -11,9 +12,12 @@ from compat.page import PAGE, with_results
 from compat.results import Case, read_report
 from tests.serving import serving
 
+LEFT_OUT = 3
+"""The exit status when all that ran is well, but some clients cannot run on this machine."""
+
 
 def main() -> int:
-    """Run what the command line names; 1 if something failed or the page says something else."""
+    """Run what the command line names; 1 if something failed or the page says something else, ``LEFT_OUT``, or 0."""
     clients = all_clients()
     parser = argparse.ArgumentParser(prog="python -m compat.run", description=__doc__)
     parser.add_argument(
@@ -25,30 +29,32 @@ def main() -> int:
     if unknown := set(arguments.names) - {client.name for client in clients}:
         parser.error(f"no such client: {', '.join(sorted(unknown))}")
     chosen = [client for client in clients if not arguments.names or client.name in arguments.names]
-    measured = measure(chosen)
+    measured = measure([client for client in chosen if not client.missing])
     failed = [name for name, cases in measured.items() if not cases or any(case.outcome == "failed" for case in cases)]
     passed = {name: cases for name, cases in measured.items() if name not in failed}
     status = write(clients, passed) if arguments.write else check(clients, passed)
+    left_out = [client for client in chosen if client.missing]
+    for client in left_out:
+        print(f"Not run: {client.name}. {client.missing}.")
     if failed:
         print(f"Failed: {', '.join(failed)}")
-    return 1 if failed else status
+    return 1 if failed or status else LEFT_OUT if left_out else 0
 
 
 def measure(clients: Sequence[Client]) -> dict[str, list[Case]]:
-    """Run the tests and examples of clients; those that cannot run on this machine are left out."""
+    """Run the tests and examples of clients, while the environments of the next ones are set up."""
     measured: dict[str, list[Case]] = {}
-    able = [client for client in clients if not client.missing]
-    for client in clients:
-        if client.missing:
-            print(f"{client.name}: skipped. {client.missing}.", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        for settings in dict.fromkeys(client.settings for client in able):
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max_workers=1) as background:
+        set_ups = {client.name: background.submit(client.set_up) for client in clients}
+        for settings in dict.fromkeys(client.settings for client in clients):
             file = Path(folder) / "ponant.toml"
             file.write_text(settings)
             with serving("--config", str(file), "--deterministic", cwd=folder) as server:
-                for client in able:
+                for client in clients:
                     if client.settings == settings:
-                        measured[client.name] = _measure(client, server.url, Path(folder) / f"{client.name}.xml")
+                        print(f"{client.name}: {client.package} {client.version}", flush=True)
+                        report = Path(folder) / f"{client.name}.xml"
+                        measured[client.name] = _measure(client, set_ups[client.name], server.url, report)
     return measured
 
 
@@ -72,10 +78,9 @@ def check(clients: Sequence[Client], measured: dict[str, list[Case]]) -> int:
     return 0
 
 
-def _measure(client: Client, url: str, report: Path) -> list[Case]:
-    print(f"{client.name}: {client.package} {client.version}", flush=True)
+def _measure(client: Client, set_up: Future[None], url: str, report: Path) -> list[Case]:
     try:
-        client.set_up()
+        set_up.result()
         client.run_example(url)
     except CommandError as error:
         print(error, flush=True)
@@ -83,7 +88,7 @@ def _measure(client: Client, url: str, report: Path) -> list[Case]:
     printed = client.run_tests(url, report)
     cases = read_report(report)
     if not cases or any(case.outcome == "failed" for case in cases):
-        print(printed)
+        print(printed, flush=True)
     return cases
 
 

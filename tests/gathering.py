@@ -28,7 +28,7 @@ def _message(parts: list[dict[str, Any]]) -> dict[str, Any]:
     (role,) = [delta["role"] for delta in deltas if "role" in delta]
     calls = _calls(piece for delta in deltas for piece in delta.get("tool_calls", []))
     content = _content(piece for delta in deltas for piece in _pieces(delta["content"]))
-    return {"role": role, "content": content or (None if calls else ""), "tool_calls": calls or None}
+    return {"role": role, "content": content or "", "tool_calls": calls or None}
 
 
 def _calls(pieces: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,10 +1,10 @@
 import instructor
 from mistralai.client import Mistral
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class Place(BaseModel):
-    city: str
+    city: str = Field(max_length=40)
 
 
 client = instructor.from_mistral(Mistral(api_key="any", server_url="http://127.0.0.1:8000"))

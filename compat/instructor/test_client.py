@@ -13,7 +13,13 @@ from pydantic import BaseModel
 
 URL = os.environ["PONANT_URL"]
 MESSAGES = [{"role": "user", "content": "What is the weather in Rome?"}]
-ASKING: Any = {"model": "mistral-small-latest", "messages": MESSAGES, "temperature": 0, "max_tokens": 100}
+ASKING: Any = {
+    "model": "mistral-small-latest",
+    "messages": MESSAGES,
+    "temperature": 0,
+    "max_tokens": 100,
+    "parallel_tool_calls": False,
+}
 
 
 class Weather(BaseModel):

@@ -15,7 +15,6 @@ from pydantic_settings import (
 )
 
 from ponant.catalog.catalog import Preload
-from ponant.catalog.embedders import BUNDLED_EMBEDDER, has_bundled_embedder
 from ponant.catalog.spec import EmbedAs, Kind
 from ponant.catalog.store import BUNDLED
 from ponant.completion.service import SAFE_PROMPT
@@ -66,22 +65,16 @@ class ModelSettings(BaseModel):
     )
 
 
-def default_models() -> list[ModelSettings]:
-    """What is served when nothing is named: the bundled models, the one that embeds if it is installed."""
-    sources = [BUNDLED, BUNDLED_EMBEDDER] if has_bundled_embedder() else [BUNDLED]
-    return [ModelSettings(source=source) for source in sources]
-
-
 class Settings(BaseSettings):
     """How Ponant serves. ``docs/settings.md`` is made from the descriptions below."""
 
     model_config = SettingsConfigDict(env_prefix="PONANT_", extra="forbid", toml_file=DEFAULT_FILE)
 
     models: Annotated[list[ModelSettings], NoDecode] = Field(
-        default_factory=default_models,
+        default=[ModelSettings(source=BUNDLED)],
         min_length=1,
         description="What to serve: smollm2, multilingual-e5-small, paths of .gguf files, hf:org/repo[:file or "
-        ":quant], or tables with settings of their own.",
+        ":quant], or tables with settings of their own. If none of them embeds, multilingual-e5-small is served too.",
     )
     aliases: dict[str, str] = Field(default={}, description="Other names of models: name = model.")
     public_names: bool = Field(

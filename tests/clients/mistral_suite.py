@@ -1,7 +1,8 @@
 # pyright: basic, reportMissingImports=false
 """What users of the official `mistralai` package see, in its first major version and in the newest.
 
-Needs pytest and mistralai alone, and a server: PONANT_TEST_URL says where, PONANT_TEST_KEY with which key.
+Needs pytest and mistralai alone, and a server: PONANT_TEST_URL says where, PONANT_TEST_KEY with which key, and
+PONANT_TEST_MODEL what its model is called. Whatever the model says will do, but for the answer of the bundled one.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ except ImportError:
 URL = os.environ.get("PONANT_TEST_URL", "http://127.0.0.1:8000")
 KEY = os.environ.get("PONANT_TEST_KEY") or None
 
-MODEL = "smollm2"
+BUNDLED = "smollm2"
+MODEL = os.environ.get("PONANT_TEST_MODEL", BUNDLED)
 ALIAS = "mistral-small-latest"
 QUESTION = [{"role": "user", "content": "Tell me a story about a lighthouse."}]
 MULTI_BYTE = "Voilà : 漢字 🙂👩‍🚀 é"
@@ -112,6 +114,7 @@ def test_an_answer_has_the_shape_of_the_api(mistral: Mistral, name: str) -> None
     assert_adds_up(response.usage)
 
 
+@pytest.mark.skipif(MODEL != BUNDLED, reason="the model knows nothing")
 def test_the_model_answers_and_stops_by_itself(mistral: Mistral) -> None:
     messages = [
         {"role": "system", "content": "Answer in one sentence."},
@@ -129,12 +132,17 @@ def test_max_tokens_ends_an_answer(mistral: Mistral) -> None:
     assert response.usage.completion_tokens == 5
 
 
-def test_no_tokens_at_all_make_an_empty_answer(mistral: Mistral) -> None:
+def test_no_tokens_at_all_make_an_empty_answer_streamed_or_not(mistral: Mistral) -> None:
     response = complete(mistral, max_tokens=0)
     assert text_of(response) == ""
     assert response.choices[0].finish_reason == "length"
     assert response.usage.completion_tokens == 0
     assert_adds_up(response.usage)
+    chunks = stream(mistral, max_tokens=0)
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert joined(chunks) == ""
+    assert finish_reasons(chunks) == ["length"]
+    assert chunks[-1].usage.completion_tokens == 0
 
 
 def test_the_model_uses_its_own_defaults_where_nothing_is_said(mistral: Mistral) -> None:
@@ -178,7 +186,7 @@ def test_characters_of_many_bytes_survive(mistral: Mistral) -> None:
 # Streams
 
 
-def test_a_stream_begins_with_the_role_and_ends_with_the_usage(mistral: Mistral) -> None:
+def test_a_stream_of_one_answer_begins_with_the_role_and_ends_with_the_usage(mistral: Mistral) -> None:
     chunks = stream(mistral, model=ALIAS)
     assert chunks[0].choices[0].delta.role == "assistant"
     assert len(chunks) > 3
@@ -187,10 +195,6 @@ def test_a_stream_begins_with_the_role_and_ends_with_the_usage(mistral: Mistral)
     assert [chunk.usage is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert chunks[-1].usage.completion_tokens == 24
     assert_adds_up(chunks[-1].usage)
-
-
-def test_all_chunks_of_a_stream_name_the_same_answer(mistral: Mistral) -> None:
-    chunks = stream(mistral, model=ALIAS)
     assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
     assert {chunk.model for chunk in chunks} == {ALIAS}
     assert len({(chunk.id, chunk.created) for chunk in chunks}) == 1
@@ -202,14 +206,6 @@ def test_the_deltas_of_a_stream_join_to_the_answer(mistral: Mistral) -> None:
     chunks = stream(mistral)
     assert joined(chunks) == text_of(response)
     assert chunks[-1].usage.total_tokens == response.usage.total_tokens
-
-
-def test_a_stream_of_no_tokens_still_has_a_beginning_and_an_end(mistral: Mistral) -> None:
-    chunks = stream(mistral, max_tokens=0)
-    assert chunks[0].choices[0].delta.role == "assistant"
-    assert joined(chunks) == ""
-    assert finish_reasons(chunks) == ["length"]
-    assert chunks[-1].usage.completion_tokens == 0
 
 
 def test_a_stream_may_be_left_early(mistral: Mistral) -> None:
@@ -302,25 +298,11 @@ def test_a_stop_string_ends_the_answer_and_is_not_in_it(mistral: Mistral, as_lis
     assert finish_reasons(chunks) == ["stop"]
 
 
-def test_greedy_answers_repeat(mistral: Mistral) -> None:
-    assert len({text_of(complete(mistral, max_tokens=40)) for _ in range(2)}) == 1
-
-
 def test_a_seed_repeats_an_answer_streamed_or_not(mistral: Mistral) -> None:
     fields: dict[str, Any] = {"temperature": 1.0, "random_seed": 42, "max_tokens": 40}
     first = text_of(complete(mistral, **fields))
     assert text_of(complete(mistral, **fields)) == first
     assert joined(stream(mistral, **fields)) == first
-
-
-def test_another_seed_gives_another_answer(mistral: Mistral) -> None:
-    texts = {text_of(complete(mistral, temperature=1.0, random_seed=seed, max_tokens=40)) for seed in (42, 43)}
-    assert len(texts) == 2
-
-
-def test_answers_without_a_seed_vary(mistral: Mistral) -> None:
-    texts = {text_of(complete(mistral, temperature=1.0, max_tokens=40)) for _ in range(2)}
-    assert len(texts) == 2
 
 
 def test_penalties_and_top_p_are_taken(mistral: Mistral) -> None:
@@ -435,7 +417,7 @@ def test_a_demanded_call_is_made_streamed_or_not(mistral: Mistral, choice: Any) 
 def test_calls_are_made_side_by_side(mistral: Mistral) -> None:
     messages = [{"role": "user", "content": "What is the weather in Rome and in Paris?"}]
     fields = ask_for_calls(
-        messages=messages, tools=[WEATHER], tool_choice="any", parallel_tool_calls=True, max_tokens=70
+        messages=messages, tools=[WEATHER], tool_choice="any", parallel_tool_calls=True, max_tokens=200
     )
     (made,) = complete(mistral, **fields).choices
     assert made.finish_reason in {"tool_calls", "length"}
@@ -508,10 +490,7 @@ def test_the_model_is_listed_with_what_it_can_do(mistral: Mistral) -> None:
     assert card.capabilities.function_calling
     assert card.max_context_length > 0
     assert card.default_model_temperature >= 0
-
-
-def test_a_model_is_retrieved_as_it_is_listed(mistral: Mistral) -> None:
-    assert retrieve(mistral) == listed(mistral)[MODEL]
+    assert retrieve(mistral) == card
 
 
 def test_an_unknown_model_cannot_be_retrieved(mistral: Mistral) -> None:
@@ -568,16 +547,11 @@ def test_an_empty_conversation_is_no_request(mistral: Mistral) -> None:
 
 def test_more_than_the_context_holds_is_refused(mistral: Mistral) -> None:
     context = retrieve(mistral).max_context_length
-    with pytest.raises(MistralError) as caught:
-        complete(mistral, max_tokens=context)
-    assert_is_error(caught.value, 400)
-
-
-def test_a_prompt_longer_than_the_context_is_refused(mistral: Mistral) -> None:
-    context = retrieve(mistral).max_context_length
-    with pytest.raises(MistralError) as caught:
-        complete(mistral, messages=[{"role": "user", "content": "word " * (context + 1)}])
-    assert_is_error(caught.value, 400)
+    long = [{"role": "user", "content": "word " * (context + 1)}]
+    for fields in ({"max_tokens": context}, {"messages": long}):
+        with pytest.raises(MistralError) as caught:
+            complete(mistral, **fields)
+        assert_is_error(caught.value, 400)
 
 
 def test_an_async_error_is_the_same_exception() -> None:

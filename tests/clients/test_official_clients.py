@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving import EXACT, RunningServer, environment, serving
+from tests.tiny_model import write_tiny_model
 
 SUITES = Path(__file__).parent
 FIRST_GENERATION = SUITES.parent.parent / ".venv-mistralai1" / "bin" / "python"
@@ -17,23 +18,24 @@ CLIENTS = {
     "mistralai 1": (FIRST_GENERATION, "mistral_suite.py"),
     "openai": (Path(sys.executable), "openai_suite.py"),
 }
-client = pytest.mark.parametrize(("python", "suite"), CLIENTS.values(), ids=CLIENTS)
 
 
 @pytest.fixture(scope="module")
-def keyed_server(tiny_model: Path) -> Iterator[RunningServer]:
-    with serving(str(tiny_model), "--threads", "1", "--api-key", KEY, **EXACT) as server:
+def keyed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that wants a key, with a tiny model that has room for tools."""
+    model = tmp_path_factory.mktemp("models") / "tiny.gguf"
+    write_tiny_model(model, context_length=4096)
+    with serving(str(model), "--threads", "1", "--api-key", KEY, **EXACT) as server:
         yield server
 
 
-@client
-def test_client_sees_what_it_expects(bundled_server: RunningServer, python: Path, suite: str) -> None:
-    run(python, suite, PONANT_TEST_URL=bundled_server.url)
+@pytest.mark.parametrize(("python", "suite"), CLIENTS.values(), ids=CLIENTS)
+def test_client_sees_what_it_expects(keyed_server: RunningServer, python: Path, suite: str) -> None:
+    run(python, suite, PONANT_TEST_URL=keyed_server.url, PONANT_TEST_KEY=KEY, PONANT_TEST_MODEL="tiny")
 
 
-@client
-def test_client_without_the_key_is_refused(keyed_server: RunningServer, python: Path, suite: str) -> None:
-    run(python, suite, "-k", "wrong_key", PONANT_TEST_URL=keyed_server.url, PONANT_TEST_KEY=KEY)
+def test_client_gets_the_answers_of_the_bundled_model(bundled_server: RunningServer) -> None:
+    run(*CLIENTS["newest mistralai"], "-k", "by_itself", PONANT_TEST_URL=bundled_server.url)
 
 
 def run(python: Path, suite: str, *arguments: str, **variables: str) -> None:

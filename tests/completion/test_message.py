@@ -128,21 +128,19 @@ def test_id_of_a_call_is_asked_for_once() -> None:
     [
         pytest.param([], "", None, id="nothing"),
         pytest.param([[Text("a")], [], [Text("b")]], "ab", None, id="text"),
-        pytest.param([[CallBegun(0, "f")], [Arguments(0, "{}")]], None, [("f", "{}")], id="a call"),
-        pytest.param([[CallBegun(0, "f")]], None, [("f", "")], id="a call cut before its arguments"),
-        pytest.param(
-            [[CallBegun(0, "f"), Arguments(0, '{"a')]], None, [("f", '{"a')], id="a call cut in its arguments"
-        ),
+        pytest.param([[CallBegun(0, "f")], [Arguments(0, "{}")]], "", [("f", "{}")], id="a call"),
+        pytest.param([[CallBegun(0, "f")]], "", [("f", "")], id="a call cut before its arguments"),
+        pytest.param([[CallBegun(0, "f"), Arguments(0, '{"a')]], "", [("f", '{"a')], id="a call cut in its arguments"),
         pytest.param([[Text("a")], [CallBegun(0, "f"), Arguments(0, "{}")]], "a", [("f", "{}")], id="text and a call"),
         pytest.param(
             [[CallBegun(0, "f"), Arguments(0, "{")], [Arguments(0, "}"), CallBegun(1, "f")], [Arguments(1, "{}")]],
-            None,
+            "",
             [("f", "{}"), ("f", "{}")],
             id="two calls of one function",
         ),
     ],
 )
-def test_message_of_text_and_calls(deltas: list[list[Part]], content: str | None, calls: Any) -> None:
+def test_message_of_text_and_calls(deltas: list[list[Part]], content: str, calls: Any) -> None:
     message = whole(*deltas)
     made = [(call.function.name, call.function.arguments) for call in message.tool_calls or []]
     assert (message.role, message.content, made or None) == ("assistant", content, calls)
@@ -159,7 +157,7 @@ def test_message_of_text_and_calls(deltas: list[list[Part]], content: str | None
         ([[Thought("a")], [CallBegun(0, "f"), Arguments(0, "{}")]], [think_chunk("a")]),
         ([[Thought("a"), Text("b")], [CallBegun(0, "f"), Arguments(0, "{}")]], [think_chunk("a"), text_chunk("b")]),
         ([[Text("a")]], [text_chunk("a")]),
-        ([[CallBegun(0, "f"), Arguments(0, "{}")]], None),
+        ([[CallBegun(0, "f"), Arguments(0, "{}")]], ""),
         ([], ""),
     ],
 )

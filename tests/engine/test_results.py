@@ -393,7 +393,7 @@ async def disturb(process: EngineProcess, text: list[int], seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("length", "temperature", "choices", "repeats"),
-    [(30, 0.7, 1, False), (150, 1.0, 2, False), (193, 0.0, 1, False), (65, 0.7, 1, True)],
+    [(30, 0.7, 2, False), (193, 0.0, 1, False), (65, 0.7, 1, True)],
 )
 async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
     bundled: EngineProcess, tokens_of_text: list[int], length: int, temperature: float, choices: int, repeats: bool
@@ -402,16 +402,15 @@ async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
     request = GenerateRequest(
         prompt,
         list(range(choices)),
-        max_tokens=16,
+        max_tokens=12,
         sampling=Sampling(temperature=temperature),
         repeatable=True,
         top_logprobs=0,
     )
     first = await outcomes_of(bundled, request)
-    for seed in range(2):
-        await disturb(bundled, tokens_of_text, seed)
-        outcomes = await outcomes_of(bundled, request)
-        assert [outcome.result for outcome in outcomes] == [outcome.result for outcome in first]
+    await disturb(bundled, tokens_of_text, length)
+    outcomes = await outcomes_of(bundled, request)
+    assert [outcome.result for outcome in outcomes] == [outcome.result for outcome in first]
     at_once = await outcomes_of(bundled, request)
     assert [outcome.result for outcome in at_once] == [outcome.result for outcome in first]
     assert at_once[0].reused == (len(prompt) - 1) // PIECE * PIECE
@@ -424,12 +423,12 @@ async def without_drafts(bundled_model: Path) -> AsyncIterator[EngineProcess]:
         yield process
 
 
-@pytest.mark.parametrize(("start", "length"), [(300, 20), (330, 65), (400, 150)])
+@pytest.mark.parametrize(("start", "length"), [(300, 20), (400, 150)])
 async def test_greedy_request_repeated_at_once_gives_the_same_tokens(
     without_drafts: EngineProcess, tokens_of_text: list[int], start: int, length: int
 ) -> None:
     prompt = tokens_of_text[start : start + length]
-    request = GenerateRequest(prompt, [0], max_tokens=40, sampling=Sampling(temperature=0), top_logprobs=0)
+    request = GenerateRequest(prompt, [0], max_tokens=16, sampling=Sampling(temperature=0), top_logprobs=0)
     await disturb(without_drafts, tokens_of_text, length)
     outcomes = [(await outcomes_of(without_drafts, request))[0] for _ in range(3)]
     assert outcomes[0].reused == 0

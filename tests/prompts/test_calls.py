@@ -20,7 +20,7 @@ from ponant.prompts.calls import (
     not_untagged,
     untagged_beginning,
 )
-from tests.prompts.test_grammar import CITY, STYLES, UNITS, Style, each_style, follow, function, grammar_of
+from tests.prompts.styles import CITY, STYLES, UNITS, Style, each_style, follow, function, grammar_of
 
 WITHOUT_IDS = ArgumentCalls(before_id="")
 ID = "abcDEF123"

@@ -1,161 +1,42 @@
 """Grammars of answers, followed byte by byte: what they let models write, and what they do not."""
 
-import functools
 import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher
 
 from ponant.api.chat import Function
 from ponant.prompts.answers import MOST_TOOLS, AnswerForm, Calls
-from ponant.prompts.calls import BARE, LISTED, MOST_CALLS, NAMED, TAGGED, ArgumentCalls, CallForm
+from ponant.prompts.calls import BARE, MOST_CALLS, TAGGED, ArgumentCalls
 from ponant.prompts.grammar import answer_grammar, is_token, named_literal
 from ponant.prompts.reading import Thinking
-
-BYTES = LLTokenizer("byte")
-"""A vocabulary of bytes, and after them some control tokens that are free to be called anything."""
-
-END = BYTES.eos_token
-
-CITY = {
-    "type": "object",
-    "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1, "maximum": 7}},
-    "required": ["city"],
-    "additionalProperties": False,
-}
-UNITS = {
-    "type": "object",
-    "properties": {"units": {"type": "array", "items": {"enum": ["c", "f/k"]}, "maxItems": 3}},
-    "required": ["units"],
-    "additionalProperties": False,
-}
-DOCUMENT = {
-    "type": "object",
-    "properties": {"a": {"type": "integer"}},
-    "required": ["a"],
-    "additionalProperties": False,
-}
-
-
-def function(name: str, parameters: Mapping[str, Any] = CITY) -> Function:
-    return Function(name=name, parameters=dict(parameters))
-
-
-FUNCTIONS = (function("weather"), function("weather-today"), function("weather-in", UNITS), function("clock", {}))
-GOOD = {
-    "weather": '{"city": "Paris"}',
-    "weather-today": '{"city": "Paris", "days": 7}',
-    "weather-in": '{"units": ["c", "f/k"]}',
-    "clock": "{}",
-}
-
-
-@dataclass(frozen=True)
-class Style:
-    """A form of calls in a vocabulary: with the ids of what are control tokens in it."""
-
-    form: CallForm
-    controls: dict[str, int] = field(default_factory=dict)
-
-    def __hash__(self) -> int:
-        return hash((self.form, tuple(self.controls)))
-
-    def calls(self, *calls: tuple[str, str]) -> str:
-        """Calls of functions by their names, with arguments as JSON."""
-        if isinstance(self.form, ArgumentCalls):
-            return "".join(f"{self.form.trigger}{name}{self.form.before_arguments}{given}" for name, given in calls)
-        written = [f'{{"name": "{name}", "{self.form.arguments}": {given}}}' for name, given in calls]
-        return self.form.trigger + self.form.open + self.form.between.join(written) + self.form.close
-
-    def call(self, name: str = "weather", arguments: str | None = None) -> str:
-        """A call of a function, with good arguments if there are no others."""
-        return self.calls((name, GOOD.get(name, "{}") if arguments is None else arguments))
-
-    def tokens(self, text: str) -> list[int]:
-        """The tokens of a text in which there are control tokens."""
-        marks = "|".join(map(re.escape, self.controls))
-        parts = re.split(f"({marks})", text) if marks else [text]
-        return [
-            token for part in parts for token in ([self.controls[part]] if part in self.controls else part.encode())
-        ]
-
-
-STYLES = {
-    "tagged": Style(TAGGED),
-    "tagged, control tokens": Style(TAGGED, {"<tool_call>": 256, "</tool_call>": 257}),
-    "listed": Style(LISTED),
-    "listed, a control token": Style(LISTED, {"[TOOL_CALLS]": 256}),
-    "listed after a space": Style(replace(LISTED, open=" ["), {"[TOOL_CALLS]": 256}),
-    "bare": Style(BARE),
-    "named": Style(NAMED, {"[TOOL_CALLS]": 256, "[CALL_ID]": 257, "[ARGS]": 258}),
-    "named without ids": Style(replace(NAMED, before_id=""), {"[TOOL_CALLS]": 256, "[ARGS]": 258}),
-}
-THINK = {"[THINK]": 259, "[/THINK]": 260}
-TAGS, MARKS = Thinking("<think>", "</think>"), Thinking("[THINK]", "[/THINK]")
-NATIVE = {
-    "native": (TAGS, {}),
-    "native, begun": (replace(TAGS, begun=True), {}),
-    "native, control tokens": (MARKS, THINK),
-    "native, control tokens, begun": (replace(MARKS, begun=True), THINK),
-}
-TOLD = {
-    "told": (replace(TAGS, native=False), {}),
-    "told, begun": (replace(TAGS, native=False, begun=True), {}),
-    "told, control tokens": (replace(MARKS, native=False), THINK),
-}
-
-
-@functools.cache
-def _matcher(grammar: str) -> LLMatcher:
-    matcher = LLMatcher(BYTES, grammar, log_level=0)
-    assert not matcher.is_error(), matcher.get_error()
-    return matcher
-
-
-def matcher(grammar: str) -> LLMatcher:
-    """Where a completion is that follows a grammar and has not begun."""
-    return _matcher(grammar).deep_copy()
-
-
-def grammar_of(
-    style: Style,
-    calls: Calls = "auto",
-    *,
-    functions: Sequence[Function] = FUNCTIONS,
-    parallel: bool = True,
-    schema: dict[str, Any] | None = None,
-    thinking: Thinking | None = None,
-    controls: dict[str, int] | None = None,
-    most_thinking: int = 1000,
-) -> str:
-    """The grammar of answers with calls in this style, if there are to be any."""
-    form = AnswerForm(functions=tuple(functions), calls=calls, parallel=parallel, schema=schema)
-    literal = named_literal(style.controls | (controls or {}))
-    grammar = answer_grammar(form, style.form, thinking, literal=literal, most_thinking=most_thinking)
-    assert grammar is not None
-    return grammar
-
-
-def follow(grammar: str, tokens: Sequence[int]) -> str:
-    """What these tokens are to a grammar: ``whole``, a ``beginning``, or ``refused``."""
-    begun = matcher(grammar)
-    taken = begun.try_consume_tokens(list(tokens))
-    assert not begun.is_error(), begun.get_error()
-    if taken < len(tokens):
-        assert not begun.compute_logit_bias()[tokens[taken]]
-        return "refused"
-    return "whole" if begun.is_accepting() else "beginning"
-
-
-each_style = pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
-with_trigger = pytest.mark.parametrize(
-    "style", [style for style in STYLES.values() if style.form.trigger], ids=[name for name in STYLES if name != "bare"]
+from tests.prompts.styles import (
+    BYTES,
+    CITY,
+    DOCUMENT,
+    FENCED,
+    FUNCTIONS,
+    GOOD,
+    MARKS,
+    NATIVE,
+    STYLES,
+    TAGS,
+    THINK,
+    TOLD,
+    UNITS,
+    UNTAGGED,
+    Style,
+    auto_or_required,
+    each_style,
+    follow,
+    function,
+    grammar_of,
+    matcher,
+    thought,
+    with_trigger,
 )
-auto_or_required = pytest.mark.parametrize("calls", ["auto", "required"])
 
 PLAIN_TEXTS = [
     "",
@@ -332,30 +213,6 @@ def test_required_call_leaves_no_room_for_text(style: Style) -> None:
         assert follow(grammar_of(style, "required"), list(text.encode())) == "refused", text
 
 
-UNTAGGED = [
-    '{"name": "weather", "arguments": {"city": "Paris"}}',
-    '{"name": "weather-in", "parameters": {"units": []}}',
-    '\n{"name": "clock", "arguments": {}}\n',
-    '{"name":"clock","arguments":{}}',
-    '{\n  "name" : "clock",\n\t"arguments" :\r\n {}\n}',
-    '[{"name": "clock", "arguments": {}}]',
-    '[{"name": "clock", "arguments": {}}, {"name": "weather", "arguments": {"city": "Paris"}}]',
-    '[\n  {\n    "name": "clock",\n    "parameters": {}\n  },\n  {"name": "clock", "arguments": {}}\n]',
-]
-
-
-FENCED = [
-    '```json\n{"name": "weather", "arguments": {"city": "Paris"}}\n```',
-    '```json\n{\n  "name": "weather-in",\n  "parameters": {"units": ["c"]}\n}\n```\n',
-    '\n```\n{"name": "clock", "arguments": {}}```',
-    '```JSON{"name":"clock","arguments":{}}',
-    '```tool_call\r\n{"name": "clock", "arguments": {}}\r\n```',
-    '```json\n[{"name": "clock", "arguments": {}}]\n```',
-    '```json\n[\n  {"name": "clock", "arguments": {}},\n  {"name": "clock", "arguments": {}}\n]\n```',
-]
-"""The same in a Markdown fence, which need not be closed."""
-
-
 @each_style
 def test_calls_may_forget_their_tags(style: Style) -> None:
     for text in UNTAGGED + FENCED:
@@ -428,152 +285,6 @@ def test_free_text_has_no_grammar(style: Style, thinking: Thinking | None) -> No
     literal = named_literal(style.controls | THINK)
     form = AnswerForm(functions=FUNCTIONS, reasoning=thinking is not None)
     assert answer_grammar(form, style.form, thinking, literal=literal, most_thinking=100) is None
-
-
-def thought(thinking: Thinking, text: str) -> str:
-    """Thoughts as an answer has them."""
-    blank = "" if thinking.native or thinking.open == "[THINK]" else "\n"
-    begin = "" if thinking.begun else thinking.open
-    return f"{begin}{blank}{text}{blank}{thinking.close}" + (blank and "\n\n")
-
-
-@each_style
-@pytest.mark.parametrize("kind", [*NATIVE, *TOLD])
-def test_answer_comes_after_thinking(style: Style, kind: str) -> None:
-    thinking, controls = (NATIVE | TOLD)[kind]
-    tokens = Style(style.form, style.controls | controls).tokens
-    before = tokens(thought(thinking, "Well, é."))
-    auto = grammar_of(style, thinking=thinking, controls=controls)
-    required = grammar_of(style, "required", thinking=thinking, controls=controls)
-    document = grammar_of(style, "none", schema=DOCUMENT, thinking=thinking, controls=controls)
-    call = style.tokens(style.call())
-    assert follow(auto, [*before, *b"Hello"]) == "whole"
-    assert follow(auto, [*before, *call]) == "whole"
-    assert follow(auto, [*before, *UNTAGGED[0].encode()]) == "whole"
-    assert follow(required, [*before, *call]) == "whole"
-    assert follow(required, [*before, *b"Hello"]) == "refused"
-    assert follow(required, [*before, *call, *b"Hello"]) == "refused"
-    assert follow(document, [*before, *b'{"a": 1}']) == "whole"
-    assert follow(document, [*before, *b'{"b": 1}']) == "refused"
-
-
-@pytest.mark.parametrize("kind", [*NATIVE, *TOLD])
-def test_call_must_be_one_after_thinking_too(kind: str) -> None:
-    thinking, controls = (NATIVE | TOLD)[kind]
-    for style in STYLES.values():
-        before = Style(style.form, style.controls | controls).tokens(thought(thinking, "Well."))
-        for text in (
-            '{"name": "weather", "arguments": {"town"',
-            '{"name": "weather", "age"',
-            '{"name": "clock", "arguments": {}} and',
-        ):
-            grammar = grammar_of(style, thinking=thinking, controls=controls)
-            assert follow(grammar, [*before, *text.encode()]) == "refused", (style, text)
-
-
-@pytest.mark.parametrize("kind", [*NATIVE, *TOLD])
-@pytest.mark.parametrize("style", [STYLES["tagged"], STYLES["listed"], STYLES["bare"]])
-def test_thoughts_may_be_about_calls(style: Style, kind: str) -> None:
-    thinking, controls = (NATIVE | TOLD)[kind]
-    for text in ("Use <tool_call> or [TOOL_CALLS].", '{"name": "weather", "age": 1}', '{"name": "clock", '):
-        tokens = Style(style.form, controls).tokens(thought(thinking, text))
-        grammar = grammar_of(style, thinking=thinking, controls=controls)
-        assert follow(grammar, [*tokens, *b"Hello"]) == "whole", text
-
-
-@pytest.mark.parametrize("kind", [*NATIVE, *TOLD])
-@pytest.mark.parametrize("blank", ["\n\n", "\r\n\t "])
-def test_white_space_may_stand_between_thinking_and_answer(kind: str, blank: str) -> None:
-    """Models that think by themselves write it, whatever form the answer has."""
-    thinking, controls = (NATIVE | TOLD)[kind]
-    if not thinking.native and not controls:
-        return  # told how much of it
-    style = STYLES["tagged"]
-    before = Style(style.form, controls).tokens(thought(thinking, "Well."))
-    wanted: list[tuple[Calls, str]] = [
-        ("auto", "Hello"),
-        ("auto", style.call()),
-        ("required", style.call()),
-        ("none", '{"a": 1}'),
-    ]
-    for calls, answer in wanted:
-        schema = DOCUMENT if calls == "none" else None
-        grammar = grammar_of(style, calls, schema=schema, thinking=thinking, controls=controls)
-        assert follow(grammar, [*before, *blank.encode(), *answer.encode()]) == "whole"
-
-
-@pytest.mark.parametrize("kind", [kind for kind in NATIVE if "begun" not in kind])
-@each_style
-def test_models_that_think_by_themselves_need_not(style: Style, kind: str) -> None:
-    thinking, controls = NATIVE[kind]
-    call = style.tokens(style.call())
-    assert follow(grammar_of(style, thinking=thinking, controls=controls), list(b"Hello")) == "whole"
-    assert follow(grammar_of(style, thinking=thinking, controls=controls), call) == "whole"
-    assert follow(grammar_of(style, "required", thinking=thinking, controls=controls), call) == "whole"
-    document = grammar_of(style, "none", schema=DOCUMENT, thinking=thinking, controls=controls)
-    assert follow(document, list(b'{"a": 1}')) == "whole"
-
-
-@pytest.mark.parametrize("kind", TOLD)
-@pytest.mark.parametrize("calls", ["none", "auto", "required"])
-def test_models_that_are_told_to_think_must(kind: str, calls: Calls) -> None:
-    thinking, controls = TOLD[kind]
-    style = STYLES["tagged"]
-    grammar = grammar_of(style, calls, thinking=thinking, controls=controls)
-    begin = Style(style.form, controls).tokens("" if thinking.begun else thinking.open)
-    assert follow(grammar, begin) == "beginning"
-    if begin:
-        assert [token for token in range(BYTES.vocab_size) if matcher(grammar).compute_logit_bias()[token]] == begin[:1]
-
-
-@pytest.mark.parametrize("kind", TOLD)
-def test_text_after_thoughts_that_were_told_is_not_empty(kind: str) -> None:
-    thinking, controls = TOLD[kind]
-    grammar = grammar_of(STYLES["tagged"], "none", thinking=thinking, controls=controls)
-    before = Style(TAGGED, controls).tokens(thought(thinking, "Well."))
-    assert follow(grammar, before) == "beginning"
-    assert follow(grammar, [*before, *"Hello\n\né".encode()]) == "whole"
-
-
-@pytest.mark.parametrize("begun", [True, False])
-def test_told_thoughts_are_lines(begun: bool) -> None:
-    grammar = grammar_of(STYLES["tagged"], "none", thinking=replace(TOLD["told"][0], begun=begun))
-    for text in ("Well.", "  Two\nlines", "A\n\nparagraph", "a < b </ c </thin", "<think>", "é漢😀"):
-        written = ("\n" if begun else "<think>\n") + f"{text}\n</think>\n\nHello"
-        assert follow(grammar, list(written.encode())) == "whole", text
-    for blank in ("", " ", "\n", " \nWell."):
-        written = ("\n" if begun else "<think>\n") + f"{blank}\n</think>\n\nHello"
-        assert follow(grammar, list(written.encode())) == "refused", blank
-
-
-def test_told_thoughts_end_with_a_line_of_their_own() -> None:
-    grammar = grammar_of(STYLES["tagged"], "required", thinking=TOLD["told"][0])
-    for text in ("Well.</think>", "</think>\nHello", "\n</think> Hello", "</think></think>", "a\n</think>\n\n</think>"):
-        assert follow(grammar, list(f"<think>\n{text}".encode())) == "refused", text
-
-
-@pytest.mark.parametrize("kind", [*TOLD, "native, control tokens", "native, control tokens, begun"])
-@pytest.mark.parametrize("most", [1, 80, 100])
-@auto_or_required
-def test_thinking_is_brought_to_an_end(kind: str, most: int, calls: Calls) -> None:
-    """A model that would never end it by itself, whatever it writes."""
-    thinking, controls = (NATIVE | TOLD)[kind]
-    style = Style(TAGGED, controls)
-    grammar = grammar_of(style, calls, thinking=thinking, controls=controls, most_thinking=most)
-    for filler in (b"a", b"a\n", b"\n"):
-        begun = matcher(grammar)
-        for token in style.tokens("" if thinking.begun else thinking.open):
-            begun.consume_token(token)
-        written = ""
-        count = 0
-        while not re.search(re.escape(thinking.close), written):
-            mask = begun.compute_logit_bias()
-            wanted = [token for token in (filler[count % len(filler)], *filler) if mask[token]]
-            token = wanted[0] if wanted else next(token for token in range(len(mask)) if mask[token])
-            assert begun.consume_token(token)
-            written += thinking.close if token == THINK["[/THINK]"] else bytes([token]).decode()
-            count += 1
-            assert count <= most + 80 + 20, written
 
 
 def compiles(grammar: str, tokens: list[int]) -> bool:

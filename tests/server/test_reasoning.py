@@ -76,7 +76,7 @@ def test_answer_is_thinking_and_then_text(roomy_server: RunningServer, asked: di
 
 
 def test_bundled_model_always_thinks(bundled_server: RunningServer) -> None:
-    fields: dict[str, Any] = {"text": QUESTION, "random_seed": 1, "max_tokens": 40, "n": 6} | REASONING
+    fields: dict[str, Any] = {"text": QUESTION, "random_seed": 1, "max_tokens": 24, "n": 3} | REASONING
     for choice in answer(bundled_server, **fields)["choices"]:
         parts(choice)
 

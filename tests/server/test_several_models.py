@@ -9,22 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 
+from ponant.engine.e5 import weights_file
+from ponant.server.assembly import make_catalog
+from ponant.settings import read_settings
 from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until
 from tests.tiny_model import write_tiny_model
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "Hello"}]
+EMBEDDER = "multilingual-e5-small"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three models in a folder."""
     folder = tmp_path_factory.mktemp("several")
-    for name, context in (("first", 512), ("second", 1024), ("third", 65536)):
-        write_tiny_model(folder / f"{name}.gguf", context_length=context)
+    for seed, (name, context) in enumerate((("first", 512), ("second", 1024), ("third", 65536))):
+        write_tiny_model(folder / f"{name}.gguf", seed=seed, context_length=context)
     return folder
 
 
@@ -77,16 +83,16 @@ def server(folder: Path) -> Iterator[RunningServer]:
 
 
 def test_only_the_first_model_is_loaded_before_it_is_used(server: RunningServer) -> None:
-    assert states(server) == {"first": "ready", "little/second": "unloaded", "third": "unloaded"}
+    assert states(server) == {"first": "ready", "little/second": "unloaded", "third": "unloaded", EMBEDDER: "unloaded"}
 
 
 def test_models_are_described_whether_they_are_loaded_or_not(server: RunningServer) -> None:
     with server.client() as client:
         before = {card["id"]: card for card in client.get("/v1/models").json()["data"]}
-        assert [before[name]["max_context_length"] for name in before] == [512, 700, 65536]
+        assert [before[name]["max_context_length"] for name in before] == [512, 700, 65536, 512]
         assert before["little/second"]["aliases"] == ["also-second", "work"]
         assert before["little/second"]["default_model_temperature"] == 0
-        assert [before[name]["capabilities"]["completion_chat"] for name in before] == [True, True, False]
+        assert [before[name]["capabilities"]["completion_chat"] for name in before] == [True, True, False, False]
         assert ask(client, "also-second").status_code == 200
         assert states(server)["little/second"] == "ready"
         after = client.get("/v1/models/work").json()
@@ -101,14 +107,36 @@ def test_names_lead_to_models(server: RunningServer) -> None:
         assert repeated[0] == repeated[1]  # at temperature 0, this model's default
 
 
+def test_bundled_embedder_answers_beside_models_that_do_not_embed(server: RunningServer) -> None:
+    with server.client() as client:
+        for name in ("mistral-embed", EMBEDDER):
+            response = client.post("/v1/embeddings", json={"model": name, "input": "a"})
+            assert response.status_code == 200, response.text
+            assert len(response.json()["data"][0]["embedding"]) == 384
+
+
+async def test_embedder_that_nobody_named_has_no_more_threads_than_the_others(folder: Path) -> None:
+    models = [
+        {"source": str(folder / "first.gguf"), "threads": 1},
+        {"source": str(folder / "third.gguf"), "threads": 2},
+    ]
+    catalog = make_catalog(read_settings(None, models=models, preload="none"))
+    await catalog.open()
+    try:
+        assert [(model.spec.id, model.spec.threads) for model in catalog.models] == [
+            ("first", 1),
+            ("third", 2),
+            (EMBEDDER, 2),
+        ]
+    finally:
+        await catalog.close()
+
+
 def test_models_are_used_for_what_they_are_for(server: RunningServer) -> None:
     with server.client() as client:
         refused = ask(client, "third")
         assert refused.status_code == 400
         assert refused.json()["message"] == "Invalid model: third does not chat; there is first, little/second"
-        missing = client.post("/v1/embeddings", json={"model": "mistral-embed", "input": "a"})
-        assert missing.status_code == 400
-        assert missing.json()["message"] == "Invalid model: mistral-embed; this server has none to make embeddings"
         completed = client.post("/v1/fim/completions", json={"model": "third", "prompt": "def", "max_tokens": 2})
         assert completed.status_code == 200
 
@@ -180,6 +208,47 @@ async def test_bursts_on_two_models_that_do_not_fit_together_are_all_answered(fo
             ]
             responses = await asyncio.gather(*(client.post(CHAT, json=body) for body in bodies))
     assert [response.status_code for response in responses] == [200] * 10
+
+
+async def test_two_models_and_the_bundled_embedder_take_turns_in_memory_and_answer_a_burst(
+    folder: Path, tmp_path: Path
+) -> None:
+    weights = weights_file()
+    assert weights
+    room = f"kv_memory = '4MB'\nmodel_memory = '{weights.stat().st_size + 64 * 2**20 + 6_000_000}B'"
+    models = "".join(f"[[models]]\nsource = '{folder / name}.gguf'\n" for name in ("first", "second"))
+    (tmp_path / "ponant.toml").write_text(f"threads = 1\n{room}\n{models}[[models]]\nsource = '{EMBEDDER}'\n")
+
+    def loaded() -> set[str]:
+        return {model for model, state in states(server).items() if state == "ready"}
+
+    async def content(model: str) -> str:
+        body = {"model": model, "messages": HELLO, "max_tokens": 8, "temperature": 0}
+        response = await client.post(CHAT, json=body)
+        assert response.status_code == 200, response.text
+        text: str = response.json()["choices"][0]["message"]["content"]
+        return text
+
+    async def vectors(texts: list[str]) -> NDArray[np.float64]:
+        response = await client.post("/v1/embeddings", json={"model": "mistral-embed", "input": texts})
+        assert response.status_code == 200, response.text
+        return np.array([entry["embedding"] for entry in response.json()["data"]])
+
+    with serving(cwd=tmp_path, **EXACT) as server:
+        async with httpx2.AsyncClient(base_url=server.url, timeout=120) as client:
+            assert loaded() == {"first"}
+            texts = ["How do I bake bread?", "The market fell."]
+            first, vector = await content("first"), await vectors(texts)
+            assert loaded() == {"first", EMBEDDER}
+            second = await content("second")
+            assert loaded() == {"second", EMBEDDER}  # the one not used for longest has made room
+            chats = (content(model) for _ in range(4) for model in ("first", "second"))
+            texts_of_burst, vectors_of_burst = await asyncio.gather(
+                asyncio.gather(*chats), asyncio.gather(*(vectors(texts) for _ in range(4)))
+            )
+    assert texts_of_burst == [first, second] * 4
+    assert first != second
+    assert np.allclose(vectors_of_burst, vector, atol=1e-5)
 
 
 def test_idle_models_are_unloaded_and_come_back(folder: Path) -> None:

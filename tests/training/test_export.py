@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from ponant.engine.llamacpp import Model
 from ponant.training.export import ExportError, WeightType, export_adapter, merge
 from tests.tiny_adapter import adapter_matrices, write_tiny_adapter
 from tests.tiny_model import write_tiny_model
+from tests.training import llamacpp
 from tests.training.llama_in_numpy import MODULES, logits, read_weights
 
 TOKENS = [72, 101, 108, 108, 111, 256, 44, 32, 119, 111, 114, 108, 100, 260, 33]
@@ -33,22 +33,7 @@ Matrices = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 def computed(model: Path, adapter: Path | None = None) -> NDArray[np.float32]:
     """llama.cpp's logits of the last token."""
-    loaded = Model(model)
-    loaded.open_context(
-        cells=64,
-        slots=1,
-        batch_tokens=64,
-        most_logits=1,
-        threads=1,
-        flash_attention=False,
-        kv_type="f32",
-        separate_streams=False,
-    )
-    if adapter:
-        loaded.add_adapter("adapter", adapter)
-        loaded.use_adapter("adapter")
-    (last,) = loaded.decode([(0, 0, TOKENS, 1)])
-    return np.array(last)
+    return llamacpp.computed(model, TOKENS, adapter)
 
 
 def expected(model: Path, matrices: Matrices, scale: Callable[[str], float] = lambda _: ALPHA / RANK) -> NDArray[Any]:

@@ -88,9 +88,9 @@ def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level: str, **flags: Any) -> None:
     """Serve MODELs over HTTP.
 
-    MODEL is smollm2 or multilingual-e5-small (the bundled models, one to chat and one to embed, the default), a path to
-    a .gguf file, or hf:org/repo[:file|:quant], which is fetched if it is not here. The first one answers requests that
-    name none.
+    MODEL is smollm2 (the bundled model, the default), a path to a .gguf file, or hf:org/repo[:file|:quant], which is
+    fetched if it is not here. The first one answers requests that name none. If none of them embeds, the bundled
+    multilingual-e5-small is served too.
 
     Every setting can also come from PONANT_* variables (PONANT_PORT=9000) or from ponant.toml (port = 9000).
 
@@ -100,14 +100,8 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
       ponant serve ~/models/mistral-7b-instruct.gguf --alias mistral=mistral-7b-instruct
       ponant serve hf:org/repo:file.gguf --host 0.0.0.0 --api-key "$KEY"
     """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
-    import uvloop
-
-    from ponant.catalog.store import ModelNotFoundError
-    from ponant.engine.base import ModelLoadError
     from ponant.logs import configure_logging
-    from ponant.server.run import PortError, run
     from ponant.settings import read_settings
-    from ponant.storage.errors import StorageError
 
     given = {name: value for name, value in flags.items() if value not in (None, (), [])}
     if models:
@@ -117,6 +111,15 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
     configure_logging(log_level)
     with telling_mistakes(config):
         settings = read_settings(config, **_listed(given))
+
+    # What takes a second to import waits until the settings are known to be right.
+    import uvloop
+
+    from ponant.catalog.store import ModelNotFoundError
+    from ponant.engine.base import ModelLoadError
+    from ponant.server.run import PortError, run
+    from ponant.storage.errors import StorageError
+
     try:
         _fetch_missing(settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

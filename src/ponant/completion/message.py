@@ -38,7 +38,7 @@ def delta_message(parts: Sequence[Part], *, in_chunks: bool, call_id: Callable[[
 
 
 def whole_message(deltas: Iterable[DeltaMessage]) -> AssistantMessage:
-    """The message that the deltas of a stream add up to."""
+    """The message that the deltas of a stream add up to; without text, its content is the empty text."""
     texts: list[str] = []
     thoughts: list[str] = []
     calls: dict[int, ToolCall] = {}
@@ -58,9 +58,7 @@ def whole_message(deltas: Iterable[DeltaMessage]) -> AssistantMessage:
                 )
             calls[call.index] = call
     text = "".join(texts)
-    content: str | list[ContentChunk] | None = text if text or not calls else None
-    if in_chunks:
-        content = _chunks("".join(thoughts), text)
+    content: str | list[ContentChunk] = _chunks("".join(thoughts), text) if in_chunks else text
     return AssistantMessage(role="assistant", content=content, tool_calls=list(calls.values()) or None)
 
 

@@ -1,7 +1,7 @@
 """The catalog that the settings describe."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from msgspec import structs
@@ -11,6 +11,7 @@ from ponant.catalog.embedders import (
     BUNDLED_EMBEDDER,
     EmbedderLoader,
     LoadedEmbedder,
+    has_bundled_embedder,
     locate_bundled_embedder,
 )
 from ponant.catalog.kinds import kind_of
@@ -32,7 +33,7 @@ def make_catalog(
     *,
     say: Callable[[str], None] = lambda _: None,
 ) -> Catalog:
-    """The models of the settings, found but not loaded.
+    """The models of the settings, found but not loaded; if none embeds, the bundled one that does, if installed.
 
     Args:
         settings: what and how to serve.
@@ -48,6 +49,8 @@ def make_catalog(
         if any(spec.id == other.id for other in specs):
             raise ModelNotFoundError(f"two models would be called {spec.id}; give one of them another id")
         specs.append(spec)
+    if has_bundled_embedder() and not any(spec.kind == "embed" for spec in specs):
+        specs.append(_bundled_embedder(settings, specs))
 
     def engine_for(config: EngineConfig) -> Engine:
         return EngineProcess(config, queue_limit=settings.queue_limit)
@@ -135,6 +138,13 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
         truncate=model.truncate,
         embed_as=model.embed_as,
     )
+
+
+def _bundled_embedder(settings: Settings, others: Sequence[ModelSpec]) -> ModelSpec:
+    """The embedder that nobody named, with no more threads than the others have: cores are divided as without it."""
+    threads = [spec.threads for spec in others if spec.threads]
+    most = max(threads) if len(threads) == len(others) else None
+    return _spec(ModelSettings(source=BUNDLED_EMBEDDER, threads=most), settings)
 
 
 def _aliases(settings: Settings, specs: list[ModelSpec]) -> dict[str, str]:

@@ -130,7 +130,8 @@ class CsvWriter:
         kept: list[list[str]] = []
         if path.is_file():
             with path.open(newline="") as file:
-                kept = [row for row in csv.reader(file) if row and row[0].isdigit() and int(row[0]) <= after]
+                whole = [row for row in csv.reader(file) if len(row) == len(self._COLUMNS) and row[0].isdigit()]
+            kept = [row for row in whole if int(row[0]) <= after]
         part = path.with_name(f"{path.name}.part")
         with part.open("w", newline="") as file:
             csv.writer(file).writerows([self._COLUMNS, *kept])

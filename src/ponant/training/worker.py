@@ -22,7 +22,8 @@ import resource
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -35,7 +36,7 @@ from ponant.engine.base import ModelLoadError
 from ponant.engine.vocabulary import Vocabulary
 from ponant.training.dataset import EncodedFile, FileReport, InvalidDatasetError, encode_file, read_report
 from ponant.training.errors import TrainingError
-from ponant.training.job import TrainingRun, read_run
+from ponant.training.job import Precision, TrainingRun, read_run
 from ponant.training.packing import PackedSequence, Packer
 from ponant.training.plan import estimate_speed, make_plan
 from ponant.training.progress import (
@@ -156,7 +157,7 @@ class TrainingProcess:
             raise _missing(error) from None
         torch.set_num_threads(run.threads or psutil.cpu_count(logical=False) or 1)
         device = run.device or choose_device()
-        dtype = getattr(torch, run.precision or choose_precision(device))
+        dtype = getattr(torch, run.precision or self._precision(partial(choose_precision, device)))
         weights = Path(run.weights) if run.weights else None
         base = load_base(Path(run.model), Path(run.cache), dtype=dtype, weights=weights)
         trainer = LoraTrainer(base, run.hyperparameters, steps=steps, device=device, name=run.name)
@@ -182,6 +183,15 @@ class TrainingProcess:
         self.tell(Phase("saving"))
         adapter, exported = self._save(trainer, Path(run.model))
         self.tell(Done(str(adapter), str(exported), outcome.step, outcome.trained_tokens, outcome.metrics))
+
+    def _precision(self, choose: Callable[[], Precision]) -> str:
+        """The precision of the run, chosen by its first process: measured again, it might be another one."""
+        path = self._folder / "precision"
+        if not path.is_file():
+            part = path.with_name("precision.part")
+            part.write_text(choose())
+            part.replace(path)
+        return path.read_text()
 
     def _save(self, trainer: "LoraTrainer", model: Path) -> tuple[Path, Path]:
         """The adapter in PEFT's format and in llama.cpp's; each is there when it is complete, or not at all."""

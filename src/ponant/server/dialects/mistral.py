@@ -39,13 +39,11 @@ class _WholeCalls(TranslatedAnswers):
 
 
 class _EarlyAnswers(_WholeCalls):
-    """Content is always a text, calls come whole, and reasons to finish are those that were known then."""
+    """Calls come whole, and reasons to finish are those that were known then."""
 
     def response(self, response: Json) -> Json:
         for choice in response.get("choices", []):
             _known_finish(choice)
-            if choice["message"].get("content") is None:
-                choice["message"]["content"] = ""
         return response
 
     def chunk(self, chunk: Json) -> list[Json]:

@@ -34,7 +34,10 @@ class OpenAIAnswers(TranslatedAnswers):
             message = "The API key is missing or wrong. Send one of the server's keys: Authorization: Bearer KEY."
             return 401, {"error": _error(message, "invalid_request_error", code="invalid_api_key")}
         message, kind = str(body.get("message") or detail or ""), str(body.get("type") or "")
-        param = self._source(body.get("param"))
+        read = body.get("param")
+        param = self._source(read)
+        if param and param != read:
+            message = message.replace(str(read), param)
         if kind == "invalid_model":
             return 404, {"error": _error(message, "invalid_request_error", param="model", code="model_not_found")}
         if status == 429:
@@ -144,10 +147,10 @@ class ChatAnswers(OpenAIAnswers):
 
     def _message(self, message: Json) -> Json:
         text, thought = _texts(message.get("content"))
-        written: Json = {"role": "assistant", "content": text, "refusal": None}
+        calls = message.get("tool_calls")
+        written: Json = {"role": "assistant", "content": text or None if calls else text, "refusal": None}
         if thought is not None:
             written["reasoning_content"] = thought
-        calls = message.get("tool_calls")
         if calls and self._is_legacy:
             return written | {"function_call": calls[0]["function"]}
         if calls:

@@ -1,0 +1,56 @@
+"""PEFT, the served adapter and the merged model compute the same for real models: those that were trained."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ponant.training.export import export_adapter, merge
+from tests.training.llamacpp import computed
+
+torch = pytest.importorskip("torch", reason="the extra finetune is not installed")
+pytest.importorskip("peft", reason="the extra finetune is not installed")
+
+from ponant.training.base_weights import load_base  # noqa: E402
+from ponant.training.job import Hyperparameters  # noqa: E402
+from ponant.training.lora import LoraTrainer  # noqa: E402
+
+TOKENS = [1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1, 520, 9531, 198]
+
+EXACT = 0.03
+"""How far logits of F16 weights and of F32 ones may be apart: as a share of how far the adapter moves them."""
+ROUNDED = 2
+"""How far those of the served adapter may be, as a multiple of how far the base alone is without any adapter.
+
+For products with quantised weights llama.cpp rounds the other side to 8 bits; PyTorch computes with the same weights in
+F32.
+"""
+
+
+def apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """The mean difference of logits. What is added to all of them changes no answer, so it is left aside."""
+    return float(np.abs((one - one.mean()) - (other - other.mean())).mean())
+
+
+def test_bundled_model_with_an_adapter_is_the_same_everywhere(tmp_path: Path, bundled_model: Path) -> None:
+    base = load_base(bundled_model, tmp_path / "cache", dtype=torch.float32)
+    trainer = LoraTrainer(base, Hyperparameters(), steps=1, device="cpu")
+    torch.manual_seed(0)
+    for name, weight in trainer._weights.items():
+        if ".lora_B." in name:  # they begin at 0: nothing is changed
+            torch.nn.init.normal_(weight, std=0.1)
+    with torch.inference_mode():
+        by_peft = trainer._model(torch.tensor([TOKENS])).logits[0, -1].numpy()
+        with trainer._model.disable_adapter():
+            without = trainer._model(torch.tensor([TOKENS])).logits[0, -1].numpy()
+    trainer.save(tmp_path / "peft")
+    adapter = tmp_path / "adapter.gguf"
+    export_adapter(tmp_path / "peft", bundled_model, adapter)
+    merged = tmp_path / "merged.gguf"
+    merge(bundled_model, adapter, merged, weights="f16")
+
+    moved, rounded = apart(by_peft, without), apart(computed(bundled_model, TOKENS), without)
+    assert moved > 5 * rounded  # or else the rest says little
+    assert apart(computed(merged, TOKENS), by_peft) < EXACT * moved
+    assert apart(computed(bundled_model, TOKENS, adapter), by_peft) < ROUNDED * rounded
