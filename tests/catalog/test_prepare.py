@@ -184,7 +184,7 @@ def test_interrupted_preparation_leaves_nothing_in_use_and_the_loss_of_a_whole_o
 
 def perplexities(*models: Path) -> list[float]:
     """By the benchmark's own table, over the beginning of the text."""
-    command = [sys.executable, "-m", "benchmarks.perplexity", "--tokens", "128", *map(str, models)]
+    command = [sys.executable, "-m", "benchmarks.perplexity", "--tokens", "256", *map(str, models)]
     table = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, env=environment()).stdout
     return [float(line.split("|")[3]) for line in table.splitlines()[2:]]
 
