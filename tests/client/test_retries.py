@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -32,14 +33,24 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses, which take no time here."""
+    """The pauses of this thread, which take no time here. Servers that other tests have in this process pause, too."""
     taken: list[float] = []
+    here, sleep, sleep_async = threading.get_ident(), time.sleep, asyncio.sleep
 
-    async def pause(seconds: float) -> None:
-        taken.append(seconds)
+    def pause(seconds: float) -> None:
+        if threading.get_ident() == here:
+            taken.append(seconds)
+        else:
+            sleep(seconds)
 
-    monkeypatch.setattr(time, "sleep", taken.append)
-    monkeypatch.setattr(asyncio, "sleep", pause)
+    async def pause_async(seconds: float) -> None:
+        if threading.get_ident() == here:
+            taken.append(seconds)
+        else:
+            await sleep_async(seconds)
+
+    monkeypatch.setattr(time, "sleep", pause)
+    monkeypatch.setattr(asyncio, "sleep", pause_async)
     return taken
 
 
