@@ -5,7 +5,7 @@ import inspect
 import json
 import subprocess
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, assert_type
 
 import httpx2
 import pytest
@@ -119,14 +119,15 @@ class Recorder:
 def test_only_what_is_given_is_sent() -> None:
     recorder = Recorder(JOB, JOB | {"deprecated": True, "details": "", "object": "job.metadata"})
     job = recorder.jobs.create(model="tiny", hyperparameters={})
-    assert (type(job).__name__, job.model_extra) == ("CompletionJobOut", {"mood": "fine"})
+    assert_type(job, models.CompletionJobOut)
+    assert (job.id, job.model_extra) == (ID, {"mood": "fine"})
     assert json.loads(recorder.requests[0].content) == {
         "model": "tiny",
         "hyperparameters": {},
         "invalid_sample_skip_percentage": 0,
     }
     assert recorder.requests[0].url.query == b""
-    recorder.jobs.create(
+    plan = recorder.jobs.create(
         model="tiny",
         hyperparameters=models.CompletionTrainingParametersIn(training_steps=2, seq_len=128),
         training_files=[models.TrainingFile(file_id=ID), {"file_id": ID, "weight": 2}],
@@ -136,6 +137,7 @@ def test_only_what_is_given_is_sent() -> None:
         auto_start=False,
         dry_run=True,
     )
+    assert_type(plan, models.LegacyJobMetadataOut)
     assert recorder.requests[1].url.query == b"dry_run=true"
     body = json.loads(recorder.requests[1].content)
     assert body["hyperparameters"]["training_steps"] == 2

@@ -22,7 +22,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 @pytest.mark.parametrize(
     ("line", "answers"),
-    list(zip(LINES, (["Rome."], ['"city": "Nantes"', "It is 18 degrees in Nantes."], ["x * x"]), strict=True)),
+    list(
+        zip(
+            LINES,
+            (["Rome, captain!"], ["Rome."], ['"city": "Nantes"', "It is 18 degrees in Nantes."], ["x * x"]),
+            strict=True,
+        )
+    ),
 )
 def test_the_lines_of_the_page_are_learned(model: Model, line: str, answers: list[str]) -> None:
     samples = model.encoder(seq_len=4096).encode(line.encode()).samples

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,9 +17,11 @@ from ponant.cli.mistakes import fail
 
 if TYPE_CHECKING:
     from ponant import Mistral
-    from ponant.models import CompletionDetailedJobOut, CompletionJobOut, LegacyJobMetadataOut
+    from ponant.models import CompletionDetailedJobOut, LegacyJobMetadataOut
 
 _POLL_MS = 500
+_AHEAD = ("QUEUED", "VALIDATING", "STARTED", "RUNNING", "CANCELLATION_REQUESTED")
+"""States of jobs that are run before a new one."""
 _KEY_LENGTH = 40
 _INTERRUPTED = 130
 
@@ -185,28 +187,22 @@ def _plan(mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any]) -> "Lega
     from ponant.client.errors import SDKError
 
     try:
-        plan = mistral.fine_tuning.jobs.create(**asked, **dataset.upload(), dry_run=True)
+        return mistral.fine_tuning.jobs.create(**asked, **dataset.upload(), dry_run=True)
     except SDKError as error:
         fail(dataset.named(str(error)), code=1)
     finally:
         dataset.delete()
-    return cast("LegacyJobMetadataOut", plan)
 
 
 def _train(
     mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any], watcher: JobWatcher
 ) -> "CompletionDetailedJobOut":
     """A job at its end. Its files stay on the server, unless there came to be no job."""
-    from ponant.client.fine_tuning import ENDS
-
     try:
-        job = cast("CompletionJobOut", mistral.fine_tuning.jobs.create(**asked, **dataset.upload()))
+        job = mistral.fine_tuning.jobs.create(**asked, **dataset.upload())
     except BaseException:
         dataset.delete()
         raise
-    for other in mistral.fine_tuning.jobs.list().data:
-        if other.id != job.id and other.status not in ENDS and other.status != "VALIDATED":
-            watcher.say(f"Job {other.id} ({other.status}) comes first.")
     ended = _wait(mistral, job.id, watcher)
     for event in ended.events:
         if event.data and "error" in event.data:
@@ -222,6 +218,9 @@ def _wait(mistral: "Mistral", job_id: str, watcher: JobWatcher) -> "CompletionDe
     jobs = mistral.fine_tuning.jobs
     restarts = utils.RetryConfig("backoff", utils.BackoffStrategy(500, 2000, 1.5, 60_000), retry_connection_errors=True)
     try:
+        for job in jobs.list().data:
+            if job.id != job_id and job.status in _AHEAD:
+                watcher.say(f"Job {job.id} ({job.status}) comes first.")
         return jobs.wait(job_id, poll_ms=_POLL_MS, on_change=watcher.show, retries=restarts)
     except KeyboardInterrupt:
         watcher.say("Cancelling the job; Ctrl-C again does not wait for its end.")

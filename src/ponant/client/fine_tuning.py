@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, Required, TypeAlias, TypeVar, cast, overload
 from urllib.parse import quote
 
 from typing_extensions import Unpack
@@ -27,13 +27,43 @@ from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 Object: TypeAlias = Mapping[str, Any]
-CreatedJob: TypeAlias = CompletionJobOut | LegacyJobMetadataOut
+JobType: TypeAlias = Literal["completion", "classifier"]
 OnChange: TypeAlias = Callable[[CompletionDetailedJobOut], object]
 
 ENDS: frozenset[str] = frozenset({"SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED"})
 """The states in which a job stays."""
 
 _PATH = "/v1/fine_tuning/jobs"
+
+
+class JobParameters(OptionParameters, total=False):
+    """What ``create`` takes besides ``dry_run``; it says what it means."""
+
+    model: Required[str]
+    hyperparameters: Required[CompletionTrainingParametersIn | Object]
+    training_files: Iterable[TrainingFile | Object] | None
+    validation_files: OptionalNullable[Iterable[str]]
+    suffix: OptionalNullable[str]
+    integrations: OptionalNullable[Iterable[WandbIntegration | Object]]
+    auto_start: bool | None
+    invalid_sample_skip_percentage: float | None
+    job_type: OptionalNullable[JobType]
+    repositories: OptionalNullable[Iterable[GithubRepositoryIn | Object]]
+    classifier_targets: OptionalNullable[Iterable[Object]]
+
+
+Job_co = TypeVar("Job_co", covariant=True)
+Plan_co = TypeVar("Plan_co", covariant=True)
+
+
+class _Create(Protocol[Job_co, Plan_co]):
+    """``create``, for type checkers: what it gives depends on ``dry_run``."""
+
+    @overload
+    def __call__(self, *, dry_run: Literal[True], **parameters: Unpack[JobParameters]) -> Plan_co: ...
+
+    @overload
+    def __call__(self, *, dry_run: Literal[False] | None = None, **parameters: Unpack[JobParameters]) -> Job_co: ...
 
 
 class FineTuningJobs(Resource):
@@ -100,12 +130,12 @@ class FineTuningJobs(Resource):
         integrations: OptionalNullable[Iterable[WandbIntegration | Object]] = UNSET,
         auto_start: bool | None = None,
         invalid_sample_skip_percentage: float | None = 0,
-        job_type: OptionalNullable[Literal["completion", "classifier"]] = UNSET,
+        job_type: OptionalNullable[JobType] = UNSET,
         repositories: OptionalNullable[Iterable[GithubRepositoryIn | Object]] = UNSET,
         classifier_targets: OptionalNullable[Iterable[Object]] = UNSET,
         dry_run: bool | None = None,
         **options: Unpack[OptionParameters],
-    ) -> Call[CreatedJob]:
+    ) -> Call[CompletionJobOut | LegacyJobMetadataOut]:
         """Create a job that trains a model.
 
         Parameters that are UNSET (or None, where that is their default) are left to the server.
@@ -190,8 +220,10 @@ class FineTuningJobs(Resource):
 
     list = answered(_list)
     list_async = answered_async(_list)
-    create = answered(_create)
-    create_async = answered_async(_create)
+    create: _Create[CompletionJobOut, LegacyJobMetadataOut] = cast("Any", answered(_create))
+    create_async: _Create[Coroutine[Any, Any, CompletionJobOut], Coroutine[Any, Any, LegacyJobMetadataOut]] = cast(
+        "Any", answered_async(_create)
+    )
     get = answered(_get)
     get_async = answered_async(_get)
     cancel = answered(_cancel)
