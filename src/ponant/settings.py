@@ -150,8 +150,8 @@ class Settings(BaseSettings):
         default=10,
         ge=0,
         le=19,
-        description="How low the priority of training is: 0, that of serving, to 19. It matters where both compute on the "
-        "same cores.",
+        description="How low the priority of training is: 0, that of serving, to 19. It matters where both compute on "
+        "the same cores.",
     )
     dialect: Literal["mistral", "nim", "openai"] = Field(
         default="mistral",

@@ -66,7 +66,6 @@ class TrainingRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         threads: that compute; all physical cores by default.
         memory: bytes that the process may take, so that it fails before the machine is out of memory.
         precision: measured by default.
-        nice: how low its priority is, from 0, that of serving, to 19.
         device: of PyTorch: the first GPU by default, or else the CPU.
         wandb: the integration, if it is wanted.
     """
@@ -85,7 +84,6 @@ class TrainingRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int | None = None
     memory: int | None = None
     precision: Precision | None = None
-    nice: int = 10
     device: str | None = None
     wandb: Wandb | None = None
 
