@@ -129,7 +129,7 @@ async def server(folder: Path) -> AsyncIterator[Server]:
 
 async def test_fine_tuned_models_are_described(server: Server) -> None:
     cards = await server.cards()
-    assert list(cards) == ["tiny", "other", *NAMES[:2]]
+    assert list(cards) == ["tiny", "other", "multilingual-e5-small", *NAMES[:2]]
     base, card = cards["tiny"], cards[NAMES[0]]
     assert (card["type"], card["job"], card["root"]) == ("fine-tuned", f"job of {NAMES[0]}", "tiny")
     assert (card["created"], card["archived"]) == (1_700_000_000, False)
