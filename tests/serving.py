@@ -42,9 +42,12 @@ class RunningServer:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment for a server: nothing of the surroundings' own settings, and threads that wait politely."""
+    """The environment for a server: nothing of the surroundings' own settings, and threads that wait politely.
+
+    Training has the priority of everything else, so that tests that run beside it do not make it wait.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PONANT_")}
-    return clean | {"OMP_WAIT_POLICY": "passive"} | settings
+    return clean | {"OMP_WAIT_POLICY": "passive", "PONANT_TRAINING_NICE": "0"} | settings
 
 
 def ponant(*arguments: str) -> list[str]:

@@ -146,6 +146,13 @@ class Settings(BaseSettings):
         description="How streams have calls of tools: as they are written (pieces), or each at once (whole), for "
         "clients that take every piece for a call.",
     )
+    training_nice: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        description="How low the priority of training is: 0, that of serving, to 19. It matters where both compute on "
+        "the same cores.",
+    )
     dialect: Literal["mistral", "nim", "openai"] = Field(
         default="mistral",
         description="What /v1 speaks: the Mistral API, and OpenAI's with its clients (mistral); NVIDIA NIM's (nim); or "

@@ -108,6 +108,16 @@ def test_an_answer_without_content_has_no_object() -> None:
         assert mistral.chat.parse(City, **REQUEST).choices[0].message.parsed is None
 
 
+def test_calls_instead_of_a_text_have_no_object() -> None:
+    call = {"id": "abcdefgh1", "function": {"name": "look", "arguments": "{}"}}
+    choice = {"index": 0, "finish_reason": "tool_calls"}
+    choices = [choice | {"message": {"role": "assistant", "content": "", "tool_calls": [call]}}]
+    with misbehaving(respond(200, ANSWER | {"choices": choices})) as server, Mistral(server_url=server.url) as mistral:
+        message = mistral.chat.parse(City, **REQUEST).choices[0].message
+    assert message.parsed is None
+    assert message.tool_calls
+
+
 def test_an_answer_of_another_shape_is_told() -> None:
     wrong = respond(200, answered('{"name": 1}'))
     with misbehaving(wrong) as server, pytest.raises(models.ResponseValidationError, match="no City"):

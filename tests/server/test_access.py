@@ -81,7 +81,8 @@ def test_health_and_readiness_need_no_key(keyed_server: RunningServer) -> None:
         assert client.get("/health").json() == {"status": "ok"}
         ready = client.get("/ready")
     assert ready.status_code == 200
-    assert ready.json() == {"status": "ready", "models": {"tiny": {"state": "ready", "error": None}}}
+    models = {"tiny": {"state": "ready", "error": None}, "multilingual-e5-small": {"state": "unloaded", "error": None}}
+    assert ready.json() == {"status": "ready", "models": models}
 
 
 def test_any_key_is_taken_where_none_is_configured(tiny_server: RunningServer) -> None:

@@ -145,7 +145,7 @@ async def server(folder: Path) -> AsyncIterator[Server]:
 
 async def test_fine_tuned_models_are_described(server: Server) -> None:
     cards = await server.cards()
-    assert list(cards) == ["tiny", "other", *NAMES[:2]]
+    assert list(cards) == ["tiny", "other", "multilingual-e5-small", *NAMES[:2]]
     base, card = cards["tiny"], cards[NAMES[0]]
     assert (card["type"], card["root"]) == ("fine-tuned", "tiny")
     assert (await server.client.get(f"/v1/fine_tuning/jobs/{card['job']}")).json()["id"] == card["job"]

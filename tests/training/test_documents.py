@@ -20,16 +20,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return Model(path)
 
 
-@pytest.mark.parametrize(
-    ("line", "answers"),
-    list(
-        zip(
-            LINES,
-            (["Rome, captain!"], ["Rome."], ['"city": "Nantes"', "It is 18 degrees in Nantes."], ["x * x"]),
-            strict=True,
-        )
-    ),
-)
+ANSWERS = [["Rome, captain!"], ["Rome."], ['"city": "Nantes"', "It is 18 degrees in Nantes."], ["x * x"]]
+"""What is learned of each line: what these are parts of."""
+
+
+@pytest.mark.parametrize(("line", "answers"), list(zip(LINES, ANSWERS, strict=True)))
 def test_the_lines_of_the_page_are_learned(model: Model, line: str, answers: list[str]) -> None:
     samples = model.encoder(seq_len=4096).encode(line.encode()).samples
 

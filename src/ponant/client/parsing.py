@@ -26,7 +26,7 @@ _LONGEST_NAME = 64
 
 
 class ParsedAssistantMessage(AssistantMessage, Generic[Target]):
-    """A message and the object that its content stands for; None if it has no content."""
+    """A message and the object that its content stands for; None if it has no content, or calls instead of a text."""
 
     parsed: Annotated[Target | None, AS_IS] = None
 
@@ -58,7 +58,9 @@ def parsed_response(target: type[Target]) -> Callable[[str | bytes], ParsedChatC
         response: ParsedChatCompletionResponse[Target] = kind.model_validate_json(body)
         for choice in response.choices:
             text = text_of(choice.message.content)
-            choice.message.parsed = None if text is None else _parsed(target, text, choice.finish_reason)
+            is_answer = bool(text or not choice.message.tool_calls)
+            if text is not None and is_answer:
+                choice.message.parsed = _parsed(target, text, choice.finish_reason)
         return response
 
     return read

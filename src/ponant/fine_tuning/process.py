@@ -31,11 +31,12 @@ class TrainerProcess:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def start(cls, folder: Path, *, dry_run: bool = False) -> AsyncIterator["TrainerProcess"]:
+    async def start(cls, folder: Path, *, nice: int, dry_run: bool = False) -> AsyncIterator["TrainerProcess"]:
         """A process that works on the run of a folder, for as long as the block lasts.
 
         Args:
             folder: with the description of the run.
+            nice: how low its priority is, from 0, that of this process, to 19.
             dry_run: whether it only looks at the dataset.
         """
         options = ["--dry-run"] if dry_run else []
@@ -53,6 +54,8 @@ class TrainerProcess:
                 limit=_LONGEST_EVENT,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.nice(0) + nice)
         assert process.stdout
         trainer = cls(process, folder)
         try:

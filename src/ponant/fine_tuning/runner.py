@@ -42,17 +42,19 @@ class Runner:
     were being validated are validated anew, and training goes on from its last checkpoint.
     """
 
-    def __init__(self, catalog: Catalog, storage: Storage, registry: ModelRegistry) -> None:
+    def __init__(self, catalog: Catalog, storage: Storage, registry: ModelRegistry, *, nice: int) -> None:
         """Run jobs.
 
         Args:
             catalog: has the models to be trained.
             storage: has the jobs, and gets what they make.
             registry: is told of new models.
+            nice: how low the priority of training is.
         """
         self._catalog = catalog
         self._jobs = storage.jobs
         self._registry = registry
+        self._nice = nice
         self._folder = storage.fine_tuned.folder
         self._at_work: set[str] = set()
         self._changed = asyncio.Event()
@@ -155,7 +157,7 @@ class Runner:
         teller = _Teller(self._jobs, job)
         while True:
             last: Event | None = None
-            async with TrainerProcess.start(folder, dry_run=dry_run) as process:
+            async with TrainerProcess.start(folder, nice=self._nice, dry_run=dry_run) as process:
                 watching = asyncio.create_task(self._watch(job.id, process))
                 try:
                     async for event in process.events():

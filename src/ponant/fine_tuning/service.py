@@ -27,17 +27,19 @@ _SUFFIX = re.compile(r"[A-Za-z0-9._-]+")
 class JobService:
     """Creates, starts and cancels jobs."""
 
-    def __init__(self, catalog: Catalog, storage: Storage, *, wake: Callable[[], None]) -> None:
+    def __init__(self, catalog: Catalog, storage: Storage, *, wake: Callable[[], None], nice: int) -> None:
         """Serve requests.
 
         Args:
             catalog: has the models to be trained.
             storage: has the files, and gets the jobs.
             wake: called when something has changed for whoever runs the jobs.
+            nice: how low the priority of dry runs is.
         """
         self._catalog = catalog
         self._storage = storage
         self._wake = wake
+        self._nice = nice
         self._trying = asyncio.Semaphore(1)
 
     async def create(self, asked: JobIn) -> FineTuningJob:
@@ -82,7 +84,7 @@ class JobService:
         async with self._trying:
             with tempfile.TemporaryDirectory(prefix="ponant-dry-run-") as folder:
                 await asyncio.to_thread(write_run, run, Path(folder))
-                async with TrainerProcess.start(Path(folder), dry_run=True) as process:
+                async with TrainerProcess.start(Path(folder), nice=self._nice, dry_run=True) as process:
                     async for event in process.events():
                         last = event
         match last:

@@ -61,7 +61,7 @@ def create_app(
     )
 
     registry = ModelRegistry(catalog, storage.fine_tuned)
-    runner = Runner(catalog, storage, registry)
+    runner = Runner(catalog, storage, registry, nice=settings.training_nice)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -84,7 +84,8 @@ def create_app(
     app.include_router(text_routes(TextService(fim), keep_alive=settings.keep_alive))
     app.include_router(embeddings_routes(EmbeddingService(catalog), request_timeout=settings.request_timeout))
     app.include_router(models_routes(catalog, registry))
-    app.include_router(jobs_routes(JobService(catalog, storage, wake=runner.wake), storage.jobs))
+    jobs = JobService(catalog, storage, wake=runner.wake, nice=settings.training_nice)
+    app.include_router(jobs_routes(jobs, storage.jobs))
     app.include_router(fine_tuned_routes(catalog, registry))
     app.include_router(files_routes(storage, max_file_size=settings.max_file_size))
     app.include_router(health_routes(catalog, stopping))

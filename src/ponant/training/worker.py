@@ -66,7 +66,6 @@ _ENVIRONMENT = {
     "TQDM_DISABLE": "1",  # standard error is a log: what helps there is what was said last
 }
 """What the libraries that train find in the environment, unless there is something else."""
-_NICENESS = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NUMPY_FULL = " requested and "
 """What numpy says of a disk that is full: how many numbers it was to write, and how many it has written."""
@@ -324,7 +323,6 @@ def main() -> None:
     _offer_to_kernel()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it is meant for the one who started this process
     signal.signal(signal.SIGTERM, lambda *_: process.stop())
-    os.nice(_NICENESS)
     sys.exit(run_folder(process, Path(folder), dry_run=options == ["--dry-run"]))
 
 
