@@ -122,6 +122,8 @@ class Hub:
     token: str | None = None
     nonsense: bytes | None = None
     """What is sent in the place of a list."""
+    encoding: str = "identity"
+    """How lists are said to be packed."""
     gated: bool = False
     """Whether only files need the token, not the list of them."""
     sizes: dict[str, int] = field(default_factory=dict)
@@ -214,6 +216,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.hub.nonsense or json.dumps(self.hub.listing(repository)).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Encoding", self.hub.encoding)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
         self.end_headers()

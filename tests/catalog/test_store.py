@@ -241,6 +241,20 @@ def test_server_that_is_no_hub_is_told(hub: Hub, models: Path, nonsense: bytes) 
         locate("hf:org/repo", models)
 
 
+def test_server_that_sends_without_end_is_not_listened_to_for_ever(hub: Hub, models: Path) -> None:
+    hub.repositories["org/repo"] = {}
+    hub.nonsense = b" " * 33 * 2**20
+    with pytest.raises(ModelNotFoundError, match="sends more than 32 MB as an answer"):
+        locate("hf:org/repo", models)
+
+
+def test_list_that_cannot_be_unpacked_is_told(hub: Hub, models: Path) -> None:
+    hub.repositories["org/repo"] = {}
+    hub.encoding = "gzip"
+    with pytest.raises(ModelNotFoundError, match="sends what cannot be read"):
+        locate("hf:org/repo", models)
+
+
 def test_hub_that_is_busy_for_a_moment_is_asked_again(hub: Hub, models: Path) -> None:
     hub.repositories["org/repo"] = {Q8: weights(100)}
     hub.listings = [503]

@@ -8,13 +8,17 @@ from typing import Protocol
 
 import httpx2
 
+from ponant.engine.memory import megabytes
+
 _MOST_ATTEMPTS = 6
 """How often in a row a server may fail without sending anything new."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _LONGEST_ASKED_PAUSE = 600.0
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may be others a little later."""
-LASTING = (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol)
+_LONGEST_BODY = 32 * 2**20
+"""Bytes of an answer that is kept in memory, such as the list of a repository's files."""
+LASTING = (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.DecodingError)
 """Failures between here and the server that will not pass."""
 
 
@@ -102,24 +106,35 @@ class Attempts:
 
 def get(
     client: httpx2.Client, url: str, watcher: Watcher, *, pause: Callable[[float], None] = time.sleep
-) -> httpx2.Response:
-    """The response to a request, which is repeated as long as its failure may pass.
+) -> tuple[httpx2.Response, bytes]:
+    """The response to a request, with its body; the request is repeated as long as its failure may pass.
 
     Raises:
-        DownloadError: there is no connection, or the server fails again and again.
+        DownloadError: there is no connection, the server fails again and again, or it sends more than anyone can want.
     """
     attempts = Attempts(watcher, pause)
     while True:
         try:
-            response = client.get(url)
+            with client.stream("GET", url) as response:
+                body = _read(response)
         except (httpx2.ConnectError, *LASTING) as error:
             raise DownloadError(describe_failure(error)) from error
         except httpx2.TransportError as error:
             attempts.failed(describe_failure(error))
             continue
         if response.status_code not in PASSING:
-            return response
+            return response, body
         attempts.failed(_describe(response), retry_after(response))
+
+
+def _read(response: httpx2.Response) -> bytes:
+    """The body. Raises DownloadError if it is too long to be kept in memory."""
+    body = bytearray()
+    for piece in response.iter_bytes():
+        body += piece
+        if len(body) > _LONGEST_BODY:
+            raise DownloadError(f"{response.request.url.host} sends more than {megabytes(_LONGEST_BODY)} as an answer")
+    return bytes(body)
 
 
 def describe_failure(error: httpx2.RequestError) -> str:
@@ -129,6 +144,8 @@ def describe_failure(error: httpx2.RequestError) -> str:
         return f"{host} redirects without end"
     if isinstance(error, httpx2.UnsupportedProtocol):
         return f"{error.request.url} is no address to fetch from"
+    if isinstance(error, httpx2.DecodingError):
+        return f"{host} sends what cannot be read: {error}"
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
         return f"cannot reach {host}: {str(error) or 'no answer'}"
     if isinstance(error, httpx2.TimeoutException):

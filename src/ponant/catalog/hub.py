@@ -88,7 +88,7 @@ class Hub:
             raise HubError("HF_HUB_OFFLINE forbids it")
         address = f"{self.endpoint}/api/models/{repository}/revision/main?blobs=true"
         try:
-            response = get(self.client, address, watcher)
+            response, body = get(self.client, address, watcher)
         except DownloadError as error:
             raise HubError(str(error)) from error
         except httpx2.InvalidURL as error:
@@ -96,7 +96,7 @@ class Hub:
         if response.status_code != 200:
             raise HubError(self._refusal(repository, response))
         try:
-            found = msgspec.json.decode(response.content, type=_Repository)
+            found = msgspec.json.decode(body, type=_Repository)
         except msgspec.MsgspecError as error:
             raise HubError(f"{self.endpoint} does not answer like a hub: {error}") from error
         return [file for sibling in found.siblings if (file := self._file(repository, found.sha, sibling))]
