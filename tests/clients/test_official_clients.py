@@ -38,6 +38,12 @@ def test_client_gets_the_answers_of_the_bundled_model(bundled_server: RunningSer
     run(*CLIENTS["newest mistralai"], "-k", "by_itself", PONANT_TEST_URL=bundled_server.url)
 
 
+def test_client_fine_tunes_the_bundled_model() -> None:
+    pytest.importorskip("peft", reason="the extra finetune is not installed")
+    with serving("--threads", "1") as server:  # training waits for threads that have no core
+        run(FIRST_GENERATION, "fine_tuning_suite.py", PONANT_TEST_URL=server.url)
+
+
 def run(python: Path, suite: str, *arguments: str, **variables: str) -> None:
     if not python.exists():
         pytest.skip(f"there is no {python.parent.parent.name}; run: make {python.parent.parent.name}/.ready")
@@ -48,6 +54,6 @@ def run(python: Path, suite: str, *arguments: str, **variables: str) -> None:
         check=False,
         text=True,
         env=environment(**variables),
-        timeout=300,
+        timeout=900,
     )
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
