@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,16 @@ def finetune(server: RunningServer | None, *arguments: str, **variables: str) ->
 def names_of_files(server: RunningServer) -> set[str]:
     with server.client() as client:
         return {file["id"] for file in client.get("/v1/files").json()["data"]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _files_go(tiny_server: RunningServer) -> Iterator[None]:
+    """Files stay for their jobs, but other tests share the server."""
+    before = names_of_files(tiny_server)
+    yield
+    with tiny_server.client() as client:
+        for file_id in names_of_files(tiny_server) - before:
+            client.delete(f"/v1/files/{file_id}")
 
 
 # With a server

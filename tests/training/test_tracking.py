@@ -74,7 +74,7 @@ def test_a_run_that_is_kept_offline_has_the_metrics_of_the_csv_file(
     assert not kept_elsewhere(folder)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGKILL])
 def test_a_run_that_was_ended_goes_on_in_the_same_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
 ) -> None:
