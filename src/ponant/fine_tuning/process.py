@@ -53,9 +53,9 @@ class TrainerProcess:
                 stderr=log,
                 limit=_LONGEST_EVENT,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
             )
-        with contextlib.suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, os.nice(0) + nice)
+        _lower_priority(process.pid, nice)
         assert process.stdout
         trainer = cls(process, folder)
         try:
@@ -100,3 +100,11 @@ class TrainerProcess:
             words = log.read().decode("utf-8", "replace").strip().splitlines()
         name = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         return f"the training process ended {name}" + (f"; its last words: {words[-1]}" if words else "")
+
+
+def _lower_priority(process_id: int, nice: int) -> None:
+    """Let others go first. Linux may share out time among sessions before processes, and engines have their own."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process_id, os.nice(0) + nice)
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{process_id}/autogroup").write_text(str(nice))
