@@ -332,7 +332,7 @@ def test_unknown_jobs_and_batches_are_not_found(client: httpx2.Client) -> None:
 def test_a_stopped_server_goes_on_where_it_was(tiny_model: Path, tmp_path: Path) -> None:
     settings = EXACT | {"PONANT_DATA_DIR": str(tmp_path)}
     with serving(str(tiny_model), "--threads", "1", **settings) as server, server.client() as client:
-        job = create(client, upload(client), steps=100)
+        job = create(client, upload(client), steps=300)
         wait_for(client, job["id"], until=lambda job: bool(job["checkpoints"]))
         process = trainer(server)
     assert process
