@@ -66,9 +66,11 @@ class Runner:
 
     async def run(self) -> None:
         """Run jobs until cancelled; then training processes end in good order, and their jobs stay as they are."""
-        async with self._alone(), asyncio.TaskGroup() as lanes:
-            lanes.create_task(self._lane(self._validate, "VALIDATING", "QUEUED"))
-            lanes.create_task(self._lane(self._train, "RUNNING", "STARTED"))
+        async with self._alone():
+            await self._sweep()
+            async with asyncio.TaskGroup() as lanes:
+                lanes.create_task(self._lane(self._validate, "VALIDATING", "QUEUED"))
+                lanes.create_task(self._lane(self._train, "RUNNING", "STARTED"))
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -119,7 +121,8 @@ class Runner:
         """End the jobs whose cancellation was requested and that no process works on any more."""
         for job in await self._jobs.in_states("CANCELLATION_REQUESTED"):
             if job.id not in self._at_work:
-                await self._clean(await self._jobs.move(job.id, "CANCELLED"))
+                with contextlib.suppress(JobStateError):  # the other lane was quicker
+                    await self._clean(await self._jobs.move(job.id, "CANCELLED"))
 
     async def _validate(self, job: FineTuningJob) -> None:
         if job.status == "QUEUED":

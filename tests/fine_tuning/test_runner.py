@@ -1,0 +1,103 @@
+"""The runner, where a server died between two things that belong together."""
+
+import asyncio
+import contextlib
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from ponant.catalog.catalog import Catalog
+from ponant.fine_tuning.registry import ModelRegistry
+from ponant.fine_tuning.runner import Runner
+from ponant.server.assembly import make_catalog
+from ponant.settings import ModelSettings, Settings
+from ponant.storage.storage import Storage
+from ponant.storage.tables import FineTuningJob
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    with contextlib.closing(Storage.open(tmp_path)) as storage:
+        yield storage
+
+
+@pytest.fixture
+async def catalog(tiny_model: Path, tmp_path: Path) -> AsyncIterator[Catalog]:
+    models = [ModelSettings(source=str(tiny_model))]
+    catalog = make_catalog(Settings(models=models, data_dir=tmp_path, preload="none"))
+    await catalog.open()
+    yield catalog
+    await catalog.close()
+
+
+@contextlib.asynccontextmanager
+async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[None]:
+    """A runner at work."""
+    runner = Runner(catalog, storage, ModelRegistry(catalog, storage.fine_tuned), nice=0)
+    task = asyncio.create_task(runner.run())
+    yield
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def add_job(storage: Storage, *states: str) -> FineTuningJob:
+    """A job in the last of the states."""
+    job = FineTuningJob(
+        id=str(uuid.uuid4()),
+        model="tiny",
+        base="tiny",
+        auto_start=True,
+        training_files=[],
+        validation_files=[],
+        hyperparameters={},
+        integrations=[],
+        invalid_sample_skip_percentage=0,
+    )
+    await storage.jobs.add(job)
+    if states:
+        await storage.jobs.move(job.id, *states)
+    return job
+
+
+def write_leftovers(folder: Path) -> None:
+    for name in ("samples", "checkpoints", "adapter"):
+        (folder / name).mkdir(parents=True)
+    for name in ("run.json", "adapter.gguf", "metrics.csv"):
+        (folder / name).touch()
+
+
+async def test_what_a_dead_server_left_of_jobs_is_removed(catalog: Catalog, storage: Storage) -> None:
+    folder = storage.fine_tuned.folder
+    cancelled = folder / (await add_job(storage, "CANCELLED")).id
+    unknown, coming = folder / str(uuid.uuid4()), folder / str(uuid.uuid4())
+    for path in (cancelled, unknown, coming):
+        write_leftovers(path)
+    os.utime(unknown, (0, 0))
+    async with running(catalog, storage), asyncio.timeout(30):
+        while unknown.exists() or (cancelled / "run.json").exists():
+            await asyncio.sleep(0.01)
+    assert [path.name for path in cancelled.iterdir()] == ["metrics.csv"]
+    assert (coming / "run.json").exists()
+
+
+async def test_jobs_whose_cancellation_was_requested_end_though_nobody_works_on_them(
+    catalog: Catalog, storage: Storage
+) -> None:
+    jobs = [await add_job(storage, "VALIDATING", "CANCELLATION_REQUESTED") for _ in range(20)]
+    async with running(catalog, storage), asyncio.timeout(30):
+        for job in jobs:
+            while (await storage.jobs.find(job.id)).status != "CANCELLED":
+                await asyncio.sleep(0.01)
+
+
+async def test_job_of_which_nothing_is_known_any_more_fails(catalog: Catalog, storage: Storage) -> None:
+    job = await add_job(storage)
+    async with running(catalog, storage), asyncio.timeout(30):
+        while (await storage.jobs.find(job.id)).status != "FAILED":
+            await asyncio.sleep(0.01)
+    events, _ = await storage.jobs.history(job.id)
+    assert events[0].data["error"].startswith("what is to be done is no longer known")
