@@ -139,12 +139,14 @@ class Runner:
     async def _train(self, job: FineTuningJob) -> None:
         if job.status == "STARTED":
             await self._jobs.move(job.id, "RUNNING")
+        logger.info("job running", extra={"job": job.id, "model": job.base})
         match await self._outcome(job, dry_run=False):
             case Done() as done:
                 model = FineTunedModel(
                     id=name_of_result(job), job_id=job.id, base=job.base, root=job.model, archived=False
                 )
                 await self._jobs.finish(job.id, model, done.trained_tokens)
+                logger.info("job succeeded", extra={"job": job.id, "model": model.id})
                 await asyncio.to_thread(clean_run, self._folder / job.id, keep_model=True)
                 await self._registry.sync()
             case Failed() as failed:
