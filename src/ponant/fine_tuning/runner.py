@@ -67,6 +67,7 @@ class Runner:
     async def run(self) -> None:
         """Run jobs until cancelled; then training processes end in good order, and their jobs stay as they are."""
         async with self._alone(), asyncio.TaskGroup() as lanes:
+            lanes.create_task(self._sweep())
             lanes.create_task(self._lane(self._validate, "VALIDATING", "QUEUED"))
             lanes.create_task(self._lane(self._train, "RUNNING", "STARTED"))
 
@@ -96,8 +97,8 @@ class Runner:
                     await self._do(work, jobs[0])
                 else:
                     await self._pause(_BETWEEN_LOOKS)
-            except StorageError as error:
-                logger.warning("jobs not known", extra={"reason": str(error)})
+            except (OSError, StorageError) as error:
+                logger.warning("jobs not looked after", extra={"reason": str(error)})
                 await asyncio.sleep(_AFTER_TROUBLE)
 
     async def _do(self, work: Callable[[FineTuningJob], Awaitable[None]], job: FineTuningJob) -> None:
@@ -119,7 +120,8 @@ class Runner:
         """End the jobs whose cancellation was requested and that no process works on any more."""
         for job in await self._jobs.in_states("CANCELLATION_REQUESTED"):
             if job.id not in self._at_work:
-                await self._clean(await self._jobs.move(job.id, "CANCELLED"))
+                with contextlib.suppress(JobStateError):  # the other lane was quicker
+                    await self._clean(await self._jobs.move(job.id, "CANCELLED"))
 
     async def _validate(self, job: FineTuningJob) -> None:
         if job.status == "QUEUED":
@@ -172,10 +174,10 @@ class Runner:
             await asyncio.sleep(_BETWEEN_LOOKS)  # a process of a server that died has not noticed it yet
 
     async def _watch(self, job_id: str, process: TrainerProcess) -> None:
-        """End the process when the job's cancellation is requested."""
+        """End the process when the job's cancellation is requested, or was while the process was being started."""
         while True:
             with contextlib.suppress(StorageError):
-                if (await self._jobs.find(job_id)).status == "CANCELLATION_REQUESTED":
+                if (await self._jobs.find(job_id)).status in ("CANCELLATION_REQUESTED", *ENDS):
                     await process.stop(_SECONDS_TO_CANCEL)
                     return
             await self._pause(_BETWEEN_LOOKS)
@@ -190,15 +192,18 @@ class Runner:
 
     async def _sweep(self) -> None:
         """Remove what is left of jobs that came to an end, or never came to be, just before a server died."""
-        for folder in await asyncio.to_thread(_job_folders, self._folder):
-            try:
-                job = await self._jobs.find(folder.name)
-            except UnknownJobError:
-                if time.time() - folder.stat().st_mtime > _BEING_MADE:
-                    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-                continue
-            if job.status in ENDS:
-                await self._clean(job)
+        try:
+            for folder in await asyncio.to_thread(_job_folders, self._folder):
+                try:
+                    job = await self._jobs.find(folder.name)
+                except UnknownJobError:
+                    if time.time() - folder.stat().st_mtime > _BEING_MADE:
+                        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                    continue
+                if job.status in ENDS:
+                    await self._clean(job)
+        except (OSError, StorageError) as error:
+            logger.warning("folders of jobs not swept", extra={"reason": str(error)})
 
     async def _pause(self, seconds: float) -> None:
         """Wait until something has changed, or this long."""
