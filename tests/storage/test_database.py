@@ -137,7 +137,7 @@ async def test_of_those_who_change_a_job_at_once_one_does(url: str) -> None:
     stores = [JobStore(database) for database in databases]
     for number in range(5):
         name = f"job-{number}"
-        lists: dict[str, Any] = dict.fromkeys(("training_files", "validation_files", "integrations"), [])
+        lists: dict[str, Any] = {key: [] for key in ("training_files", "validation_files", "integrations")}
         job = FineTuningJob(id=name, model="tiny", base="tiny", auto_start=False, hyperparameters={}, **lists)
         job.invalid_sample_skip_percentage = 0.0
         await stores[0].add(job)

@@ -212,8 +212,8 @@ class Runner:
 
 
 def _job_folders(folder: Path) -> list[Path]:
-    """The folders of jobs that still have the description of a run."""
-    return [path.parent for path in folder.glob("*/run.json")]
+    """The folders of jobs that still have the description of a run, or the beginning of one."""
+    return list({path.parent for name in ("run.json", "run.json.part") for path in folder.glob(f"*/{name}")})
 
 
 class _Teller:

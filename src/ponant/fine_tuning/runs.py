@@ -11,7 +11,7 @@ import msgspec
 from msgspec import structs
 
 from ponant.api.fine_tuning import JobIn
-from ponant.catalog.catalog import Catalog, UnknownModelError
+from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
 from ponant.storage.tables import FineTuningJob
 from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, Wandb, read_run, write_run
@@ -69,14 +69,12 @@ def refresh_run(folder: Path, catalog: Catalog, base: str) -> None:
         run = read_run(folder)
     except (OSError, msgspec.MsgspecError) as error:
         raise CannotRunError(f"what is to be done is no longer known: {error}") from None
-    try:
-        served = catalog.find(base)
-    except UnknownModelError:
+    # By its id alone: what was one may be another name of some other model by now.
+    spec = next((served.spec for served in catalog.models if served.spec.id == base), None)
+    if spec is None:
         if Path(run.model).is_file():
             return
-        raise CannotRunError(f"the model {base} is no longer served, and {run.model} is no longer there") from None
-    assert isinstance(served, ServedModel)
-    spec = served.spec
+        raise CannotRunError(f"the model {base} is no longer served, and {run.model} is no longer there")
     run = structs.replace(
         run,
         model=str(spec.path),
@@ -100,7 +98,7 @@ def clean_run(folder: Path, *, keep_model: bool = False) -> None:
     """
     for name in ("samples", "checkpoints") if keep_model else ("samples", "checkpoints", "adapter"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("run.json",) if keep_model else ("run.json", "adapter.gguf"):
+    for name in ("run.json", "run.json.part", *(() if keep_model else ("adapter.gguf",))):
         (folder / name).unlink(missing_ok=True)
 
 
