@@ -12,7 +12,14 @@ from pathlib import Path
 from ponant.catalog.catalog import Catalog
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.registry import ModelRegistry
-from ponant.fine_tuning.runs import CannotRunError, clean_run, name_of_result, plan_of, refresh_run
+from ponant.fine_tuning.runs import (
+    CannotRunError,
+    clean_run,
+    name_of_result,
+    plan_of,
+    refresh_run,
+    skipped_lines,
+)
 from ponant.storage.errors import JobStateError, StorageError, UnknownJobError
 from ponant.storage.jobs import ENDS, JobStore
 from ponant.storage.storage import Storage
@@ -128,6 +135,8 @@ class Runner:
             await self._jobs.move(job.id, "VALIDATING")
         match await self._outcome(job, dry_run=True):
             case Validated() as validated:
+                if skipped := skipped_lines(validated, job):
+                    await self._jobs.note(job.id, "lines-skipped", {"files": skipped})
                 ahead = await self._jobs.in_states("STARTED", "RUNNING")
                 states = ("VALIDATED", "STARTED") if job.auto_start else ("VALIDATED",)
                 await self._jobs.move(job.id, *states, plan=plan_of(validated, ahead))

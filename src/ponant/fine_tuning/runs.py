@@ -122,6 +122,21 @@ def plan_of(validated: Validated, ahead: Sequence[FineTuningJob] = ()) -> dict[s
     }
 
 
+def skipped_lines(validated: Validated, job: FineTuningJob) -> list[dict[str, Any]]:
+    """The bad lines of a job's files that are skipped: of each file how many, and the first ones with their reasons."""
+    ids = [*(file["file_id"] for file in job.training_files), *job.validation_files]
+    reports = [*validated.training_files, *validated.validation_files]
+    return [
+        {
+            "file_id": id_,
+            "skipped": report.invalid,
+            "lines": [{"line": bad.line, "reason": bad.reason} for bad in report.bad_lines],
+        }
+        for id_, report in zip(ids, reports, strict=True)
+        if report.invalid
+    ]
+
+
 def name_of_result(job: FineTuningJob) -> str:
     """The id of the model that a job makes."""
     day = datetime.fromtimestamp(job.created_at, UTC).strftime("%Y%m%d")
