@@ -1,10 +1,10 @@
-"""The runner of jobs, with what a server that died has left to it."""
+"""The runner, where a server died between two things that belong together."""
 
 import asyncio
 import contextlib
 import os
-import time
-from collections.abc import AsyncIterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,38 +16,38 @@ from ponant.server.assembly import make_catalog
 from ponant.settings import ModelSettings, Settings
 from ponant.storage.storage import Storage
 from ponant.storage.tables import FineTuningJob
-from ponant.training.job import TrainingRun, write_run
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    with contextlib.closing(Storage.open(tmp_path)) as storage:
+        yield storage
 
 
 @pytest.fixture
 async def catalog(tiny_model: Path, tmp_path: Path) -> AsyncIterator[Catalog]:
-    settings = Settings(models=[ModelSettings(source=str(tiny_model))], data_dir=tmp_path, preload="none")
-    catalog = make_catalog(settings)
+    models = [ModelSettings(source=str(tiny_model))]
+    catalog = make_catalog(Settings(models=models, data_dir=tmp_path, preload="none"))
     await catalog.open()
     yield catalog
     await catalog.close()
 
 
-@pytest.fixture
-async def storage(tmp_path: Path) -> AsyncIterator[Storage]:
-    with contextlib.closing(Storage.open(tmp_path, None)) as storage:
-        yield storage
-
-
 @contextlib.asynccontextmanager
-async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[asyncio.Task[None]]:
+async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[None]:
+    """A runner at work."""
     runner = Runner(catalog, storage, ModelRegistry(catalog, storage.fine_tuned), nice=0)
     task = asyncio.create_task(runner.run())
-    yield task
+    yield
+    assert not task.done()
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.gather(task, return_exceptions=True)
 
 
-async def add_job(storage: Storage, id_: str) -> Path:
-    """A new job, and its folder."""
+async def add_job(storage: Storage, *states: str) -> FineTuningJob:
+    """A job in the last of the states."""
     job = FineTuningJob(
-        id=id_,
+        id=str(uuid.uuid4()),
         model="tiny",
         base="tiny",
         auto_start=True,
@@ -55,45 +55,49 @@ async def add_job(storage: Storage, id_: str) -> Path:
         validation_files=[],
         hyperparameters={},
         integrations=[],
-        invalid_sample_skip_percentage=0.0,
+        invalid_sample_skip_percentage=0,
     )
-    folder = storage.fine_tuned.folder / id_
-    write_run(TrainingRun("tiny.gguf", "cache", []), folder)
     await storage.jobs.add(job)
-    return folder
+    if states:
+        await storage.jobs.move(job.id, *states)
+    return job
 
 
-async def test_cancellations_that_a_dead_server_left_are_ended_once(catalog: Catalog, storage: Storage) -> None:
-    names = [f"job-{number}" for number in range(20)]
-    for name in names:
-        await add_job(storage, name)
-        await storage.jobs.move(name, "VALIDATING", "CANCELLATION_REQUESTED")
+def write_leftovers(folder: Path) -> None:
+    for name in ("samples", "checkpoints", "adapter"):
+        (folder / name).mkdir(parents=True)
+    for name in ("run.json", "adapter.gguf", "metrics.csv"):
+        (folder / name).touch()
 
-    async with running(catalog, storage) as task:
-        async with asyncio.timeout(30):
-            while len(await storage.jobs.in_states("CANCELLED")) < len(names):
-                assert not task.done(), task.exception()
+
+async def test_what_a_dead_server_left_of_jobs_is_removed(catalog: Catalog, storage: Storage) -> None:
+    folder = storage.fine_tuned.folder
+    cancelled = folder / (await add_job(storage, "CANCELLED")).id
+    unknown, coming = folder / str(uuid.uuid4()), folder / str(uuid.uuid4())
+    for path in (cancelled, unknown, coming):
+        write_leftovers(path)
+    os.utime(unknown, (0, 0))
+    async with running(catalog, storage), asyncio.timeout(30):
+        while unknown.exists() or (cancelled / "run.json").exists():
+            await asyncio.sleep(0.01)
+    assert [path.name for path in cancelled.iterdir()] == ["metrics.csv"]
+    assert (coming / "run.json").exists()
+
+
+async def test_jobs_whose_cancellation_was_requested_end_though_nobody_works_on_them(
+    catalog: Catalog, storage: Storage
+) -> None:
+    jobs = [await add_job(storage, "VALIDATING", "CANCELLATION_REQUESTED") for _ in range(20)]
+    async with running(catalog, storage), asyncio.timeout(30):
+        for job in jobs:
+            while (await storage.jobs.find(job.id)).status != "CANCELLED":
                 await asyncio.sleep(0.01)
-        await asyncio.sleep(0)
-        assert not task.done()
-    for name in names:
-        events, _ = await storage.jobs.history(name)
-        assert [event.data["status"] for event in events].count("CANCELLED") == 1
-    assert not list(storage.fine_tuned.folder.glob("*/run.json"))
 
 
-async def test_what_dead_servers_left_of_jobs_is_removed(catalog: Catalog, storage: Storage) -> None:
-    """The descriptions of runs may hold keys."""
-    ended = await add_job(storage, "ended")
-    await storage.jobs.move("ended", "CANCELLED")
-    never, just_now = (storage.fine_tuned.folder / name for name in ("never", "just-now"))
-    for folder in (never, just_now):
-        write_run(TrainingRun("tiny.gguf", "cache", []), folder)
-    long_ago = time.time() - 7200
-    os.utime(never, (long_ago, long_ago))
-
-    async with running(catalog, storage):
-        async with asyncio.timeout(30):
-            while (ended / "run.json").exists() or never.exists():
-                await asyncio.sleep(0.01)
-    assert (just_now / "run.json").exists()
+async def test_job_of_which_nothing_is_known_any_more_fails(catalog: Catalog, storage: Storage) -> None:
+    job = await add_job(storage)
+    async with running(catalog, storage), asyncio.timeout(30):
+        while (await storage.jobs.find(job.id)).status != "FAILED":
+            await asyncio.sleep(0.01)
+    events, _ = await storage.jobs.history(job.id)
+    assert events[0].data["error"].startswith("what is to be done is no longer known")

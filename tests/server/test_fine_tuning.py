@@ -272,6 +272,8 @@ def test_keys_of_integrations_are_kept_from_everybody(client: httpx2.Client, dat
         ({"training_files": [{"file_id": "00000000-0000-4000-8000-000000000000"}]}, "training_files", "no file"),
         ({"validation_files": ["../../etc/passwd"]}, "validation_files", "There is no file"),
         ({"suffix": "a/b"}, "suffix", "letters, digits"),
+        ({"hyperparameters": {"training_steps": 10**30}}, "hyperparameters", "1,000,000,000 at the most"),
+        ({"hyperparameters": {"epochs": 1e308}}, "hyperparameters", "1,000,000 at the most"),
         ({"model": "embedder"}, None, "does not fill in code; there is tiny"),
         ({"model": "unknown"}, None, "Invalid model: unknown"),
         (

@@ -73,10 +73,11 @@ class Runner:
 
     async def run(self) -> None:
         """Run jobs until cancelled; then training processes end in good order, and their jobs stay as they are."""
-        async with self._alone(), asyncio.TaskGroup() as lanes:
-            lanes.create_task(self._sweep())
-            lanes.create_task(self._lane(self._validate, "VALIDATING", "QUEUED"))
-            lanes.create_task(self._lane(self._train, "RUNNING", "STARTED"))
+        async with self._alone():
+            await self._sweep()
+            async with asyncio.TaskGroup() as lanes:
+                lanes.create_task(self._lane(self._validate, "VALIDATING", "QUEUED"))
+                lanes.create_task(self._lane(self._train, "RUNNING", "STARTED"))
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -147,12 +148,14 @@ class Runner:
     async def _train(self, job: FineTuningJob) -> None:
         if job.status == "STARTED":
             await self._jobs.move(job.id, "RUNNING")
+        logger.info("job running", extra={"job": job.id, "model": job.base})
         match await self._outcome(job, dry_run=False):
             case Done() as done:
                 model = FineTunedModel(
                     id=name_of_result(job), job_id=job.id, base=job.base, root=job.model, archived=False
                 )
                 await self._jobs.finish(job.id, model, done.trained_tokens)
+                logger.info("job succeeded", extra={"job": job.id, "model": model.id})
                 await asyncio.to_thread(clean_run, self._folder / job.id, keep_model=True)
                 await self._registry.sync()
             case Failed() as failed:

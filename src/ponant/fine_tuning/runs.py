@@ -96,9 +96,13 @@ def clean_run(folder: Path, *, keep_model: bool = False) -> None:
         folder: the job's.
         keep_model: whether what it made is needed.
     """
-    for name in ("samples", "checkpoints") if keep_model else ("samples", "checkpoints", "adapter"):
+    folders, files = ["samples", "checkpoints", "adapter.part"], ["run.json", "run.json.part", ".adapter.gguf.part"]
+    if not keep_model:
+        folders.append("adapter")
+        files.append("adapter.gguf")
+    for name in folders:
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("run.json", "run.json.part", *(() if keep_model else ("adapter.gguf",))):
+    for name in files:
         (folder / name).unlink(missing_ok=True)
 
 
