@@ -7,10 +7,10 @@ import pytest
 from ponant.api.fine_tuning import JobIn
 from ponant.catalog.served import ServedModel
 from ponant.catalog.store import ModelNotFoundError
-from ponant.fine_tuning.runs import describe_run, refresh_run
+from ponant.fine_tuning.runs import CannotRunError, clean_run, describe_run, refresh_run
 from ponant.server.assembly import make_catalog
 from ponant.settings import ModelSettings, Settings
-from ponant.training.job import read_run, write_run
+from ponant.training.job import TrainingRun, read_run, write_run
 
 
 async def test_training_weights_of_the_settings_are_trained_on(tmp_path: Path, tiny_model: Path) -> None:
@@ -39,3 +39,35 @@ async def test_training_weights_of_the_settings_are_trained_on(tmp_path: Path, t
     assert read_run(tmp_path).weights is None
     for opened in (catalog, without):
         await opened.close()
+
+
+async def test_a_model_that_took_the_name_of_a_base_is_not_trained_in_its_place(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    renamed = ModelSettings(source=str(tiny_model), id="other", aliases=["tiny"])
+    catalog = make_catalog(Settings(models=[renamed], data_dir=tmp_path, preload="none"))
+    await catalog.open()
+    base = tmp_path / "base.gguf"
+    write_run(TrainingRun(str(base), str(tmp_path), []), tmp_path)
+
+    with pytest.raises(CannotRunError, match=r"tiny is no longer served, and .*base\.gguf is no longer there"):
+        refresh_run(tmp_path, catalog, "tiny")
+    base.touch()
+    refresh_run(tmp_path, catalog, "tiny")
+
+    assert read_run(tmp_path).model == str(base)
+    await catalog.close()
+
+
+def test_of_a_job_at_its_end_nothing_half_written_is_left(tmp_path: Path) -> None:
+    """The description of a run may hold a key."""
+    for name in ("samples", "checkpoints", "adapter.part", "adapter"):
+        (tmp_path / name).mkdir()
+    for name in ("run.json", "run.json.part", ".adapter.gguf.part", "adapter.gguf", "metrics.csv"):
+        (tmp_path / name).touch()
+
+    clean_run(tmp_path, keep_model=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"adapter", "adapter.gguf", "metrics.csv"}
+
+    clean_run(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.csv"}

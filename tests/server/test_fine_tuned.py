@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ponant.server.run import listen
 from ponant.settings import ModelSettings, Settings
 from ponant.storage.storage import Storage
 from ponant.storage.tables import FineTunedModel, FineTuningJob
+from ponant.training import support
 from tests.tiny_adapter import write_tiny_adapter
 from tests.tiny_model import write_tiny_model
 
@@ -307,3 +309,21 @@ async def test_adapters_not_used_for_longest_make_room(folder: Path, monkeypatch
         assert list(engine.adapters) == NAMES[1:]
         assert await asyncio.gather(*(server.text(name) for name in NAMES * 3)) == texts * 3
         assert len(engine.adapters) == 2
+
+
+async def test_without_the_extra_nothing_is_trained_and_all_else_goes_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(support, "find_spec", lambda name: None if name == "peft" else find_spec(name))
+    support.missing_package.cache_clear()
+    try:
+        job = {"model": "tiny", "training_files": [{"file_id": str(uuid.uuid4())}], "hyperparameters": {}}
+        for query in ("", "?dry_run=true"):
+            refused = await server.client.post(f"/v1/fine_tuning/jobs{query}", json=job)
+            assert (refused.status_code, refused.json()["type"]) == (400, "not_installed")
+            assert "pip install 'ponant[finetune]'" in refused.json()["message"]
+        assert (await server.client.get("/v1/fine_tuning/jobs")).json()["total"] == len(NAMES[:2])
+        assert not (await server.cards())["tiny"]["capabilities"]["fine_tuning"]
+        assert await server.text(NAMES[0])
+    finally:
+        support.missing_package.cache_clear()

@@ -185,7 +185,11 @@ def test_bad_lines_fail_the_validation_unless_they_may_be_skipped(client: httpx2
     assert states(failed) == ["QUEUED", "VALIDATING", "FAILED_VALIDATION"]
     assert "line 10" in error(failed)
     skipping = create(client, some, invalid_sample_skip_percentage=0.1, auto_start=False)
-    assert wait_for(client, skipping["id"], "VALIDATED", "FAILED_VALIDATION")["status"] == "VALIDATED"
+    validated = wait_for(client, skipping["id"], "VALIDATED", "FAILED_VALIDATION")
+    assert validated["status"] == "VALIDATED"
+    (skipped,) = [event["data"]["files"] for event in validated["events"] if event["name"] == "lines-skipped"]
+    reason = "there is no assistant message to learn"
+    assert skipped == [{"file_id": some, "skipped": 1, "lines": [{"line": 10, "reason": reason}]}]
     cancelled = client.post(f"{JOBS}/{skipping['id']}/cancel").json()
     assert cancelled["status"] == "CANCELLED"
     too_long = wait_for(client, create(client, some, hyperparameters={"seq_len": 100_000})["id"])
@@ -268,6 +272,8 @@ def test_keys_of_integrations_are_kept_from_everybody(client: httpx2.Client, dat
         ({"training_files": [{"file_id": "00000000-0000-4000-8000-000000000000"}]}, "training_files", "no file"),
         ({"validation_files": ["../../etc/passwd"]}, "validation_files", "There is no file"),
         ({"suffix": "a/b"}, "suffix", "letters, digits"),
+        ({"hyperparameters": {"training_steps": 10**30}}, "hyperparameters", "1,000,000,000 at the most"),
+        ({"hyperparameters": {"epochs": 1e308}}, "hyperparameters", "1,000,000 at the most"),
         ({"model": "embedder"}, None, "does not fill in code; there is tiny"),
         ({"model": "unknown"}, None, "Invalid model: unknown"),
         (

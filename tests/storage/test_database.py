@@ -16,10 +16,11 @@ from sqlalchemy import Connection, create_engine, func, inspect, select, text
 from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
-from ponant.storage.errors import StorageError
+from ponant.storage.errors import JobStateError, StorageError
+from ponant.storage.jobs import JobStore
 from ponant.storage.migrate import migrate
 from ponant.storage.storage import Storage
-from ponant.storage.tables import Base, StoredFile
+from ponant.storage.tables import Base, FineTuningJob, StoredFile
 
 OPENING = """
 import sys
@@ -127,6 +128,27 @@ async def test_transactions_at_once_wait_for_each_other(url: str) -> None:
         *(databases[n % 2].write(lambda session, n=n: add(session, str(n))) for n in range(40))  # type: ignore[misc]
     )
     assert await databases[0].read(lambda session: session.scalar(count)) == 40
+    for database in databases:
+        database.close()
+
+
+async def test_of_those_who_change_a_job_at_once_one_does(url: str) -> None:
+    databases = [Database(url), Database(url)]
+    stores = [JobStore(database) for database in databases]
+    for number in range(5):
+        name = f"job-{number}"
+        lists: dict[str, Any] = {key: [] for key in ("training_files", "validation_files", "integrations")}
+        job = FineTuningJob(id=name, model="tiny", base="tiny", auto_start=False, hyperparameters={}, **lists)
+        job.invalid_sample_skip_percentage = 0.0
+        await stores[0].add(job)
+        await stores[0].move(name, "VALIDATING", "VALIDATED")
+
+        moves = [stores[n % 2].move(name, "STARTED") for n in range(8)]
+        done = await asyncio.gather(*moves, return_exceptions=True)
+
+        assert [type(one) for one in done].count(JobStateError) == 7
+        events, _ = await stores[0].history(name)
+        assert [event.data["status"] for event in events] == ["STARTED", "VALIDATED", "VALIDATING", "QUEUED"]
     for database in databases:
         database.close()
 

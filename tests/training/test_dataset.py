@@ -77,6 +77,11 @@ def test_an_empty_file_is_refused(tmp_path: Path, encoder: SampleEncoder) -> Non
         encode_file(tmp_path / "a.jsonl", tmp_path / "out", encoder)
 
 
+def test_a_file_that_was_deleted_meanwhile_is_told_by_its_name_alone(tmp_path: Path, encoder: SampleEncoder) -> None:
+    with pytest.raises(InvalidDatasetError, match=r"^the file data\.jsonl is no longer there: upload it again"):
+        encode_file(tmp_path / "data.jsonl", tmp_path / "samples", encoder)
+
+
 def test_a_line_without_end_takes_no_memory(tmp_path: Path, encoder: SampleEncoder) -> None:
     path = tmp_path / "a.jsonl"
     with path.open("wb") as file:

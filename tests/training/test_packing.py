@@ -69,6 +69,23 @@ def test_samples_of_a_weightier_file_are_seen_more_often() -> None:
     assert all(50 <= counts[sample] <= 70 for sample in range(100))
 
 
+def test_files_of_one_sample_have_their_shares_over_the_epochs() -> None:
+    packer = Packer([file_of([5]), file_of([5]), file_of([5])], [4.0, 1.0, 1.0], seq_len=50, seed=0)
+
+    counts = sum((seen(packer, epoch) for epoch in range(400)), Counter[int]())
+
+    assert counts[0] == 800
+    assert counts[1] == pytest.approx(200, rel=0.2)
+    assert counts[2] == pytest.approx(200, rel=0.2)
+
+
+@pytest.mark.parametrize("weight", [1e308, 5e-324])
+def test_weights_are_only_compared_with_each_other(weight: float) -> None:
+    packer = Packer([file_of([5] * 4), file_of([5] * 6)], [weight, weight], seq_len=50, seed=0)
+
+    assert seen(packer) == Counter(range(10))
+
+
 def test_a_sequence_says_where_samples_begin_and_what_follows_what() -> None:
     packer = Packer([file_of([3, 2, 4])], [1.0], seq_len=50, seed=0)
 

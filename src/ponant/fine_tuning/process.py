@@ -70,7 +70,7 @@ class TrainerProcess:
         stdout = self._process.stdout
         assert stdout
         last: Event | None = None
-        while line := await stdout.readline():
+        while (line := await stdout.readline()).endswith(b"\n"):  # or else it was killed while it told something
             last = _decoder.decode(line)
             yield last
         code = await self._process.wait()

@@ -12,7 +12,14 @@ from pathlib import Path
 from ponant.catalog.catalog import Catalog
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.registry import ModelRegistry
-from ponant.fine_tuning.runs import CannotRunError, clean_run, name_of_result, plan_of, refresh_run
+from ponant.fine_tuning.runs import (
+    CannotRunError,
+    clean_run,
+    name_of_result,
+    plan_of,
+    refresh_run,
+    skipped_lines,
+)
 from ponant.storage.errors import JobStateError, StorageError, UnknownJobError
 from ponant.storage.jobs import ENDS, JobStore
 from ponant.storage.storage import Storage
@@ -98,8 +105,8 @@ class Runner:
                     await self._do(work, jobs[0])
                 else:
                     await self._pause(_BETWEEN_LOOKS)
-            except StorageError as error:
-                logger.warning("jobs not known", extra={"reason": str(error)})
+            except (OSError, StorageError) as error:
+                logger.warning("jobs not looked after", extra={"reason": str(error)})
                 await asyncio.sleep(_AFTER_TROUBLE)
 
     async def _do(self, work: Callable[[FineTuningJob], Awaitable[None]], job: FineTuningJob) -> None:
@@ -129,6 +136,8 @@ class Runner:
             await self._jobs.move(job.id, "VALIDATING")
         match await self._outcome(job, dry_run=True):
             case Validated() as validated:
+                if skipped := skipped_lines(validated, job):
+                    await self._jobs.note(job.id, "lines-skipped", {"files": skipped})
                 ahead = await self._jobs.in_states("STARTED", "RUNNING")
                 states = ("VALIDATED", "STARTED") if job.auto_start else ("VALIDATED",)
                 await self._jobs.move(job.id, *states, plan=plan_of(validated, ahead))
@@ -177,10 +186,10 @@ class Runner:
             await asyncio.sleep(_BETWEEN_LOOKS)  # a process of a server that died has not noticed it yet
 
     async def _watch(self, job_id: str, process: TrainerProcess) -> None:
-        """End the process when the job's cancellation is requested."""
+        """End the process when the job's cancellation is requested, or was while the process was being started."""
         while True:
             with contextlib.suppress(StorageError):
-                if (await self._jobs.find(job_id)).status == "CANCELLATION_REQUESTED":
+                if (await self._jobs.find(job_id)).status in ("CANCELLATION_REQUESTED", *ENDS):
                     await process.stop(_SECONDS_TO_CANCEL)
                     return
             await self._pause(_BETWEEN_LOOKS)
@@ -195,15 +204,18 @@ class Runner:
 
     async def _sweep(self) -> None:
         """Remove what is left of jobs that came to an end, or never came to be, just before a server died."""
-        for folder in await asyncio.to_thread(_job_folders, self._folder):
-            try:
-                job = await self._jobs.find(folder.name)
-            except UnknownJobError:
-                if time.time() - folder.stat().st_mtime > _BEING_MADE:
-                    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-                continue
-            if job.status in ENDS:
-                await self._clean(job)
+        try:
+            for folder in await asyncio.to_thread(_job_folders, self._folder):
+                try:
+                    job = await self._jobs.find(folder.name)
+                except UnknownJobError:
+                    if time.time() - folder.stat().st_mtime > _BEING_MADE:
+                        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                    continue
+                if job.status in ENDS:
+                    await self._clean(job)
+        except (OSError, StorageError) as error:
+            logger.warning("folders of jobs not swept", extra={"reason": str(error)})
 
     async def _pause(self, seconds: float) -> None:
         """Wait until something has changed, or this long."""
@@ -212,8 +224,8 @@ class Runner:
 
 
 def _job_folders(folder: Path) -> list[Path]:
-    """The folders of jobs that still have the description of a run."""
-    return [path.parent for path in folder.glob("*/run.json")]
+    """The folders of jobs that still have the description of a run, or the beginning of one."""
+    return list({path.parent for name in ("run.json", "run.json.part") for path in folder.glob(f"*/{name}")})
 
 
 class _Teller:

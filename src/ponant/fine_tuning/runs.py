@@ -11,7 +11,7 @@ import msgspec
 from msgspec import structs
 
 from ponant.api.fine_tuning import JobIn
-from ponant.catalog.catalog import Catalog, UnknownModelError
+from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
 from ponant.storage.tables import FineTuningJob
 from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, Wandb, read_run, write_run
@@ -69,14 +69,12 @@ def refresh_run(folder: Path, catalog: Catalog, base: str) -> None:
         run = read_run(folder)
     except (OSError, msgspec.MsgspecError) as error:
         raise CannotRunError(f"what is to be done is no longer known: {error}") from None
-    try:
-        served = catalog.find(base)
-    except UnknownModelError:
+    # By its id alone: what was one may be another name of some other model by now.
+    spec = next((served.spec for served in catalog.models if served.spec.id == base), None)
+    if spec is None:
         if Path(run.model).is_file():
             return
-        raise CannotRunError(f"the model {base} is no longer served, and {run.model} is no longer there") from None
-    assert isinstance(served, ServedModel)
-    spec = served.spec
+        raise CannotRunError(f"the model {base} is no longer served, and {run.model} is no longer there")
     run = structs.replace(
         run,
         model=str(spec.path),
@@ -98,9 +96,13 @@ def clean_run(folder: Path, *, keep_model: bool = False) -> None:
         folder: the job's.
         keep_model: whether what it made is needed.
     """
-    for name in ("samples", "checkpoints") if keep_model else ("samples", "checkpoints", "adapter"):
+    folders, files = ["samples", "checkpoints", "adapter.part"], ["run.json", "run.json.part", ".adapter.gguf.part"]
+    if not keep_model:
+        folders.append("adapter")
+        files.append("adapter.gguf")
+    for name in folders:
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("run.json",) if keep_model else ("run.json", "adapter.gguf"):
+    for name in files:
         (folder / name).unlink(missing_ok=True)
 
 
@@ -122,6 +124,21 @@ def plan_of(validated: Validated, ahead: Sequence[FineTuningJob] = ()) -> dict[s
         "data_tokens": plan.data_tokens,
         "estimated_start_time": int(time.time()) + waiting,
     }
+
+
+def skipped_lines(validated: Validated, job: FineTuningJob) -> list[dict[str, Any]]:
+    """The bad lines of a job's files that are skipped: of each file how many, and the first ones with their reasons."""
+    ids = [*(file["file_id"] for file in job.training_files), *job.validation_files]
+    reports = [*validated.training_files, *validated.validation_files]
+    return [
+        {
+            "file_id": id_,
+            "skipped": report.invalid,
+            "lines": [{"line": bad.line, "reason": bad.reason} for bad in report.bad_lines],
+        }
+        for id_, report in zip(ids, reports, strict=True)
+        if report.invalid
+    ]
 
 
 def name_of_result(job: FineTuningJob) -> str:

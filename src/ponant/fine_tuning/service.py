@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec import structs
+
 from ponant.api.fine_tuning import JobIn
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
@@ -22,6 +24,8 @@ from ponant.training.progress import Failed, Validated
 from ponant.training.support import ARCHITECTURES, missing_package
 
 _SUFFIX = re.compile(r"[A-Za-z0-9._-]+")
+_MOST_STEPS = 10**9
+_MOST_EPOCHS = 10**6
 
 
 class JobService:
@@ -83,7 +87,8 @@ class JobService:
         last = None
         async with self._trying:
             with tempfile.TemporaryDirectory(prefix="ponant-dry-run-") as folder:
-                await asyncio.to_thread(write_run, run, Path(folder))
+                without_key = structs.replace(run, wandb=None)  # the key is of no use here
+                await asyncio.to_thread(write_run, without_key, Path(folder))
                 async with TrainerProcess.start(Path(folder), nice=self._nice, dry_run=True) as process:
                     async for event in process.events():
                         last = event
@@ -178,6 +183,10 @@ def _check(asked: JobIn) -> None:
             "The suffix becomes a part of a model's name: letters, digits, '.', '_' and '-' can be in it.",
             param="suffix",
         )
+    if (asked.hyperparameters.training_steps or 0) > _MOST_STEPS:
+        raise InvalidRequestError(f"training_steps can be {_MOST_STEPS:,} at the most.", param="hyperparameters")
+    if (asked.hyperparameters.epochs or 0) > _MOST_EPOCHS:
+        raise InvalidRequestError(f"epochs can be {_MOST_EPOCHS:,} at the most.", param="hyperparameters")
     integrations = asked.integrations or []
     if len(integrations) > 1:
         raise InvalidRequestError("One integration of Weights & Biases is enough.", param="integrations")

@@ -111,7 +111,7 @@ class JobStore:
         """
 
         def write(session: Session) -> FineTuningJob:
-            job = _get(session, id_)
+            job = _get(session, id_, writes=True)
             for name, value in changes.items():
                 setattr(job, name, value)
             for state in states:
@@ -124,7 +124,7 @@ class JobStore:
         """Cancel a job, or if a process is at work on it, ask for that. Raises JobStateError if it is at an end."""
 
         def write(session: Session) -> FineTuningJob:
-            job = _get(session, id_)
+            job = _get(session, id_, writes=True)
             if job.status != "CANCELLATION_REQUESTED":
                 ends = "CANCELLED" in _AFTER.get(job.status, ())
                 _advance(session, job, "CANCELLED" if ends else "CANCELLATION_REQUESTED")
@@ -136,7 +136,7 @@ class JobStore:
         """Keep what a job made, and that it has succeeded. Raises JobStateError if it is not running."""
 
         def write(session: Session) -> None:
-            job = _get(session, id_)
+            job = _get(session, id_, writes=True)
             job.fine_tuned_model = model.id
             job.trained_tokens = trained_tokens
             _advance(session, job, "SUCCESS")
@@ -176,13 +176,15 @@ class JobStore:
         """Renew what is told of a job's integrations."""
 
         def write(session: Session) -> None:
-            _get(session, id_).integrations = integrations
+            _get(session, id_, writes=True).integrations = integrations
 
         await self._database.write(write)
 
 
-def _get(session: Session, id_: str) -> FineTuningJob:
-    job = None if "\0" in id_ else session.scalar(select(FineTuningJob).where(FineTuningJob.id == id_))
+def _get(session: Session, id_: str, *, writes: bool = False) -> FineTuningJob:
+    """A job; one that ``writes`` has PostgreSQL keep other transactions from it, as SQLite does anyway."""
+    statement = select(FineTuningJob).where(FineTuningJob.id == id_)
+    job = None if "\0" in id_ else session.scalar(statement.with_for_update() if writes else statement)
     if job is None:
         raise UnknownJobError(id_)
     return job

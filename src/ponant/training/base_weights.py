@@ -1,5 +1,6 @@
 """The weights that are trained on: those of the served GGUF file, read once, or those of a Hugging Face folder."""
 
+import fcntl
 import hashlib
 import shutil
 import tempfile
@@ -23,6 +24,8 @@ _BYTES = 4
 _SPARE_DISK = 256 * 2**20
 _LEAST_BITS = 4
 """Of a number in a GGUF file, as far as those that can be trained on have them: for the size of the copy."""
+_PART = ".part-"
+"""What the names of folders begin with that are not whole yet."""
 
 
 def load_base(model: Path, cache: Path, *, dtype: torch.dtype, weights: Path | None = None) -> "PreTrainedModel":
@@ -59,21 +62,27 @@ def _cached(model: Path, cache: Path) -> Path:
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.is_dir():  # or else another process has just made it
+            _fill(folder, model)
+    return folder
+
+
+def _fill(folder: Path, model: Path) -> None:
+    """Make the folder with a file's weights. Nobody else does so meanwhile."""
+    cache = folder.parent
+    for left in cache.glob(f"{_PART}*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     needed = model.stat().st_size * 8 * _BYTES // _LEAST_BITS + _SPARE_DISK
     if shutil.disk_usage(cache).free < needed:
         raise TrainingError(
             "no_disk_space", f"reading {model.name} takes up to {needed // 2**20} MiB in {cache}: free some, and retry"
         )
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=cache) as part:
+    with tempfile.TemporaryDirectory(prefix=_PART, dir=cache) as part:
         _dequantize(model, Path(part))
-        try:
-            Path(part).rename(folder)
-        except OSError:
-            if not folder.is_dir():  # or else another run has made it meanwhile
-                raise
-        else:
-            Path(part).mkdir()  # for the context to remove
-    return folder
+        Path(part).rename(folder)
+        Path(part).mkdir()  # for the context to remove
 
 
 def _dequantize(model: Path, folder: Path) -> None:

@@ -64,6 +64,8 @@ def encode_file(source: Path, folder: Path, encoder: SampleEncoder, *, most_inva
     Raises:
         InvalidDatasetError: the file is refused. ``report.json`` in the folder tells what was found all the same.
     """
+    if not source.is_file():
+        raise InvalidDatasetError(f"the file {source.name} is no longer there: upload it again, for a new job")
     folder.mkdir(parents=True, exist_ok=True)
     lines = invalid = cut = fim = learned = 0
     bad_lines: list[BadLine] = []

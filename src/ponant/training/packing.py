@@ -1,5 +1,6 @@
 """Which samples are learned from in which step: shuffled, weighted by file, several of them in one sequence."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,8 @@ class Packer:
         self._starts = np.cumsum([0, *(len(file.lengths) for file in files)])
         self._lengths = np.concatenate([file.lengths for file in files])
         sizes = np.diff(self._starts)
-        self._copies = np.array(weights) * sizes.sum() / (np.array(weights) * sizes).sum()
+        shares = np.array(weights) / max(weights)  # or else the sum of large ones might be infinite
+        self._copies = shares * sizes.sum() / (shares * sizes).sum()
         self._seq_len = seq_len
         self._seed = seed
 
@@ -73,8 +75,10 @@ class Packer:
         """The samples of a file that an epoch has, some of them several times."""
         samples = np.arange(self._starts[file], self._starts[file + 1])
         whole = int(self._copies[file])
-        more = round((self._copies[file] - whole) * len(samples))
-        return np.concatenate([np.tile(samples, whole), random.choice(samples, more, replace=False)])
+        more = float((self._copies[file] - whole) * len(samples))
+        if not math.isclose(more, round(more), abs_tol=1e-6):
+            more += random.random() - 0.5  # so that even a file of one sample has its share, over the epochs
+        return np.concatenate([np.tile(samples, whole), random.choice(samples, round(more), replace=False)])
 
     def _packed(self, order: list[int]) -> list[list[int]]:
         done: list[list[int]] = []

@@ -1,0 +1,23 @@
+"""The copies of weights that training begins with."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("peft", reason="the extra finetune is not installed")
+
+import torch
+
+from ponant.training.base_weights import load_base
+
+
+def test_what_a_killed_process_left_of_a_copy_is_removed_with_the_next_one(tmp_path: Path, tiny_model: Path) -> None:
+    left = tmp_path / ".part-killed"
+    left.mkdir()
+    (left / "model.safetensors").write_bytes(b"half of it")
+
+    load_base(tiny_model, tmp_path, dtype=torch.float32)
+
+    assert not left.exists()
+    (copy,) = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert (copy / "model.safetensors").is_file()
