@@ -38,9 +38,12 @@ def test_client_gets_the_answers_of_the_bundled_model(bundled_server: RunningSer
     run(*CLIENTS["newest mistralai"], "-k", "by_itself", PONANT_TEST_URL=bundled_server.url)
 
 
-def test_client_fine_tunes_the_bundled_model() -> None:
+def test_client_fine_tunes_the_bundled_model(tmp_path: Path, base_weights: Path) -> None:
     pytest.importorskip("peft", reason="the extra finetune is not installed")
-    with serving("--threads", "1") as server:  # training waits for threads that have no core
+    (tmp_path / "fine_tuning").mkdir()
+    (tmp_path / "fine_tuning" / "base-weights").symlink_to(base_weights)
+    # Training waits for threads that have no core, so it has one.
+    with serving("--threads", "1", PONANT_DATA_DIR=str(tmp_path)) as server:
         run(FIRST_GENERATION, "fine_tuning_suite.py", PONANT_TEST_URL=server.url)
 
 

@@ -33,8 +33,10 @@ def apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(np.abs((one - one.mean()) - (other - other.mean())).mean())
 
 
-def test_bundled_model_with_an_adapter_is_the_same_everywhere(tmp_path: Path, bundled_model: Path) -> None:
-    base = load_base(bundled_model, tmp_path / "cache", dtype=torch.float32)
+def test_bundled_model_with_an_adapter_is_the_same_everywhere(
+    tmp_path: Path, bundled_model: Path, base_weights: Path
+) -> None:
+    base = load_base(bundled_model, base_weights, dtype=torch.float32)
     trainer = LoraTrainer(base, Hyperparameters(), steps=1, device="cpu")
     torch.manual_seed(0)
     for name, weight in trainer._weights.items():
