@@ -131,6 +131,7 @@ def test_bad_lines_are_told_and_may_be_skipped(tiny_server: RunningServer, bad_d
         (["DATA", "--suffix", "my form"], "suffix", 1),
         (["DATA", "--learning-rate", "-1"], "learning_rate", 1),
         (["TEXT"], "text.txt: Files for fine-tuning are JSON Lines", 1),
+        (["PLAIN"], "plain.jsonl has samples for pre-training", 1),
         (["DATA", "--server-url", "http://127.0.0.1:9"], "Cannot connect to http://127.0.0.1:9", 1),
     ],
 )
@@ -139,8 +140,10 @@ def test_mistakes_are_told_in_one_line(
 ) -> None:
     text = data.with_name("text.txt")
     text.write_text("Once upon a time\n")
+    plain = data.with_name("plain.jsonl")
+    plain.write_text('{"text": "Once upon a time"}\n')
     before = names_of_files(tiny_server)
-    paths = {"DATA": str(data), "TEXT": str(text)}
+    paths = {"DATA": str(data), "TEXT": str(text), "PLAIN": str(plain)}
     result = finetune(tiny_server, *(paths.get(argument, argument) for argument in arguments))
     assert result.exit_code == code
     (line,) = result.stderr.splitlines()

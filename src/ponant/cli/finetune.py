@@ -198,8 +198,13 @@ def _train(
     mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any], watcher: JobWatcher
 ) -> "CompletionDetailedJobOut":
     """A job at its end. Its files stay on the server, unless there came to be no job."""
+    from ponant.client.errors import SDKError
+
     try:
         job = mistral.fine_tuning.jobs.create(**asked, **dataset.upload())
+    except SDKError as error:
+        dataset.delete()
+        fail(dataset.named(str(error)), code=1)
     except BaseException:
         dataset.delete()
         raise
