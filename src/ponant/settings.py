@@ -107,8 +107,9 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir, description="Folder for everything that is kept.")
     database_url: str | None = Field(
         default=None,
-        description="Database for what is known of files, such as postgresql://user:password@host/name (extra "
-        "postgres). Default: SQLite, in ponant.db of data_dir.",
+        description="Database for what is known of files, jobs and models that they made, such as "
+        "postgresql://user:password@host/name (extra postgres). Servers that share one share their data_dir too. "
+        "Default: SQLite, in ponant.db of data_dir.",
     )
     context: int | None = Field(
         default=None, ge=1, description="Longest single sequence in tokens. Default: the model's own, capped by memory."

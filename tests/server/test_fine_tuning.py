@@ -274,7 +274,7 @@ def test_keys_of_integrations_are_kept_from_everybody(client: httpx2.Client, dat
         ({"suffix": "a/b"}, "suffix", "letters, digits"),
         ({"hyperparameters": {"training_steps": 10**30}}, "hyperparameters", "1,000,000,000 at the most"),
         ({"hyperparameters": {"epochs": 1e308}}, "hyperparameters", "1,000,000 at the most"),
-        ({"model": "embedder"}, None, "does not fill in code; there is tiny"),
+        ({"model": "embedder"}, "model", "only models that write them are trained"),
         ({"model": "unknown"}, None, "Invalid model: unknown"),
         (
             {"integrations": [{"type": "wandb", "project": "a", "api_key": KEY}] * 2},

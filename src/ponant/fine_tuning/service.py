@@ -136,7 +136,9 @@ class JobService:
                 "pip install 'ponant[finetune]'",
                 kind="not_installed",
             )
-        model = self._catalog.find(name, "fim")
+        model = self._catalog.find(name)
+        if isinstance(model, ServedModel) and model.spec.kind == "embed":
+            raise InvalidRequestError(f"{name} embeds texts: only models that write them are trained", param="model")
         if not isinstance(model, ServedModel):
             raise InvalidRequestError(
                 f"{name} is a fine-tuned model: train {model.spec.root}, with the data of both", param="model"

@@ -139,7 +139,7 @@ class FineTunedModel(Base):
     __tablename__ = "fine_tuned_models"
 
     number: Mapped[int] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(String(512), unique=True)
+    id: Mapped[str] = mapped_column(Text, unique=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("fine_tuning_jobs.id"))
     base: Mapped[str] = mapped_column(Text)
     root: Mapped[str] = mapped_column(Text)

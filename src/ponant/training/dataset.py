@@ -18,8 +18,6 @@ LONGEST_LINE = 4 * 2**20
 MOST_REPORTED = 100
 """How many bad lines of a file are told, the first ones; the others are counted."""
 
-_MOST_NAMED = 20
-"""How many of them an error names."""
 _CHUNK = 2**20
 
 
@@ -131,7 +129,7 @@ def _check(report: FileReport, name: str, most_invalid: float) -> None:
     if not report.lines:
         raise InvalidDatasetError(f"{name} is empty")
     if report.invalid > most_invalid * report.lines or not report.samples:
-        told = [f"line {bad.line}: {bad.reason}" for bad in report.bad_lines[:_MOST_NAMED]]
+        told = [f"line {bad.line}: {bad.reason}" for bad in report.bad_lines]
         if report.invalid > len(told):
             told.append(f"and {report.invalid - len(told)} more")
         allowed = f"{report.invalid} of {report.lines} lines of {name} are invalid, {most_invalid:.0%} may be"

@@ -59,7 +59,7 @@ def upgrade() -> None:
     op.create_table(
         "fine_tuned_models",
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("id", sa.String(512), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
         sa.Column("job_id", sa.String(36), nullable=False),
         sa.Column("base", sa.Text(), nullable=False),
         sa.Column("root", sa.Text(), nullable=False),
