@@ -15,9 +15,10 @@ from ponant.cli.job_progress import curve, duration
 from ponant.cli.main import main
 from tests.jobs import JOBS, create, upload
 from tests.serving import RunningServer, environment, ponant, serving
+from tests.training.extra import skip_without_training
 from tests.training.runs import conversation, write_lines
 
-pytest.importorskip("peft", reason="the extra finetune is not installed")
+skip_without_training()
 
 SHORT = ["--steps", "2", "--seq-len", "128"]
 

@@ -11,9 +11,10 @@ from ponant import Mistral, models
 from tests.client.calls import NO_FILE, USER
 from tests.client.ways import Way
 from tests.serving import wait_until
+from tests.training.extra import skip_without_training
 from tests.training.runs import conversation
 
-pytest.importorskip("peft", reason="the extra finetune is not installed")
+skip_without_training()
 
 MODEL = "tiny"
 LINES = "".join(json.dumps(conversation(f"Say {number}.", "the hello and")) + "\n" for number in range(8)).encode()
@@ -121,12 +122,10 @@ def test_what_cannot_be_is_refused(way: Way, operation: str, fields: dict[str, A
     assert isinstance(raised.value, models.HTTPValidationError) == (status == 422)
 
 
-@pytest.fixture(params=["over HTTP", "in-process"])
-def ways(request: pytest.FixtureRequest) -> list[Way]:
-    """Both ways to call one server: training a model takes seconds, so they share one."""
-    in_process = request.param == "in-process"
-    client: Mistral = request.getfixturevalue("in_process" if in_process else "over_http")
-    return [Way(client, asynchronous, in_process) for asynchronous in (False, True)]
+@pytest.fixture
+def ways(in_process: Mistral) -> list[Way]:
+    """Both ways to call a server in this process: training takes seconds. Other tests train over HTTP."""
+    return [Way(in_process, asynchronous, in_process=True) for asynchronous in (False, True)]
 
 
 def test_trained_model_answers_is_described_archived_and_deleted(ways: list[Way]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.serving import EXACT, RunningServer, environment, serving
 from tests.tiny_model import write_tiny_model
+from tests.training.extra import skip_without_training
 
 SUITES = Path(__file__).parent
 FIRST_GENERATION = SUITES.parent.parent / ".venv-mistralai1" / "bin" / "python"
@@ -39,7 +40,7 @@ def test_client_gets_the_answers_of_the_bundled_model(bundled_server: RunningSer
 
 
 def test_client_fine_tunes_the_bundled_model(tmp_path: Path, base_weights: Path) -> None:
-    pytest.importorskip("peft", reason="the extra finetune is not installed")
+    skip_without_training()
     (tmp_path / "fine_tuning").mkdir()
     (tmp_path / "fine_tuning" / "base-weights").symlink_to(base_weights)
     # Training waits for threads that have no core, so it has one.

@@ -18,8 +18,9 @@ import pytest
 
 from tests.jobs import ANSWER, ENDS, Job, ask, create, dataset, error, get, states, upload, wait_for
 from tests.serving import EXACT, RunningServer, serving
+from tests.training.extra import skip_without_training
 
-pytest.importorskip("peft", reason="the extra finetune is not installed")
+skip_without_training()
 
 ROUNDS = 20 if os.environ.get("PONANT_SOAK") else 3
 VICTIMS = (("trainer",), ("server",), ("server", "trainer"))

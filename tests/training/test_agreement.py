@@ -3,18 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from ponant.training.export import export_adapter, merge
+from ponant.training.job import Hyperparameters
+from tests.training.extra import skip_without_training
 from tests.training.llamacpp import computed
 
-torch = pytest.importorskip("torch", reason="the extra finetune is not installed")
-pytest.importorskip("peft", reason="the extra finetune is not installed")
-
-from ponant.training.base_weights import load_base  # noqa: E402
-from ponant.training.job import Hyperparameters  # noqa: E402
-from ponant.training.lora import LoraTrainer  # noqa: E402
+skip_without_training()
 
 TOKENS = [1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1, 520, 9531, 198]
 
@@ -36,6 +32,11 @@ def apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 def test_bundled_model_with_an_adapter_is_the_same_everywhere(
     tmp_path: Path, bundled_model: Path, base_weights: Path
 ) -> None:
+    import torch
+
+    from ponant.training.base_weights import load_base
+    from ponant.training.lora import LoraTrainer
+
     base = load_base(bundled_model, base_weights, dtype=torch.float32)
     trainer = LoraTrainer(base, Hyperparameters(), steps=1, device="cpu")
     torch.manual_seed(0)

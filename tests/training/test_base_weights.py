@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-import pytest
+from tests.training.extra import skip_without_training
 
-pytest.importorskip("peft", reason="the extra finetune is not installed")
-
-import torch
-
-from ponant.training.base_weights import load_base
+skip_without_training()
 
 
 def test_what_a_killed_process_left_of_a_copy_is_removed_with_the_next_one(tmp_path: Path, tiny_model: Path) -> None:
+    import torch
+
+    from ponant.training.base_weights import load_base
+
     left = tmp_path / ".part-killed"
     left.mkdir()
     (left / "model.safetensors").write_bytes(b"half of it")

@@ -1,22 +1,28 @@
 """What is computed when samples are packed, cut down to the rows that learn, and measured."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from ponant.training.job import Hyperparameters
 from ponant.training.packing import PackedSequence
+from tests.training.extra import skip_without_training
 
-torch = pytest.importorskip("torch", reason="the extra finetune is not installed")
-pytest.importorskip("peft", reason="the extra finetune is not installed")
+if TYPE_CHECKING:
+    from ponant.training.lora import LoraTrainer
 
-from ponant.training.base_weights import load_base  # noqa: E402
-from ponant.training.job import Hyperparameters  # noqa: E402
-from ponant.training.lora import LoraTrainer, choose_precision  # noqa: E402
+skip_without_training()
 
 
 @pytest.fixture(scope="module")
-def trainer(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> LoraTrainer:
+def trainer(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> "LoraTrainer":
+    import torch
+
+    from ponant.training.base_weights import load_base
+    from ponant.training.lora import LoraTrainer
+
     base = load_base(tiny_model, tmp_path_factory.mktemp("cache"), dtype=torch.float32)
     return LoraTrainer(base, Hyperparameters(), steps=10, device="cpu")
 
@@ -29,7 +35,9 @@ def sequence_of(*samples: list[int]) -> PackedSequence:
     return PackedSequence(tokens, positions, targets - 1, tokens[targets])
 
 
-def test_packed_samples_do_not_see_each_other(trainer: LoraTrainer) -> None:
+def test_packed_samples_do_not_see_each_other(trainer: "LoraTrainer") -> None:
+    import torch
+
     random = np.random.default_rng(0)
     samples = [random.integers(0, 256, length).tolist() for length in (20, 3, 41)]
     with torch.inference_mode():
@@ -45,7 +53,9 @@ def test_packed_samples_do_not_see_each_other(trainer: LoraTrainer) -> None:
     assert (seen[-40:] - packed[-40:]).abs().max() > 0.1
 
 
-def test_the_loss_is_that_of_transformers(trainer: LoraTrainer) -> None:
+def test_the_loss_is_that_of_transformers(trainer: "LoraTrainer") -> None:
+    import torch
+
     tokens = np.random.default_rng(1).integers(0, 256, 50).tolist()
     whole = torch.tensor([tokens])
     with torch.inference_mode():
@@ -55,10 +65,13 @@ def test_the_loss_is_that_of_transformers(trainer: LoraTrainer) -> None:
     assert float(trainer._loss(logits, targets)) / 49 == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_only_the_adapter_learns(trainer: LoraTrainer) -> None:
+def test_only_the_adapter_learns(trainer: "LoraTrainer") -> None:
+
     assert all(".lora_" in name for name in trainer._weights)
     assert len(trainer._weights) == 2 * 7 * 2  # layers, linear layers of each, two matrices for each
 
 
 def test_a_precision_is_chosen() -> None:
+    from ponant.training.lora import choose_precision
+
     assert choose_precision("cpu") in ("float32", "bfloat16")

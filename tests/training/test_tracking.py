@@ -14,12 +14,11 @@ import pytest
 from ponant.training import progress
 from ponant.training.job import Wandb
 from ponant.training.worker import TrainingProcess, run_folder
+from tests.training.extra import skip_without_training
 from tests.training.runs import conversation, describe, of_kind, run_to_end, start, train, write_lines
 from tests.training.wandb_runs import read_history, stand_in
 
-pytest.importorskip("torch", reason="the extra finetune is not installed")
-pytest.importorskip("peft", reason="the extra finetune is not installed")
-pytest.importorskip("wandb", reason="the extra wandb is not installed")
+skip_without_training("wandb")
 
 KEY = "0123456789" * 4
 STEPS = 8

@@ -17,10 +17,10 @@ import pytest
 from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, Wandb, write_run
 from tests.tiny_adapter import write_tiny_adapter
 from tests.tiny_model import build_vocabulary, write_tiny_model
+from tests.training.extra import skip_without_training
 from tests.training.runs import conversation, describe, of_kind, run_to_end, start, train, write_lines
 
-torch = pytest.importorskip("torch", reason="the extra finetune is not installed")
-pytest.importorskip("peft", reason="the extra finetune is not installed")
+skip_without_training()
 
 
 class usage(NamedTuple):  # noqa: N801
@@ -100,6 +100,7 @@ def test_the_learning_rate_rises_and_falls_along_a_cosine(trained: tuple[Path, l
 def test_the_adapter_is_one_that_peft_reads_and_that_learned(
     trained: tuple[Path, list[dict[str, Any]]], cache: Path, tiny_model: Path
 ) -> None:
+    import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
