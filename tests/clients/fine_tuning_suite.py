@@ -78,7 +78,7 @@ def job(mistral: Mistral) -> Any:
         model=MODEL,
         training_files=[{"file_id": training.id, "weight": 1}],
         validation_files=[validation.id],
-        hyperparameters={"training_steps": 8, "learning_rate": 1e-3, "seq_len": 256},
+        hyperparameters={"training_steps": 10, "learning_rate": 1e-3, "seq_len": 256},
         suffix="radio",
         auto_start=True,
     )
