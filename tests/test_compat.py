@@ -83,3 +83,4 @@ def test_versions_are_pinned(client: Client) -> None:
         wanted = json.loads((client.folder / "package.json").read_text())["dependencies"]
         assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
         assert not any("resolved" in package for package in locked.values())
+        assert "://" not in (client.folder / "package-lock.json").read_text()
