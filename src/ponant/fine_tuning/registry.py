@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Awaitable
 from typing import Any
 
 from ponant.catalog.catalog import Catalog, UnknownModelError
@@ -37,6 +39,17 @@ class ModelRegistry:
                     self._catalog.update(spec)
             for gone in served:
                 self._catalog.remove(gone)
+
+    async def add(self, model: FineTunedModel, keep: Awaitable[None]) -> None:
+        """Serve a model from before it is kept on: whoever sees it can use it. Raises what ``keep`` does."""
+        async with self._changing:
+            model.created_at = int(time.time())
+            self._add(self._spec(model))
+            try:
+                await keep
+            except BaseException:
+                self._catalog.remove(model.id)
+                raise
 
     async def follow(self) -> None:
         """Sync again and again."""

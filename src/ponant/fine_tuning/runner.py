@@ -154,10 +154,9 @@ class Runner:
                 model = FineTunedModel(
                     id=name_of_result(job), job_id=job.id, base=job.base, root=job.model, archived=False
                 )
-                await self._jobs.finish(job.id, model, done.trained_tokens)
+                await self._registry.add(model, self._jobs.finish(job.id, model, done.trained_tokens))
                 logger.info("job succeeded", extra={"job": job.id, "model": model.id})
                 await asyncio.to_thread(clean_run, self._folder / job.id, keep_model=True)
-                await self._registry.sync()
             case Failed() as failed:
                 await self._fail(job, failed)
 
