@@ -147,7 +147,7 @@ def measure(path: Path, work: Work, separate: bool, threads: int, steps: int) ->
         if separate:
             compute(model, [(slot, 0, prefix)])
         elif prefix:
-            model.share_cells(0, slot, len(prefix))
+            model.share_cells(0, slot, 0, len(prefix))
     own = [tokens[len(prefix) + slot :][: work.own_tokens] for slot in range(work.sequences)]
     compute(model, [(slot, len(prefix), part) for slot, part in enumerate(own)])
     prefill_time = time.perf_counter() - start

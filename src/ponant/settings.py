@@ -137,6 +137,11 @@ class Settings(BaseSettings):
         description="Which prompts reuse what was computed for others that begin alike: all, but such that an idle "
         "server repeats seeded answers (auto), all (always), or none (off).",
     )
+    prefix_cache_memory: ByteSize | None = Field(
+        default=None,
+        description="Memory for what finished sequences have computed, outside of the KV cache, such as 1GB. Default: "
+        "half as much as the KV cache takes.",
+    )
     drafting: bool = Field(
         default=True,
         description="Whether predictions and repetitions of the prompt make answers faster, several tokens at a time.",

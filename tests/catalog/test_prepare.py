@@ -367,7 +367,7 @@ class TimedEngine:
     most_adapters = 0
 
     def __init__(self, parallel: int, one: float, many: float) -> None:
-        self.info = EngineInfo(512, 4096, 0, 0, parallel, 1)
+        self.info = EngineInfo(512, 4096, 0, 0, 0, parallel, 1)
         self._one, self._many = one, many
 
     def generate(self, request: GenerateRequest) -> "TimedGeneration":

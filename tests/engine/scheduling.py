@@ -6,6 +6,7 @@ from ponant.engine.base import Delta, Sampling
 from ponant.engine.drafting import Drafter, DraftText
 from ponant.engine.kv_cache import KVCache
 from ponant.engine.pacing import Pacer
+from ponant.engine.prefix_store import PrefixStore
 from ponant.engine.sampling import Draw
 from ponant.engine.scheduler import Scheduler
 from ponant.engine.sequence import Sequence
@@ -20,13 +21,16 @@ def scheduler(
     cells: int = 4096,
     parallel: int = 4,
     batch_tokens: int = 512,
-    retained: int = 0,
+    shares: bool = False,
+    stored: int = 2000,
     deterministic: bool = False,
     most_draws: int = 0,
     pacer: Pacer | None = None,
 ) -> Scheduler:
     return Scheduler(
-        cache=KVCache(cells=cells, slots=parallel + (8 if retained else 0), retained=retained),
+        cache=KVCache(
+            cells=cells, slots=parallel + (8 if shares else 0), store=PrefixStore(stored) if shares else None
+        ),
         parallel=parallel,
         batch_tokens=batch_tokens,
         end_tokens=frozenset({END}),

@@ -32,7 +32,7 @@ TO_WORKER: list[ToWorker] = [
     Cancel(2, 15),
 ]
 FROM_WORKER: list[FromWorker] = [
-    Loaded(EngineInfo(1, 2, 3, 4, 5, 6)),
+    Loaded(EngineInfo(1, 2, 3, 4, 5, 6, 7)),
     LoadFailed("no such file"),
     Stepped([], []),
     Stepped([7, 8], [(7, Delta(0, [1, 2])), (8, Delta(3, [], "stop")), (8, Delta(4, [9], "model_length", 12))]),

@@ -11,7 +11,7 @@ MODEL = ModelSize(context=2048, weights=100 * MB, kv_bytes_per_token=20 * 1024)
 
 
 def config(**options: object) -> EngineConfig:
-    return EngineConfig("model.gguf", **options)  # type: ignore[arg-type]
+    return EngineConfig("model.gguf", **{"prefix_cache": False, **options})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,26 @@ def test_what_is_left_open_is_chosen(
     model: ModelSize, options: dict[str, object], available: int, expected: Plan
 ) -> None:
     assert plan(model, config(**options), available) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "available", "kept"),
+    [
+        pytest.param({}, 16 * GB, 13107, id="half of the KV cache"),
+        pytest.param({"kv_memory": 200 * MB}, 16 * GB, 5120, id="half of what was asked for"),
+        pytest.param({"kv_memory": 200 * MB}, 600 * MB, 2252, id="no more than is free"),
+        pytest.param({"prefix_memory": 0}, 16 * GB, 0, id="nothing"),
+        pytest.param({"prefix_memory": 20 * MB}, 16 * GB, 1024, id="as asked"),
+        pytest.param({"prefix_cache": False, "prefix_memory": GB}, 16 * GB, 0, id="no prefix cache"),
+        pytest.param({"deterministic": True}, 16 * GB, 0, id="deterministic"),
+    ],
+)
+def test_memory_for_what_finished_sequences_have_computed(
+    options: dict[str, object], available: int, kept: int
+) -> None:
+    chosen = plan(MODEL, config(**{"prefix_cache": True, **options}), available)
+    assert chosen.kept == kept
+    assert MODEL.weights + (chosen.cells + chosen.kept) * MODEL.kv_bytes_per_token < available
 
 
 @pytest.mark.parametrize("available", range(360 * MB, 2 * GB, 97 * MB))

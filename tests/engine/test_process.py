@@ -186,6 +186,22 @@ async def test_prompt_that_begins_like_a_finished_one_is_not_computed_again(tiny
         assert await reused(plain, next_turn) == [0] * 5
 
 
+@pytest.mark.parametrize(("memory", "kept"), [(None, True), (0, False), (1 << 40, True)])
+async def test_what_has_left_the_cache_for_others_comes_back(
+    tiny_model: Path, memory: int | None, *, kept: bool
+) -> None:
+    others = [request(seed, prompt=LONG_PROMPT[seed:]) for seed in range(1, 4)]
+    async with engine(tiny_model, prefix_memory=memory) as process:
+        (first,) = (await tokens_of(process, request(prompt=LONG_PROMPT))).values()
+        next_turn = request(prompt=[*LONG_PROMPT, *first, 5, 6, 7], max_tokens=5)
+        for other in others:
+            await tokens_of(process, other)
+        assert await reused(process, next_turn) == [len(next_turn.prompt) - 4 if kept else 0] * 5
+        answer = await tokens_of(process, next_turn)
+    async with engine(tiny_model, prefix_cache=False) as plain:
+        assert await tokens_of(plain, next_turn) == answer
+
+
 async def test_prompts_that_begin_alike_are_computed_once_while_running(tiny_model: Path) -> None:
     asked = [request(seed, prompt=[*LONG_PROMPT, seed], max_tokens=4) for seed in range(8)]
     async with engine(tiny_model) as process:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ponant.engine.base import EngineConfig, FinishReason, GenerateRequest, Sampling, TokenLogprobs
-from ponant.engine.kv_cache import PIECE
+from ponant.engine.prefix_store import PIECE
 from ponant.engine.process import EngineProcess
 from ponant.engine.vocabulary import Vocabulary
 from tests.engine.test_process import engine

@@ -208,7 +208,7 @@ def test_deterministic_chunks_are_the_same_after_a_sequence_was_put_back() -> No
 
 def test_prompt_that_is_being_computed_is_waited_for() -> None:
     shared = list(range(100, 400))
-    made = scheduler(retained=2000, batch_tokens=200)
+    made = scheduler(shares=True, batch_tokens=200)
     made.add([completion(1, [*shared, 1]), completion(2, [*shared, 2])])
     assert lengths(run(made)[0]) == {1: 200}
     assert lengths(run(made)[0]) == {1: 101}
@@ -222,7 +222,7 @@ def test_prompt_that_is_being_computed_is_waited_for() -> None:
 @pytest.mark.parametrize("followers", [1, 2, 5])
 def test_those_who_wait_for_a_cancelled_prompt_go_on_themselves(followers: int) -> None:
     shared = list(range(100, 700))
-    made = scheduler(retained=2000, batch_tokens=100, parallel=8)
+    made = scheduler(shares=True, batch_tokens=100, parallel=8)
     made.add(completion(request_id, [*shared, request_id]) for request_id in range(1, followers + 2))
     run(made)
     made.cancel(1)
@@ -235,7 +235,7 @@ def test_those_who_wait_for_a_cancelled_prompt_go_on_themselves(followers: int) 
 
 def test_reused_tokens_are_told_also_if_the_one_waited_for_is_done() -> None:
     shared = list(range(100, 300))
-    made = scheduler(retained=2000)
+    made = scheduler(shares=True)
     made.add([completion(1, [*shared, 1], max_tokens=1), completion(2, [*shared, 2])])
     run(made)
     _, (delta,) = run(made)
@@ -300,7 +300,7 @@ def test_completions_that_wait_for_a_prompt_with_another_adapter_are_told_of() -
 
 def test_same_prompt_with_another_adapter_is_computed_anew() -> None:
     prompt = list(range(100, 400))
-    made = scheduler(retained=3000)
+    made = scheduler(shares=True)
     made.add([completion(1, prompt), completion(2, prompt, adapter="a"), completion(3, prompt, adapter="a")])
     computed: dict[int, int] = {}
     for _ in range(25):

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponant.engine.base import Delta
-from ponant.engine.kv_cache import PIECE, Empty, Share, Trim
+from ponant.engine.kv_cache import Empty, Restore, Save, Share, Trim
 from ponant.engine.pacing import Pacer
+from ponant.engine.prefix_store import PIECE, Segment
 from ponant.engine.scheduler import FIXED_CHUNK
 from ponant.engine.sequence import Sequence
 from ponant.engine.step import Chunk, Step
@@ -30,6 +31,9 @@ class PlainCache:
     cells: int
     tokens: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     cells_of: dict[int, list[Cell]] = field(default_factory=dict[int, list[Cell]])
+    saved: dict[Segment, tuple[list[int], list[Cell]]] = field(
+        default_factory=dict[Segment, tuple[list[int], list[Cell]]]
+    )
     lost: bool = False
     """Whether all was emptied since the last operations, which may still be about what was there before."""
 
@@ -48,6 +52,23 @@ class PlainCache:
                     assert self.lost or len(self.tokens[slot]) > length > 0
                     del self.tokens.get(slot, [])[length:]
                     del self.cells_of.get(slot, [])[length:]
+                case Save(slot, segment, spare):
+                    assert spare not in self.tokens
+                    if not self.lost:
+                        part = slice(segment.start, len(segment.tokens))
+                        assert self.tokens[slot][: part.stop] == segment.tokens
+                        self.saved[segment] = self.tokens[slot][part], self.cells_of[slot][part]
+                case Restore(slot, segment, spare, start, end):
+                    assert spare not in self.tokens
+                    tokens, cells = self.saved[segment]
+                    assert self.used + len(cells) <= self.cells
+                    assert segment.start <= start < end <= len(segment.tokens)
+                    part = slice(start - segment.start, end - segment.start)
+                    held = self.tokens.setdefault(slot, [])
+                    assert held == segment.tokens[:start]
+                    held += tokens[part]
+                    copies = [Cell(cell.piece, cell.adapter) for cell in cells[part]]
+                    self.cells_of.setdefault(slot, []).extend(copies)
         self.lost = False
 
     def lose_all(self) -> None:
@@ -81,7 +102,8 @@ class Traffic:
     parallel: int
     batch_tokens: int
     context: int
-    retained: int
+    shares: bool
+    stored: int
     deterministic: bool
     arrivals: int
     guesses: bool = False
@@ -102,7 +124,8 @@ class Simulation:
             cells=traffic.cells,
             parallel=traffic.parallel,
             batch_tokens=traffic.batch_tokens,
-            retained=traffic.retained,
+            shares=traffic.shares,
+            stored=traffic.stored,
             deterministic=traffic.deterministic,
             most_draws=traffic.parallel + self.random.choice([0, 1, 5, 63]) if traffic.guesses else 0,
             pacer=Pacer(traffic.batch_tokens),
@@ -137,6 +160,10 @@ class Simulation:
         prompt = [*stem, *(self.random.randint(1, 9) for _ in range(self.random.randint(1, most - len(stem))))]
         if self.traffic.repeats and self.prompts and self.random.random() < 0.5:
             prompt = self.random.choice(list(self.prompts.values()))
+        elif self.traffic.shares and self.prompts and self.random.random() < 0.3:  # the next turn of a conversation
+            before = self.random.choice(list(self.prompts))
+            said = [*self.prompts[before], *self.drawn[before]][: most - 1]
+            prompt = [*said, *self.random_tokens(self.random.randint(1, most - len(said)))]
         max_tokens = self.random.choice([None, 1, 5, 40])
         kind = self.random.choice(["", "greedy", "repeatable"]) if self.traffic.repeats else ""
         adapter = self.random.choice([None, "a", "b"]) if self.traffic.adapters else None
@@ -332,7 +359,8 @@ def traffics(
         parallel=parallel,
         batch_tokens=FIXED_CHUNK if deterministic else batch_tokens,
         context=context,
-        retained=draw(st.integers(1, cells)) if shares else 0,
+        shares=shares,
+        stored=draw(st.integers(0, 2 * cells)),
         deterministic=deterministic,
         arrivals=draw(st.integers(1, 12)),
         guesses=guesses,

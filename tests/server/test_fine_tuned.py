@@ -288,7 +288,7 @@ async def test_dead_engine_comes_back_with_its_fine_tuned_models(server: Server)
 
 
 async def test_base_makes_room_for_others_only_when_its_fine_tuned_models_are_idle(folder: Path) -> None:
-    limits = {"model_memory": "6MB", "kv_memory": "4MB"}
+    limits = {"model_memory": "8MB", "kv_memory": "4MB"}
     async with serving(folder, NAMES[:1], **limits) as server:
         async with server.stream(NAMES[0], max_tokens=300, min_tokens=300) as running:
             await anext(running)

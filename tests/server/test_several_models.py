@@ -169,7 +169,7 @@ def test_clients_that_leave_while_a_model_is_loaded_harm_nobody(folder: Path) ->
         assert ask(client, "work").status_code == 200
 
 
-TIGHT = 'model_memory = "6MB"\nkv_memory = "4MB"\n' + MODELS.replace("context = 700\n", "")
+TIGHT = 'model_memory = "8MB"\nkv_memory = "4MB"\n' + MODELS.replace("context = 700\n", "")
 
 
 def test_the_model_not_used_for_longest_makes_room(folder: Path) -> None:
@@ -215,7 +215,7 @@ async def test_two_models_and_the_bundled_embedder_take_turns_in_memory_and_answ
 ) -> None:
     weights = weights_file()
     assert weights
-    room = f"kv_memory = '4MB'\nmodel_memory = '{weights.stat().st_size + 64 * 2**20 + 6_000_000}B'"
+    room = f"kv_memory = '4MB'\nmodel_memory = '{weights.stat().st_size + 64 * 2**20 + 8_000_000}B'"
     models = "".join(f"[[models]]\nsource = '{folder / name}.gguf'\n" for name in ("first", "second"))
     (tmp_path / "ponant.toml").write_text(f"threads = 1\n{room}\n{models}[[models]]\nsource = '{EMBEDDER}'\n")
 

@@ -2,20 +2,30 @@
 
 A slot is a sequence in llama.cpp's terms; a cell holds the keys and values of one token. Slots that begin with the
 same tokens share their cells, if they are computed with the same adapter: with another one the keys and values of the
-same tokens are others. Finished sequences stay in their slots until the room is needed, least recently used out first.
+same tokens are others. Finished sequences stay in their slots until others are computed or the room is needed. Then
+they move to the prefix store, from where they can come back.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-PIECE = 64
-"""Where pieces of a prompt end that can be taken over by a sequence that must come out the same: at multiples of it."""
+from ponant.engine.prefix_store import (
+    PIECE,
+    SHORTEST_SHARED,
+    Computed,
+    PrefixStore,
+    Segment,
+    common_prefix,
+    path_of,
+)
 
-_SHORTEST_SHARED = 8
-"""Tokens that two sequences must have in common for one to take over the other's cells."""
+Reuse = Literal["anything", "what repeats", "all but the last piece"]
+"""What a sequence may take over: anything; only what came about as it would come about now; or, where exactly its
+prompt is kept, all whole pieces of that, so that the last one is computed as it was then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,61 +52,58 @@ class Trim:
     length: int
 
 
-Operation = Empty | Share | Trim
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Copy the keys and values of a segment's tokens from a slot that has them, by way of an empty one."""
+
+    slot: int
+    segment: Segment
+    spare: int
 
 
-def common_prefix(first: list[int], second: list[int], limit: int) -> int:
-    """How many tokens both begin with, ``limit`` at the most."""
-    high = min(len(first), len(second), limit)
-    if first[:high] == second[:high]:
-        return high
-    low = 0
-    while high - low > 1:
-        middle = (low + high) // 2
-        if first[low:middle] == second[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Let a slot with ``start`` tokens go on with a segment's tokens up to ``end``, by way of an empty slot."""
+
+    slot: int
+    segment: Segment
+    spare: int
+    start: int
+    end: int
 
 
-@dataclass(slots=True)
-class _Slot:
-    """What a slot holds.
+Operation = Empty | Share | Trim | Save | Restore
 
-    ``tokens`` may be longer than what is computed of it, one cell per token. The first ``prompt_length`` of them were
-    a prompt, of which the first ``repeatable`` came about as they always do: alone, from an empty cache, in pieces.
-    ``adapter`` is what they are computed with.
-    """
 
-    tokens: list[int]
-    prompt_length: int
-    adapter: str | None = None
+@dataclass(eq=False, slots=True)
+class _Slot(Computed):
+    """What a slot holds. ``tokens`` may be longer than what is computed of it, one cell per token."""
+
     cells: list[int] = field(default_factory=list[int])
-    repeatable: int = 0
+    reuse: Reuse = "anything"
 
 
 class KVCache:
     """The bookkeeping of ``cells`` cells and ``slots`` slots.
 
-    With ``retained`` above 0, sequences share cells, and finished ones are kept: the last one, and others with up to
-    that many tokens in all.
+    With a ``store``, sequences share cells, and finished ones are kept; llama.cpp must then have one slot more.
     What llama.cpp has to do to follow suit is collected in ``take_operations``.
     """
 
-    def __init__(self, *, cells: int, slots: int, retained: int) -> None:
-        self._most_retained = retained
+    def __init__(self, *, cells: int, slots: int, store: PrefixStore | None) -> None:
+        self._store = store
+        self._spare = slots
         self._users = np.zeros(cells, dtype=np.int32)
         self._free_cells = list(range(cells - 1, -1, -1))
         self._free_slots = list(range(slots - 1, -1, -1))
         self._slots: dict[int, _Slot] = {}
-        self._retained: OrderedDict[int, None] = OrderedDict()
+        self._kept: OrderedDict[int, None] = OrderedDict()
         self._operations: list[Operation] = []
 
     @property
     def shares(self) -> bool:
         """Whether sequences share cells."""
-        return self._most_retained > 0
+        return self._store is not None
 
     @property
     def free(self) -> int:
@@ -112,16 +119,18 @@ class KVCache:
         operations, self._operations = self._operations, []
         return operations
 
-    def enter(self, tokens: list[int], prompt_length: int, adapter: str | None = None) -> int:
+    def enter(
+        self, tokens: list[int], prompt_length: int, adapter: str | None = None, reuse: Reuse = "anything"
+    ) -> int:
         """Give a sequence an empty slot; the list of its tokens may grow as it goes on."""
         slot = self._free_slot()
-        self._slots[slot] = _Slot(tokens, prompt_length, adapter)
+        self._slots[slot] = _Slot(tokens, prompt_length, adapter, reuse=reuse)
         return slot
 
     def catch_up(self, slot: int) -> None:
         """Let a slot begin with as much as any other slot has of the same tokens; the last token is left out."""
         source, length = self._best_source(slot)
-        if length >= max(self.length(slot) + 1, _SHORTEST_SHARED):
+        if length >= max(self.length(slot) + 1, SHORTEST_SHARED):
             self.share(source, slot, length)
 
     def share(self, source: int, target: int, length: int) -> None:
@@ -134,18 +143,39 @@ class KVCache:
         taking.repeatable = min(given.repeatable, length // PIECE * PIECE)
         self._users[taking.cells] += 1
         self._operations.append(Share(source, target, length))
-        if source in self._retained:
-            self._retained.move_to_end(source)
+        if source in self._kept:
+            self._kept.move_to_end(source)
+
+    def restore(self, slot: int, more_than: int) -> None:
+        """Let a slot go on with what the store has of the same tokens, but for the last one.
+
+        It does so only for some tokens more than it has, and ``more_than`` so many.
+        """
+        held = self._slots[slot]
+        best, length = self._best_segment(held)
+        if self._store is None or best is None or length < max(more_than, len(held.cells)) + SHORTEST_SHARED:
+            return
+        self._store.touch(best)
+        path = path_of(best)
+        ends = [min(later.start, length) for later in path[1:]] + [length]
+        for segment, end in zip(path, ends, strict=True):
+            start = len(held.cells)
+            if start >= end:
+                continue
+            if segment.size > self.free:  # all of it must go in for a moment
+                break
+            self._operations.append(Restore(slot, segment, self._spare, start, end))
+            self._take_cells(held, end - start)
+            if held.repeatable == start:
+                held.repeatable = max(start, min(segment.repeatable, end // PIECE * PIECE))
 
     def extend(self, slot: int, count: int, *, repeatable: bool = False) -> None:
         """Note that ``count`` more tokens of a slot are computed. There must be as many free cells.
 
         ``repeatable``: whether they came about as they always do, and so did all before them.
         """
-        new = [self._free_cells.pop() for _ in range(count)]
-        self._users[new] = 1
         held = self._slots[slot]
-        held.cells += new
+        self._take_cells(held, count)
         if repeatable:
             held.repeatable = min(len(held.cells), held.prompt_length) // PIECE * PIECE
 
@@ -158,61 +188,38 @@ class KVCache:
         if keep and self._is_worth_keeping(slot):
             self._slots[slot].tokens = self._slots[slot].tokens[: self.length(slot)]
             self._drop_what_begins(slot)
-            self._retained[slot] = None
-            self._limit_retained()
+            self._kept[slot] = None
         else:
             self._empty(slot)
 
     def evict(self) -> bool:
-        """Drop the least recently used of the finished sequences; False if there is none."""
-        if not self._retained:
+        """Move the least recently used of the finished sequences to the store; False if there is none."""
+        if not self._kept:
             return False
-        slot, _ = self._retained.popitem(last=False)
-        self._empty(slot)
+        self._move_out(next(iter(self._kept)))
         return True
+
+    def move_out(self) -> None:
+        """Move finished sequences to the store, but for those whose cells are all in use anyway."""
+        for slot in list(self._kept):
+            if (self._users[self._slots[slot].cells] == 1).any():
+                self._move_out(slot)
 
     def clear(self) -> None:
         """Drop everything that is kept for others."""
-        while self.evict():
-            pass
+        for slot in list(self._kept):
+            del self._kept[slot]
+            self._empty(slot)
+        if self._store:
+            self._store.clear()
 
     def forget_adapter(self, adapter: str) -> None:
         """Drop everything that is kept of an adapter."""
-        for slot in [slot for slot in self._retained if self._slots[slot].adapter == adapter]:
-            del self._retained[slot]
+        for slot in [slot for slot in self._kept if self._slots[slot].adapter == adapter]:
+            del self._kept[slot]
             self._empty(slot)
-
-    def clear_for(self, prompt: list[int], adapter: str | None = None) -> None:
-        """Drop everything that is kept but what would be the same if this prompt were computed now, from nothing."""
-        for slot in list(self._retained):
-            held = self._slots[slot]
-            most = min(held.repeatable, len(prompt) - 1) if held.adapter == adapter else 0
-            self._shorten(slot, common_prefix(prompt, held.tokens, most))
-
-    def cut_back(self, prompt: list[int], adapter: str | None = None) -> None:
-        """Drop the last piece of this prompt, and all after it, where exactly this prompt is kept.
-
-        What is computed in its place is computed as it was then: in one piece, and in the same cells.
-        """
-        for slot in list(self._retained):
-            held = self._slots[slot]
-            same_length = held.prompt_length == len(prompt)
-            if same_length and held.adapter == adapter and held.tokens[: len(prompt)] == prompt:
-                self._shorten(slot, len(prompt) - 1)
-
-    def _shorten(self, slot: int, most: int) -> None:
-        """Leave at most that many tokens of a kept sequence, in whole pieces."""
-        length = most // PIECE * PIECE
-        held = self._slots[slot]
-        if length == 0:
-            del self._retained[slot]
-            self._empty(slot)
-        elif length < len(held.cells):
-            self._release(held.cells[length:])
-            held.tokens, held.cells = held.tokens[:length], held.cells[:length]
-            held.prompt_length = min(held.prompt_length, length)
-            held.repeatable = min(held.repeatable, length)
-            self._operations.append(Trim(slot, length))
+        if self._store:
+            self._store.forget_adapter(adapter)
 
     def _free_slot(self) -> int:
         if not self._free_slots:
@@ -223,26 +230,32 @@ class KVCache:
         best, best_length = target, 0
         if not self.shares:
             return best, best_length
-        tokens, adapter = self._slots[target].tokens, self._slots[target].adapter
         for slot, held in self._slots.items():
-            if held.adapter != adapter:
-                continue
-            length = common_prefix(tokens, held.tokens, min(len(held.cells), len(tokens) - 1))
+            length = _usable(self._slots[target], held, len(held.cells)) if slot != target else 0
             if length > best_length:
                 best, best_length = slot, length
         return best, best_length
 
+    def _best_segment(self, target: _Slot) -> tuple[Segment | None, int]:
+        best: Segment | None = None
+        best_length = 0
+        for segment in self._store or ():
+            length = _usable(target, segment, len(segment.tokens))
+            if length > best_length:
+                best, best_length = segment, length
+        return best, best_length
+
     def _is_worth_keeping(self, slot: int) -> bool:
         length = self.length(slot)
-        if not self.shares or length < _SHORTEST_SHARED:
+        if not self.shares or length < SHORTEST_SHARED:
             return False
-        return not any(self._begins_with(other, slot) for other in self._retained)
+        return not any(self._begins_with(other, slot) for other in self._kept)
 
     def _drop_what_begins(self, slot: int) -> None:
         """Drop the kept sequences that this slot's begins with: they have nothing more to give."""
-        for other in list(self._retained):
+        for other in list(self._kept):
             if self._begins_with(slot, other):
-                del self._retained[other]
+                del self._kept[other]
                 self._empty(other)
 
     def _begins_with(self, slot: int, other: int) -> bool:
@@ -253,18 +266,37 @@ class KVCache:
             return False
         return common_prefix(longer.tokens, shorter.tokens, length) == length
 
-    def _limit_retained(self) -> None:
-        total = sum(self.length(slot) for slot in self._retained)
-        while total > self._most_retained and len(self._retained) > 1:
-            total -= self.length(next(iter(self._retained)))
-            self.evict()
+    def _move_out(self, slot: int) -> None:
+        del self._kept[slot]
+        if self._store and (segment := self._store.add(self._slots[slot])):
+            self._operations.append(Save(slot, segment, self._spare))
+        self._empty(slot)
 
     def _empty(self, slot: int) -> None:
         self._release(self._slots.pop(slot).cells)
         self._free_slots.append(slot)
         self._operations.append(Empty(slot))
 
+    def _take_cells(self, held: _Slot, count: int) -> None:
+        new = [self._free_cells.pop() for _ in range(count)]
+        self._users[new] = 1
+        held.cells += new
+
     def _release(self, cells: list[int]) -> None:
         released: NDArray[np.intp] = np.array(cells, dtype=np.intp)
         self._users[released] -= 1
         self._free_cells += released[self._users[released] == 0].tolist()
+
+
+def _usable(target: _Slot, held: Computed, computed: int) -> int:
+    """How many of the first ``computed`` tokens of what is held a slot may begin with."""
+    if held.adapter != target.adapter:
+        return 0
+    most = min(computed, len(target.tokens) - 1)
+    if target.reuse == "what repeats":
+        return common_prefix(target.tokens, held.tokens, min(most, held.repeatable)) // PIECE * PIECE
+    length = common_prefix(target.tokens, held.tokens, most)
+    if target.reuse == "all but the last piece" and held.prompt_length == target.prompt_length == length + 1:
+        ends_alike = len(held.tokens) > length and held.tokens[length] == target.tokens[length]
+        return length // PIECE * PIECE if ends_alike else length
+    return length

@@ -159,11 +159,25 @@ class Model:
         if not c.llama_memory_seq_rm(self._memory, slot, length, -1):
             raise RuntimeError("this model cannot forget part of a sequence")
 
-    def share_cells(self, source: int, target: int, length: int) -> None:
-        """Give an empty slot the first ``length`` tokens of another one. Not for separate streams."""
+    def share_cells(self, source: int, target: int, start: int, end: int) -> None:
+        """Give a slot another one's tokens from ``start`` to ``end``, none of which it has. No separate streams."""
         self._check_slot(source)
         self._check_slot(target)
-        c.llama_memory_seq_cp(self._memory, source, target, 0, length)
+        c.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def save_slot(self, slot: int) -> NDArray[np.uint8]:
+        """A copy of what was computed in a slot, about as large as the cells that it takes."""
+        self._check_slot(slot)
+        data = np.empty(c.llama_state_seq_get_size(self._context, slot), dtype=np.uint8)
+        if c.llama_state_seq_get_data(self._context, _bytes_of(data), data.size, slot) != data.size:
+            raise RuntimeError("llama.cpp cannot save a sequence")
+        return data
+
+    def restore_slot(self, slot: int, data: NDArray[np.uint8]) -> None:
+        """Give a slot, in place of what it has, what was saved of another one. There must be as many free cells."""
+        self._check_slot(slot)
+        if c.llama_state_seq_set_data(self._context, _bytes_of(data), data.size, slot) != data.size:
+            raise RuntimeError("llama.cpp cannot restore a sequence")
 
     def empty_all(self) -> None:
         """Forget everything, and overwrite it: not a number that was ever computed stays."""
@@ -172,6 +186,10 @@ class Model:
     def _check_slot(self, slot: int) -> None:
         if not 0 <= slot < self._slots:
             raise ValueError(f"no such slot: {slot}")
+
+
+def _bytes_of(data: NDArray[np.uint8]) -> Any:
+    return data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 class Batch:

@@ -15,6 +15,8 @@ _SHARE_FOR_CONTEXT = 0.25
 """Share of the free memory that the KV cache may take when nothing was asked for."""
 SPARE_MEMORY = 256 * 2**20
 """Bytes left for buffers of the computation and for everything else."""
+_SHARE_FOR_PREFIXES = 0.5
+"""Memory for what finished sequences have computed, as a share of the KV cache's, when nothing was asked for."""
 _SMALLEST_CONTEXT = 128
 _BYTES_PER_VALUE: dict[KVType, int] = {"f16": 2, "f32": 4}
 
@@ -30,11 +32,15 @@ class ModelSize:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The longest sequence, the size of the KV cache (both in tokens), and how many sequences run at once."""
+    """The longest sequence, the size of the KV cache, how many sequences run at once, and how much is kept outside.
+
+    All but ``parallel`` in tokens.
+    """
 
     context: int
     cells: int
     parallel: int
+    kept: int = 0
 
 
 def plan(model: ModelSize, config: EngineConfig, available: int) -> Plan:
@@ -67,9 +73,18 @@ def plan(model: ModelSize, config: EngineConfig, available: int) -> Plan:
             "ask for less with --context or --kv-memory, or take a smaller model"
         )
     if not config.deterministic:
-        return Plan(context, cells, config.parallel)
+        return Plan(context, cells, config.parallel, _kept(config, cells, per_token, free))
     parallel = max(1, min(config.parallel, cells // context))
     return Plan(context, parallel * context, parallel)
+
+
+def _kept(config: EngineConfig, cells: int, bytes_per_token: int, free: int) -> int:
+    """How many tokens may be kept outside of a KV cache of ``cells`` tokens, with ``free`` bytes for both."""
+    if config.deterministic or not config.prefix_cache:
+        return 0
+    if config.prefix_memory is not None:
+        return config.prefix_memory // bytes_per_token
+    return min(int(cells * _SHARE_FOR_PREFIXES), free // bytes_per_token - cells)
 
 
 def model_size(metadata: Mapping[str, str], weights: int, kv_type: KVType) -> ModelSize:
@@ -88,12 +103,14 @@ def model_size(metadata: Mapping[str, str], weights: int, kv_type: KVType) -> Mo
 
 
 def expected_memory(model: ModelSize, config: EngineConfig) -> int:
-    """Bytes that the weights and the KV cache will take if there is enough memory."""
+    """Bytes that the weights, the KV cache and what is kept outside of it will take if there is enough memory."""
+    per_token = model.kv_bytes_per_token
     if config.kv_memory is not None:
-        return model.weights + config.kv_memory
-    context = config.context or model.context
-    cells = max(context, min(config.parallel * context, _USUAL_KV_MEMORY // model.kv_bytes_per_token))
-    return model.weights + cells * model.kv_bytes_per_token
+        cells = config.kv_memory // per_token
+    else:
+        context = config.context or model.context
+        cells = max(context, min(config.parallel * context, _USUAL_KV_MEMORY // per_token))
+    return model.weights + (cells + _kept(config, cells, per_token, 2 * cells * per_token)) * per_token
 
 
 def available_memory() -> int:

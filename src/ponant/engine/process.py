@@ -110,8 +110,8 @@ class EngineProcess(WorkerOwner[EngineInfo, Stepped | AdapterAdded]):
 
     @property
     def memory(self) -> int:
-        """Bytes of the weights and the KV cache."""
-        return self.info.weights_memory + self.info.kv_memory
+        """Bytes of the weights, the KV cache, and what finished sequences may take outside of it."""
+        return self.info.weights_memory + self.info.kv_memory + self.info.prefix_memory
 
     @property
     def adapters(self) -> Mapping[str, int]:

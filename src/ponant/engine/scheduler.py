@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 
 from ponant.engine.base import Delta, FinishReason
 from ponant.engine.drafting import choose_lengths
-from ponant.engine.kv_cache import PIECE, KVCache, common_prefix
+from ponant.engine.kv_cache import KVCache, Reuse
 from ponant.engine.pacing import USUAL_COSTS, Pacer
+from ponant.engine.prefix_store import PIECE, common_prefix
 from ponant.engine.rotation import Rotation
 from ponant.engine.sampling import Draw
 from ponant.engine.sequence import WAITING, Sequence
@@ -90,6 +91,7 @@ class Scheduler:
         self._admit()
         if not self.running:
             return None
+        self.cache.move_out()
         chunks, delayed = ([self._turn_of_one()], 0) if self.deterministic else self._turn_of_an_adapter()
         return Step(self.cache.take_operations(), chunks, delayed)
 
@@ -159,10 +161,10 @@ class Scheduler:
         chunk.sequence.computed = chunk.start + count
         self.cache.extend(chunk.sequence.slot, count, repeatable=chunk.sequence is self._undisturbed)
 
-    def put_back(self) -> None:
-        """Move the youngest running sequence back to the head of the queue, to be computed anew."""
+    def put_back(self, *, keep: bool = False) -> None:
+        """Move the youngest running sequence back to the head of the queue; ``keep`` what is computed of it."""
         sequence = self.running[-1]
-        self._leave(sequence, keep=False)
+        self._leave(sequence, keep=keep)
         sequence.computed = 0
         self.waiting.appendleft(sequence)
 
@@ -184,13 +186,13 @@ class Scheduler:
     def _make_room(self) -> None:
         while self._missing_cells() > 0:
             if not self.cache.evict():
-                self.put_back()
+                self.put_back(keep=True)
 
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self.parallel:
             sequence = self.waiting[0]
-            self._prepare_for(sequence)
-            sequence.slot = self.cache.enter(sequence.tokens, sequence.prompt_length, sequence.adapter)
+            reuse = self._reuse_for(sequence)
+            sequence.slot = self.cache.enter(sequence.tokens, sequence.prompt_length, sequence.adapter, reuse)
             self.cache.catch_up(sequence.slot)
             sequence.computed = self.cache.length(sequence.slot)
             self._follow(sequence)
@@ -203,6 +205,7 @@ class Scheduler:
                 sequence.computed = 0
                 return
             self.waiting.popleft()
+            self._restore(sequence)
             if not sequence.entered:
                 sequence.entered = True
                 sequence.reused = sequence.computed
@@ -210,20 +213,30 @@ class Scheduler:
                 self._unstarted.remove(sequence.request_id)
                 self._started.append(sequence.request_id)
 
-    def _prepare_for(self, sequence: Sequence) -> None:
+    def _reuse_for(self, sequence: Sequence) -> Reuse:
         """See to it that an idle engine repeats itself: where and how things are computed shows in the rounding.
 
-        A repeatable sequence finds nothing but what it would compute itself in the same way. A greedy one whose prompt
-        is kept computes the last piece of it once more, as it was computed the first time.
+        A repeatable sequence takes over nothing but what it would compute itself in the same way. A greedy one whose
+        prompt is kept computes the last piece of it once more, as it was computed the first time.
         """
         if not self.running:
             self._undisturbed = sequence if sequence.repeatable and sequence.generated == 0 else None
             if sequence.repeatable:
-                self.cache.clear_for(sequence.tokens, sequence.adapter)
-            elif sequence.greedy:
-                self.cache.cut_back(sequence.tokens, sequence.adapter)
-        elif self._undisturbed and self._undisturbed.request_id != sequence.request_id:
-            self._undisturbed = None
+                return "what repeats"
+            return "all but the last piece" if sequence.greedy else "anything"
+        if self._undisturbed and self._undisturbed.request_id == sequence.request_id:
+            return "what repeats"
+        self._undisturbed = None
+        return "anything"
+
+    def _restore(self, sequence: Sequence) -> None:
+        """Take over what the store has, if that is more than there is in the cache or will be."""
+        self.cache.move_out()
+        _, followed = self._leaders.get(sequence, (None, 0))
+        self.cache.restore(sequence.slot, followed)
+        sequence.computed = self.cache.length(sequence.slot)
+        if sequence.computed >= followed:
+            self._leaders.pop(sequence, None)
 
     def _follow(self, sequence: Sequence) -> None:
         """Have a sequence wait for one that entered before it and is computing what it needs too, if there is one."""
@@ -308,7 +321,7 @@ class Scheduler:
         return sequence.remaining == 1 or sequence.remaining <= min(most_forced, sequence.generated)
 
     def _piece(self, sequence: Sequence) -> int:
-        """How much of a prompt to compute at once so that it can be repeated from there on, see ``_prepare_for``."""
+        """How much of a prompt to compute at once so that it can be repeated from there on, see ``_reuse_for``."""
         if sequence is self._undisturbed:
             return PIECE - sequence.computed % PIECE
         last = (sequence.prompt_length - 1) // PIECE * PIECE

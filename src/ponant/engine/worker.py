@@ -28,10 +28,11 @@ from ponant.engine.frames import (
     decode_to_worker,
 )
 from ponant.engine.grammar import Grammar, GrammarCompiler, GrammarTokenizer
-from ponant.engine.kv_cache import Empty, KVCache, Share, Trim
+from ponant.engine.kv_cache import Empty, KVCache, Operation, Restore, Save, Share, Trim
 from ponant.engine.llamacpp import MOST_SLOTS, KVCacheFullError, Model
 from ponant.engine.memory import available_memory, default_threads, plan
 from ponant.engine.pacing import Pacer
+from ponant.engine.prefix_store import PrefixStore
 from ponant.engine.sampling import Draw, Row, Sampler
 from ponant.engine.scheduler import Scheduler
 from ponant.engine.sequence import Sequence
@@ -45,11 +46,6 @@ BATCH_TOKENS = 512
 _LONGEST_FOLLOWED = 16_384
 """How many of a prompt's last tokens are searched for what a completion repeats: making more searchable takes time."""
 
-_SLOTS_FOR_FINISHED = 48
-"""How many finished sequences can be kept for others that begin alike."""
-_SHARE_FOR_FINISHED = 0.5
-"""The share of the KV cache that they may take: each cell in use costs every step a little time."""
-
 
 class Worker:
     """One model and the sequences it is working on."""
@@ -61,12 +57,13 @@ class Worker:
         sizes = plan(size, config, available_memory())
         threads = config.threads or default_threads()
         shares = config.prefix_cache and not config.deterministic and self._model.can_share_cells
-        slots = min(sizes.parallel + (_SLOTS_FOR_FINISHED if shares else 0), MOST_SLOTS)
+        parallel = min(sizes.parallel, MOST_SLOTS - 1) if shares else sizes.parallel
+        slots = min(2 * parallel, MOST_SLOTS - 1) if shares else parallel
         self._drafts = config.drafting and not config.deterministic and self._model.can_share_cells
-        most_draws = max(sizes.parallel, 1 + MOST_DRAFTED if self._drafts else 0)
+        most_draws = max(parallel, 1 + MOST_DRAFTED if self._drafts else 0)
         self._model.open_context(
             cells=sizes.cells,
-            slots=slots,
+            slots=slots + 1 if shares else slots,
             batch_tokens=BATCH_TOKENS,
             most_logits=most_draws,
             threads=threads,
@@ -87,9 +84,9 @@ class Worker:
             cache=KVCache(
                 cells=sizes.cells,
                 slots=slots,
-                retained=int(sizes.cells * _SHARE_FOR_FINISHED) if shares else 0,
+                store=PrefixStore(sizes.kept) if shares else None,
             ),
-            parallel=sizes.parallel,
+            parallel=parallel,
             batch_tokens=BATCH_TOKENS,
             end_tokens=self._model.end_tokens,
             pacer=self._pacer,
@@ -101,7 +98,8 @@ class Worker:
             kv_cells=sizes.cells,
             kv_memory=sizes.cells * size.kv_bytes_per_token,
             weights_memory=size.weights,
-            parallel=sizes.parallel,
+            prefix_memory=sizes.kept * size.kv_bytes_per_token if shares else 0,
+            parallel=parallel,
             threads=threads,
         )
 
@@ -201,13 +199,7 @@ class Worker:
         began = time.perf_counter()
         self._model.use_adapter(step.adapter)
         for operation in step.operations:
-            match operation:
-                case Empty(slot):
-                    self._model.empty_slot(slot)
-                case Share(source, target, length):
-                    self._model.share_cells(source, target, length)
-                case Trim(slot, length):
-                    self._model.trim_slot(slot, length)
+            self._apply(operation)
         batch = [
             (
                 chunk.sequence.slot,
@@ -232,6 +224,23 @@ class Worker:
             self._model.empty_all()
         self._pacer.observe(step.decoded, step.prefilled, step.depth, time.perf_counter() - began, delayed=step.delayed)
         return deltas
+
+    def _apply(self, operation: Operation) -> None:
+        match operation:
+            case Empty(slot):
+                self._model.empty_slot(slot)
+            case Share(source, target, length):
+                self._model.share_cells(source, target, 0, length)
+            case Trim(slot, length):
+                self._model.trim_slot(slot, length)
+            case Save(slot, segment, spare):
+                self._model.share_cells(slot, spare, segment.start, len(segment.tokens))
+                segment.data = self._model.save_slot(spare)
+                self._model.empty_slot(spare)
+            case Restore(slot, segment, spare, start, end):
+                self._model.restore_slot(spare, segment.data)
+                self._model.share_cells(spare, slot, start, end)
+                self._model.empty_slot(spare)
 
     def _draw(self, step: Step, logits: NDArray[np.float32]) -> list[list[Draw | None]]:
         """The next token of each drawing chunk, and the one after each of its guesses, supposing they are right."""

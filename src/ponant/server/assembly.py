@@ -67,6 +67,7 @@ def make_catalog(
             threads=spec.threads,
             deterministic=settings.deterministic,
             prefix_cache=settings.prefix_cache != "off",
+            prefix_memory=None if settings.prefix_cache_memory is None else int(settings.prefix_cache_memory),
             drafting=settings.drafting,
             flash_attention=settings.flash_attention,
             kv_type=settings.kv_type,
