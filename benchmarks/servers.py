@@ -57,9 +57,12 @@ def ponant_arguments(given: Given, setup: Setup, port: int) -> list[str]:
     ]
 
 
-def ponant_environment(given: Given, _setup: Setup) -> dict[str, str]:
-    """Keep everything in the folder that is given."""
-    return {"PONANT_DATA_DIR": str(given.data_dir)}
+def ponant_environment(given: Given, setup: Setup) -> dict[str, str]:
+    """Keep everything in the folder that is given. Of equal memory is that no cache grows beside the cells."""
+    environment = {"PONANT_DATA_DIR": str(given.data_dir)}
+    if setup.batch is not None:
+        environment["PONANT_PREFIX_CACHE_MEMORY"] = "0"
+    return environment
 
 
 def llama_server_arguments(given: Given, setup: Setup, port: int) -> list[str]:
