@@ -3,7 +3,7 @@
 import pytest
 
 from ponant.engine.base import Delta
-from ponant.engine.kv_cache import Share
+from ponant.engine.kv_cache import Restore, Share
 from ponant.engine.rotation import STEPS_PER_TURN
 from ponant.engine.scheduler import Scheduler
 from tests.engine.scheduling import END, WORD, completion, ids, lengths, run, scheduler
@@ -240,6 +240,20 @@ def test_reused_tokens_are_told_also_if_the_one_waited_for_is_done() -> None:
     run(made)
     _, (delta,) = run(made)
     assert delta.reused == 200
+
+
+def test_what_was_put_back_for_lack_of_room_is_not_computed_again() -> None:
+    made = scheduler(cells=120, parallel=2, shares=True)
+    made.add([completion(1, 30), completion(2, 30)])
+    run(made)
+    while not made.waiting:
+        run(made)
+    (waiting,) = made.waiting
+    length = len(waiting.tokens)
+    made.cancel(1)
+    step, _ = run(made)
+    assert [operation.end for operation in step.operations if isinstance(operation, Restore)] == [length - 1]
+    assert [(chunk.sequence, chunk.start, chunk.length) for chunk in step.chunks] == [(waiting, length - 1, 1)]
 
 
 def adapters_of(made: Scheduler, steps: int) -> list[str | None]:
