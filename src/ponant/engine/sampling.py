@@ -118,7 +118,8 @@ class Sampler:
         by_block = count <= len(self._block_starts)
         largest = np.maximum.reduceat(logits, self._block_starts) if by_block else logits
         bound = np.partition(largest, len(largest) - count)[len(largest) - count]
-        return np.flatnonzero(logits >= bound)
+        holding: Indices = (logits >= bound).nonzero()[0]
+        return holding
 
 
 def log_probabilities(logits: Floats, token: int, top: int) -> TokenLogprobs:
@@ -186,10 +187,10 @@ def _draw_from_shortlist(logits: Floats, largest: float, temperature: float, uni
 
 def _draw_top_p(weights: Floats, top_p: float, uniform: float) -> int:
     """Draw from the fewest of the heaviest tokens that hold ``top_p`` of all weight."""
-    wanted = top_p * float(weights.sum(dtype=np.float64))
+    wanted = top_p * float(weights.sum())
     candidates: Indices = np.empty(0, dtype=np.intp)
     for lightest in _LIGHTEST_CANDIDATES:
-        candidates = np.flatnonzero(weights > lightest)
+        candidates = (weights > lightest).nonzero()[0]
         if float(weights[candidates].sum(dtype=np.float64)) >= wanted:
             break
     values = weights[candidates]
@@ -204,17 +205,17 @@ def _heaviest(weights: Floats, count: int, top_p: float, wanted: float | None) -
     """
     descending = np.sort(weights)[::-1][:count]
     if wanted is not None or top_p < 1:
-        cumulative = np.cumsum(descending, dtype=np.float64)
+        cumulative = descending.cumsum(dtype=np.float64)
         limit = top_p * float(cumulative[-1]) if wanted is None else wanted
-        count = min(int(np.searchsorted(cumulative, limit, side="left")) + 1, len(descending))
+        count = min(int(cumulative.searchsorted(limit, side="left")) + 1, len(descending))
     lightest = descending[count - 1]
-    heavier = np.flatnonzero(weights > lightest)
-    return np.concatenate([heavier, np.flatnonzero(weights == lightest)[: count - len(heavier)]])
+    heavier = (weights > lightest).nonzero()[0]
+    return np.concatenate([heavier, (weights == lightest).nonzero()[0][: count - len(heavier)]])
 
 
 def _invert(weights: Floats, uniform: float) -> int:
     """The first index whose cumulative weight exceeds ``uniform`` of the total: never one of weight 0."""
-    cumulative: Doubles = np.cumsum(weights, dtype=np.float64)
+    cumulative = weights.cumsum(dtype=np.float64)
     total = cumulative[-1]
-    index = int(np.searchsorted(cumulative, uniform * total, side="right"))
-    return min(index, int(np.searchsorted(cumulative, total, side="left")))
+    index = int(cumulative.searchsorted(uniform * total, side="right"))
+    return min(index, int(cumulative.searchsorted(total, side="left")))
