@@ -1,6 +1,9 @@
 """Measures what drawing tokens costs: `python -m benchmarks.sampling`.
 
-The logits are made up: a normal distribution with a few likely tokens, about as flat as a small model's.
+The logits are made up, as flat as those of the bundled model in answers at temperature 0.7: there, of 512 rows, the
+median has 230 tokens within 12.5 temperatures of the likeliest one, a tenth have less than 13 and a tenth more than
+1,300; here they are 240, 19 and 1,100. They are in the processor's caches, as they are not in the worker after a step:
+what a token costs there, `benchmarks.steps` tells.
 """
 
 import argparse
@@ -32,8 +35,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=16, help="sequences in the batch (%(default)s)")
     arguments = parser.parse_args()
     random = np.random.default_rng(0)
-    logits = random.normal(0, 3, (arguments.rows, arguments.vocabulary)).astype(np.float32)
-    logits[:, :5] += 15
+    logits = random.normal(0, 4, (arguments.rows, arguments.vocabulary)).astype(np.float32)
+    logits[:, 0] = np.linspace(15, 23, arguments.rows)
     for name, sampling in CASES.items():
         print(f"{name}: {1000 * row_seconds(logits, sampling):.3f} ms for each token")
 

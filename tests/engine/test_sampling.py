@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from ponant.engine import sampling as sampling_module
 from ponant.engine.base import Sampling
 from ponant.engine.sampling import Row, Sampler
-from ponant.engine.sequence import Sequence
+from ponant.engine.sequence import UNIFORMS_PER_TOKEN, Sequence
 from tests.engine.drawing import NO_END, Doubles, Floats, sequence
 
 
@@ -126,10 +125,10 @@ def test_wrong_distribution_would_be_noticed() -> None:
 
 
 def logits_with_a_heavy_rest(temperature: float) -> Floats:
-    """A vocabulary of a real model's size, where every fifth draw is a token that no shortlist would have."""
+    """A vocabulary of a real model's size, where every seventh draw is a token that no shortlist would have."""
     random = np.random.default_rng(1)
-    scaled = random.uniform(-16.0, -12.0, 50_000)
-    scaled[random.choice(50_000, 300, replace=False)] = random.uniform(-11.9, -6.0, 300)
+    scaled = random.uniform(-15.0, -11.0, 50_000)
+    scaled[random.choice(50_000, 300, replace=False)] = random.uniform(-10.8, -6.0, 300)
     scaled[[7, 49_999]] = 0.0, -2.0
     return (scaled * temperature + 3).astype(np.float32)
 
@@ -138,24 +137,33 @@ def logits_with_a_heavy_rest(temperature: float) -> Floats:
 def test_draws_that_no_shortlist_has_are_as_likely_as_they_should_be(temperature: float) -> None:
     logits = logits_with_a_heavy_rest(temperature)
     distribution = exact_distribution(logits, Sampling(temperature=temperature))
-    assert 0.015 < distribution[logits < 3 - 12 * temperature].sum() < 0.5
+    rest = logits < 3 - 10.9 * temperature
+    assert 0.12 < distribution[rest].sum() < 0.16
     counts = draws_of(logits, Sampling(temperature=temperature), 30_000)
     assert chi_square_deviation(counts, distribution) < 3.5
+    assert abs(counts[rest].sum() / 30_000 - distribution[rest].sum()) < 0.007  # 3.5 standard deviations
+    # Were each of them a third more likely, it would be noticed.
+    distribution[rest] *= 0.75
+    assert chi_square_deviation(counts, distribution / distribution.sum()) > 3.5
 
 
-@pytest.mark.parametrize(("temperature", "spread"), [(1.5, 1.0), (0.7, 2.5), (1.2, 3.5)])
+def test_draw_is_exact_when_every_attempt_with_a_shortlist_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = logits_with_a_heavy_rest(1.0)
+    failing, uniforms = 0.999_999_999, Sequence.uniforms
+
+    def last_two(drawing: Sequence, index: int) -> Doubles:
+        return np.array([failing] * (UNIFORMS_PER_TOKEN - 2) + uniforms(drawing, index)[-2:].tolist())
+
+    monkeypatch.setattr(Sequence, "uniforms", last_two)
+    counts = draws_of(logits, Sampling(temperature=1.0), 10_000)
+    assert chi_square_deviation(counts, exact_distribution(logits, Sampling(temperature=1.0))) < 3.5
+
+
+@pytest.mark.parametrize(("temperature", "spread"), [(1.5, 1.0), (0.7, 2.5), (1.2, 3.5), (0.7, 3.5), (1.0, 4.0)])
 def test_draws_from_a_large_vocabulary_follow_the_exact_distribution(temperature: float, spread: float) -> None:
     logits = np.random.default_rng(2).normal(0, spread, 49_152).astype(np.float32)
     distribution = exact_distribution(logits, Sampling(temperature=temperature))
     assert chi_square_deviation(draws_of(logits, Sampling(temperature=temperature), 10_000), distribution) < 3.5
-
-
-@pytest.mark.parametrize("bound", [0.0, 13.5])
-def test_wrong_bound_of_the_rest_would_be_noticed(bound: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling_module, "_REST_BOUND", np.exp(-bound) if bound else 1e-30)
-    logits = logits_with_a_heavy_rest(1.5)
-    counts = draws_of(logits, Sampling(temperature=1.5), 30_000)
-    assert chi_square_deviation(counts, exact_distribution(logits, Sampling(temperature=1.5))) > 3.5
 
 
 @pytest.mark.parametrize(
@@ -325,7 +333,7 @@ def test_masked_tokens_are_never_drawn(logits: Floats, sampling: Sampling, seed:
 def test_extreme_random_numbers_land_on_allowed_tokens(
     extreme: float, sampling: Sampling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Sequence, "uniforms", lambda *_: np.full(4, extreme))
+    monkeypatch.setattr(Sequence, "uniforms", lambda *_: np.full(UNIFORMS_PER_TOKEN, extreme))
     logits = np.full(1000, -np.inf, dtype=np.float32)
     logits[300:310] = np.linspace(-20, 3, 10)
     (token,) = tokens_of(Sampler(1000, NO_END), logits[None], [sequence(sampling)])
@@ -338,8 +346,8 @@ def test_random_numbers_depend_on_seed_and_position_alone() -> None:
     numbers = [tuple(first.uniforms(index)) for index in range(200)]
     assert [tuple(again.uniforms(index)) for index in reversed(range(200))] == numbers[::-1]
     everything = [*numbers, *(tuple(other.uniforms(index)) for index in range(200))]
-    assert len({number for four in everything for number in four}) == 4 * 400
-    assert all(0 <= number < 1 for four in everything for number in four)
+    assert len({number for one in everything for number in one}) == UNIFORMS_PER_TOKEN * 400
+    assert all(0 <= number < 1 for one in everything for number in one)
 
 
 @settings(deadline=None, max_examples=200)

@@ -37,7 +37,7 @@ from tests.tiny_model import write_tiny_model
 def test_any_choice_is_a_call_that_validates(roomy_server: RunningServer, choice: str) -> None:
     made = [
         made
-        for seed in range(2)
+        for seed in (9, 11)  # with about half of all seeds the model happens on the rarest function, as with these
         for made in answer(roomy_server, tool_choice=choice, **WILD | {"random_seed": seed})["choices"]
     ]
     for one in made:

@@ -20,10 +20,6 @@ Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 _BLOCK = 256
-_SHORTLIST_DEPTH = 12.0
-"""How far below the most likely token a shortlist reaches, in units of the temperature."""
-_REST_BOUND = math.exp(-_SHORTLIST_DEPTH)
-"""What a token outside of the shortlist weighs at most, where the most likely one weighs 1."""
 _LONGEST_SHORTLIST = 0.125
 """The part of the vocabulary from which on a shortlist does not pay."""
 _LIGHTEST_CANDIDATES = (1e-3, 1e-5, 0.0)
@@ -99,10 +95,10 @@ class Sampler:
             return int(candidates[kept[_invert(weights[kept], uniforms[0])]])
         if sampling.top_p < 1:
             return _draw_top_p(_weights(logits, largest, temperature), sampling.top_p, uniforms[0])
-        token = _draw_from_shortlist(logits, largest, temperature, uniforms[0], uniforms[1])
+        token = _draw_from_shortlist(logits, largest, temperature, uniforms[:-2])
         if token is not None:
             return token
-        return self._draw_from_all(_weights(logits, largest, temperature), uniforms[2], uniforms[3])
+        return self._draw_from_all(_weights(logits, largest, temperature), uniforms[-2], uniforms[-1])
 
     def _forbid_end(self, logits: Floats, *, unless_only: bool) -> None:
         """Take the tokens that end a completion out, but for a grammar that allows nothing else."""
@@ -122,7 +118,8 @@ class Sampler:
         by_block = count <= len(self._block_starts)
         largest = np.maximum.reduceat(logits, self._block_starts) if by_block else logits
         bound = np.partition(largest, len(largest) - count)[len(largest) - count]
-        return np.flatnonzero(logits >= bound)
+        holding: Indices = (logits >= bound).nonzero()[0]
+        return holding
 
 
 def log_probabilities(logits: Floats, token: int, top: int) -> TokenLogprobs:
@@ -158,34 +155,42 @@ def _weights(logits: Floats, largest: float, temperature: float) -> Floats:
     return np.exp(weights, out=weights)
 
 
-def _draw_from_shortlist(logits: Floats, largest: float, temperature: float, first: float, second: float) -> int | None:
-    """Draw by rejection from a distribution that bounds the true one; None if that fails, so that another draw must do.
+def _draw_from_shortlist(logits: Floats, largest: float, temperature: float, uniforms: Doubles) -> int | None:
+    """Draw by rejection from a distribution that bounds the true one, with one of ``uniforms`` for each attempt.
 
-    The bound is the true weight for the tokens of the shortlist, and a constant for all others. A draw from it is
-    accepted with the ratio of the two, so the accepted ones follow the true distribution.
+    The bound is the true weight for the tokens of the shortlist, and for each other one the same small weight, of which
+    its true one is a part. As all these together weigh at most what the likeliest token weighs, at least every second
+    attempt hits the shortlist.
+
+    Returns:
+        The token; None if all attempts fail, or the shortlist would be long, so that another draw must do.
     """
-    cut = np.float32(largest - _SHORTLIST_DEPTH * temperature)
-    shortlist = np.flatnonzero(logits >= cut)
-    if len(shortlist) > len(logits) * _LONGEST_SHORTLIST:
+    size = len(logits)
+    listed = logits >= np.float32(largest - math.log(size) * temperature)
+    if np.count_nonzero(listed) > size * _LONGEST_SHORTLIST:
         return None
-    cumulative = np.cumsum(_weights(logits[shortlist], largest, temperature), dtype=np.float64)
-    listed = float(cumulative[-1])
-    point = first * (listed + len(logits) * _REST_BOUND)
-    if point < listed:
-        return int(shortlist[np.searchsorted(cumulative, point, side="right")])
-    candidate = min(int((point - listed) / _REST_BOUND), len(logits) - 1)
-    if logits[candidate] >= cut:
-        return None
-    weight = math.exp((float(logits[candidate]) - largest) / temperature)
-    return candidate if second * _REST_BOUND < weight else None
+    shortlist = listed.nonzero()[0]
+    cumulative = _weights(logits[shortlist], largest, temperature).cumsum(dtype=np.float64)
+    total = float(cumulative[-1])
+    for uniform in uniforms.tolist():
+        point = uniform * (total + 1)
+        if point < total:
+            return int(shortlist[cumulative.searchsorted(point, side="right")])
+        # The rest is as many places as there are tokens, each 1 / size wide and filled as far as its token weighs.
+        place = (point - total) * size
+        token = min(int(place), size - 1)
+        weight = math.exp((float(logits[token]) - largest) / temperature)
+        if not listed[token] and place - token < weight * size:
+            return token
+    return None
 
 
 def _draw_top_p(weights: Floats, top_p: float, uniform: float) -> int:
     """Draw from the fewest of the heaviest tokens that hold ``top_p`` of all weight."""
-    wanted = top_p * float(weights.sum(dtype=np.float64))
+    wanted = top_p * float(weights.sum())
     candidates: Indices = np.empty(0, dtype=np.intp)
     for lightest in _LIGHTEST_CANDIDATES:
-        candidates = np.flatnonzero(weights > lightest)
+        candidates = (weights > lightest).nonzero()[0]
         if float(weights[candidates].sum(dtype=np.float64)) >= wanted:
             break
     values = weights[candidates]
@@ -200,17 +205,17 @@ def _heaviest(weights: Floats, count: int, top_p: float, wanted: float | None) -
     """
     descending = np.sort(weights)[::-1][:count]
     if wanted is not None or top_p < 1:
-        cumulative = np.cumsum(descending, dtype=np.float64)
+        cumulative = descending.cumsum(dtype=np.float64)
         limit = top_p * float(cumulative[-1]) if wanted is None else wanted
-        count = min(int(np.searchsorted(cumulative, limit, side="left")) + 1, len(descending))
+        count = min(int(cumulative.searchsorted(limit, side="left")) + 1, len(descending))
     lightest = descending[count - 1]
-    heavier = np.flatnonzero(weights > lightest)
-    return np.concatenate([heavier, np.flatnonzero(weights == lightest)[: count - len(heavier)]])
+    heavier = (weights > lightest).nonzero()[0]
+    return np.concatenate([heavier, (weights == lightest).nonzero()[0][: count - len(heavier)]])
 
 
 def _invert(weights: Floats, uniform: float) -> int:
     """The first index whose cumulative weight exceeds ``uniform`` of the total: never one of weight 0."""
-    cumulative: Doubles = np.cumsum(weights, dtype=np.float64)
+    cumulative = weights.cumsum(dtype=np.float64)
     total = cumulative[-1]
-    index = int(np.searchsorted(cumulative, uniform * total, side="right"))
-    return min(index, int(np.searchsorted(cumulative, total, side="left")))
+    index = int(cumulative.searchsorted(uniform * total, side="right"))
+    return min(index, int(cumulative.searchsorted(total, side="left")))

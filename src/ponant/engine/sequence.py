@@ -8,7 +8,7 @@ from ponant.engine.drafting import Drafter
 from ponant.engine.grammar import Grammar
 
 WAITING = -1
-UNIFORMS_PER_TOKEN = 4
+UNIFORMS_PER_TOKEN = 8
 _TOKENS_PREPARED_AT_ONCE = 64
 
 
