@@ -101,8 +101,23 @@ def test_bursts_are_preferred_where_the_smallest_chunk_is_too_long_for_a_step() 
 
 
 def test_machine_that_would_need_many_seconds_for_a_burst_has_none() -> None:
-    slow = [(decoded, prefilled, depth, 50 * seconds) for decoded, prefilled, depth, seconds in CLIFF]
+    slow = [(decoded, prefilled, depth, 100 * seconds) for decoded, prefilled, depth, seconds in CLIFF]
     assert not learned(*slow).prefers_bursts(8, 4096, 6000)
+
+
+def test_what_large_chunks_cost_is_seen_again_and_again() -> None:
+    pacer = learned(DECODING, (0, 128, 0, 0.512))  # while others had the machine
+    large: list[int] = []
+    for _ in range(400):
+        if not pacer.prefers_bursts(8, 0, 6000):
+            pacer.observe(8, 10, 0, 0.04)
+        elif tokens := pacer.burst_tokens(8, 0, 6000):
+            pacer.observe(0, tokens, 0, 0.001 * tokens, delayed=8)
+            large.append(tokens)
+        else:
+            pacer.observe(*DECODING)
+    assert large[0] == 64
+    assert large[-1] == pytest.approx(22 * 0.02 / 0.001, abs=32)
 
 
 @pytest.mark.parametrize("decoded", [8, 0])

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SMOOTHING = 0.2
+_SMOOTHING_OF_LARGE = 0.5
+"""Large chunks are rare and long: one tells more, and what was learned before, on an idle engine, is soon out of date."""
 _SIZES = np.array([1, 2, 3, 5, 9, 17, 33, 64, 129, 257])
 """Where classes of steps begin, by rows. Kernels change with the number of rows, at 64 most of all."""
 _EFFICIENT_ROWS = 64
@@ -24,11 +26,15 @@ on an idle engine, where 2.5 is what is promised; with bursts it takes twice as 
 _STEPS_BETWEEN_BURSTS = 22
 """Fewer than one token in twenty waits for a burst, so that 95% of them come as fast as if there were none."""
 _LONGEST_BURST = 3.0
-"""Seconds. Where not even ``_EFFICIENT_ROWS`` tokens can be had in that time, there are no bursts."""
+"""Seconds. Where ``_EFFICIENT_ROWS`` tokens, the fewest of a burst, take three times as long, there are no bursts."""
 _SEEN_OFTEN = 5
 """Steps: so many small chunks must have been seen at some depth before they are called dear."""
 _STEPS_UNTIL_ALONE = 16
 """Steps with small chunks before one without: what completions cost alone grows with them, and must be seen."""
+_STEPS_UNTIL_PROBE = 40
+"""Steps with small chunks of a long prompt before a large one, as small as those are: what that costs now, on a machine
+that others use too, may differ from what it did on an idle engine.
+"""
 
 
 class StepCosts:
@@ -75,7 +81,8 @@ USUAL_COSTS = _usual_costs()
 class TokenCosts:
     """Learns what a token of prefill costs, by its depth: how many tokens lie before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, smoothing: float) -> None:
+        self._smoothing = smoothing
         self._seconds: dict[int, float] = {}
         self._seen: Counter[int] = Counter()
 
@@ -84,7 +91,7 @@ class TokenCosts:
         place = depth // _DEPTH_CLASS
         self._seen[place] += 1
         before = self._seconds.get(place, seconds)
-        self._seconds[place] = before + max(_SMOOTHING, 1 / self._seen[place]) * (seconds - before)
+        self._seconds[place] = before + max(self._smoothing, 1 / self._seen[place]) * (seconds - before)
 
     def seconds(self, depth: int) -> float | None:
         """What a token should cost: what it did at this depth, or at the deepest one before that is known."""
@@ -104,15 +111,16 @@ class Pacer:
     Small chunks in every step are the smoothest. But llama.cpp computes the attention of fewer than 64 rows at a time
     in another way, which takes up to three times as long deep in a prompt. Where that shows, long prompts come in
     bursts, in steps of their own, with steps of decoding between them: about half of the time goes to the prompt either
-    way. A burst has no rows of the completions, as these would keep its attention from leaving out their cells.
+    way. A burst has no rows of the completions: both in one batch take longer than one after the other.
     """
 
     def __init__(self, most_tokens: int) -> None:
         self.costs = StepCosts()
         self._most_tokens = most_tokens
-        self._small, self._large = TokenCosts(), TokenCosts()
+        self._small, self._large = TokenCosts(_SMOOTHING), TokenCosts(_SMOOTHING_OF_LARGE)
         self._pause = 0
         self._steps_with_prefill = 0
+        self._steps_since_large = 0
 
     def observe(self, decoded: int, prefilled: int, depth: int, seconds: float, *, delayed: int = 0) -> None:
         """Take note of a step.
@@ -133,6 +141,7 @@ class Pacer:
         spent = max(seconds - alone, 0.0)
         is_large = decoded + prefilled >= _EFFICIENT_ROWS
         (self._large if is_large else self._small).observe(depth, spent / prefilled)
+        self._steps_since_large = 0 if is_large else self._steps_since_large + 1
         if is_large and (decoded or delayed):
             usual = self._alone(decoded + delayed)
             steps = spent / usual if usual else 0.0
@@ -163,11 +172,11 @@ class Pacer:
             return False
         small, large = self._small.seconds(place), self._large.seconds(place) or self._small.seconds(0)
         large_here = self._large.seconds(depth) or large
-        if not small or not large or not large_here or _EFFICIENT_ROWS * large_here > _LONGEST_BURST:
+        if not small or not large or not large_here or _EFFICIENT_ROWS * large_here > 3 * _LONGEST_BURST:
             return False
         small_here = small * large_here / large
         is_dear = small > _CLIFF * large or _FEWEST_TOKENS * small_here > (_STRETCH - 1) * alone
-        return is_dear and tokens * small_here > _STEPS_BETWEEN_BURSTS * alone
+        return (is_dear or self._probes) and tokens * small_here > _STEPS_BETWEEN_BURSTS * alone
 
     def burst_tokens(self, decoding: int, depth: int, left: int) -> int:
         """The tokens of prefill in the next step if they come in bursts: 0 between two of them.
@@ -178,9 +187,14 @@ class Pacer:
             return 0
         alone, token = self._alone(decoding), self._large.seconds(depth) or self._small.seconds(depth)
         seconds = min(_STEPS_BETWEEN_BURSTS * alone, _LONGEST_BURST) if alone else 0.0
-        pieces = round(min(seconds / token, self._most_tokens) / _EFFICIENT_ROWS) if token else 0
+        pieces = round(min(seconds / token, self._most_tokens) / _EFFICIENT_ROWS) if token and not self._probes else 1
         wanted = max(pieces, 1) * _EFFICIENT_ROWS
         return min(left if left < wanted + _EFFICIENT_ROWS else wanted, self._most_tokens)
+
+    @property
+    def _probes(self) -> bool:
+        """Whether it is time to see again what a large chunk costs."""
+        return self._steps_since_large >= _STEPS_UNTIL_PROBE
 
     def _alone(self, decoding: int) -> float | None:
         """How long a step with so many rows of completions takes without prefill."""
