@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 _SMOOTHING = 0.2
 _SMOOTHING_OF_LARGE = 0.5
-"""Large chunks are rare and long: one tells more, and what was learned before, on an idle engine, is soon out of date."""
+"""Large chunks are rare and long: one tells more, and what an idle engine has seen is soon out of date."""
 _SIZES = np.array([1, 2, 3, 5, 9, 17, 33, 64, 129, 257])
 """Where classes of steps begin, by rows. Kernels change with the number of rows, at 64 most of all."""
 _EFFICIENT_ROWS = 64
