@@ -143,6 +143,16 @@ def test_burst_that_took_longer_than_it_should_is_followed_by_a_longer_pause() -
     assert pauses * 0.02 == pytest.approx(1.0, rel=0.1)
 
 
+def test_burst_that_took_less_than_its_time_is_followed_by_a_longer_one() -> None:
+    pacer = learned(*CLIFF)
+    usual = pacer.burst_tokens(8, 4096, 6000)
+    pacer.observe(0, 128, 4096, 0.256, delayed=8)
+    for _ in range(22):
+        assert pacer.burst_tokens(8, 4096, 6000) == 0
+        pacer.observe(*DECODING)
+    assert pacer.burst_tokens(8, 4096, 6000) > usual
+
+
 def test_bursts_are_large_enough_to_pay_and_never_too_long() -> None:
     assert learned((1, 0, 0, 0.001), (1, 20, 0, 1.0)).burst_tokens(1, 0, 6000) == 64
     assert learned((8, 0, 0, 1.0), (0, 500, 0, 5.0)).burst_tokens(8, 0, 6000) == pytest.approx(300, abs=32)

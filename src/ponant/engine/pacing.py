@@ -111,7 +111,7 @@ class Pacer:
     Small chunks in every step are the smoothest. But llama.cpp computes the attention of fewer than 64 rows at a time
     in another way, which takes up to three times as long deep in a prompt. Where that shows, long prompts come in
     bursts, in steps of their own, with steps of decoding between them: about half of the time goes to the prompt either
-    way. A burst has no rows of the completions: both in one batch take longer than one after the other.
+    way. A burst has no rows of the completions, which would have to wait for it either way: so its cost is seen.
     """
 
     def __init__(self, most_tokens: int) -> None:
@@ -119,6 +119,7 @@ class Pacer:
         self._most_tokens = most_tokens
         self._small, self._large = TokenCosts(_SMOOTHING), TokenCosts(_SMOOTHING_OF_LARGE)
         self._pause = 0
+        self._owed = 0.0
         self._steps_with_prefill = 0
         self._steps_since_large = 0
 
@@ -145,7 +146,9 @@ class Pacer:
         if is_large and (decoded or delayed):
             usual = self._alone(decoded + delayed)
             steps = spent / usual if usual else 0.0
-            self._pause = int(min(max(_STEPS_BETWEEN_BURSTS, steps), 10 * _STEPS_BETWEEN_BURSTS))
+            more = steps - self._owed
+            self._pause = int(min(max(_STEPS_BETWEEN_BURSTS, more), 10 * _STEPS_BETWEEN_BURSTS))
+            self._owed = min(max(_STEPS_BETWEEN_BURSTS - more, 0.0), _STEPS_BETWEEN_BURSTS)
 
     def prefill_tokens(self, decoding: int, depth: int = 0) -> int:
         """The most tokens of prefill, at this depth, that the next step should have beside so many rows of others."""
@@ -181,12 +184,13 @@ class Pacer:
     def burst_tokens(self, decoding: int, depth: int, left: int) -> int:
         """The tokens of prefill in the next step if they come in bursts: 0 between two of them.
 
+        What the last burst took less than its time is added to this one.
         ``left`` are the tokens that prompts still have, of which too few for a burst of their own are not left over.
         """
         if self._pause:
             return 0
         alone, token = self._alone(decoding), self._large.seconds(depth) or self._small.seconds(depth)
-        seconds = min(_STEPS_BETWEEN_BURSTS * alone, _LONGEST_BURST) if alone else 0.0
+        seconds = min((_STEPS_BETWEEN_BURSTS + self._owed) * alone, _LONGEST_BURST) if alone else 0.0
         pieces = round(min(seconds / token, self._most_tokens) / _EFFICIENT_ROWS) if token and not self._probes else 1
         wanted = max(pieces, 1) * _EFFICIENT_ROWS
         return min(left if left < wanted + _EFFICIENT_ROWS else wanted, self._most_tokens)
