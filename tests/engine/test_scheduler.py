@@ -4,6 +4,7 @@ import pytest
 
 from ponant.engine.base import Delta
 from ponant.engine.kv_cache import Restore, Share
+from ponant.engine.pacing import Pacer
 from ponant.engine.rotation import STEPS_PER_TURN
 from ponant.engine.scheduler import Scheduler
 from tests.engine.scheduling import END, WORD, completion, ids, lengths, run, scheduler
@@ -46,6 +47,41 @@ def test_short_prompts_overtake_long_ones_that_still_move_on() -> None:
     steps = [lengths(run(made)[0]) for _ in range(100)]
     assert all(1 in step and step[1] >= 1 for step in steps)
     assert steps[-1] == {1: 1, 2: 1, 3: 1, 4: 1}
+
+
+def pacer_of_a_machine_for_bursts() -> Pacer:
+    """Two rows of completions take 20 ms; a token of a prompt 1 ms in a large chunk, 3 ms in a small one."""
+    pacer = Pacer(512)
+    for decoded, prefilled, seconds in [(2, 0, 0.02), (0, 128, 0.128), *[(2, 8, 0.044)] * 5]:
+        pacer.observe(decoded, prefilled, 0, seconds)
+    return pacer
+
+
+def test_bursts_are_steps_of_their_own_with_steps_of_decoding_between_them() -> None:
+    made = scheduler(pacer=pacer_of_a_machine_for_bursts())
+    made.add([completion(1, 5), completion(2, 5)])
+    run(made)
+    made.add([completion(3, 1500)])
+    computed: list[dict[int, int]] = []
+    for _ in range(50):
+        step, _ = run(made)
+        seconds = 0.001 * step.prefilled + 0.01 * step.decoded
+        made.pacer.observe(step.decoded, step.prefilled, step.depth, seconds, delayed=step.delayed)
+        computed.append(lengths(step))
+    bursts = [number for number, step in enumerate(computed) if 3 in step]
+    assert bursts == [0, 23, 46]
+    assert [computed[number] for number in bursts] == [{3: 448}] * 3
+    assert all(step == {1: 1, 2: 1} for number, step in enumerate(computed) if number not in bursts)
+
+
+def test_bursts_are_for_all_long_prompts_and_short_ones_do_not_wait_for_them() -> None:
+    made = scheduler(parallel=8, cells=8192, pacer=pacer_of_a_machine_for_bursts())
+    made.add([completion(1, 5), completion(2, 5)])
+    run(made)
+    made.add([completion(3, 1500), completion(4, 1500), completion(5, 20)])
+    assert lengths(run(made)[0]) == {3: 224, 4: 224}
+    made.pacer.observe(0, 448, 0, 0.448, delayed=2)
+    assert lengths(run(made)[0]) == {1: 1, 2: 1, 5: 7}
 
 
 def test_sequences_enter_in_the_order_of_arrival_even_if_a_later_one_would_fit() -> None:

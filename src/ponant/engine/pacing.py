@@ -1,25 +1,40 @@
 """What the steps of this machine cost, and how much of a prompt may be computed beside running completions."""
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
 _SMOOTHING = 0.2
+_SMOOTHING_OF_LARGE = 0.5
+"""Large chunks are rare and long: one tells more, and what an idle engine has seen is soon out of date."""
 _SIZES = np.array([1, 2, 3, 5, 9, 17, 33, 64, 129, 257])
 """Where classes of steps begin, by rows. Kernels change with the number of rows, at 64 most of all."""
 _EFFICIENT_ROWS = 64
-_STRETCH = 2.2
-"""How many times as long as a step without prefill a step with prefill may take."""
-_UNNOTICED = 0.03
-"""Seconds that any step with prefill may take."""
+"""llama.cpp computes the attention of so many rows at once, and that of fewer in a way of its own."""
+_STRETCH = 2.1
+"""How many times as long as a step without prefill a step with a small chunk may take. 2.5 is what is promised."""
 _FEWEST_TOKENS = 4
 _FIRST_GUESS = 64
-_LONGEST_BURST = 256
-"""Tokens: more of them at once would stall the others for seconds on slow machines."""
 _DEPTH_CLASS = 1024
-_CLIFF = 1.5
-"""How many times as much as in a large chunk a token in a small one must cost for bursts to be better."""
-_STEPS_BETWEEN_BURSTS = 20
-"""So few steps are bursts that 19 of 20 tokens come as fast as if there were none."""
+_CLIFF = 1.25
+"""How many times as much as in a large chunk a token in a small one must cost for bursts to be better.
+
+Small chunks get 1.1 / 2.1 of the time. So with tokens that cost 1.25 times as much, a prompt takes 2.4 times as long as
+on an idle engine, where 2.5 is what is promised; with bursts it takes twice as long, but they can be felt.
+"""
+_STEPS_BETWEEN_BURSTS = 22
+"""Fewer than one token in twenty waits for a burst, so that 95% of them come as fast as if there were none."""
+_LONGEST_BURST = 3.0
+"""Seconds. Where ``_EFFICIENT_ROWS`` tokens, the fewest of a burst, take three times as long, there are no bursts."""
+_SEEN_OFTEN = 5
+"""Steps: so many small chunks must have been seen at some depth before they are called dear."""
+_STEPS_UNTIL_ALONE = 16
+"""Steps with small chunks before one without: what completions cost alone grows with them, and must be seen."""
+_STEPS_UNTIL_PROBE = 40
+"""Steps with small chunks of a long prompt before a large one, as small as those are: what that costs now, on a machine
+that others use too, may differ from what it did on an idle engine.
+"""
 
 
 class StepCosts:
@@ -66,34 +81,47 @@ USUAL_COSTS = _usual_costs()
 class TokenCosts:
     """Learns what a token of prefill costs, by its depth: how many tokens lie before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, smoothing: float) -> None:
+        self._smoothing = smoothing
         self._seconds: dict[int, float] = {}
+        self._seen: Counter[int] = Counter()
 
     def observe(self, depth: int, seconds: float) -> None:
         """Take note of what each token of a chunk took that began at this depth."""
         place = depth // _DEPTH_CLASS
+        self._seen[place] += 1
         before = self._seconds.get(place, seconds)
-        self._seconds[place] = before + _SMOOTHING * (seconds - before)
+        self._seconds[place] = before + max(self._smoothing, 1 / self._seen[place]) * (seconds - before)
 
     def seconds(self, depth: int) -> float | None:
         """What a token should cost: what it did at this depth, or at the deepest one before that is known."""
-        place = depth // _DEPTH_CLASS
-        return self._seconds.get(max((known for known in self._seconds if known <= place), default=-1))
+        place = max((place for place in self._seconds if place <= depth // _DEPTH_CLASS), default=None)
+        return None if place is None else self._seconds[place]
+
+    def often_seen(self, depth: int) -> int | None:
+        """The deepest place, no deeper than this one, that was seen so often that its costs can be trusted."""
+        places = [place for place, times in self._seen.items() if times >= _SEEN_OFTEN]
+        place = max((place for place in places if place <= depth // _DEPTH_CLASS), default=None)
+        return None if place is None else place * _DEPTH_CLASS
 
 
 class Pacer:
     """Sizes chunks of prefill beside running completions by what steps cost.
 
     Small chunks in every step are the smoothest. But llama.cpp computes the attention of fewer than 64 rows at a time
-    in another way, which takes up to three times as long deep in a prompt. Where that shows, chunks come in bursts with
-    steps of decoding alone between them: about half of the time goes to the prompt either way.
+    in another way, which takes up to three times as long deep in a prompt. Where that shows, long prompts come in
+    bursts, in steps of their own, with steps of decoding between them: about half of the time goes to the prompt either
+    way. A burst has no rows of the completions, which would have to wait for it either way: so its cost is seen.
     """
 
     def __init__(self, most_tokens: int) -> None:
         self.costs = StepCosts()
         self._most_tokens = most_tokens
-        self._small, self._large = TokenCosts(), TokenCosts()
+        self._small, self._large = TokenCosts(_SMOOTHING), TokenCosts(_SMOOTHING_OF_LARGE)
         self._pause = 0
+        self._owed = 0.0
+        self._steps_with_prefill = 0
+        self._steps_since_large = 0
 
     def observe(self, decoded: int, prefilled: int, depth: int, seconds: float, *, delayed: int = 0) -> None:
         """Take note of a step.
@@ -106,17 +134,21 @@ class Pacer:
             delayed: how many rows of other completions had to wait for it.
         """
         self._pause = max(0, self._pause - 1)
-        if decoded == 0 or prefilled == 0:
+        if prefilled == 0 or decoded + delayed == 0:
             self.costs.observe(decoded + prefilled, seconds)
+        self._steps_with_prefill = self._steps_with_prefill + 1 if prefilled else 0
         if prefilled == 0 or (alone := self._alone(decoded)) is None:
             return
         spent = max(seconds - alone, 0.0)
         is_large = decoded + prefilled >= _EFFICIENT_ROWS
         (self._large if is_large else self._small).observe(depth, spent / prefilled)
+        self._steps_since_large = 0 if is_large else self._steps_since_large + 1
         if is_large and (decoded or delayed):
             usual = self._alone(decoded + delayed)
             steps = spent / usual if usual else 0.0
-            self._pause = int(min(max(_STEPS_BETWEEN_BURSTS, steps), 10 * _STEPS_BETWEEN_BURSTS))
+            more = steps - self._owed
+            self._pause = int(min(max(_STEPS_BETWEEN_BURSTS, more), 10 * _STEPS_BETWEEN_BURSTS))
+            self._owed = min(max(_STEPS_BETWEEN_BURSTS - more, 0.0), _STEPS_BETWEEN_BURSTS)
 
     def prefill_tokens(self, decoding: int, depth: int = 0) -> int:
         """The most tokens of prefill, at this depth, that the next step should have beside so many rows of others."""
@@ -126,21 +158,47 @@ class Pacer:
         token = self._small.seconds(depth) or self._large.seconds(depth)
         if alone is None or token is None:
             return min(_FIRST_GUESS, self._most_tokens)
-        affordable = int((max(_STRETCH * alone, _UNNOTICED) - alone) / max(token, 1e-9))
+        if self._steps_with_prefill >= _STEPS_UNTIL_ALONE:
+            return 0
+        affordable = int((_STRETCH - 1) * alone / max(token, 1e-9))
         return max(_FEWEST_TOKENS, min(affordable, self._most_tokens))
 
-    def prefers_bursts(self, depth: int) -> bool:
-        """Whether prefill at this depth should come in bursts."""
-        small, large = self._small.seconds(depth), self._large.seconds(depth) or self._small.seconds(0)
-        return small is not None and large is not None and small > _CLIFF * large
+    def prefers_bursts(self, decoding: int, depth: int, tokens: int) -> bool:
+        """Whether a prompt of so many tokens should come in bursts when it has got to this depth.
 
-    def burst_tokens(self, decoding: int, depth: int) -> int:
-        """The tokens of prefill in the next step if they come in bursts: 0 between two of them."""
+        What small chunks cost is not seen again once there are bursts, so how much dearer they are is what it was at
+        the deepest place where they were seen; beyond it the difference only grows. Prompts that small chunks would
+        finish in about the time of a burst and the pause after it are left to these.
+        """
+        alone, place = self._alone(decoding), self._small.often_seen(depth)
+        if alone is None or place is None:
+            return False
+        small, large = self._small.seconds(place), self._large.seconds(place) or self._small.seconds(0)
+        large_here = self._large.seconds(depth) or large
+        if not small or not large or not large_here or _EFFICIENT_ROWS * large_here > 3 * _LONGEST_BURST:
+            return False
+        small_here = small * large_here / large
+        is_dear = small > _CLIFF * large or _FEWEST_TOKENS * small_here > (_STRETCH - 1) * alone
+        return (is_dear or self._probes) and tokens * small_here > _STEPS_BETWEEN_BURSTS * alone
+
+    def burst_tokens(self, decoding: int, depth: int, left: int) -> int:
+        """The tokens of prefill in the next step if they come in bursts: 0 between two of them.
+
+        What the last burst took less than its time is added to this one.
+        ``left`` are the tokens that prompts still have, of which too few for a burst of their own are not left over.
+        """
         if self._pause:
             return 0
         alone, token = self._alone(decoding), self._large.seconds(depth) or self._small.seconds(depth)
-        wanted = int(_STEPS_BETWEEN_BURSTS * alone / token) if alone and token else 0
-        return max(_EFFICIENT_ROWS, min(wanted, _LONGEST_BURST, self._most_tokens))
+        seconds = min((_STEPS_BETWEEN_BURSTS + self._owed) * alone, _LONGEST_BURST) if alone else 0.0
+        pieces = round(min(seconds / token, self._most_tokens) / _EFFICIENT_ROWS) if token and not self._probes else 1
+        wanted = max(pieces, 1) * _EFFICIENT_ROWS
+        return min(left if left < wanted + _EFFICIENT_ROWS else wanted, self._most_tokens)
+
+    @property
+    def _probes(self) -> bool:
+        """Whether it is time to see again what a large chunk costs."""
+        return self._steps_since_large >= _STEPS_UNTIL_PROBE
 
     def _alone(self, decoding: int) -> float | None:
         """How long a step with so many rows of completions takes without prefill."""

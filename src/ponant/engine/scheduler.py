@@ -281,12 +281,13 @@ class Scheduler:
         """The chunks of those whose adapter's turn it is, and how many tokens of other completions wait meanwhile."""
         computing = [sequence for sequence in self.running if sequence not in self._leaders]
         for adapter in self._rotation.order(sequence.adapter for sequence in computing):
-            others = [sequence for sequence in computing if sequence.adapter != adapter]
-            delayed = sum(sequence.remaining for sequence in others if self._is_decoding(sequence))
+            decoding = [sequence for sequence in computing if self._is_decoding(sequence)]
+            delayed = sum(sequence.remaining for sequence in decoding if sequence.adapter != adapter)
             chunks = self._chunks([sequence for sequence in computing if sequence.adapter == adapter], delayed)
             if chunks:
-                self._rotation.take_step(adapter, is_last=not all(map(self._is_decoding, computing)))
-                return chunks, delayed
+                self._rotation.take_step(adapter, is_last=len(decoding) < len(computing))
+                included = {chunk.sequence for chunk in chunks}
+                return chunks, sum(sequence.remaining for sequence in decoding if sequence not in included)
         raise AssertionError("there is nothing to compute")
 
     def _chunks(self, computing: list[Sequence], delayed: int) -> list[Chunk]:
@@ -300,20 +301,22 @@ class Scheduler:
             return self._with_drafts(chunks)
         rows = sum(chunk.length for chunk in chunks)
         decoding = rows + delayed
-        bursting = [sequence for sequence in prefilling if decoding and self.pacer.prefers_bursts(sequence.computed)]
+        bursting = [sequence for sequence in prefilling if decoding and self._comes_in_bursts(sequence, decoding)]
+        if bursting:
+            left = sum(sequence.remaining for sequence in bursting)
+            length = self.pacer.burst_tokens(decoding, max(sequence.computed for sequence in bursting), left)
+            if length:
+                return [next_chunk(*share) for share in shares(bursting, length)]
         paced = [sequence for sequence in prefilling if sequence not in bursting]
         budget = min(self.batch_tokens - rows, PIECE if self.contended else self.batch_tokens)
         if paced:
             budget = min(budget, self.pacer.prefill_tokens(decoding, paced[0].computed))
         if len(computing) == 1:
             budget = min(budget, self._piece(prefilling[0]))
-        for sequence, length in shares(paced, budget):
-            chunks.append(next_chunk(sequence, length))
-        if bursting:
-            room = self.batch_tokens - sum(chunk.length for chunk in chunks)
-            length = min(self.pacer.burst_tokens(decoding, bursting[0].computed), bursting[0].remaining, room)
-            chunks += [next_chunk(bursting[0], length)] if length > 0 else []
-        return chunks
+        return chunks + [next_chunk(*share) for share in shares(paced, budget)]
+
+    def _comes_in_bursts(self, sequence: Sequence, decoding: int) -> bool:
+        return self.pacer.prefers_bursts(decoding, sequence.computed, len(sequence.tokens) - sequence.reused)
 
     def _is_decoding(self, sequence: Sequence) -> bool:
         """Whether a sequence has no more to compute than what came last: one token, or some that its grammar forced."""
