@@ -101,8 +101,9 @@ class Runner:
                 while True:
                     self._changed.clear()  # before the look, which need not see what changes meanwhile
                     await self._patiently(self._look(working))
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._changed.wait(), _BETWEEN_LOOKS if self._at_work else _WHEN_IDLE)
+                    with contextlib.suppress(TimeoutError):  # Python 3.11's wait_for might miss that this is cancelled
+                        async with asyncio.timeout(_BETWEEN_LOOKS if self._at_work else _WHEN_IDLE):
+                            await self._changed.wait()
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
