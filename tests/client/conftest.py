@@ -24,7 +24,9 @@ def over_http(tiny_server: RunningServer) -> Iterator[Mistral]:
 @pytest.fixture(scope="session")
 def in_process(tiny_model: Path, tiny_embedder: Path) -> Iterator[Mistral]:
     """A client with the tiny models in this process."""
-    with Mistral.local([str(tiny_model), str(tiny_embedder)], timeout_ms=120_000, **EXACT) as mistral:
+    models = [str(tiny_model), str(tiny_embedder)]
+    # Training has the priority of everything else, so that tests that run beside it do not make it wait.
+    with Mistral.local(models, timeout_ms=120_000, training_nice=0, **EXACT) as mistral:
         yield mistral
 
 

@@ -71,7 +71,7 @@ def job(mistral: Mistral) -> Any:
         mistral.files.upload(file={"file_name": name, "content": content}, purpose="fine-tune")
         for name, content in (
             ("training.jsonl", lines(THINGS, CITIES)),
-            ("validation.jsonl", lines(HELD_OUT_THINGS[:2], [])),
+            ("validation.jsonl", lines(HELD_OUT_THINGS[:1], [])),
         )
     ]
     created = mistral.fine_tuning.jobs.create(

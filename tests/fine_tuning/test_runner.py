@@ -34,11 +34,11 @@ async def catalog(tiny_model: Path, tmp_path: Path) -> AsyncIterator[Catalog]:
 
 
 @contextlib.asynccontextmanager
-async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[None]:
+async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[Runner]:
     """A runner at work."""
     runner = Runner(catalog, storage, ModelRegistry(catalog, storage.fine_tuned), nice=0)
     task = asyncio.create_task(runner.run())
-    yield
+    yield runner
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -94,10 +94,35 @@ async def test_jobs_whose_cancellation_was_requested_end_though_nobody_works_on_
                 await asyncio.sleep(0.01)
 
 
+async def is_failed(storage: Storage, job: FineTuningJob) -> None:
+    """Wait until a job has failed, as those do of which there is no description."""
+    while (await storage.jobs.find(job.id)).status != "FAILED":
+        await asyncio.sleep(0.01)
+
+
 async def test_job_of_which_nothing_is_known_any_more_fails(catalog: Catalog, storage: Storage) -> None:
     job = await add_job(storage)
     async with running(catalog, storage), asyncio.timeout(30):
-        while (await storage.jobs.find(job.id)).status != "FAILED":
-            await asyncio.sleep(0.01)
+        await is_failed(storage, job)
     events, _ = await storage.jobs.history(job.id)
     assert events[0].data["error"].startswith("what is to be done is no longer known")
+
+
+async def test_an_idle_runner_that_is_told_of_a_job_need_not_look_for_it(
+    catalog: Catalog, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ponant.fine_tuning.runner._WHEN_IDLE", 3600.0)
+    async with running(catalog, storage) as runner, asyncio.timeout(30):
+        for _ in range(2):  # if it was not idle when the first one came, it is when the second one does
+            job = await add_job(storage)
+            runner.wake()
+            await is_failed(storage, job)
+
+
+async def test_an_idle_runner_finds_what_others_add(
+    catalog: Catalog, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ponant.fine_tuning.runner._WHEN_IDLE", 0.1)
+    async with running(catalog, storage), asyncio.timeout(30):
+        for _ in range(2):
+            await is_failed(storage, await add_job(storage))

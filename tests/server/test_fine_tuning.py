@@ -1,5 +1,7 @@
 """Fine-tuning jobs over HTTP, from the upload to the answer of the model that they made. The training is real."""
 
+import asyncio
+import contextlib
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,8 @@ import httpx2
 import psutil
 import pytest
 
-from tests.jobs import ANSWER, JOBS, Job, ask, create, dataset, error, get, job_of, states, upload, wait_for
+from ponant.storage.storage import Storage
+from tests.jobs import ANSWER, JOBS, Job, ask, create, dataset, error, job_of, states, upload, wait_for
 from tests.serving import EXACT, RunningServer, serving, wait_until
 from tests.tiny_embedder import write_tiny_embedder
 from tests.training.extra import skip_without_training
@@ -199,26 +202,30 @@ def test_bad_lines_fail_the_validation_unless_they_may_be_skipped(client: httpx2
 
 
 def test_running_jobs_are_cancelled_and_leave_nothing(
-    server: RunningServer, client: httpx2.Client, file_id: str
+    server: RunningServer, client: httpx2.Client, data_dir: Path, file_id: str
 ) -> None:
-    running, waiting = [create(client, file_id, steps=100_000) for _ in range(2)]
-    wait_for(client, waiting["id"], "STARTED")
+    running, waiting, others = [create(client, file_id, steps=100_000) for _ in range(3)]
+    wait_for(client, others["id"], "STARTED")
     assert client.post(f"{JOBS}/{waiting['id']}/cancel").json()["status"] == "CANCELLED"
     wait_for(client, running["id"], until=lambda job: bool(job["checkpoints"] or _step(job) > 3))
     asked = [client.post(f"{JOBS}/{running['id']}/cancel").json()["status"] for _ in range(2)]
     assert set(asked) <= {"CANCELLATION_REQUESTED", "CANCELLED"}
     ended = wait_for(client, running["id"])
-    assert states(ended) == [
-        "QUEUED",
-        "VALIDATING",
-        "VALIDATED",
-        "STARTED",
-        "RUNNING",
-        "CANCELLATION_REQUESTED",
-        "CANCELLED",
-    ]
+    wait_for(client, others["id"], "RUNNING")
+    with contextlib.closing(Storage.open(data_dir)) as storage:  # as another server has it that shares the folder
+        asyncio.run(storage.jobs.cancel(others["id"]))
+    for job in (ended, wait_for(client, others["id"])):
+        assert states(job) == [
+            "QUEUED",
+            "VALIDATING",
+            "VALIDATED",
+            "STARTED",
+            "RUNNING",
+            "CANCELLATION_REQUESTED",
+            "CANCELLED",
+        ]
+        assert job["fine_tuned_model"] is None
     assert trainer(server) is None
-    assert ended["fine_tuned_model"] is None
     for job, what in ((ended, "cancel"), (ended, "start")):
         refused = client.post(f"{JOBS}/{job['id']}/{what}")
         assert refused.status_code == 400
@@ -336,36 +343,34 @@ def test_unknown_jobs_and_batches_are_not_found(client: httpx2.Client) -> None:
     assert client.get("/v1/batch/jobs").status_code == 404
 
 
-def test_a_stopped_server_goes_on_where_it_was(tiny_model: Path, tmp_path: Path) -> None:
-    settings = EXACT | {"PONANT_DATA_DIR": str(tmp_path)}
-    with serving(str(tiny_model), "--threads", "1", **settings) as server, server.client() as client:
-        job = create(client, upload(client), steps=200)
-        wait_for(client, job["id"], until=lambda job: bool(job["checkpoints"]))
-        process = trainer(server)
-    assert process
-    assert not process.is_running()
-    with serving(str(tiny_model), "--threads", "1", **settings) as server, server.client() as client:
-        ended = wait_for(client, job["id"])
+def test_of_several_servers_one_runs_a_job_another_goes_on_with_it_and_all_serve_its_model(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    with contextlib.ExitStack() as second_and_third:
+        with sharing(tiny_model, tmp_path) as (first, client):
+            second, third = [second_and_third.enter_context(sharing(tiny_model, tmp_path)) for _ in range(2)]
+            job = create(second[1], upload(client), steps=200)["id"]
+            wait_for(third[1], job, until=lambda job: bool(job["checkpoints"]))
+            process = trainer(first)
+        assert process
+        assert not process.is_running()
+        clients = second[1], third[1]
+        ended = wait_for(clients[0], job)
         assert ended["status"] == "SUCCESS"
         (resumed,) = [event["data"]["step"] for event in ended["events"] if event["name"] == "resumed"]
         assert resumed > 0
         assert states(ended).count("RUNNING") == 1
-        assert ask(client, ended["fine_tuned_model"], "hello 5") == ANSWER
-
-
-def test_of_two_servers_one_runs_a_job_and_both_serve_its_model(tiny_model: Path, tmp_path: Path) -> None:
-    settings = EXACT | {"PONANT_DATA_DIR": str(tmp_path)}
-    with (
-        serving(str(tiny_model), "--threads", "1", **settings) as one,
-        serving(str(tiny_model), "--threads", "1", **settings) as two,
-        one.client() as first,
-        two.client() as second,
-    ):
-        job = create(second, upload(first), steps=2)["id"]
-        model = wait_for(first, job)["fine_tuned_model"]
-        for client in (first, second):
+        model = ended["fine_tuned_model"]
+        for client in clients:
             wait_until(lambda client=client: client.get(f"/v1/models/{model}").status_code == 200)  # type: ignore[misc]
-            assert ask(client, model, "hello")
-        assert first.delete(f"/v1/models/{model}").status_code == 200
-        wait_until(lambda: second.get(f"/v1/models/{model}").status_code == 404)
-        assert states(get(second, job)).count("RUNNING") == 1
+            assert ask(client, model, "hello 5") == ANSWER
+        assert clients[0].delete(f"/v1/models/{model}").status_code == 200
+        wait_until(lambda: clients[1].get(f"/v1/models/{model}").status_code == 404)
+
+
+@contextlib.contextmanager
+def sharing(model: Path, data_dir: Path) -> Iterator[tuple[RunningServer, httpx2.Client]]:
+    """A server that shares its data folder with others, and a client of it."""
+    settings = EXACT | {"PONANT_DATA_DIR": str(data_dir)}
+    with serving(str(model), "--threads", "1", **settings) as server, server.client() as client:
+        yield server, client

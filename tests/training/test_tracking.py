@@ -15,7 +15,7 @@ from ponant.training import progress
 from ponant.training.job import Wandb
 from ponant.training.worker import TrainingProcess, run_folder
 from tests.training.extra import skip_without_training
-from tests.training.runs import conversation, describe, of_kind, run_to_end, start, train, write_lines
+from tests.training.runs import conversation, describe, of_kind, start, train, write_lines
 from tests.training.wandb_runs import read_history, stand_in
 
 skip_without_training("wandb")
@@ -62,7 +62,7 @@ def test_a_run_that_is_kept_offline_has_the_metrics_of_the_csv_file(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
 
-    status, events = run_to_end(folder)  # reads every line of standard output as JSON
+    status, events = train(folder)
 
     assert status == 0, events[-1]
     assert events[-1]["event"] == "done"
@@ -103,7 +103,7 @@ def test_a_run_goes_on_when_the_helper_of_the_package_dies(folder: Path, monkeyp
     assert process.stdout
     events = []
     for line in process.stdout:
-        events.append(json.loads(line))
+        events.append(json.loads(line))  # the package writes nothing to standard output
         if events[-1]["event"] == "step" and events[-1]["step"] == 3:
             for child in psutil.Process(process.pid).children():
                 child.kill()

@@ -69,7 +69,7 @@ class Catalog:
         self._memory = memory
         self._served: dict[str, ServedModel] = {}
         self._fine_tuned = FineTunedModels()
-        self._is_open = False
+        self._opened = asyncio.Event()
         self._changing = asyncio.Lock()
         self._cores: Cores | None = None
         self._tasks: set[asyncio.Task[AnyLoadedModel]] = set()
@@ -78,7 +78,7 @@ class Catalog:
     @property
     def is_open(self) -> bool:
         """Whether requests find the models."""
-        return self._is_open
+        return self._opened.is_set()
 
     @property
     def models(self) -> list[ServedModel]:
@@ -106,7 +106,7 @@ class Catalog:
             UnknownModelError: there is none that does, or it is archived.
             EngineUnavailableError: the models are not known yet.
         """
-        if not self._is_open:
+        if not self.is_open:
             raise EngineUnavailableError("the models are still being loaded")
         served = self._default(kind or "chat") if name is None else self._named(name, kind)
         if served is None:
@@ -187,12 +187,16 @@ class Catalog:
                 served = self._served[spec.id] = ServedModel(spec, await self._loader.describe(spec))
                 if self._preload == "all" or (self._preload == "first" and index == 0):
                     on_loaded(await self._load(served))
-            self._is_open = True
+            self._opened.set()
         except BaseException:
             await self.close()
             raise
         if self._unload_after is not None:
             self._unloader = asyncio.create_task(self._unload_the_idle(self._unload_after))
+
+    async def wait_until_open(self) -> None:
+        """Wait until requests find the models."""
+        await self._opened.wait()
 
     async def close(self) -> None:
         """Stop everything."""
@@ -292,7 +296,7 @@ class Catalog:
                 return served.loaded
         except (ModelLoadError, TooManyModelsError) as error:
             served.failure = str(error)
-            if self._is_open:
+            if self.is_open:
                 logger.warning("model not loaded", extra={"model": served.spec.id, "reason": str(error)})
             raise error if isinstance(error, ModelLoadError) else ModelLoadError(str(error)) from None
         finally:

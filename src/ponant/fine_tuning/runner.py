@@ -6,7 +6,8 @@ import fcntl
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ponant.catalog.catalog import Catalog
@@ -31,7 +32,9 @@ logger = logging.getLogger("ponant.fine_tuning")
 Outcome = Validated | Done | Failed | Stopped
 
 _BETWEEN_LOOKS = 1.0
-"""Seconds after which changes that other processes have made in the database are seen."""
+"""Seconds after which changes that other processes have made in the database are seen, while a job is worked on."""
+_WHEN_IDLE = 5.0
+"""The same while there is nothing to do."""
 _BETWEEN_STEPS = 0.5
 """Seconds between two steps that are told."""
 _AFTER_TROUBLE = 5.0
@@ -40,6 +43,20 @@ _INVALID = ("invalid_dataset", "bad_seq_len")
 """Errors for which the job is to blame, not what came over it."""
 _BEING_MADE = 3600.0
 """Seconds after which a folder that no job knows will not get one any more."""
+
+
+@dataclass
+class _Lane:
+    """Works on jobs in one of two states, one at a time."""
+
+    work: Callable[[FineTuningJob], Awaitable[None]]
+    begun: str
+    waiting: str
+    is_busy: bool = False
+
+    def choose(self, jobs: Sequence[FineTuningJob]) -> FineTuningJob | None:
+        """The job to be worked on next: one already begun, or else the oldest."""
+        return next((job for state in (self.begun, self.waiting) for job in jobs if job.status == state), None)
 
 
 class Runner:
@@ -63,21 +80,30 @@ class Runner:
         self._registry = registry
         self._nice = nice
         self._folder = storage.fine_tuned.folder
-        self._at_work: set[str] = set()
+        self._lanes = (
+            _Lane(self._validate, begun="VALIDATING", waiting="QUEUED"),
+            _Lane(self._train, begun="RUNNING", waiting="STARTED"),
+        )
+        self._at_work: dict[str, asyncio.Event] = {}
+        """The jobs that are worked on, by id, and whether their cancellation was requested."""
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
-        """Look at the jobs: something has changed."""
+        """Look at the jobs at once: something has changed."""
         self._changed.set()
-        self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Run jobs until cancelled; then training processes end in good order, and their jobs stay as they are."""
         async with self._alone():
             await self._sweep()
-            async with asyncio.TaskGroup() as lanes:
-                lanes.create_task(self._lane(self._validate, "VALIDATING", "QUEUED"))
-                lanes.create_task(self._lane(self._train, "RUNNING", "STARTED"))
+            await self._catalog.wait_until_open()
+            async with asyncio.TaskGroup() as working:
+                while True:
+                    self._changed.clear()  # before the look, which need not see what changes meanwhile
+                    await self._patiently(self._look(working))
+                    with contextlib.suppress(TimeoutError):  # Python 3.11's wait_for might miss that this is cancelled
+                        async with asyncio.timeout(_BETWEEN_LOOKS if self._at_work else _WHEN_IDLE):
+                            await self._changed.wait()
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -92,27 +118,32 @@ class Runner:
                     await asyncio.sleep(_BETWEEN_LOOKS)
             yield
 
-    async def _lane(self, work: Callable[[FineTuningJob], Awaitable[None]], begun: str, waiting: str) -> None:
-        """Work on jobs in one of two states, one at a time: those already begun first, then the oldest."""
-        while True:
-            if not self._catalog.is_open:
-                await self._pause(_BETWEEN_LOOKS / 10)
-                continue
-            try:
-                await self._end_cancelled()
-                jobs = await self._jobs.in_states(begun) or await self._jobs.in_states(waiting)
-                if jobs:
-                    await self._do(work, jobs[0])
-                else:
-                    await self._pause(_BETWEEN_LOOKS)
-            except (OSError, StorageError) as error:
-                logger.warning("jobs not looked after", extra={"reason": str(error)})
-                await asyncio.sleep(_AFTER_TROUBLE)
+    async def _look(self, working: asyncio.TaskGroup) -> None:
+        """See what there is to do, with one query: give the free lanes their next jobs, and end what is cancelled."""
+        free = [lane for lane in self._lanes if not lane.is_busy]  # a lane that becomes so later needs a later look
+        wanted = [state for lane in free for state in (lane.begun, lane.waiting)]
+        jobs = await self._jobs.in_states("CANCELLATION_REQUESTED", *wanted)
+        for lane in free:
+            if job := lane.choose([job for job in jobs if job.id not in self._at_work]):
+                lane.is_busy = True
+                self._at_work[job.id] = asyncio.Event()
+                working.create_task(self._do(lane, job))
+        for job in jobs:
+            if job.status == "CANCELLATION_REQUESTED":
+                await self._end(job)
 
-    async def _do(self, work: Callable[[FineTuningJob], Awaitable[None]], job: FineTuningJob) -> None:
-        self._at_work.add(job.id)
+    async def _do(self, lane: _Lane, job: FineTuningJob) -> None:
+        """Work on a job, and free the lane."""
         try:
-            await work(job)
+            await self._patiently(self._work(lane, job))
+        finally:
+            del self._at_work[job.id]
+            lane.is_busy = False
+            self.wake()
+
+    async def _work(self, lane: _Lane, job: FineTuningJob) -> None:
+        try:
+            await lane.work(job)
         except JobStateError:
             logger.info("job cancelled meanwhile", extra={"job": job.id})
         except StorageError:
@@ -121,15 +152,23 @@ class Runner:
             logger.exception("job failed", extra={"job": job.id})
             with contextlib.suppress(JobStateError):
                 await self._fail(job, Failed("internal_error", "internal error; the server's log has more of it"))
-        finally:
-            self._at_work.discard(job.id)
 
-    async def _end_cancelled(self) -> None:
-        """End the jobs whose cancellation was requested and that no process works on any more."""
-        for job in await self._jobs.in_states("CANCELLATION_REQUESTED"):
-            if job.id not in self._at_work:
-                with contextlib.suppress(JobStateError):  # the other lane was quicker
-                    await self._clean(await self._jobs.move(job.id, "CANCELLED"))
+    async def _end(self, job: FineTuningJob) -> None:
+        """End a job whose cancellation was requested, or have whoever works on it do so."""
+        if cancellation := self._at_work.get(job.id):
+            cancellation.set()
+        else:
+            with contextlib.suppress(JobStateError):  # its work ended as the query was made
+                await self._clean(await self._jobs.move(job.id, "CANCELLED"))
+
+    @staticmethod
+    async def _patiently(work: Coroutine[None, None, None]) -> None:
+        """Do something that is done again if it fails as storage does: not at once then."""
+        try:
+            await work
+        except (OSError, StorageError) as error:
+            logger.warning("jobs not looked after", extra={"reason": str(error)})
+            await asyncio.sleep(_AFTER_TROUBLE)
 
     async def _validate(self, job: FineTuningJob) -> None:
         if job.status == "QUEUED":
@@ -141,7 +180,6 @@ class Runner:
                 ahead = await self._jobs.in_states("STARTED", "RUNNING")
                 states = ("VALIDATED", "STARTED") if job.auto_start else ("VALIDATED",)
                 await self._jobs.move(job.id, *states, plan=plan_of(validated, ahead))
-                self.wake()
             case Failed() as failed:
                 await self._fail(job, failed, "FAILED_VALIDATION" if failed.error in _INVALID else "FAILED")
 
@@ -171,27 +209,23 @@ class Runner:
         while True:
             last: Event | None = None
             async with TrainerProcess.start(folder, nice=self._nice, dry_run=dry_run) as process:
-                watching = asyncio.create_task(self._watch(job.id, process))
+                cancelling = asyncio.create_task(self._cancel(job.id, process))
                 try:
                     async for event in process.events():
                         await teller.tell(event)
                         last = event
                 finally:
-                    watching.cancel()
-                    await asyncio.gather(watching, return_exceptions=True)
+                    cancelling.cancel()
+                    await asyncio.gather(cancelling, return_exceptions=True)
             assert isinstance(last, Outcome)
             if not (isinstance(last, Failed) and last.error == "already_running"):
                 return last
             await asyncio.sleep(_BETWEEN_LOOKS)  # a process of a server that died has not noticed it yet
 
-    async def _watch(self, job_id: str, process: TrainerProcess) -> None:
+    async def _cancel(self, job_id: str, process: TrainerProcess) -> None:
         """End the process when the job's cancellation is requested, or was while the process was being started."""
-        while True:
-            with contextlib.suppress(StorageError):
-                if (await self._jobs.find(job_id)).status in ("CANCELLATION_REQUESTED", *ENDS):
-                    await process.stop(_SECONDS_TO_CANCEL)
-                    return
-            await self._pause(_BETWEEN_LOOKS)
+        await self._at_work[job_id].wait()
+        await process.stop(_SECONDS_TO_CANCEL)
 
     async def _fail(self, job: FineTuningJob, failed: Failed, status: str = "FAILED") -> None:
         logger.warning("job failed", extra={"job": job.id, "error": failed.error, "reason": failed.message})
@@ -215,11 +249,6 @@ class Runner:
                     await self._clean(job)
         except (OSError, StorageError) as error:
             logger.warning("folders of jobs not swept", extra={"reason": str(error)})
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait until something has changed, or this long."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
 
 
 def _job_folders(folder: Path) -> list[Path]:
