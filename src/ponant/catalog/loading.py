@@ -14,7 +14,7 @@ from ponant.catalog.spec import FineTunedSpec, ModelSpec
 from ponant.engine.base import Engine, EngineConfig, ModelLoadError
 from ponant.engine.memory import expected_memory, model_size
 from ponant.engine.turns import Place
-from ponant.engine.vocabulary import Vocabulary
+from ponant.engine.vocabulary import Vocabulary, open_vocabulary
 from ponant.prompts.fim import FimPrompts, has_fim_tokens
 from ponant.prompts.mistral import TokenizerError, find_tokenizer_file
 from ponant.prompts.mistral_renderer import MistralRenderer, mistral_renderer
@@ -91,7 +91,7 @@ class Loader:
         """Load a model; ``place`` is its engine's among those that take turns. Raises ModelLoadError."""
         if spec.kind == "embed":
             return await self._embedders.load(spec, facts, place)
-        opening = asyncio.create_task(asyncio.to_thread(Vocabulary, spec.path))
+        opening = asyncio.create_task(asyncio.to_thread(open_vocabulary, spec.path))
         try:
             weights = await self._prepare(spec, await opening) if self._prepare else spec.path
             config = structs.replace(self._config_for(spec), place=place)
@@ -125,7 +125,7 @@ class Loader:
 
 
 def _describe(spec: ModelSpec, config: EngineConfig) -> ModelFacts:
-    vocabulary = Vocabulary(spec.path)
+    vocabulary = open_vocabulary(spec.path)
     metadata = vocabulary.metadata
     file = spec.path.stat()
     size = model_size(metadata, file.st_size, config.kv_type)

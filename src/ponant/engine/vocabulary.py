@@ -2,7 +2,8 @@
 
 import ctypes
 import re
-from functools import cache
+import weakref
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ def _file_types() -> dict[str, str]:
 class Vocabulary:
     """A model's tokens, opened without its weights. Safe to use from several threads at once.
 
+    The memory is freed with the last reference, or by ``close``.
+
     Attributes:
         metadata: the key-value pairs of the GGUF file, as text, without those that are lists.
         size: number of tokens.
@@ -41,10 +44,12 @@ class Vocabulary:
         self.parameters: int = c.llama_model_n_params(self._model)
         self.weights: int = c.llama_model_size(self._model)
         self._pieces: dict[int, bytes] = {}
+        self._free = weakref.finalize(self, c.llama_model_free, self._model)
+        self._free.atexit = False  # threads may still be at work then
 
     def close(self) -> None:
         """Free the memory. Nothing else may be called after this."""
-        c.llama_model_free(self._model)
+        self._free()
 
     @property
     def quantization(self) -> str | None:
@@ -112,15 +117,36 @@ class Vocabulary:
 
     def longest_piece(self) -> int:
         """Length in bytes of the longest token."""
+        return self._longest_piece
+
+    @cached_property
+    def _longest_piece(self) -> int:
         return max(len(c.llama_vocab_get_text(self._vocab, token)) for token in range(self.size))
+
+    @cached_property
+    def _attributes(self) -> list[int]:
+        return [c.llama_vocab_get_attr(self._vocab, token) for token in range(self.size)]
 
     def _tokens_that_are(self, attributes: int) -> dict[str, int]:
         """The tokens with one of these attributes, by how they are written."""
-        tokens = range(self.size)
-        return {self.text(token): token for token in tokens if c.llama_vocab_get_attr(self._vocab, token) & attributes}
+        return {self.text(token): token for token, own in enumerate(self._attributes) if own & attributes}
 
     def _read_piece(self, token: int) -> bytes:
         return _piece(self._vocab, token, control=False)
+
+
+def open_vocabulary(path: Path) -> Vocabulary:
+    """A model's tokens; who asks for the same file next gets the same. Raises ModelLoadError."""
+    try:
+        status = path.stat()
+    except OSError:
+        return Vocabulary(path)  # which tells what is wrong
+    return _opened_last(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1)
+def _opened_last(path: Path, _changed: int, _size: int) -> Vocabulary:
+    return Vocabulary(path)
 
 
 def tokenize(vocab: Any, text: str, *, control: bool = False, ends: bool = False) -> list[int]:

@@ -24,7 +24,7 @@ from ponant.engine.embedding_process import EmbedderProcess
 from ponant.engine.handles import check_model_file
 from ponant.engine.memory import megabytes
 from ponant.engine.process import EngineProcess
-from ponant.engine.vocabulary import Vocabulary
+from ponant.engine.vocabulary import Vocabulary, open_vocabulary
 from ponant.settings import ModelSettings, Settings
 
 
@@ -112,7 +112,7 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
     else:
         path = locate(model.source, settings.data_dir / "models")
         check_model_file(path)
-        kind = model.kind or ("chat" if model.source == BUNDLED else kind_of(Vocabulary(path)))
+        kind = model.kind or ("chat" if model.source == BUNDLED else kind_of(open_vocabulary(path)))
     if model.tokenizer and not model.tokenizer.is_file():
         raise ModelNotFoundError(f"{model.source}: there is no tokenizer file {model.tokenizer}")
     if model.training_weights and not (model.training_weights / "config.json").is_file():

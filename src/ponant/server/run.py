@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import functools
+import gc
 import json
 import os
 import shlex
@@ -9,17 +11,21 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from fastapi import FastAPI
 
 import ponant
 from ponant.catalog.catalog import Catalog
-from ponant.server.app import create_app
 from ponant.server.assembly import make_catalog, summary
 from ponant.settings import Settings
-from ponant.storage.storage import Storage
+
+# The application and the database take as long to import as a small model to load. So functions import them, while the
+# engine's process loads the model.
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ponant.storage.storage import Storage
 
 _BACKLOG = 2048
 _IDLE_CONNECTION_SECONDS = 75
@@ -48,29 +54,46 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
     with contextlib.closing(listener):
         say(f"Ponant {ponant.__version__}")
         catalog = make_catalog(settings, say=say)
-        storage = await asyncio.to_thread(Storage.open, settings.data_dir, settings.database_url)
-        server = _make_server(catalog, settings, storage)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
         loading = asyncio.create_task(catalog.open(on_loaded=lambda model: say(summary(model))))
-        with contextlib.closing(storage), _on_signals(lambda: _stop(server, catalog, settings)):
-            try:
-                await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
-                if loading.done():
-                    await loading
-                    _announce(catalog, settings, listener, say)
-                    await serving
-            finally:
-                loading.cancel()
-                server.should_exit = True
-                await asyncio.gather(loading, serving, return_exceptions=True)
-                await catalog.close()
+        try:
+            storage = await asyncio.to_thread(_open_storage, settings)
+            with contextlib.closing(storage):
+                server = await asyncio.to_thread(_make_server, catalog, settings, storage)
+                with _on_signals(lambda: _stop(server, catalog, settings)):
+                    announce = functools.partial(_announce, catalog, settings, listener, say)
+                    await _serve(server, listener, loading, announce)
+        finally:
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+            await catalog.close()
+
+
+async def _serve(
+    server: "_Server", listener: socket.socket, loading: asyncio.Task[None], announce: Callable[[], None]
+) -> None:
+    """Serve while the models are being loaded, and then until told to stop. Raises why they cannot be."""
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            await loading
+            gc.freeze()
+            gc.enable()
+            announce()
+            await serving
+    finally:
+        loading.cancel()
+        server.should_exit = True
+        await asyncio.gather(loading, serving, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
-async def running_app(settings: Settings) -> AsyncIterator[FastAPI]:
+async def running_app(settings: Settings) -> "AsyncIterator[FastAPI]":
     """The application with its models, for requests that come without a network. Raises what ``run`` raises."""
+    from ponant.server.app import create_app
+
     catalog = await asyncio.to_thread(make_catalog, settings)
-    storage = await asyncio.to_thread(Storage.open, settings.data_dir, settings.database_url)
+    storage = await asyncio.to_thread(_open_storage, settings)
     with contextlib.closing(storage):
         await catalog.open()
         try:
@@ -108,7 +131,15 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _make_server(catalog: Catalog, settings: Settings, storage: Storage) -> "_Server":
+def _open_storage(settings: Settings) -> "Storage":
+    from ponant.storage.storage import Storage
+
+    return Storage.open(settings.data_dir, settings.database_url)
+
+
+def _make_server(catalog: Catalog, settings: Settings, storage: "Storage") -> "_Server":
+    from ponant.server.app import create_app
+
     app = create_app(catalog, settings, storage, stopping=lambda: server.should_exit)
     config = uvicorn.Config(
         app,
