@@ -1,20 +1,40 @@
 """``ponant`` itself: its subcommands, and how mistakes are told."""
 
+from importlib import import_module
+
 import click
 
 import ponant
-from ponant.cli.chat import chat
-from ponant.cli.complete_code import complete_code
-from ponant.cli.export import export
-from ponant.cli.finetune import finetune
-from ponant.cli.inspect import inspect
-from ponant.cli.models import models
-from ponant.cli.pull import pull
-from ponant.cli.remove import remove
-from ponant.cli.serve import serve
+
+_COMMANDS = {
+    "chat": "chat",
+    "complete-code": "complete_code",
+    "export": "export",
+    "finetune": "finetune",
+    "inspect": "inspect",
+    "models": "models",
+    "pull": "pull",
+    "rm": "remove",
+    "serve": "serve",
+}
+"""The subcommands, and the modules that have them under the same name."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """Imports a subcommand when it is used: none needs what the others do."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(import_module(f"ponant.cli.{module}"), module)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(ponant.__version__, prog_name="ponant")
 def main() -> None:
     """The Mistral API on your own hardware.
@@ -24,14 +44,3 @@ def main() -> None:
     `ponant finetune` trains one, and `ponant export` writes what came of it as one file. `ponant pull` fetches models,
     `ponant models` lists those of this machine.
     """
-
-
-main.add_command(chat)
-main.add_command(complete_code)
-main.add_command(export)
-main.add_command(finetune)
-main.add_command(inspect)
-main.add_command(models)
-main.add_command(pull)
-main.add_command(remove)
-main.add_command(serve)
