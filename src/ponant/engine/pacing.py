@@ -12,16 +12,16 @@ _SIZES = np.array([1, 2, 3, 5, 9, 17, 33, 64, 129, 257])
 """Where classes of steps begin, by rows. Kernels change with the number of rows, at 64 most of all."""
 _EFFICIENT_ROWS = 64
 """llama.cpp computes the attention of so many rows at once, and that of fewer in a way of its own."""
-_STRETCH = 2.1
+_STRETCH = 1.95
 """How many times as long as a step without prefill a step with a small chunk may take. 2.5 is what is promised."""
 _FEWEST_TOKENS = 4
 _FIRST_GUESS = 64
 _DEPTH_CLASS = 1024
-_CLIFF = 1.25
+_CLIFF = 1.15
 """How many times as much as in a large chunk a token in a small one must cost for bursts to be better.
 
-Small chunks get 1.1 / 2.1 of the time. So with tokens that cost 1.25 times as much, a prompt takes 2.4 times as long as
-on an idle engine, where 2.5 is what is promised; with bursts it takes twice as long, but they can be felt.
+Small chunks get 0.95 / 1.95 of the time. So with tokens that cost 1.15 times as much, a prompt takes 2.4 times as long
+as on an idle engine, where 2.5 is what is promised; with bursts it takes twice as long, but they can be felt.
 """
 _STEPS_BETWEEN_BURSTS = 22
 """Fewer than one token in twenty waits for a burst, so that 95% of them come as fast as if there were none."""
