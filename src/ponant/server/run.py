@@ -82,9 +82,8 @@ async def _serve(
             announce()
             await serving
     finally:
-        loading.cancel()
         server.should_exit = True
-        await asyncio.gather(loading, serving, return_exceptions=True)
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
