@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ponant.catalog.store import BUNDLED, locate
+from ponant.catalog.locate import locate
+from ponant.catalog.store import BUNDLED
 from tests.serving import EXACT, RunningServer, serving
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model

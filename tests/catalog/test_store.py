@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from ponant.catalog.attempts import Unwatched
+from ponant.catalog.locate import locate
 from ponant.catalog.prepare import FileFacts, Record
 from ponant.catalog.removal import OutsideError, plan_removal
-from ponant.catalog.store import ModelNotFoundError, hub_name, locate, stored_models, unfinished
+from ponant.catalog.store import ModelNotFoundError, hub_name, stored_models, unfinished
 from tests.catalog.hub_server import COMMIT, Hub, breaking_off, damaged
 from tests.serving import environment, wait_until
 
@@ -296,7 +297,7 @@ def test_names_that_lead_elsewhere_are_not_taken(hub: Hub, models: Path) -> None
 PULL = """
 import sys
 from pathlib import Path
-from ponant.catalog.store import locate
+from ponant.catalog.locate import locate
 print(locate("hf:org/repo", Path(sys.argv[1])))
 """
 

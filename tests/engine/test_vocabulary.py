@@ -5,7 +5,8 @@ from pathlib import Path
 
 import psutil
 
-from ponant.catalog.store import BUNDLED, locate
+from ponant.catalog.locate import locate
+from ponant.catalog.store import BUNDLED
 from ponant.engine.vocabulary import Vocabulary, open_vocabulary
 from tests.tiny_model import write_tiny_model
 

@@ -14,6 +14,7 @@ from ponant.fine_tuning.registry import ModelRegistry
 from ponant.fine_tuning.runner import Runner
 from ponant.server.assembly import make_catalog
 from ponant.settings import ModelSettings, Settings
+from ponant.storage.lazy import LazyStorage
 from ponant.storage.storage import Storage
 from ponant.storage.tables import FineTuningJob
 
@@ -34,14 +35,16 @@ async def catalog(tiny_model: Path, tmp_path: Path) -> AsyncIterator[Catalog]:
 
 
 @contextlib.asynccontextmanager
-async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[Runner]:
-    """A runner at work."""
-    runner = Runner(catalog, storage, ModelRegistry(catalog, storage.fine_tuned), nice=0)
-    task = asyncio.create_task(runner.run())
-    yield runner
-    assert not task.done()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[asyncio.Event]:
+    """A runner at work, and what tells it of changes."""
+    changed = asyncio.Event()
+    with contextlib.closing(LazyStorage(storage.fine_tuned.folder.parent)) as same:
+        runner = Runner(catalog, storage, ModelRegistry(catalog, same), changed=changed, nice=0)
+        task = asyncio.create_task(runner.run())
+        yield changed
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def add_job(storage: Storage, *states: str) -> FineTuningJob:
@@ -112,10 +115,10 @@ async def test_an_idle_runner_that_is_told_of_a_job_need_not_look_for_it(
     catalog: Catalog, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ponant.fine_tuning.runner._WHEN_IDLE", 3600.0)
-    async with running(catalog, storage) as runner, asyncio.timeout(30):
+    async with running(catalog, storage) as changed, asyncio.timeout(30):
         for _ in range(2):  # if it was not idle when the first one came, it is when the second one does
             job = await add_job(storage)
-            runner.wake()
+            changed.set()
             await is_failed(storage, job)
 
 

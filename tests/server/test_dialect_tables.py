@@ -20,7 +20,7 @@ from ponant.server.dialects.openai import CHAT, CHAT_RULES, EMBEDDINGS, OPENAI, 
 from ponant.server.dialects.openai_messages import MESSAGES, call_id, read_messages
 from ponant.server.dialects.table import RefusedFieldError
 from ponant.settings import Settings
-from ponant.storage.storage import Storage
+from ponant.storage.lazy import LazyStorage
 
 UNAVAILABLE = 503
 """What a server whose models are not loaded says to every request that is right."""
@@ -74,7 +74,7 @@ chats = bodies(sorted(set(CHAT_RULES) - {"messages"}), messages=messages())
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """The real application, with models that are never loaded."""
     served = Settings()
-    storage = Storage.open(tmp_path_factory.mktemp("data"))
+    storage = LazyStorage(tmp_path_factory.mktemp("data"))
     app = create_app(make_catalog(served), served, storage)
     with contextlib.closing(storage), TestClient(app, base_url="http://localhost") as client:
         yield client

@@ -27,7 +27,7 @@ from ponant.server.app import create_app
 from ponant.server.assembly import make_catalog
 from ponant.server.run import listen
 from ponant.settings import ModelSettings, Settings
-from ponant.storage.storage import Storage
+from ponant.storage.lazy import LazyStorage
 from ponant.storage.tables import FineTunedModel, FineTuningJob
 from ponant.training import support
 from tests.tiny_adapter import write_tiny_adapter
@@ -44,7 +44,7 @@ class Server:
 
     catalog: Catalog
     client: httpx2.AsyncClient
-    storage: Storage
+    storage: LazyStorage
 
     async def add(self, name: str, adapter: Path, *, base: str = "tiny") -> Path:
         """Have a job make a model, as another server with the same data would: where its files are."""
@@ -63,7 +63,7 @@ class Server:
             modified_at=0,
         )
         model = FineTunedModel(**common, id=name, job_id=job_id, root=base, archived=False)
-        path = self.storage.fine_tuned.adapter(model)
+        path = self.storage.open_now().fine_tuned.adapter(model)
         path.parent.mkdir(parents=True)
         shutil.copy(adapter, path)
 
@@ -72,8 +72,8 @@ class Server:
             session.flush()
             session.add(model)
 
-        await self.storage.database.write(write)
-        await ModelRegistry(self.catalog, self.storage.fine_tuned).sync()
+        await self.storage.open_now().database.write(write)
+        await ModelRegistry(self.catalog, self.storage).sync()
         return path.parent
 
     async def ask(self, model: str | None, **fields: Any) -> httpx2.Response:
@@ -117,7 +117,7 @@ async def serving(folder: Path, names: list[str], **changes: Any) -> AsyncIterat
     catalog = make_catalog(settings)
     with (
         tempfile.TemporaryDirectory() as data_dir,
-        contextlib.closing(Storage.open(Path(data_dir))) as storage,
+        contextlib.closing(LazyStorage(Path(data_dir))) as storage,
         contextlib.closing(listen(settings)) as listener,
     ):
         config = uvicorn.Config(create_app(catalog, settings, storage), log_config=None, lifespan="on")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from ponant.server.app import create_app
 from ponant.server.assembly import make_catalog
 from ponant.settings import read_settings
-from ponant.storage.storage import Storage
+from ponant.storage.lazy import LazyStorage
 from tests.serving import EXACT, RunningServer, serving
 
 CHAT = "/v1/chat/completions"
@@ -35,7 +36,7 @@ async def test_while_models_load_the_process_is_healthy_and_requests_are_told_to
     tiny_model: Path, tmp_path: Path
 ) -> None:
     settings = read_settings(None, models=[str(tiny_model)])
-    app = create_app(make_catalog(settings), settings, Storage.open(tmp_path))
+    app = create_app(make_catalog(settings), settings, LazyStorage(tmp_path))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:
         assert (await client.get("/health")).status_code == 200
         assert (await client.get("/ready")).status_code == 503
@@ -75,3 +76,17 @@ def test_silent_streams_are_kept_alive_by_comments(tiny_model: Path) -> None:
         with client.stream("POST", CHAT, json=BODY | {"stream": True}) as waiting:
             assert waiting.headers["content-type"].startswith("text/event-stream")
             assert next(waiting.iter_lines()) == ": keep-alive"
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of what a process has loaded")
+def test_who_only_chats_is_not_charged_for_files_jobs_and_embeddings(tiny_model: Path, tmp_path: Path) -> None:
+    with serving(str(tiny_model), "--threads", "1", "--data-dir", str(tmp_path)) as server, server.client() as client:
+        assert client.post(CHAT, json=BODY).status_code == 200
+        assert client.get("/v1/models").status_code == 200
+        loaded = Path(f"/proc/{server.process.pid}/maps")
+        for library in ("sqlite3", "_multiarray_umath"):
+            assert library not in loaded.read_text()
+        assert list(tmp_path.iterdir()) == []
+        assert client.get("/v1/files").json()["data"] == []
+        assert client.get("/v1/fine_tuning/jobs").json()["data"] == []
+        assert "sqlite3" in loaded.read_text()

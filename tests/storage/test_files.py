@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ponant.storage.descriptions import FileDetails, FileFilter
 from ponant.storage.errors import StorageError, UnknownFileError
-from ponant.storage.files import FileDetails, FileFilter
 from ponant.storage.signing import Signer
 from ponant.storage.storage import Storage
 from ponant.storage.tables import StoredFile

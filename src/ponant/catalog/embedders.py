@@ -11,8 +11,7 @@ from ponant.catalog.facts import ModelFacts
 from ponant.catalog.spec import ModelSpec
 from ponant.catalog.store import ModelNotFoundError
 from ponant.engine.e5 import CONTEXT, weights_file
-from ponant.engine.embedding import Embedder, EmbedderConfig
-from ponant.engine.llamacpp_embeddings import USUAL_CONTEXT
+from ponant.engine.embedding import USUAL_CONTEXT, Embedder, EmbedderConfig
 from ponant.engine.memory import model_size
 from ponant.engine.turns import Place
 from ponant.engine.vocabulary import Vocabulary

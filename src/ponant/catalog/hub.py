@@ -17,7 +17,6 @@ _ENDPOINT = "https://huggingface.co"
 _CONNECT_SECONDS = 10.0
 _SILENCE_SECONDS = 30.0
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
-_REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 
 
 class HubError(Exception):
@@ -132,11 +131,6 @@ class Hub:
                 return self.gate(repository)
             case status:
                 return f"{self.endpoint} answers {status} {response.reason_phrase}".rstrip()
-
-
-def is_repository(name: str) -> bool:
-    """Whether this can be the name of a repository: ``org/repo``."""
-    return _REPOSITORY.fullmatch(name) is not None
 
 
 def _checksum(sibling: _Sibling) -> Checksum | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ponant.catalog.embedders import BUNDLED_EMBEDDER
 from ponant.catalog.inspection import read_facts
+from ponant.catalog.locate import locate
 from ponant.catalog.spec import Kind
 from ponant.catalog.store import (
     BUNDLED,
@@ -13,7 +14,6 @@ from ponant.catalog.store import (
     find_stored,
     hub_name,
     is_at_hub,
-    locate,
     model_id,
     stored_models,
 )

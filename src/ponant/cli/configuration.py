@@ -72,8 +72,8 @@ def find_model(model: str, read: "Settings") -> tuple[ConfiguredModel, Path]:
     Raises:
         ModelNotFoundError: there is no such model here.
     """
-    from ponant.catalog.hub import is_repository
-    from ponant.catalog.store import ModelNotFoundError, find_stored, hub_name, is_at_hub, locate, model_id
+    from ponant.catalog.locate import locate
+    from ponant.catalog.store import ModelNotFoundError, find_stored, hub_name, is_at_hub, is_repository, model_id
 
     models_dir = read.data_dir / "models"
     of_settings = [one for one in configured_models(read) if model in (one.id, one.source, *one.aliases)]

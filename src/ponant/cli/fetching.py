@@ -25,7 +25,8 @@ def missing_models(models: Iterable[ConfiguredModel], settings: "Settings") -> l
 
 def fetch_models(sources: Iterable[str], settings: "Settings") -> list[Path]:
     """The files of models at the hub, fetched if they are not here; ends the program if they cannot be had."""
-    from ponant.catalog.store import ModelNotFoundError, locate
+    from ponant.catalog.locate import locate
+    from ponant.catalog.store import ModelNotFoundError
 
     try:
         with showing_progress() as watcher:

@@ -1,9 +1,8 @@
 """What all requests for completions have in common on their way to the engine."""
 
+import hashlib
 import secrets
 from typing import Protocol
-
-import numpy as np
 
 from ponant.catalog.loading import LoadedModel
 from ponant.engine.base import GenerateRequest, Sampling
@@ -90,5 +89,6 @@ def stop_strings(request: CompletionRequest) -> list[str]:
 
 def _seeds(seed: int | None, count: int) -> list[int]:
     """A seed for each choice, all derived from the one given: the first choices of any ``n`` are the same."""
-    root = np.random.SeedSequence(secrets.randbits(64) if seed is None else seed)
-    return [int(child.generate_state(1, np.uint64)[0]) for child in root.spawn(count)]
+    root = secrets.randbits(64) if seed is None else seed
+    digests = (hashlib.blake2b(f"{root} {choice}".encode(), digest_size=8).digest() for choice in range(count))
+    return [int.from_bytes(digest, "little") for digest in digests]

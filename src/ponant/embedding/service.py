@@ -8,7 +8,6 @@ from typing import Literal, Protocol
 
 from ponant.api.base import UsageInfo
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse, EmbeddingResponseData
-from ponant.embedding.numbers import quantized, shortened, written
 from ponant.engine.embedding import Embedder, Embeddings, InputTooLongError
 from ponant.prompts.errors import InvalidRequestError
 
@@ -90,6 +89,8 @@ def _too_long(error: InputTooLongError, model: str) -> InvalidRequestError:
 
 
 def _response(request: EmbeddingRequest, embeddings: Embeddings) -> EmbeddingResponse:
+    from ponant.embedding.numbers import quantized, shortened, written  # numpy, which chats do without
+
     vectors = shortened(embeddings.vectors, request.output_dimension or embeddings.vectors.shape[1])
     rows = written(quantized(vectors, request.output_dtype), request.encoding_format)
     tokens = sum(embeddings.tokens)

@@ -4,14 +4,16 @@ import unicodedata
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from ponant.engine.base import ModelLoadError
 from ponant.engine.embedding import EmbedderConfig, EmbedderInfo
 from ponant.engine.embedding_model import FIRST_COUNTED, Prepared
 from ponant.engine.memory import default_threads
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CONTEXT = 512
 """Tokens of the longest text."""
@@ -54,7 +56,7 @@ class E5:
         text = self._cut(text)
         return Prepared(text, self._count(text))
 
-    def embed(self, texts: Sequence[Prepared[str]]) -> NDArray[np.float32]:
+    def embed(self, texts: Sequence[Prepared[str]]) -> "NDArray[np.float32]":
         """The vectors of texts that are not too long."""
         # A list of one goes another way in the library than several, with the same result.
         vectors: NDArray[np.float32] = self._model.encode([text.content for text in texts], is_query=self._is_query)

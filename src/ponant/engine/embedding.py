@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from ponant.engine.base import Backend, EngineError
 from ponant.engine.turns import Place
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+USUAL_CONTEXT = 4096
+"""Tokens, unless the configuration says otherwise: a text is computed as a whole, and the memory for that is kept."""
 
 
 class EmbedderConfig(msgspec.Struct, frozen=True):
@@ -47,7 +52,7 @@ class Embeddings:
         tokens: how many tokens each text had, with those that the model puts around it.
     """
 
-    vectors: NDArray[np.float32]
+    vectors: "NDArray[np.float32]"
     tokens: list[int]
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from ponant.engine.embedding import EmbedderInfo
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FIRST_COUNTED = 100_000
 """Characters of a text whose tokens are counted before the rest is: counting a megabyte takes a second."""
@@ -37,13 +38,6 @@ class EmbeddingModel(Protocol[Content]):
         """Count a text's tokens, and cut it where the configuration says so."""
         ...
 
-    def embed(self, texts: Sequence[Prepared[Content]]) -> NDArray[np.float32]:
+    def embed(self, texts: Sequence[Prepared[Content]]) -> "NDArray[np.float32]":
         """The vectors, of length 1, of texts that are not too long: (texts, dimensions). They may be not numbers."""
         ...
-
-
-def normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The vectors with length 1; those of length 0 stay."""
-    lengths: NDArray[np.float32] = np.sqrt(np.square(vectors).sum(axis=-1, keepdims=True))
-    result: NDArray[np.float32] = vectors / np.where(lengths == 0, np.float32(1), lengths)
-    return result

@@ -4,8 +4,6 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 
-import numpy as np
-
 from ponant.engine.base import EngineUnavailableError, QueueFullError
 from ponant.engine.embedding import (
     EmbedderConfig,
@@ -62,7 +60,7 @@ class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
             raise ValueError("a text has a NUL character")
         self._worker.check_ready()
         if not texts:
-            return Embeddings(np.empty((0, self.info.dimensions), dtype=np.float32), [])
+            return self._embeddings(b"", [])
         if len(self._requests) > self._queue_limit:
             raise QueueFullError(f"{len(self._requests) - 1} requests wait already")
         request_id = next(self._ids)
@@ -82,13 +80,18 @@ class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
             return
         match answer:
             case Embedded(vectors=vectors, tokens=tokens):
-                shape = (len(tokens), self.info.dimensions)
-                request.set_result(Embeddings(np.frombuffer(vectors, dtype=np.float32).reshape(shape), tokens))
+                request.set_result(self._embeddings(vectors, tokens))
             case TooLong(index=index, tokens=count, exact=exact):
                 context = self.info.context
                 request.set_exception(InputTooLongError(index, tokens=count, context=context, exact=exact))
             case EmbedFailed(message=message):
                 request.set_exception(EmbeddingFailedError(message))
+
+    def _embeddings(self, vectors: bytes, tokens: list[int]) -> Embeddings:
+        import numpy as np  # which takes memory and time that servers without embeddings need not spend
+
+        shape = (len(tokens), self.info.dimensions)
+        return Embeddings(np.frombuffer(vectors, dtype=np.float32).reshape(shape), tokens)
 
     def _fail_all(self, reason: str) -> None:
         requests = list(self._requests.values())

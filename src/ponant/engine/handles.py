@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ponant.engine.adapter_file import check_adapter_file
 from ponant.engine.base import AdapterError, ModelLoadError
 from ponant.engine.bindings import c
 
@@ -64,8 +63,7 @@ def _first_error(default: str) -> str:
 
 
 def load_adapter(model: Any, path: Path) -> Any:
-    """llama.cpp's handle of a LoRA adapter for a model. Raises AdapterError if it is none for it."""
-    check_adapter_file(path, read_metadata(model).get("general.architecture", ""))
+    """llama.cpp's handle of a LoRA adapter, whose file was checked. Raises AdapterError if it is none for the model."""
     _errors.clear()
     adapter = c.llama_adapter_lora_init(model, os.fsencode(path))
     if not adapter:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ponant.engine.adapter_file import check_adapter_file
 from ponant.engine.base import KVType, ModelLoadError
 from ponant.engine.bindings import c
 from ponant.engine.handles import load_adapter, load_model, new_context, read_metadata
@@ -128,6 +129,7 @@ class Model:
 
     def add_adapter(self, adapter_id: str, path: Path) -> None:
         """Load a LoRA adapter in llama.cpp's GGUF format. Raises AdapterError if it is none for this model."""
+        check_adapter_file(path, read_metadata(self._model).get("general.architecture", ""))
         self._adapters[adapter_id] = load_adapter(self._model, path)
 
     def remove_adapter(self, adapter_id: str) -> None:

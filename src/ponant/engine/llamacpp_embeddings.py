@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 
 from ponant.engine.base import ModelLoadError
 from ponant.engine.bindings import c
-from ponant.engine.embedding import EmbedderConfig, EmbedderInfo
-from ponant.engine.embedding_model import FIRST_COUNTED, Prepared, normalized
+from ponant.engine.embedding import USUAL_CONTEXT, EmbedderConfig, EmbedderInfo
+from ponant.engine.embedding_model import FIRST_COUNTED, Prepared
 from ponant.engine.handles import load_model, new_context
 from ponant.engine.llamacpp import Batch
 from ponant.engine.memory import default_threads
+from ponant.engine.vectors import normalized
 from ponant.engine.vocabulary import tokenize
-
-USUAL_CONTEXT = 4096
-"""Tokens, unless the configuration says otherwise: a text is computed as a whole, and the memory for that is kept."""
 
 
 class LlamaEmbeddings:

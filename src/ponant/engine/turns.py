@@ -6,20 +6,21 @@ of it than another who waits goes on. A worker that ends, however it does, leave
 """
 
 import fcntl
+import math
+import mmap
 import os
 import time
 from pathlib import Path
 from typing import Self
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 PLACES = 64
 """How many workers can take turns."""
 
 _QUANTUM = 0.01
 """Seconds of computing that a worker may be ahead of another who waits."""
+_FLOAT_BYTES = 8
 _QUEUE, _TURN = 0, 1
 """The bytes of the file that are locked: who holds the first one is the next to hold the second one."""
 
@@ -33,7 +34,7 @@ class Place(msgspec.Struct, frozen=True):
 
 def make_turns_file(path: Path) -> None:
     """Write a file for ``PLACES`` workers."""
-    path.write_bytes(bytes((1 + 2 * PLACES) * np.dtype(np.float64).itemsize))
+    path.write_bytes(bytes((1 + 2 * PLACES) * _FLOAT_BYTES))
 
 
 def vacate(place: Place) -> None:
@@ -61,7 +62,7 @@ class Turns:
     @property
     def contended(self) -> bool:
         """Whether others wait for their turn."""
-        return bool(self._waiting.any())
+        return any(self._waiting)
 
     def __enter__(self) -> Self:
         """Wait for the turn."""
@@ -81,7 +82,8 @@ class Turns:
     def __exit__(self, *_: object) -> None:
         """End a step, and with it the turn if another one who waits has computed less."""
         self._used[self._number] += time.perf_counter() - self._began
-        if self.contended and self._used[self._number] > self._used[self._waiting > 0].min(initial=np.inf) + _QUANTUM:
+        others = (used for used, waits in zip(self._used, self._waiting, strict=True) if waits)
+        if self._used[self._number] > min(others, default=math.inf) + _QUANTUM:
             self.leave()
 
     def leave(self) -> None:
@@ -91,7 +93,8 @@ class Turns:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _TURN)
 
 
-def _shared(place: Place) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _shared(place: Place) -> "tuple[memoryview[float], memoryview[float], memoryview[float]]":
     """What all workers see: the time used by who computed last, and for each how much it has used and if it waits."""
-    shared = np.memmap(place.file, dtype=np.float64, mode="r+")
+    with Path(place.file).open("r+b") as file:
+        shared = memoryview(mmap.mmap(file.fileno(), 0)).cast("d")
     return shared[:1], shared[1 : 1 + PLACES], shared[1 + PLACES :]

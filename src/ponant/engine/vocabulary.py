@@ -3,11 +3,10 @@
 import ctypes
 import re
 import weakref
+from array import array
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ponant.engine.bindings import c
 from ponant.engine.handles import load_model, read_metadata
@@ -160,13 +159,12 @@ def tokenize(vocab: Any, text: str, *, control: bool = False, ends: bool = False
     """
     data = text.encode("utf-8", "replace")
     room = len(data) + 8
-    buffer = np.empty(room, dtype=np.int32)
-    pointer = buffer.ctypes.data_as(ctypes.POINTER(c.llama_token))
+    buffer = array("i", bytes(room * ctypes.sizeof(c.llama_token)))
+    pointer = ctypes.cast(buffer.buffer_info()[0], ctypes.POINTER(c.llama_token))
     count = c.llama_tokenize(vocab, data, len(data), pointer, room, ends, control)
     if count < 0:
         raise ValueError("the text has more tokens than bytes")
-    tokens: list[int] = buffer[:count].tolist()
-    return tokens
+    return buffer[:count].tolist()
 
 
 def _piece(vocab: Any, token: int, *, control: bool) -> bytes:

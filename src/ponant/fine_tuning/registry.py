@@ -4,13 +4,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ponant.catalog.catalog import Catalog, UnknownModelError
 from ponant.catalog.spec import FineTunedSpec
 from ponant.storage.errors import StorageError
-from ponant.storage.fine_tuned import FineTunedStore
-from ponant.storage.tables import FineTunedModel
+from ponant.storage.lazy import LazyStorage
+
+if TYPE_CHECKING:
+    from ponant.storage.fine_tuned import FineTunedStore
+    from ponant.storage.tables import FineTunedModel
 
 logger = logging.getLogger("ponant.fine_tuning")
 
@@ -21,17 +24,20 @@ _BETWEEN_LOOKS = 2.0
 class ModelRegistry:
     """Keeps the catalog in step with the database, which other servers may share."""
 
-    def __init__(self, catalog: Catalog, store: FineTunedStore) -> None:
+    def __init__(self, catalog: Catalog, storage: LazyStorage) -> None:
         self._catalog = catalog
-        self._store = store
+        self._storage = storage
         self._changing = asyncio.Lock()
 
     async def sync(self) -> None:
         """Serve the models that there are, and no others. Raises StorageError."""
+        if not self._storage.in_use:
+            return
         async with self._changing:
+            store = (await self._storage.open()).fine_tuned
             served = {model.spec.id: model.spec for model in self._catalog.fine_tuned}
-            for model in await self._store.all():
-                spec = self._spec(model)
+            for model in await store.all():
+                spec = _spec(model, store)
                 before = served.pop(spec.id, None)
                 if before is None:
                     self._add(spec)
@@ -40,11 +46,11 @@ class ModelRegistry:
             for gone in served:
                 self._catalog.remove(gone)
 
-    async def add(self, model: FineTunedModel, keep: Awaitable[None]) -> None:
+    async def add(self, model: "FineTunedModel", keep: Awaitable[None]) -> None:
         """Serve a model from before it is kept on: whoever sees it can use it. Raises what ``keep`` does."""
         async with self._changing:
             model.created_at = int(time.time())
-            self._add(self._spec(model))
+            self._add(_spec(model, (await self._storage.open()).fine_tuned))
             try:
                 await keep
             except BaseException:
@@ -72,10 +78,11 @@ class ModelRegistry:
             StorageError: it cannot be kept.
         """
         async with self._changing:
-            model = await self._store.change(model_id, **changes)
+            store = (await self._storage.open()).fine_tuned
+            model = await store.change(model_id, **changes)
             if model is None:
                 raise UnknownModelError(model_id)
-            spec = self._spec(model)
+            spec = _spec(model, store)
             if any(known.spec.id == model_id for known in self._catalog.fine_tuned):
                 self._catalog.update(spec)
             return spec
@@ -88,7 +95,7 @@ class ModelRegistry:
             StorageError: it cannot be deleted; it stays.
         """
         async with self._changing:
-            await self._store.delete(model_id)
+            await (await self._storage.open()).fine_tuned.delete(model_id)
             self._catalog.remove(model_id)
 
     def _add(self, spec: FineTunedSpec) -> None:
@@ -97,15 +104,16 @@ class ModelRegistry:
         except ValueError as error:
             logger.warning("model not served", extra={"model": spec.id, "reason": str(error)})
 
-    def _spec(self, model: FineTunedModel) -> FineTunedSpec:
-        return FineTunedSpec(
-            id=model.id,
-            base=model.base,
-            adapter=self._store.adapter(model),
-            job=model.job_id,
-            root=model.root,
-            created=model.created_at,
-            name=model.name,
-            description=model.description,
-            archived=model.archived,
-        )
+
+def _spec(model: "FineTunedModel", store: "FineTunedStore") -> FineTunedSpec:
+    return FineTunedSpec(
+        id=model.id,
+        base=model.base,
+        adapter=store.adapter(model),
+        job=model.job_id,
+        root=model.root,
+        created=model.created_at,
+        name=model.name,
+        description=model.description,
+        archived=model.archived,
+    )

@@ -66,13 +66,16 @@ class Runner:
     were being validated are validated anew, and training goes on from its last checkpoint.
     """
 
-    def __init__(self, catalog: Catalog, storage: Storage, registry: ModelRegistry, *, nice: int) -> None:
+    def __init__(
+        self, catalog: Catalog, storage: Storage, registry: ModelRegistry, *, changed: asyncio.Event, nice: int
+    ) -> None:
         """Run jobs.
 
         Args:
             catalog: has the models to be trained.
             storage: has the jobs, and gets what they make.
             registry: is told of new models.
+            changed: is set when there may be something new to do.
             nice: how low the priority of training is.
         """
         self._catalog = catalog
@@ -86,11 +89,7 @@ class Runner:
         )
         self._at_work: dict[str, asyncio.Event] = {}
         """The jobs that are worked on, by id, and whether their cancellation was requested."""
-        self._changed = asyncio.Event()
-
-    def wake(self) -> None:
-        """Look at the jobs at once: something has changed."""
-        self._changed.set()
+        self._changed = changed
 
     async def run(self) -> None:
         """Run jobs until cancelled; then training processes end in good order, and their jobs stay as they are."""
@@ -139,7 +138,7 @@ class Runner:
         finally:
             del self._at_work[job.id]
             lane.is_busy = False
-            self.wake()
+            self._changed.set()
 
     async def _work(self, lane: _Lane, job: FineTuningJob) -> None:
         try:

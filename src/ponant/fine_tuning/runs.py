@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import structs
@@ -13,10 +13,12 @@ from msgspec import structs
 from ponant.api.fine_tuning import JobIn
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
-from ponant.storage.tables import FineTuningJob
 from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, Wandb, read_run, write_run
-from ponant.training.plan import Plan
 from ponant.training.progress import Validated
+from ponant.training.report import Plan
+
+if TYPE_CHECKING:
+    from ponant.storage.tables import FineTuningJob
 
 _NO_SUFFIX = "ponant"
 
@@ -106,7 +108,7 @@ def clean_run(folder: Path, *, keep_model: bool = False) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def plan_of(validated: Validated, ahead: Sequence[FineTuningJob] = ()) -> dict[str, Any]:
+def plan_of(validated: Validated, ahead: Sequence["FineTuningJob"] = ()) -> dict[str, Any]:
     """What a job will take, as the API's ``metadata`` has it.
 
     Args:
@@ -126,7 +128,7 @@ def plan_of(validated: Validated, ahead: Sequence[FineTuningJob] = ()) -> dict[s
     }
 
 
-def skipped_lines(validated: Validated, job: FineTuningJob) -> list[dict[str, Any]]:
+def skipped_lines(validated: Validated, job: "FineTuningJob") -> list[dict[str, Any]]:
     """The bad lines of a job's files that are skipped: of each file how many, and the first ones with their reasons."""
     ids = [*(file["file_id"] for file in job.training_files), *job.validation_files]
     reports = [*validated.training_files, *validated.validation_files]
@@ -141,7 +143,7 @@ def skipped_lines(validated: Validated, job: FineTuningJob) -> list[dict[str, An
     ]
 
 
-def name_of_result(job: FineTuningJob) -> str:
+def name_of_result(job: "FineTuningJob") -> str:
     """The id of the model that a job makes."""
     day = datetime.fromtimestamp(job.created_at, UTC).strftime("%Y%m%d")
     return f"ft:{job.base}:{job.suffix or _NO_SUFFIX}:{day}:{job.id[:8]}"

@@ -6,6 +6,7 @@ import tempfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -17,11 +18,13 @@ from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.runs import clean_run, describe_run
 from ponant.prompts.errors import InvalidRequestError
 from ponant.storage.errors import JobStateError, UnknownFileError
-from ponant.storage.storage import Storage
-from ponant.storage.tables import FineTuningJob
+from ponant.storage.lazy import LazyStorage
 from ponant.training.job import TrainingRun, write_run
 from ponant.training.progress import Failed, Validated
 from ponant.training.support import ARCHITECTURES, missing_package
+
+if TYPE_CHECKING:
+    from ponant.storage.tables import FineTuningJob
 
 _SUFFIX = re.compile(r"[A-Za-z0-9._-]+")
 _MOST_STEPS = 10**9
@@ -31,7 +34,7 @@ _MOST_EPOCHS = 10**6
 class JobService:
     """Creates, starts and cancels jobs."""
 
-    def __init__(self, catalog: Catalog, storage: Storage, *, wake: Callable[[], None], nice: int) -> None:
+    def __init__(self, catalog: Catalog, storage: LazyStorage, *, wake: Callable[[], None], nice: int) -> None:
         """Serve requests.
 
         Args:
@@ -46,7 +49,7 @@ class JobService:
         self._nice = nice
         self._trying = asyncio.Semaphore(1)
 
-    async def create(self, asked: JobIn) -> FineTuningJob:
+    async def create(self, asked: JobIn) -> "FineTuningJob":
         """A new job.
 
         Raises:
@@ -54,7 +57,10 @@ class JobService:
             UnknownModelError: there is no such model.
             StorageError: it cannot be kept.
         """
+        from ponant.storage.tables import FineTuningJob
+
         base, run = await self._described(asked)
+        storage = await self._storage.open()
         wandb = asked.integrations[0] if asked.integrations else None
         job = FineTuningJob(
             id=str(uuid.uuid4()),
@@ -70,8 +76,8 @@ class JobService:
             wandb_project=wandb and wandb.project,
             wandb_name=wandb and (wandb.run_name or wandb.name),
         )
-        await asyncio.to_thread(write_run, run, self._storage.fine_tuned.folder / job.id)
-        await self._storage.jobs.add(job)
+        await asyncio.to_thread(write_run, run, storage.fine_tuned.folder / job.id)
+        await storage.jobs.add(job)
         self._wake()
         return job
 
@@ -101,23 +107,25 @@ class JobService:
                 reason = last.message if isinstance(last, Failed) else "the process was ended"
                 raise EngineUnavailableError(f"the files could not be looked at: {reason}")
 
-    async def start(self, job_id: str) -> FineTuningJob:
+    async def start(self, job_id: str) -> "FineTuningJob":
         """Start a job that waits for it. Raises UnknownJobError, and InvalidRequestError if it does not."""
+        storage = await self._storage.open()
         try:
-            job = await self._storage.jobs.move(job_id, "STARTED")
+            job = await storage.jobs.move(job_id, "STARTED")
         except JobStateError as error:
             raise InvalidRequestError(f"{error}; only jobs that are VALIDATED can be started") from None
         self._wake()
         return job
 
-    async def cancel(self, job_id: str) -> FineTuningJob:
+    async def cancel(self, job_id: str) -> "FineTuningJob":
         """Cancel a job. Raises UnknownJobError, and InvalidRequestError if it is at an end."""
+        storage = await self._storage.open()
         try:
-            job = await self._storage.jobs.cancel(job_id)
+            job = await storage.jobs.cancel(job_id)
         except JobStateError as error:
             raise InvalidRequestError(f"{error} already and cannot be cancelled") from None
         if job.status == "CANCELLED":
-            await asyncio.to_thread(clean_run, self._storage.fine_tuned.folder / job.id)
+            await asyncio.to_thread(clean_run, storage.fine_tuned.folder / job.id)
         self._wake()
         return job
 
@@ -126,7 +134,7 @@ class JobService:
         base = self._base(asked.model)
         training = [await self._content(file.file_id, "training_files") for file in asked.training_files]
         validation = [await self._content(file_id, "validation_files") for file_id in asked.validation_files or []]
-        cache = self._storage.fine_tuned.folder / "base-weights"
+        cache = (await self._storage.open()).fine_tuned.folder / "base-weights"
         return base, describe_run(asked, base, cache, training, validation)
 
     def _base(self, name: str) -> ServedModel:
@@ -153,9 +161,10 @@ class JobService:
 
     async def _content(self, file_id: str, param: str) -> Path:
         """Where the content of a file to learn from is."""
+        files = (await self._storage.open()).files
         try:
-            file = await self._storage.files.find(file_id)
-            path = await asyncio.to_thread(self._storage.files.content, file)
+            file = await files.find(file_id)
+            path = await asyncio.to_thread(files.content, file)
         except UnknownFileError:
             raise InvalidRequestError(f"There is no file {file_id}.", param=param) from None
         if file.purpose != "fine-tune":

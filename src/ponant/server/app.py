@@ -18,7 +18,6 @@ from ponant.completion.service import ChatService
 from ponant.completion.text import TextService
 from ponant.embedding.service import EmbeddingService
 from ponant.fine_tuning.registry import ModelRegistry
-from ponant.fine_tuning.runner import Runner
 from ponant.fine_tuning.service import JobService
 from ponant.server.dialects.door import Dialects
 from ponant.server.docs import add_docs
@@ -33,7 +32,7 @@ from ponant.server.routes.health import health_routes
 from ponant.server.routes.models import models_routes
 from ponant.server.routes.text import text_routes
 from ponant.settings import Settings
-from ponant.storage.storage import Storage
+from ponant.storage.lazy import LazyStorage
 
 logger = logging.getLogger("ponant.server")
 
@@ -42,7 +41,7 @@ _FORM_SIZE = 2**16
 
 
 def create_app(
-    catalog: Catalog, settings: Settings, storage: Storage, *, stopping: Callable[[], bool] = lambda: False
+    catalog: Catalog, settings: Settings, storage: LazyStorage, *, stopping: Callable[[], bool] = lambda: False
 ) -> FastAPI:
     """The application that serves the catalog's models.
 
@@ -60,13 +59,19 @@ def create_app(
         whole_calls=settings.stream_calls == "whole",
     )
 
-    registry = ModelRegistry(catalog, storage.fine_tuned)
-    runner = Runner(catalog, storage, registry, nice=settings.training_nice)
+    registry = ModelRegistry(catalog, storage)
+    jobs_changed = asyncio.Event()
+
+    async def run_jobs() -> None:
+        opened = await storage.when_in_use()
+        from ponant.fine_tuning.runner import Runner
+
+        await Runner(catalog, opened, registry, changed=jobs_changed, nice=settings.training_nice).run()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await registry.sync()
-        following = [asyncio.create_task(work) for work in (registry.follow(), runner.run())]
+        following = [asyncio.create_task(work) for work in (registry.follow(), run_jobs())]
         for task in following:
             task.add_done_callback(_log_failure)
         try:
@@ -84,8 +89,8 @@ def create_app(
     app.include_router(text_routes(TextService(fim), keep_alive=settings.keep_alive))
     app.include_router(embeddings_routes(EmbeddingService(catalog), request_timeout=settings.request_timeout))
     app.include_router(models_routes(catalog, registry))
-    jobs = JobService(catalog, storage, wake=runner.wake, nice=settings.training_nice)
-    app.include_router(jobs_routes(jobs, storage.jobs))
+    jobs = JobService(catalog, storage, wake=jobs_changed.set, nice=settings.training_nice)
+    app.include_router(jobs_routes(jobs, storage))
     app.include_router(fine_tuned_routes(catalog, registry))
     app.include_router(files_routes(storage, max_file_size=settings.max_file_size))
     app.include_router(health_routes(catalog, stopping))

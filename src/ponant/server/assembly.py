@@ -16,8 +16,9 @@ from ponant.catalog.embedders import (
 )
 from ponant.catalog.kinds import kind_of
 from ponant.catalog.loading import AnyLoadedModel, Loader
+from ponant.catalog.locate import locate
 from ponant.catalog.spec import Kind, ModelSpec
-from ponant.catalog.store import BUNDLED, ModelNotFoundError, locate, model_id
+from ponant.catalog.store import BUNDLED, ModelNotFoundError, model_id
 from ponant.engine.base import Engine, EngineConfig
 from ponant.engine.embedding import Embedder, EmbedderConfig
 from ponant.engine.embedding_process import EmbedderProcess

@@ -19,13 +19,12 @@ import ponant
 from ponant.catalog.catalog import Catalog
 from ponant.server.assembly import make_catalog, summary
 from ponant.settings import Settings
+from ponant.storage.lazy import LazyStorage
 
-# The application and the database take as long to import as a small model to load. So functions import them, while the
-# engine's process loads the model.
+# The application takes as long to import as a small model to load. So functions import it, while the engine's process
+# loads the model.
 if TYPE_CHECKING:
     from fastapi import FastAPI
-
-    from ponant.storage.storage import Storage
 
 _BACKLOG = 2048
 _IDLE_CONNECTION_SECONDS = 75
@@ -56,7 +55,7 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
         catalog = make_catalog(settings, say=say)
         loading = asyncio.create_task(catalog.open(on_loaded=lambda model: say(summary(model))))
         try:
-            storage = await asyncio.to_thread(_open_storage, settings)
+            storage = await _open_storage(settings)
             with contextlib.closing(storage):
                 server = await asyncio.to_thread(_make_server, catalog, settings, storage)
                 with _on_signals(lambda: _stop(server, catalog, settings)):
@@ -92,7 +91,7 @@ async def running_app(settings: Settings) -> "AsyncIterator[FastAPI]":
     from ponant.server.app import create_app
 
     catalog = await asyncio.to_thread(make_catalog, settings)
-    storage = await asyncio.to_thread(_open_storage, settings)
+    storage = await _open_storage(settings)
     with contextlib.closing(storage):
         await catalog.open()
         try:
@@ -130,13 +129,15 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _open_storage(settings: Settings) -> "Storage":
-    from ponant.storage.storage import Storage
+async def _open_storage(settings: Settings) -> LazyStorage:
+    """The storage. If anything is kept in it, it is open, so that whoever starts the server learns if it cannot be."""
+    storage = LazyStorage(settings.data_dir, settings.database_url)
+    if storage.in_use:
+        await storage.open()
+    return storage
 
-    return Storage.open(settings.data_dir, settings.database_url)
 
-
-def _make_server(catalog: Catalog, settings: Settings, storage: "Storage") -> "_Server":
+def _make_server(catalog: Catalog, settings: Settings, storage: LazyStorage) -> "_Server":
     from ponant.server.app import create_app
 
     app = create_app(catalog, settings, storage, stopping=lambda: server.should_exit)

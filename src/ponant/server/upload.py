@@ -12,7 +12,7 @@ from ponant.api.files import FilePurpose, SampleType, UploadFileIn
 from ponant.prompts.errors import InvalidRequestError
 from ponant.server.multipart import FilePart, FormReader
 from ponant.storage.blobs import BlobWriter
-from ponant.storage.files import FileDetails
+from ponant.storage.descriptions import FileDetails
 from ponant.storage.json_lines import InvalidLineError, JsonLines
 
 _FILE = "file"

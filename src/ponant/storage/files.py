@@ -3,7 +3,6 @@
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select
@@ -11,41 +10,10 @@ from sqlalchemy.orm import Session
 
 from ponant.storage.blobs import Blobs, BlobWriter
 from ponant.storage.database import Database
+from ponant.storage.descriptions import FileDetails, FileFilter
 from ponant.storage.errors import UnknownFileError
 from ponant.storage.tables import StoredFile
 from ponant.storage.threads import in_thread
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileDetails:
-    """What is told of a file when it is added; the rest is known of its content. Attributes as of ``StoredFile``."""
-
-    filename: str
-    purpose: str
-    sample_type: str
-    mimetype: str
-    source: str = "upload"
-    visibility: str = "workspace"
-    num_lines: int | None = None
-    seconds: float | None = None
-    """How long it is kept; None for ever."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileFilter:
-    """Which files are wanted; what is None does not matter.
-
-    Attributes:
-        sample_types, sources, mimetypes: one of these.
-        purpose: this one.
-        search: a part of the file's name, in upper or lower case.
-    """
-
-    sample_types: Sequence[str] | None = None
-    sources: Sequence[str] | None = None
-    mimetypes: Sequence[str] | None = None
-    purpose: str | None = None
-    search: str | None = None
 
 
 class FileStore:

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
+from ponant.storage.descriptions import JobFilter
 from ponant.storage.errors import JobStateError, UnknownJobError
 from ponant.storage.tables import FineTunedModel, FineTuningJob, JobCheckpoint, JobEvent
 
@@ -27,19 +27,6 @@ ENDS = ("SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED")
 
 _STATUS = "status-updated"
 _PROGRESS = "progress"
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobFilter:
-    """Which jobs are wanted; what is None does not matter. Attributes as of ``FineTuningJob``; times are exclusive."""
-
-    model: str | None = None
-    status: str | None = None
-    suffix: str | None = None
-    wandb_project: str | None = None
-    wandb_name: str | None = None
-    created_after: float | None = None
-    created_before: float | None = None
 
 
 class JobStore:

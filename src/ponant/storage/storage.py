@@ -10,14 +10,8 @@ from ponant.storage.errors import StorageError
 from ponant.storage.files import FileStore
 from ponant.storage.fine_tuned import FineTunedStore
 from ponant.storage.jobs import JobStore
+from ponant.storage.lazy import DATABASE
 from ponant.storage.signing import Signer
-
-_DATABASE = "ponant.db"
-
-
-def has_storage(data_dir: Path, database_url: str | None = None) -> bool:
-    """Whether anything may have been kept; if not, opening the storage would make an empty one."""
-    return bool(database_url) or (data_dir / _DATABASE).is_file()
 
 
 @dataclass(frozen=True)
@@ -53,7 +47,7 @@ class Storage:
             data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot make data_dir {data_dir}: {error.strerror}; give another --data-dir") from None
-        local = URL.create("sqlite", database=str(data_dir.absolute() / _DATABASE))
+        local = URL.create("sqlite", database=str(data_dir.absolute() / DATABASE))
         database = Database(database_url or local.render_as_string())
         try:
             return cls(

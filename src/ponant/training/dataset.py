@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ponant.training.report import BadLine, FileReport
 from ponant.training.samples import BadLineError, SampleEncoder
 
 LONGEST_LINE = 4 * 2**20
@@ -19,31 +20,6 @@ MOST_REPORTED = 100
 """How many bad lines of a file are told, the first ones; the others are counted."""
 
 _CHUNK = 2**20
-
-
-class BadLine(msgspec.Struct, frozen=True):
-    """A line from which nothing can be learned: its number, from 1, and the reason."""
-
-    line: int
-    reason: str
-
-
-class FileReport(msgspec.Struct, frozen=True):
-    """What is in a file of a dataset.
-
-    ``lines`` are those that are not blank, ``invalid`` how many of them are bad, and ``bad_lines`` the first of these.
-    ``cut`` is the number of conversations with an end too long to be learned. ``tokens`` are all of the samples,
-    ``learned_tokens`` those with loss.
-    """
-
-    lines: int = 0
-    samples: int = 0
-    tokens: int = 0
-    learned_tokens: int = 0
-    cut: int = 0
-    fim: int = 0
-    invalid: int = 0
-    bad_lines: list[BadLine] = []
 
 
 class InvalidDatasetError(Exception):

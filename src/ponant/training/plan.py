@@ -4,11 +4,11 @@ import math
 import time
 from collections.abc import Mapping
 
-import msgspec
 import numpy as np
 
 from ponant.training.job import Hyperparameters
 from ponant.training.packing import Packer
+from ponant.training.report import Plan
 
 _EPOCHS = 3.0
 _START_SECONDS = 30
@@ -16,20 +16,6 @@ _START_SECONDS = 30
 _EFFICIENCY = 0.6
 """Share of a matrix product's speed that training reaches, as measured with the bundled model on a CPU."""
 _SIDE = 768
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What a run will do.
-
-    ``train_tokens_per_step`` and ``train_tokens`` are upper bounds: sequences are rarely full to the last token.
-    """
-
-    steps: int
-    epochs: float
-    data_tokens: int
-    train_tokens_per_step: int
-    train_tokens: int
-    expected_duration_seconds: int | None = None
 
 
 def make_plan(packer: Packer, hyperparameters: Hyperparameters, tokens_per_second: float | None = None) -> Plan:

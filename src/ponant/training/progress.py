@@ -7,8 +7,7 @@ from typing import Protocol, TextIO
 
 import msgspec
 
-from ponant.training.dataset import FileReport
-from ponant.training.plan import Plan
+from ponant.training.report import FileReport, Plan
 
 
 class Phase(msgspec.Struct, frozen=True, tag_field="event", tag="phase"):

@@ -34,7 +34,7 @@ from ponant.catalog.loading import build_prompts
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import ModelLoadError
 from ponant.engine.vocabulary import Vocabulary
-from ponant.training.dataset import EncodedFile, FileReport, InvalidDatasetError, encode_file, read_report
+from ponant.training.dataset import EncodedFile, InvalidDatasetError, encode_file, read_report
 from ponant.training.errors import TrainingError
 from ponant.training.job import Precision, TrainingRun, read_run
 from ponant.training.packing import PackedSequence, Packer
@@ -52,6 +52,7 @@ from ponant.training.progress import (
     Tracked,
     Validated,
 )
+from ponant.training.report import FileReport
 from ponant.training.samples import SampleEncoder
 from ponant.training.tracking import WandbWriter
 

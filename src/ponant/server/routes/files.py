@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse, Response
@@ -23,10 +23,12 @@ from ponant.api.files import (
 from ponant.prompts.errors import InvalidRequestError
 from ponant.server.errors import error_response
 from ponant.server.upload import Upload
-from ponant.storage.files import FileFilter
-from ponant.storage.storage import Storage
-from ponant.storage.tables import StoredFile
+from ponant.storage.descriptions import FileFilter
+from ponant.storage.lazy import LazyStorage
 from ponant.storage.threads import in_thread
+
+if TYPE_CHECKING:
+    from ponant.storage.tables import StoredFile
 
 FileIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
@@ -43,15 +45,15 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
 }
 
 
-def files_routes(storage: Storage, *, max_file_size: int) -> APIRouter:
+def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
     """The routes of files, kept in ``storage``; uploads of more than ``max_file_size`` bytes are refused."""
     router = APIRouter(tags=["files"])
-    files = storage.files
 
     @router.post(
         "/v1/files", summary="Upload File", response_model_exclude_unset=True, openapi_extra={"requestBody": _form()}
     )
     async def upload_file(request: Request) -> UploadFileOut:
+        files = (await storage.open()).files
         upload = Upload(request.headers.get("content-type", ""), files.begin, max_file_size)
         try:
             async for piece in _gathered(request.stream()):
@@ -80,6 +82,7 @@ def files_routes(storage: Storage, *, max_file_size: int) -> APIRouter:
         wanted = FileFilter(
             sample_types=sample_type, sources=source, mimetypes=mimetypes, purpose=purpose, search=search
         )
+        files = (await storage.open()).files
         found, total = await files.page(wanted, number=page, size=page_size)
         data = [FileSchema(**_fields(file)) for file in found]
         if include_total:
@@ -88,11 +91,11 @@ def files_routes(storage: Storage, *, max_file_size: int) -> APIRouter:
 
     @router.get("/v1/files/{file_id}", summary="Retrieve File", response_model_exclude_unset=True)
     async def retrieve_file(file_id: FileIdPath) -> RetrieveFileOut:
-        return RetrieveFileOut(**_fields(await files.find(file_id)), deleted=False)
+        return RetrieveFileOut(**_fields(await find(file_id)), deleted=False)
 
     @router.delete("/v1/files/{file_id}", summary="Delete File")
     async def delete_file(file_id: FileIdPath) -> DeleteFileOut:
-        await files.delete(file_id)
+        await (await storage.open()).files.delete(file_id)
         return DeleteFileOut(id=file_id, object="file", deleted=True)
 
     @router.get("/v1/files/{file_id}/content", summary="Download File", response_class=_Content, responses=_CONTENT)
@@ -103,16 +106,16 @@ def files_routes(storage: Storage, *, max_file_size: int) -> APIRouter:
     async def get_signed_url(request: Request, file_id: FileIdPath, expiry: int = 24) -> FileSignedURL:
         if not 1 <= expiry <= _LONGEST_EXPIRY:
             raise InvalidRequestError(f"expiry must be from 1 to {_LONGEST_EXPIRY} hours", param="expiry")
-        file = await files.find(file_id)
+        file = await find(file_id)
         expires = int(time.time()) + expiry * _SECONDS_OF_AN_HOUR
-        signature = storage.signer.sign(_signed_text(file.id, expires))
+        signature = (await storage.open()).signer.sign(_signed_text(file.id, expires))
         address = request.url.replace(path=_SIGNED.format(file_id=file.id), query=None, fragment=None)
         return FileSignedURL(url=str(address.include_query_params(expires=expires, signature=signature)))
 
     # Not below /v1, so that it needs no key.
     @router.get(_SIGNED, include_in_schema=False, response_class=_Content)
     async def download_signed(file_id: FileIdPath, expires: int = 0, signature: str = "") -> Response:
-        if not storage.signer.verifies(_signed_text(file_id, expires), signature):
+        if not (await storage.open()).signer.verifies(_signed_text(file_id, expires), signature):
             body = ErrorResponse(message="The signature of this address is wrong.", type="invalid_signature")
             return error_response(403, body)
         if expires <= time.time():
@@ -120,7 +123,11 @@ def files_routes(storage: Storage, *, max_file_size: int) -> APIRouter:
             return error_response(403, body)
         return await content(file_id)
 
+    async def find(file_id: str) -> "StoredFile":
+        return await (await storage.open()).files.find(file_id)
+
     async def content(file_id: str) -> FileResponse:
+        files = (await storage.open()).files
         file = await files.find(file_id)
         path = await in_thread(files.content, file)
         headers = {"etag": f'"{file.sha256}"', "x-content-type-options": "nosniff"}
@@ -153,7 +160,7 @@ def _signed_text(file_id: str, expires: int) -> str:
     return f"file {file_id} until {expires}"
 
 
-def _fields(file: StoredFile) -> dict[str, Any]:
+def _fields(file: "StoredFile") -> dict[str, Any]:
     return {
         "id": file.id,
         "object": "file",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
@@ -34,9 +34,12 @@ from ponant.fine_tuning.service import JobService
 from ponant.prompts.errors import InvalidRequestError
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.routes.models import OWNER, unknown_model
-from ponant.storage.jobs import JobFilter, JobStore
-from ponant.storage.tables import FineTuningJob, JobCheckpoint, JobEvent
+from ponant.storage.descriptions import JobFilter
+from ponant.storage.lazy import LazyStorage
 from ponant.training.progress import Validated
+
+if TYPE_CHECKING:
+    from ponant.storage.tables import FineTuningJob, JobCheckpoint, JobEvent
 
 JobIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
@@ -45,7 +48,7 @@ _WORKSPACE = "default"
 """There are no others."""
 
 
-def jobs_routes(service: JobService, jobs: JobStore) -> APIRouter:
+def jobs_routes(service: JobService, storage: LazyStorage) -> APIRouter:
     """The routes of jobs."""
     router = APIRouter(tags=["fine-tuning"], route_class=StrictJsonRoute)
 
@@ -75,6 +78,7 @@ def jobs_routes(service: JobService, jobs: JobStore) -> APIRouter:
             created_after=_seconds(created_after),
             created_before=_seconds(created_before),
         )
+        jobs = (await storage.open()).jobs
         found, total = await jobs.page(wanted, number=page, size=page_size)
         return JobsOut(data=[CompletionJobOut(**_fields(job)) for job in found], object="list", total=total)
 
@@ -91,7 +95,7 @@ def jobs_routes(service: JobService, jobs: JobStore) -> APIRouter:
 
     @router.get("/v1/fine_tuning/jobs/{job_id}", summary="Get Fine Tuning Job", response_model_exclude_unset=True)
     async def get_job(job_id: JobIdPath) -> CompletionDetailedJobOut:
-        return await detailed(await jobs.find(job_id))
+        return await detailed(await (await storage.open()).jobs.find(job_id))
 
     @router.post(
         "/v1/fine_tuning/jobs/{job_id}/start", summary="Start Fine Tuning Job", response_model_exclude_unset=True
@@ -105,8 +109,8 @@ def jobs_routes(service: JobService, jobs: JobStore) -> APIRouter:
     async def cancel_job(job_id: JobIdPath) -> CompletionDetailedJobOut:
         return await detailed(await service.cancel(job_id))
 
-    async def detailed(job: FineTuningJob) -> CompletionDetailedJobOut:
-        events, checkpoints = await jobs.history(job.id)
+    async def detailed(job: "FineTuningJob") -> CompletionDetailedJobOut:
+        events, checkpoints = await (await storage.open()).jobs.history(job.id)
         return CompletionDetailedJobOut(**_fields(job), events=_events(events), checkpoints=_checkpoints(checkpoints))
 
     return router
@@ -165,7 +169,7 @@ def _seconds(moment: datetime | None) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _fields(job: FineTuningJob) -> dict[str, Any]:
+def _fields(job: "FineTuningJob") -> dict[str, Any]:
     return {
         "id": job.id,
         "auto_start": job.auto_start,
@@ -187,11 +191,11 @@ def _fields(job: FineTuningJob) -> dict[str, Any]:
     }
 
 
-def _events(events: Sequence[JobEvent]) -> list[EventOut]:
+def _events(events: Sequence["JobEvent"]) -> list[EventOut]:
     return [EventOut(name=event.name, data=event.data, created_at=event.created_at) for event in events]
 
 
-def _checkpoints(checkpoints: Sequence[JobCheckpoint]) -> list[CheckpointOut]:
+def _checkpoints(checkpoints: Sequence["JobCheckpoint"]) -> list[CheckpointOut]:
     return [
         CheckpointOut(
             metrics=MetricOut(

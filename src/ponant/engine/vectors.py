@@ -1,0 +1,11 @@
+"""Vectors of embeddings."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vectors with length 1; those of length 0 stay."""
+    lengths: NDArray[np.float32] = np.sqrt(np.square(vectors).sum(axis=-1, keepdims=True))
+    result: NDArray[np.float32] = vectors / np.where(lengths == 0, np.float32(1), lengths)
+    return result
