@@ -91,19 +91,22 @@ class Loader:
         """Load a model; ``place`` is its engine's among those that take turns. Raises ModelLoadError."""
         if spec.kind == "embed":
             return await self._embedders.load(spec, facts, place)
-        opening = asyncio.create_task(asyncio.to_thread(open_vocabulary, spec.path))
+        vocabulary = await asyncio.to_thread(open_vocabulary, spec.path)
+        # Meanwhile the engine loads the weights. Mostly it has the context that is expected.
+        building = asyncio.create_task(asyncio.to_thread(build_prompts, spec, vocabulary, facts.context))
         try:
-            weights = await self._prepare(spec, await opening) if self._prepare else spec.path
+            weights = await self._prepare(spec, vocabulary) if self._prepare else spec.path
             config = structs.replace(self._config_for(spec), place=place)
             engine = await self._start(spec, structs.replace(config, model_path=str(weights)))
         except BaseException:
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
+            building.cancel()
+            await asyncio.gather(building, return_exceptions=True)
             raise
         try:
-            vocabulary = await opening
+            prompts, fim = await building
             context = engine.info.context
-            prompts, fim = await asyncio.to_thread(build_prompts, spec, vocabulary, context)
+            if context != facts.context:
+                prompts, fim = await asyncio.to_thread(build_prompts, spec, vocabulary, context)
         except BaseException:
             await engine.stop()
             raise

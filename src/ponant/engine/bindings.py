@@ -5,6 +5,7 @@ nothing here. So the one module with the bindings is imported as if the package 
 later gets it whole.
 """
 
+import ctypes
 import importlib
 import os
 import sys
@@ -33,3 +34,13 @@ def _load() -> Any:
 
 c = _load()
 """The bindings: every function and constant of llama.cpp's C API under its own name."""
+
+
+def brief(function: Any) -> Any:
+    """A function of ``c`` that keeps the interpreter's lock while it is called.
+
+    The others free it. Where calls are brief and many, as for each token of a vocabulary, a thread that does so would
+    wait for the lock at every call as long as another thread computes.
+    """
+    prototype = ctypes.PYFUNCTYPE(function.restype, *function.argtypes)
+    return prototype(ctypes.cast(function, ctypes.c_void_p).value or 0)

@@ -4,12 +4,18 @@ import ctypes
 import re
 import weakref
 from array import array
+from collections.abc import Collection
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from ponant.engine.bindings import c
+from ponant.engine.bindings import brief, c
 from ponant.engine.handles import load_model, read_metadata
+
+_get_text = brief(c.llama_vocab_get_text)
+_get_attributes = brief(c.llama_vocab_get_attr)
+_is_end = brief(c.llama_vocab_is_eog)
+_to_piece = brief(c.llama_token_to_piece)
 
 
 @cache
@@ -85,7 +91,7 @@ class Vocabulary:
 
     def text(self, token: int | None) -> str:
         """A token as it is written in the vocabulary: ``<|im_end|>``; empty for None."""
-        return "" if token is None else c.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace")
+        return "" if token is None else _get_text(self._vocab, token).decode("utf-8", "replace")
 
     def control_tokens(self) -> dict[str, int]:
         """The control tokens by how they are written, the texts that ``tokenize`` reads as such."""
@@ -114,17 +120,22 @@ class Vocabulary:
             piece = self._pieces[token] = self._read_piece(token)
         return piece
 
+    def written_like(self, texts: Collection[str]) -> frozenset[int]:
+        """The tokens that are written in one of these ways."""
+        wanted = {text.encode() for text in texts}
+        return frozenset(token for token in range(self.size) if _get_text(self._vocab, token) in wanted)
+
     def longest_piece(self) -> int:
         """Length in bytes of the longest token."""
         return self._longest_piece
 
     @cached_property
     def _longest_piece(self) -> int:
-        return max(len(c.llama_vocab_get_text(self._vocab, token)) for token in range(self.size))
+        return max(len(_get_text(self._vocab, token)) for token in range(self.size))
 
     @cached_property
     def _attributes(self) -> list[int]:
-        return [c.llama_vocab_get_attr(self._vocab, token) for token in range(self.size)]
+        return [_get_attributes(self._vocab, token) for token in range(self.size)]
 
     def _tokens_that_are(self, attributes: int) -> dict[str, int]:
         """The tokens with one of these attributes, by how they are written."""
@@ -170,10 +181,10 @@ def tokenize(vocab: Any, text: str, *, control: bool = False, ends: bool = False
 def _piece(vocab: Any, token: int, *, control: bool) -> bytes:
     """The bytes of a token; ``control``: also of those that stand for no text."""
     buffer = ctypes.create_string_buffer(64)
-    length = c.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, control)
+    length = _to_piece(vocab, token, buffer, len(buffer), 0, control)
     if length < 0:
         buffer = ctypes.create_string_buffer(-length)
-        length = c.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, control)
+        length = _to_piece(vocab, token, buffer, len(buffer), 0, control)
     return buffer.raw[:length]
 
 
@@ -184,7 +195,7 @@ TOKENIZE_ADDRESS = ctypes.cast(c.llama_tokenize, ctypes.c_void_p).value
 def written_tokens(vocab: Any, *, control_mark: bytes) -> list[bytes]:
     """All tokens of a vocabulary as they are written, control tokens with a mark before them."""
     return [
-        (control_mark if c.llama_vocab_get_attr(vocab, token) & c.LLAMA_TOKEN_ATTR_CONTROL else b"")
+        (control_mark if _get_attributes(vocab, token) & c.LLAMA_TOKEN_ATTR_CONTROL else b"")
         + _piece(vocab, token, control=True)
         for token in range(c.llama_vocab_n_tokens(vocab))
     ]
@@ -198,4 +209,4 @@ def end_of_sequence(vocab: Any) -> int:
 
 def end_tokens(vocab: Any) -> frozenset[int]:
     """The tokens of a vocabulary that end a completion."""
-    return frozenset(token for token in range(c.llama_vocab_n_tokens(vocab)) if c.llama_vocab_is_eog(vocab, token))
+    return frozenset(token for token in range(c.llama_vocab_n_tokens(vocab)) if _is_end(vocab, token))

@@ -84,7 +84,7 @@ class FimPrompts:
         self._encode = encode
         self._form = None if encode else _find_form(vocabulary)
         self.native = encode is not None or self._form is not None
-        markers = _written_like(vocabulary, _END_TEXTS) | (self._form.markers if self._form else frozenset())
+        markers = vocabulary.written_like(_END_TEXTS) | (self._form.markers if self._form else frozenset())
         self._end_tokens = markers - vocabulary.end_tokens
         self._tokenizer = Tokenizer(vocabulary, markers.union(template_markers(vocabulary).values()))
         self._longest_piece = vocabulary.longest_piece()
@@ -197,10 +197,6 @@ def _find_form(vocabulary: FimVocabulary) -> _Form | None:
 def _may_be_fim_token(text: str) -> bool:
     """Whether this can be a token of the form: files of Llama 3 and Gemma name words and unused tokens as such."""
     return is_marker(text) and "unused" not in text
-
-
-def _written_like(vocabulary: Vocabulary, texts: frozenset[str]) -> frozenset[int]:
-    return frozenset(token for token in range(vocabulary.size) if vocabulary.text(token) in texts)
 
 
 def _fence(*texts: str) -> str:

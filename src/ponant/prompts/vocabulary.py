@@ -1,5 +1,6 @@
 """What a prompt must know of a model's tokens."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 
@@ -42,6 +43,10 @@ class Vocabulary(Protocol):
 
     def user_defined_tokens(self) -> dict[str, int]:
         """Tokens that are read in any text before all others, though they are no control tokens."""
+        ...
+
+    def written_like(self, texts: Collection[str]) -> frozenset[int]:
+        """The tokens that are written in one of these ways."""
         ...
 
     def longest_piece(self) -> int:
