@@ -20,6 +20,8 @@ from ponant.engine.memory import ModelSize, model_size
 from ponant.engine.vocabulary import end_tokens
 
 _KV_TYPES: dict[KVType, int] = {"f16": 1, "f32": 0}
+_ROWS_WITHOUT_FLASH_ATTENTION = 128
+"""How many tokens are then computed at once: the scores of all cells are kept for each, and more are no faster."""
 MOST_SLOTS = 256
 """How many sequences llama.cpp can tell apart."""
 
@@ -85,7 +87,8 @@ class Model:
         params = c.llama_context_default_params()
         params.n_ctx = cells
         params.n_seq_max = slots
-        params.n_batch = params.n_ubatch = batch_tokens
+        params.n_batch = batch_tokens
+        params.n_ubatch = batch_tokens if flash_attention else min(batch_tokens, _ROWS_WITHOUT_FLASH_ATTENTION)
         params.n_outputs_max = params.n_outputs_max_per_seq = max(most_logits, slots)  # llama.cpp wants as many
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = (
