@@ -176,7 +176,9 @@ class Settings(BaseSettings):
     shutdown_timeout: float = Field(default=30, ge=0, description="Seconds that running requests get at shutdown.")
     max_body_size: ByteSize = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
     max_file_size: ByteSize = Field(default=ByteSize(512 * 2**20), description="Largest uploaded file, such as 512MiB.")
-    flash_attention: bool = Field(default=True, description="Whether attention is computed as suits many conversations at once.")
+    flash_attention: bool = Field(
+        default=True, description="Whether attention is computed as suits many conversations at once."
+    )
     kv_type: Literal["f16", "f32"] = Field(default="f16", description="Number format of the KV cache: f16 or f32.")
 
     @field_validator("models", mode="before")
