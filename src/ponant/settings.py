@@ -90,8 +90,8 @@ class Settings(BaseSettings):
     )
     model_memory: ByteSize | None = Field(
         default=None,
-        description="Memory that loaded models may take together, such as 8GB; the one not used for longest makes "
-        "room for another. Default: what the machine has.",
+        description="Memory that loaded models may take together, such as 8GB, with their KV caches and what they keep "
+        "beside them; the one not used for longest makes room for another. Default: what the machine has.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
