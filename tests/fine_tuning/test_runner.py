@@ -103,6 +103,20 @@ async def is_failed(storage: Storage, job: FineTuningJob) -> None:
         await asyncio.sleep(0.01)
 
 
+async def test_jobs_are_run_once_their_folder_can_be_used(
+    catalog: Catalog, storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ponant.fine_tuning.runner._AFTER_TROUBLE", 0.01)
+    folder = storage.fine_tuned.folder
+    folder.touch()
+    job = await add_job(storage)
+    async with running(catalog, storage), asyncio.timeout(30):
+        while "jobs not looked after" not in caplog.text:
+            await asyncio.sleep(0.01)
+        folder.unlink()
+        await is_failed(storage, job)
+
+
 async def test_job_of_which_nothing_is_known_any_more_fails(catalog: Catalog, storage: Storage) -> None:
     job = await add_job(storage)
     async with running(catalog, storage), asyncio.timeout(30):

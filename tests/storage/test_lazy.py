@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from ponant.storage.errors import StorageError
 from ponant.storage.lazy import LazyStorage
 from ponant.storage.storage import Storage
+from ponant.storage.threads import in_thread
 
 
 @pytest.fixture
@@ -29,6 +31,20 @@ async def test_nothing_is_made_but_the_folder_before_it_is_needed(storage: LazyS
 
 async def test_many_who_need_it_at_once_get_the_same(storage: LazyStorage) -> None:
     first, *others = await asyncio.gather(*(storage.open() for _ in range(8)))
+    assert all(other is first for other in others)
+
+
+async def test_many_who_need_it_at_once_leave_threads_to_others(storage: LazyStorage, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ponant.db", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")  # so that opening it takes as long as this
+        opening = [asyncio.create_task(storage.open()) for _ in range(64)]
+        someone_else = asyncio.create_task(in_thread(int))  # comes after them
+        assert await asyncio.wait([someone_else], timeout=10) == ({someone_else}, set())
+        assert not any(task.done() for task in opening)
+        other.execute("ROLLBACK")
+    async with asyncio.timeout(30):
+        first, *others = await asyncio.gather(*opening)
     assert all(other is first for other in others)
 
 

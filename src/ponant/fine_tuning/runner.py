@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from ponant.catalog.catalog import Catalog
 from ponant.fine_tuning.process import TrainerProcess
@@ -107,8 +108,7 @@ class Runner:
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         """Wait until no other process runs the jobs of this folder."""
-        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
-        with (self._folder / ".lock").open("w") as lock:
+        with await self._lock_file() as lock:
             while True:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,6 +116,15 @@ class Runner:
                 except BlockingIOError:
                     await asyncio.sleep(_BETWEEN_LOOKS)
             yield
+
+    async def _lock_file(self) -> TextIO:
+        """The file to be locked. As long as it cannot be opened, such as while the disk is full, it is tried again."""
+        while True:
+            try:
+                return await asyncio.to_thread(_open_lock_file, self._folder)
+            except OSError as error:
+                logger.warning("jobs not looked after", extra={"reason": str(error)})
+                await asyncio.sleep(_AFTER_TROUBLE)
 
     async def _look(self, working: asyncio.TaskGroup) -> None:
         """See what there is to do, with one query: give the free lanes their next jobs, and end what is cancelled."""
@@ -248,6 +257,11 @@ class Runner:
                     await self._clean(job)
         except (OSError, StorageError) as error:
             logger.warning("folders of jobs not swept", extra={"reason": str(error)})
+
+
+def _open_lock_file(folder: Path) -> TextIO:
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / ".lock").open("w")
 
 
 def _job_folders(folder: Path) -> list[Path]:
