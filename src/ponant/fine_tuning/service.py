@@ -57,10 +57,10 @@ class JobService:
             UnknownModelError: there is no such model.
             StorageError: it cannot be kept.
         """
-        from ponant.storage.tables import FineTuningJob
-
         base, run = await self._described(asked)
         storage = await self._storage.open()
+        from ponant.storage.tables import FineTuningJob  # loaded with the storage by now
+
         wandb = asked.integrations[0] if asked.integrations else None
         job = FineTuningJob(
             id=str(uuid.uuid4()),

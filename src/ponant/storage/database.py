@@ -41,7 +41,7 @@ class Database:
         self._engine = _engine(url)
         self._writing = self._engine.execution_options(writes=True)
         try:
-            with _translated(), self._writing.begin() as connection:
+            with _translated(self._engine), self._writing.begin() as connection:
                 migrate(connection)
         except BaseException:
             self.close()
@@ -69,7 +69,7 @@ class Database:
 
     @staticmethod
     def _run(engine: Engine, work: Callable[[Session], T]) -> T:
-        with _translated(), Session(engine, expire_on_commit=False) as session, session.begin():
+        with _translated(engine), Session(engine, expire_on_commit=False) as session, session.begin():
             return work(session)
 
 
@@ -108,7 +108,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: Engine) -> Iterator[None]:
     """The database's failures as errors of storage."""
     try:
         yield
@@ -117,4 +117,5 @@ def _translated() -> Iterator[None]:
         full = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         if full or getattr(cause, "sqlstate", None) == _DISK_FULL:
             raise StorageFullError("the disk of the database is full") from error
-        raise StorageError(f"the database cannot be used: {cause}") from error
+        name = engine.url.render_as_string(hide_password=True)
+        raise StorageError(f"the database {name} cannot be used: {cause}") from error
