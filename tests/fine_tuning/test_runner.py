@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import os
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 from ponant.catalog.catalog import Catalog
 from ponant.fine_tuning.registry import ModelRegistry
-from ponant.fine_tuning.runner import Runner
+from ponant.fine_tuning.runner import Runner, open_lock_file
 from ponant.server.assembly import make_catalog
 from ponant.settings import ModelSettings, Settings
 from ponant.storage.lazy import LazyStorage
@@ -104,14 +106,21 @@ async def is_failed(storage: Storage, job: FineTuningJob) -> None:
 
 
 async def test_jobs_are_run_once_their_folder_can_be_used(
-    catalog: Catalog, storage: Storage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    catalog: Catalog, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ponant.fine_tuning.runner._AFTER_TROUBLE", 0.01)
+    attempts = Counter[Path]()
+
+    def counted(folder: Path) -> TextIO:
+        attempts[folder] += 1
+        return open_lock_file(folder)
+
+    monkeypatch.setattr("ponant.fine_tuning.runner.open_lock_file", counted)
     folder = storage.fine_tuned.folder
     folder.touch()
     job = await add_job(storage)
     async with running(catalog, storage), asyncio.timeout(30):
-        while "jobs not looked after" not in caplog.text:
+        while attempts[folder] < 2:
             await asyncio.sleep(0.01)
         folder.unlink()
         await is_failed(storage, job)

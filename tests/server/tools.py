@@ -38,7 +38,7 @@ BOOK = tool(
 NOW = tool("now", {}, description="")
 LATER = tool("now_and_later", {"type": "object", "properties": {}, "additionalProperties": False}, strict=False)
 TOOLS = [WEATHER, BOOK, NOW, LATER]
-WILD: dict[str, Any] = {"tools": TOOLS, "temperature": 1.5, "max_tokens": 1500, "n": 4, "random_seed": 1}
+WILD: dict[str, Any] = {"tools": TOOLS, "temperature": 1.5, "max_tokens": 1500, "n": 8, "random_seed": 1}
 CHOICES: dict[str, Any] = {
     "any": "any",
     "required": "required",

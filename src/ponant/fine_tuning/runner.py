@@ -121,7 +121,7 @@ class Runner:
         """The file to be locked. As long as it cannot be opened, such as while the disk is full, it is tried again."""
         while True:
             try:
-                return await asyncio.to_thread(_open_lock_file, self._folder)
+                return await asyncio.to_thread(open_lock_file, self._folder)
             except OSError as error:
                 logger.warning("jobs not looked after", extra={"reason": str(error)})
                 await asyncio.sleep(_AFTER_TROUBLE)
@@ -259,7 +259,8 @@ class Runner:
             logger.warning("folders of jobs not swept", extra={"reason": str(error)})
 
 
-def _open_lock_file(folder: Path) -> TextIO:
+def open_lock_file(folder: Path) -> TextIO:
+    """The file that whoever runs the jobs of a folder holds a lock of. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     return (folder / ".lock").open("w")
 
