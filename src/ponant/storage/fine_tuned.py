@@ -1,6 +1,5 @@
 """The models that fine-tuning jobs made: what is known of each, and the folders of the jobs, which have their files."""
 
-import asyncio
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
 from ponant.storage.tables import FineTunedModel
+from ponant.storage.threads import in_thread
 
 
 class FineTunedStore:
@@ -32,7 +32,7 @@ class FineTunedStore:
 
     async def all(self) -> Sequence[FineTunedModel]:
         """All models, the oldest first."""
-        return await asyncio.to_thread(self.all_now)
+        return await in_thread(self.all_now)
 
     async def change(self, id_: str, **changes: Any) -> FineTunedModel | None:
         """A model with other attributes from now on; None if there is none of this id."""
@@ -51,4 +51,4 @@ class FineTunedStore:
         statement = delete(FineTunedModel).where(FineTunedModel.id == id_).returning(FineTunedModel.job_id)
         job_id = await self._database.write(lambda session: session.scalar(statement))
         if job_id:
-            await asyncio.to_thread(shutil.rmtree, self.folder / job_id, ignore_errors=True)
+            await in_thread(shutil.rmtree, self.folder / job_id, ignore_errors=True)

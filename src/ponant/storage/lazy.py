@@ -42,7 +42,6 @@ class LazyStorage:
         self._database_url = database_url
         self._storage: Storage | None = None
         self._opening = threading.Lock()
-        self._turn = asyncio.Lock()
         self._opened = asyncio.Event()
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
@@ -68,8 +67,7 @@ class LazyStorage:
     async def open(self) -> "Storage":
         """The storage. Raises as ``open_now``."""
         if self._storage is None:
-            async with self._turn:  # who waits for another one takes no thread: all other requests need them
-                await in_thread(self.open_now)
+            await in_thread(self.open_now)
             self._opened.set()
         assert self._storage
         return self._storage
