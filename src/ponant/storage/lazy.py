@@ -1,6 +1,6 @@
 """Storage that is opened when it is first needed.
 
-What opens it takes a server half a second and 20 MiB; many servers never keep anything.
+Opening it takes half a second of computing and 32 MiB, and many servers never keep anything.
 """
 
 import asyncio
