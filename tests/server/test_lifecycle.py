@@ -90,3 +90,16 @@ def test_who_only_chats_is_not_charged_for_files_jobs_and_embeddings(tiny_model:
         assert client.get("/v1/files").json()["data"] == []
         assert client.get("/v1/fine_tuning/jobs").json()["data"] == []
         assert "sqlite3" in loaded.read_text()
+
+
+def test_prompts_are_held_to_the_context_that_the_engine_has_room_for(tiny_model: Path) -> None:
+    with (
+        serving(str(tiny_model), "--threads", "1", "--kv-memory", "100KB", **EXACT) as server,
+        server.client() as client,
+    ):
+        (card, *_) = client.get("/v1/models").json()["data"]
+        context = card["max_context_length"]
+        assert f"context {context} tokens" in server.printed
+        refused = client.post(CHAT, json=BODY | {"messages": [{"role": "user", "content": "a " * context}]})
+        assert refused.status_code == 400
+        assert f"{context} maximum context length" in refused.json()["message"]

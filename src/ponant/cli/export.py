@@ -84,7 +84,7 @@ def export(
 def _find(model: str, read: "Settings") -> tuple["FineTunedModel", Path]:
     """A fine-tuned model and the file of its adapter; ends the program if there is none of this id."""
     from ponant.storage.errors import StorageError
-    from ponant.storage.lazy import has_storage
+    from ponant.storage.location import has_storage
     from ponant.storage.storage import Storage
 
     models: dict[str, tuple[FineTunedModel, Path]] = {}

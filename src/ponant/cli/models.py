@@ -80,7 +80,7 @@ def _row(model: "ListedModel", server: "RunningModels | None", configured: Seque
 def _fine_tuned(settings: "Settings", bases: Sequence[Row], server: "RunningModels | None") -> list[Row]:
     """The models that jobs made, as the database has them."""
     from ponant.storage.errors import StorageError
-    from ponant.storage.lazy import has_storage
+    from ponant.storage.location import has_storage
     from ponant.storage.storage import Storage
 
     if not has_storage(settings.data_dir, settings.database_url):

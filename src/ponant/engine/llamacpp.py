@@ -21,7 +21,7 @@ from ponant.engine.vocabulary import end_tokens
 
 _KV_TYPES: dict[KVType, int] = {"f16": 1, "f32": 0}
 _ROWS_WITHOUT_FLASH_ATTENTION = 128
-"""How many tokens are then computed at once: the scores of all cells are kept for each, and more are no faster."""
+"""How many tokens are computed at once without it: each has a score for every cell, and more are no faster."""
 MOST_SLOTS = 256
 """How many sequences llama.cpp can tell apart."""
 

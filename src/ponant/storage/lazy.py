@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ponant.storage.errors import StorageError
+from ponant.storage.location import has_storage, make_data_dir
 from ponant.storage.threads import in_thread
 
 if TYPE_CHECKING:
@@ -19,14 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ponant.storage")
 
-DATABASE = "ponant.db"
 _BETWEEN_LOOKS = 2.0
 """Seconds after which it is seen that another server has begun to keep something in the same folder."""
-
-
-def has_storage(data_dir: Path, database_url: str | None = None) -> bool:
-    """Whether anything may have been kept; if not, opening the storage would make an empty one."""
-    return bool(database_url) or (data_dir / DATABASE).is_file()
 
 
 class LazyStorage:
@@ -43,10 +38,7 @@ class LazyStorage:
         self._storage: Storage | None = None
         self._opening = threading.Lock()
         self._opened = asyncio.Event()
-        try:
-            data_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot make data_dir {data_dir}: {error.strerror}; give another --data-dir") from None
+        make_data_dir(data_dir)
         if not os.access(data_dir, os.W_OK | os.X_OK):
             raise StorageError(f"cannot write in data_dir {data_dir}; give another --data-dir")
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from ponant.storage.database import Database
-from ponant.storage.errors import StorageError
 from ponant.storage.files import FileStore
 from ponant.storage.fine_tuned import FineTunedStore
 from ponant.storage.jobs import JobStore
-from ponant.storage.lazy import DATABASE
+from ponant.storage.location import DATABASE, make_data_dir
 from ponant.storage.signing import Signer
 
 
@@ -43,10 +42,7 @@ class Storage:
         Raises:
             StorageError: it cannot be opened, or is of a newer version.
         """
-        try:
-            data_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot make data_dir {data_dir}: {error.strerror}; give another --data-dir") from None
+        make_data_dir(data_dir)
         local = URL.create("sqlite", database=str(data_dir.absolute() / DATABASE))
         database = Database(database_url or local.render_as_string())
         try:
