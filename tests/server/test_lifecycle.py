@@ -100,6 +100,7 @@ def test_prompts_are_held_to_the_context_that_the_engine_has_room_for(tiny_model
         (card, *_) = client.get("/v1/models").json()["data"]
         context = card["max_context_length"]
         assert f"context {context} tokens" in server.printed
-        refused = client.post(CHAT, json=BODY | {"messages": [{"role": "user", "content": "a " * context}]})
-        assert refused.status_code == 400
-        assert f"{context} maximum context length" in refused.json()["message"]
+        for text in ("a " * context, "a" * 1_000_000):
+            refused = client.post(CHAT, json=BODY | {"messages": [{"role": "user", "content": text}]})
+            assert refused.status_code == 400
+            assert f"{context} maximum context length" in refused.json()["message"]
