@@ -18,7 +18,7 @@ BATCH_TOKENS = 512
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the engine's process has it
 
-from ponant.engine.llamacpp import Model  # noqa: E402  # reads the environment when it is imported
+from ponant.llamacpp.model import Model  # noqa: E402  # reads the environment when it is imported
 
 
 def main() -> None:

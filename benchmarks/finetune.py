@@ -28,8 +28,8 @@ from benchmarks.processes import ServerError, running
 from benchmarks.servers import PONANT, find
 from benchmarks.setups import Given, Setup
 from benchmarks.sharing import Load, chat_load, run, show
-from ponant.catalog.locate import locate
-from ponant.catalog.store import BUNDLED
+from ponant.weights.bundled import BUNDLED
+from ponant.weights.locate import locate
 
 TEXT = Path(__file__).parents[1] / "tests" / "data" / "perplexity.txt"
 SETUP = Setup("the bundled model", parallel=16, cells=8_192)

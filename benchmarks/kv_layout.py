@@ -21,8 +21,8 @@ import psutil
 
 from benchmarks.chat import positive
 from benchmarks.texts import long_text
-from ponant.engine.llamacpp import Model
-from ponant.engine.vocabulary import Vocabulary
+from ponant.llamacpp.model import Model
+from ponant.llamacpp.vocabulary import Vocabulary
 
 BATCH_TOKENS = 512
 OWN_TOKENS = 16

@@ -15,10 +15,10 @@ from benchmarks.forms import EXAMPLE, SCHEMA
 from benchmarks.tool_questions import TOOLS
 from ponant.api.chat import Tool
 from ponant.api.messages import UserMessage
-from ponant.engine.grammar import Grammar, GrammarTokenizer
-from ponant.engine.vocabulary import Vocabulary
-from ponant.prompts.answers import AnswerForm
-from ponant.prompts.prompt import PromptBuilder
+from ponant.engine.llama.grammar import Grammar, GrammarTokenizer
+from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.prompts.answer.spec import AnswerForm
+from ponant.prompts.chat.prompt import PromptBuilder
 
 REPEATS = 20
 CONTEXT = 8_192

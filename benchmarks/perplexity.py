@@ -15,8 +15,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # or else the threads of two mo
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.llamacpp import Model
-from ponant.engine.vocabulary import Vocabulary
+from ponant.llamacpp.model import Model
+from ponant.llamacpp.vocabulary import Vocabulary
 
 TEXT = Path(__file__).parents[1] / "tests" / "data" / "perplexity.txt"
 SEGMENT = 256

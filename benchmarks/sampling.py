@@ -13,8 +13,8 @@ from statistics import median
 import numpy as np
 
 from ponant.engine.base import Sampling
-from ponant.engine.sampling import Row, Sampler
-from ponant.engine.sequence import Sequence
+from ponant.engine.llama.sampling import Row, Sampler
+from ponant.engine.llama.sequence import Sequence
 
 REPEATS = 30
 GENERATED = 64

@@ -18,10 +18,12 @@ TOKENS = 64
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the engine's process has it
 
-from ponant.engine.base import EngineConfig, GenerateRequest, Sampling  # noqa: E402  # the environment is read there
-from ponant.engine.frames import Generate, Stepped, encode  # noqa: E402
-from ponant.engine.vocabulary import Vocabulary  # noqa: E402
-from ponant.engine.worker import Worker  # noqa: E402
+from ponant.engine.base import GenerateRequest, Sampling  # noqa: E402  # the environment is read there
+from ponant.engine.llama.config import EngineConfig  # noqa: E402
+from ponant.engine.llama.frames import Generate, Stepped  # noqa: E402
+from ponant.engine.llama.worker import Worker  # noqa: E402
+from ponant.llamacpp.vocabulary import Vocabulary  # noqa: E402
+from ponant.processes.frames import encode  # noqa: E402
 
 
 class Stopwatch:

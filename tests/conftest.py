@@ -8,19 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from ponant.catalog.locate import locate
-from ponant.catalog.store import BUNDLED
+from ponant.weights.bundled import BUNDLED
+from ponant.weights.locate import locate
 from tests.serving import EXACT, RunningServer, serving
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
 
-_LONGEST_FIRST = ["training", "clients", "engine", "server", "cli", "client", "catalog"]
+_TESTS = Path(__file__).parent
+_LONGEST_FIRST = ["training", "clients", "engine", "server", "cli", "client", "local", "weights"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the folders whose files take longest, so that no process is left with one of them at the end."""
     places = {folder: place for place, folder in enumerate(_LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+    items.sort(key=lambda item: places.get(item.path.relative_to(_TESTS).parts[0], len(places)))
 
 
 @pytest.fixture(scope="session")

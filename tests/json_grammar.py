@@ -7,7 +7,7 @@ from typing import Any
 
 from llguidance import LLMatcher, LLTokenizer
 
-from ponant.prompts.schemas import json_rules
+from ponant.prompts.json_schema.rules import json_rules
 
 _TOKENIZER = LLTokenizer("byte")
 _ENDING = frozenset(b'"}]')

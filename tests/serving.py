@@ -37,7 +37,7 @@ class RunningServer:
     def worker(self) -> psutil.Process:
         """The engine's process."""
         children = psutil.Process(self.process.pid).children()
-        (worker,) = [child for child in children if "ponant.engine.worker" in child.cmdline()]
+        (worker,) = [child for child in children if "ponant.engine.llama.worker" in child.cmdline()]
         return worker
 
 

@@ -116,6 +116,7 @@ from ponant.client.errors import (
 )
 from ponant.client.files import File, FileTypedDict
 from ponant.client.fim import FIMCompletionRequestStop, FIMCompletionStreamRequest
+from ponant.client.lenient import Unknown
 from ponant.client.parsing import (
     ParsedAssistantMessage,
     ParsedChatCompletionChoice,
@@ -123,7 +124,6 @@ from ponant.client.parsing import (
     ParsedEventStream,
     ParsedEventStreamAsync,
 )
-from ponant.client.tolerance import Unknown
 from ponant.client.unset import UNSET, OptionalNullable, Unset
 
 ChatCompletionStreamRequestMessages = Messages

@@ -14,12 +14,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from ponant.catalog.catalog import Preload
-from ponant.catalog.spec import EmbedAs, Kind
-from ponant.catalog.store import BUNDLED
-from ponant.completion.service import SAFE_PROMPT
-
 DEFAULT_FILE = Path("ponant.toml")
+DEFAULT_MODEL = "smollm2"
+SAFE_PROMPT = (
+    "Be helpful, honest and kind. Do not produce content that is hateful, violent, deceptive or illegal, that "
+    "endangers anyone, or that violates anyone's privacy. If a request would need such content, decline it and say why."
+)
+"""What ``safe_prompt`` puts before a conversation, unless the settings have another text."""
 
 
 def default_data_dir() -> Path:
@@ -40,7 +41,7 @@ class ModelSettings(BaseModel):
     id: str | None = Field(
         default=None, min_length=1, description="What it is called. Default: the name of its file or repository."
     )
-    kind: Kind | None = Field(
+    kind: Literal["chat", "fim", "embed"] | None = Field(
         default=None, description="What it is for: chat (and code), fim (code alone) or embed. Default: by the file."
     )
     aliases: list[str] = Field(default=[], description="Other names of it.")
@@ -59,7 +60,7 @@ class ModelSettings(BaseModel):
     truncate: bool = Field(
         default=False, description="Of models that embed: whether texts that are too long are cut, not refused."
     )
-    embed_as: EmbedAs = Field(
+    embed_as: Literal["passage", "query"] = Field(
         default="passage",
         description="Of multilingual-e5-small: what texts are taken for, passage (what is searched) or query.",
     )
@@ -71,7 +72,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PONANT_", extra="forbid", toml_file=DEFAULT_FILE)
 
     models: Annotated[list[ModelSettings], NoDecode] = Field(
-        default=[ModelSettings(source=BUNDLED)],
+        default=[ModelSettings(source=DEFAULT_MODEL)],
         min_length=1,
         description="What to serve: smollm2, multilingual-e5-small, paths of .gguf files, hf:org/repo[:file or "
         ":quant], or tables with settings of their own. If none of them embeds, multilingual-e5-small is served too.",
@@ -80,7 +81,7 @@ class Settings(BaseSettings):
     public_names: bool = Field(
         default=True, description="Whether Mistral's public model names stand for the default models."
     )
-    preload: Preload = Field(
+    preload: Literal["first", "all", "none"] = Field(
         default="first",
         description="Which models are loaded at the start: the first, all, or none. The others are loaded when they "
         "are first used.",

@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ponant.cli.main import main
-from tests.catalog.hub_server import Hub, breaking_off, hub_server, status
 from tests.prompts.chat_templates import TAGS_AND_THINKING
 from tests.serving import EXACT, RunningServer, environment, ponant, serving
 from tests.tekken_model import write_tekken_model
 from tests.tiny_model import write_tiny_model
+from tests.weights.hub_server import Hub, breaking_off, hub_server, status
 
 Q8 = "tiny.Q8_0.gguf"
 NOBODY = "http://127.0.0.1:9"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from ponant import Mistral, models, utils
 from ponant.client.failures import error_of, reported_error
-from ponant.client.tolerance import Unknown
+from ponant.client.lenient import Unknown
 from tests.client.misbehaving import ANSWER, CHUNK, DONE, event
 from tests.serving import environment
 

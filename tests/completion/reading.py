@@ -8,7 +8,7 @@ from typing import Any
 
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
 from ponant.completion.reader import AnswerReader
-from ponant.prompts.reading import Reading, Thinking
+from ponant.prompts.answer.output_format import Reading, Thinking
 from tests.prompts.styles import (
     Style,
     function,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ponant.completion.output import AnswerOutput, StopScanner
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
-from ponant.prompts.calls import NAMED, TAGGED
-from ponant.prompts.reading import PLAIN, Reading, Thinking
+from ponant.prompts.answer.output_format import PLAIN, Reading, Thinking
+from ponant.prompts.tools.call_formats import NAMED, TAGGED
 
 
 def until_stop(text: str, stops: list[str]) -> str:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
 from ponant.completion.reader import AnswerReader
-from ponant.prompts.calls import BARE, ArgumentCalls
-from ponant.prompts.reading import PLAIN, Reading, Thinking
+from ponant.prompts.answer.output_format import PLAIN, Reading, Thinking
+from ponant.prompts.tools.call_formats import BARE, ArgumentCalls
 from tests.completion.reading import CALL, FUNCTIONS, Answer, Pieces, answer, cut, pieces_of, read, reading_of
 from tests.prompts.styles import (
     FENCED,

@@ -12,9 +12,9 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from ponant.api.chat import Function
-from ponant.prompts.answers import Calls
-from ponant.prompts.calls import ArgumentCalls, arguments_schema
-from ponant.prompts.reading import Reading, Thinking
+from ponant.prompts.answer.output_format import Reading, Thinking
+from ponant.prompts.answer.spec import Calls
+from ponant.prompts.tools.call_formats import ArgumentCalls, arguments_schema
 from tests.completion.reading import FUNCTIONS, NAMES, Answer, Pieces, answer, cut, read, reading_of
 from tests.prompts.styles import (
     END,

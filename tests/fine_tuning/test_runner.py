@@ -14,7 +14,7 @@ import pytest
 from ponant.catalog.catalog import Catalog
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.fine_tuning.runner import Runner, open_lock_file
-from ponant.server.assembly import make_catalog
+from ponant.server.wiring import make_catalog
 from ponant.settings import ModelSettings, Settings
 from ponant.storage.lazy import LazyStorage
 from ponant.storage.storage import Storage

@@ -6,11 +6,11 @@ import pytest
 
 from ponant.api.fine_tuning import JobIn
 from ponant.catalog.served import ServedModel
-from ponant.catalog.store import ModelNotFoundError
 from ponant.fine_tuning.runs import CannotRunError, clean_run, describe_run, refresh_run
-from ponant.server.assembly import make_catalog
+from ponant.server.wiring import make_catalog
 from ponant.settings import ModelSettings, Settings
 from ponant.training.job import TrainingRun, read_run, write_run
+from ponant.weights.errors import ModelNotFoundError
 
 
 async def test_training_weights_of_the_settings_are_trained_on(tmp_path: Path, tiny_model: Path) -> None:

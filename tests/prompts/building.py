@@ -11,8 +11,8 @@ from ponant.api.messages import (
     Message,
     UserMessage,
 )
-from ponant.engine.vocabulary import Vocabulary
-from ponant.prompts.prompt import PromptBuilder
+from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.prompts.chat.prompt import PromptBuilder
 
 START, END = "<|im_start|>", "<|im_end|>"
 CONTEXT = 4096

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ponant.engine.vocabulary import Vocabulary
-from tests.prompts.mistral_models import MODELS, Made, made
+from ponant.llamacpp.vocabulary import Vocabulary
+from tests.prompts.mistral.models import MODELS, Made, made
 
 
 @pytest.fixture(scope="session")

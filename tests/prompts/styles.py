@@ -10,10 +10,10 @@ import pytest
 from llguidance import LLMatcher, LLTokenizer
 
 from ponant.api.chat import Function
-from ponant.prompts.answers import AnswerForm, Calls
-from ponant.prompts.calls import BARE, LISTED, NAMED, TAGGED, ArgumentCalls, CallForm
-from ponant.prompts.grammar import answer_grammar, named_literal
-from ponant.prompts.reading import Thinking
+from ponant.prompts.answer.grammar import answer_grammar, named_literal
+from ponant.prompts.answer.output_format import Thinking
+from ponant.prompts.answer.spec import AnswerForm, Calls
+from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, ArgumentCalls, CallForm
 
 BYTES = LLTokenizer("byte")
 """A vocabulary of bytes, and after them some control tokens that are free to be called anything."""

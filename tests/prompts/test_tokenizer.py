@@ -18,13 +18,13 @@ from ponant.api.messages import (
     ToolMessage,
     UserMessage,
 )
-from ponant.engine.vocabulary import Vocabulary
-from ponant.prompts.answers import AnswerForm
-from ponant.prompts.fim import FimPrompts
-from ponant.prompts.prompt import PromptBuilder
+from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.prompts.answer.spec import AnswerForm
+from ponant.prompts.chat.prompt import PromptBuilder
+from ponant.prompts.fim.prompts import FimPrompts
 from ponant.prompts.tokenizer import Tokenizer, template_markers
 from tests.prompts.chat_templates import CHATML, TAGS_AND_THINKING
-from tests.prompts.test_fim import spaced_vocabulary
+from tests.prompts.fim.test_fim import spaced_vocabulary
 from tests.tiny_model import write_tiny_model
 
 CONTEXT = 4096

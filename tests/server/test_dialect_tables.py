@@ -13,12 +13,12 @@ from starlette.testclient import TestClient
 
 from ponant.api.chat import ChatCompletionRequest
 from ponant.server.app import create_app
-from ponant.server.assembly import make_catalog
 from ponant.server.dialects.base import Exchange
 from ponant.server.dialects.nim import NIM
 from ponant.server.dialects.openai import CHAT, CHAT_RULES, EMBEDDINGS, OPENAI, TEXT
 from ponant.server.dialects.openai_messages import MESSAGES, call_id, read_messages
 from ponant.server.dialects.table import RefusedFieldError
+from ponant.server.wiring import make_catalog
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 

@@ -55,7 +55,7 @@ def decoded(texts: list[str], dtype: str) -> NDArray[Any]:
 
 def worker_of(server: RunningServer) -> psutil.Process:
     children = psutil.Process(server.process.pid).children()
-    (worker,) = [child for child in children if "ponant.engine.embedding_worker" in child.cmdline()]
+    (worker,) = [child for child in children if "ponant.engine.embed.worker" in child.cmdline()]
     return worker
 
 

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ponant.prompts.errors import InvalidRequestError
+from ponant.errors import InvalidRequestError
 from ponant.server.multipart import FilePart, FormReader
 from ponant.storage.signing import Signer
 from tests.chatting import CHAT, assert_error, body

@@ -20,12 +20,12 @@ import uvicorn
 from sqlalchemy.orm import Session
 
 from ponant.catalog.catalog import Catalog
-from ponant.catalog.loading import LoadedModel
-from ponant.engine.process import EngineProcess
+from ponant.catalog.loading.local import LoadedModel
+from ponant.engine.llama.process import EngineProcess
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.server.app import create_app
-from ponant.server.assembly import make_catalog
 from ponant.server.run import listen
+from ponant.server.wiring import make_catalog
 from ponant.settings import ModelSettings, Settings
 from ponant.storage.lazy import LazyStorage
 from ponant.storage.tables import FineTunedModel, FineTuningJob
@@ -302,7 +302,7 @@ async def test_base_makes_room_for_others_only_when_its_fine_tuned_models_are_id
 
 
 async def test_adapters_not_used_for_longest_make_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ponant.engine.process.EngineProcess.most_adapters", 2)
+    monkeypatch.setattr("ponant.engine.llama.process.EngineProcess.most_adapters", 2)
     async with serving(folder, NAMES) as server:
         texts = [await server.text(name) for name in NAMES]
         (engine,) = [model.loaded.engine for model in server.catalog.models if isinstance(model.loaded, LoadedModel)]

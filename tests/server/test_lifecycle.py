@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from ponant.server.app import create_app
-from ponant.server.assembly import make_catalog
+from ponant.server.wiring import make_catalog
 from ponant.settings import read_settings
 from ponant.storage.lazy import LazyStorage
 from tests.serving import EXACT, RunningServer, serving

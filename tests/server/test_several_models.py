@@ -14,8 +14,8 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from ponant.engine.e5 import weights_file
-from ponant.server.assembly import make_catalog
+from ponant.engine.embed.e5 import weights_file
+from ponant.server.wiring import make_catalog
 from ponant.settings import read_settings
 from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until
 from tests.tiny_model import write_tiny_model

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from ponant.catalog.loading import build_prompts
-from ponant.catalog.spec import ModelSpec
-from ponant.engine.vocabulary import Vocabulary
-from ponant.prompts.fim import FimPrompts
-from ponant.prompts.prompt import PromptBuilder
+from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.prompts.build import build_prompts
+from ponant.prompts.chat.prompt import PromptBuilder
+from ponant.prompts.fim.prompts import FimPrompts
 from ponant.training.samples import Sample, SampleEncoder
 
 
@@ -20,7 +19,7 @@ class Model:
 
     def __init__(self, path: Path) -> None:
         self.vocabulary = Vocabulary(path)
-        self.prompts, self.fim = build_prompts(ModelSpec(str(path), "model", path), self.vocabulary, 8192)
+        self.prompts, self.fim = build_prompts("model", path, self.vocabulary, context=8192, tokenizer=None)
         self._controls = {token: text for text, token in self.vocabulary.control_tokens().items()}
 
     def encoder(self, *, seq_len: int = 512, **options: Any) -> SampleEncoder:

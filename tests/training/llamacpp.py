@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.llamacpp import Model
+from ponant.llamacpp.model import Model
 
 CELLS = 64
 

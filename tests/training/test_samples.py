@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from ponant.api.chat import ChatCompletionRequest, Tool
 from ponant.api.messages import Message
-from ponant.prompts.answers import FREE, read_answer_form
+from ponant.prompts.answer.spec import FREE, read_answer_form
 from ponant.training.samples import BadLineError, Encoded, SampleEncoder
 from tests.prompts.chat_templates import LLAMA, TAGS
 from tests.tiny_model import write_tiny_model

@@ -9,15 +9,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Literal, overload
 
-from ponant.catalog.cores import Cores, TooManyModelsError
-from ponant.catalog.embedders import LoadedEmbedder
 from ponant.catalog.fine_tuned import FineTunedModel, FineTunedModels
-from ponant.catalog.loading import AnyLoadedModel, LoadedModel, Loader
+from ponant.catalog.loading.cores import Cores, TooManyModelsError
+from ponant.catalog.loading.embedders import LoadedEmbedder
+from ponant.catalog.loading.local import AnyLoadedModel, LoadedModel, Loader
 from ponant.catalog.names import public_kind
 from ponant.catalog.served import ServedModel
-from ponant.catalog.spec import FineTunedSpec, Kind, ModelSpec
-from ponant.engine.base import EngineUnavailableError, ModelLoadError
-from ponant.engine.memory import SPARE_MEMORY, available_memory, default_threads, megabytes
+from ponant.catalog.spec import FineTunedSpec, ModelSpec
+from ponant.errors import EngineUnavailableError, ModelLoadError
+from ponant.machine import SPARE_MEMORY, available_memory, default_threads
+from ponant.sizes import megabytes
+from ponant.weights.kinds import Kind
 
 logger = logging.getLogger("ponant.catalog")
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ponant.catalog.loading import LoadedModel
+from ponant.catalog.loading.local import LoadedModel
 from ponant.catalog.served import ServedModel
 from ponant.catalog.spec import FineTunedSpec
-from ponant.engine.base import AdapterError, Engine, EngineUnavailableError
+from ponant.engine.base import Engine
+from ponant.errors import AdapterError, EngineUnavailableError
 
 logger = logging.getLogger("ponant.catalog")
 

@@ -3,7 +3,7 @@
 import fnmatch
 from collections.abc import Sequence
 
-from ponant.catalog.spec import Kind
+from ponant.weights.kinds import Kind
 
 _EMBED = ("mistral-embed*", "codestral-embed*")
 _OF_OTHER_KINDS = ("mistral-moderation*", "mistral-ocr*")

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ponant.catalog.facts import ModelFacts
-from ponant.catalog.loading import AnyLoadedModel
+from ponant.catalog.loading.local import AnyLoadedModel
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import EngineState
-from ponant.engine.turns import Place
+from ponant.processes.core_lock import Place
 
 ModelState = EngineState | Literal["unloaded", "loading"]
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["chat", "fim", "embed"]
-"""What a model is for: conversations (and code), code alone, or embeddings."""
+from ponant.weights.kinds import Kind
 
 EmbedAs = Literal["passage", "query"]
 """What texts are taken for by a model that embeds what is searched and what is searched for in different ways."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponant.cli.connection import connect, is_terminal
-from ponant.cli.mistakes import fail
+from ponant.cli.errors import fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

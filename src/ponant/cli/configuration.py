@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from ponant.cli.mistakes import telling_mistakes
+from ponant.cli.errors import telling_mistakes
 
 if TYPE_CHECKING:
     from ponant.settings import ModelSettings, Settings
@@ -52,7 +52,7 @@ def settings(config: Path | None, data_dir: Path | None) -> "Settings":
 
 def configured_models(settings: "Settings") -> list[ConfiguredModel]:
     """The models of the settings, the default first."""
-    from ponant.catalog.store import model_id
+    from ponant.weights.store import model_id
 
     def configured(model: "ModelSettings") -> ConfiguredModel:
         name = model.id or model_id(model.source)
@@ -72,8 +72,9 @@ def find_model(model: str, read: "Settings") -> tuple[ConfiguredModel, Path]:
     Raises:
         ModelNotFoundError: there is no such model here.
     """
-    from ponant.catalog.locate import locate
-    from ponant.catalog.store import ModelNotFoundError, find_stored, hub_name, is_at_hub, is_repository, model_id
+    from ponant.weights.errors import ModelNotFoundError
+    from ponant.weights.locate import locate
+    from ponant.weights.store import find_stored, hub_name, is_at_hub, is_repository, model_id
 
     models_dir = read.data_dir / "models"
     of_settings = [one for one in configured_models(read) if model in (one.id, one.source, *one.aliases)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from ponant.cli.configuration import settings
+from ponant.cli.errors import fail
 from ponant.cli.fetching import fetch_models
-from ponant.cli.mistakes import fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,9 +100,10 @@ def _started(source: str | None) -> "Iterator[Mistral]":
     from pydantic import ValidationError
 
     from ponant import Mistral
-    from ponant.catalog.store import ModelNotFoundError, is_at_hub
-    from ponant.engine.base import ModelLoadError
+    from ponant.errors import ModelLoadError
     from ponant.storage.errors import StorageError
+    from ponant.weights.errors import ModelNotFoundError
+    from ponant.weights.store import is_at_hub
 
     if source and is_at_hub(source):
         fetch_models([source], settings(None, None))

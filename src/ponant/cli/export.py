@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ponant.cli.configuration import find_model, settings, with_settings
-from ponant.cli.mistakes import fail
-from ponant.engine.memory import megabytes
+from ponant.cli.errors import fail
+from ponant.sizes import megabytes
 
 if TYPE_CHECKING:
     from ponant.settings import Settings
@@ -56,7 +56,7 @@ def export(
         from ponant.training.export import ExportError, merge
     except ImportError as error:
         fail(str(error))
-    from ponant.catalog.store import ModelNotFoundError
+    from ponant.weights.errors import ModelNotFoundError
 
     read = settings(config, data_dir)
     found, adapter = _find(model, read)

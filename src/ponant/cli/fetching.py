@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ponant.cli.configuration import ConfiguredModel
-from ponant.cli.mistakes import fail
+from ponant.cli.errors import fail
 from ponant.cli.progress import showing_progress
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def missing_models(models: Iterable[ConfiguredModel], settings: "Settings") -> list[str]:
     """The sources of those models that would have to be fetched; raises ModelNotFoundError for bad names."""
-    from ponant.catalog.store import find_stored, hub_name, is_at_hub
+    from ponant.weights.store import find_stored, hub_name, is_at_hub
 
     at_hub = [model.source for model in models if is_at_hub(model.source)]
     return [source for source in at_hub if find_stored(hub_name(source), settings.data_dir / "models") is None]
@@ -25,8 +25,8 @@ def missing_models(models: Iterable[ConfiguredModel], settings: "Settings") -> l
 
 def fetch_models(sources: Iterable[str], settings: "Settings") -> list[Path]:
     """The files of models at the hub, fetched if they are not here; ends the program if they cannot be had."""
-    from ponant.catalog.locate import locate
-    from ponant.catalog.store import ModelNotFoundError
+    from ponant.weights.errors import ModelNotFoundError
+    from ponant.weights.locate import locate
 
     try:
         with showing_progress() as watcher:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponant.cli.connection import Connection, connect
+from ponant.cli.errors import fail
 from ponant.cli.job_progress import JobWatcher, duration, showing_job
-from ponant.cli.mistakes import fail
 
 if TYPE_CHECKING:
     from ponant import Mistral

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponant.cli.configuration import find_model, settings, with_settings
-from ponant.cli.mistakes import fail
-from ponant.engine.memory import megabytes
+from ponant.cli.errors import fail
+from ponant.sizes import megabytes
 
 if TYPE_CHECKING:
-    from ponant.catalog.inspection import Inspection
+    from ponant.weights.inspection import Inspection
 
 _TOLD = "none of its own, it is told of one"
 
@@ -30,9 +30,9 @@ def inspect(*, model: str, as_json: bool, template: bool, config: Path | None, d
     pulled. Shown are what the file says of the model, how it writes calls of tools and its thinking, whether it has
     tokens of its own for filling in the middle, who makes tokens of text, and the memory that it takes.
     """
-    from ponant.catalog.inspection import inspect_model
-    from ponant.catalog.store import ModelNotFoundError
-    from ponant.engine.base import ModelLoadError
+    from ponant.errors import ModelLoadError
+    from ponant.weights.errors import ModelNotFoundError
+    from ponant.weights.inspection import inspect_model
 
     read = settings(config, data_dir)
     try:

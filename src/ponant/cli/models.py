@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from ponant.cli.configuration import ConfiguredModel, configured_models, settings, with_settings
-from ponant.engine.memory import megabytes
+from ponant.sizes import megabytes
 
 if TYPE_CHECKING:
-    from ponant.catalog.listing import ListedModel
     from ponant.cli.running import RunningModels
     from ponant.settings import Settings
+    from ponant.weights.listing import ListedModel
 
 Row: TypeAlias = dict[str, Any]
 
@@ -33,9 +33,9 @@ def models(*, as_json: bool, config: Path | None, data_dir: Path | None) -> None
     with their size, format, longest context in tokens, kind, other names, and whether a running server has them loaded.
     The server is asked at PONANT_URL, or at http://127.0.0.1:8000.
     """
-    from ponant.catalog.listing import list_models
-    from ponant.catalog.store import unfinished
     from ponant.cli.running import ask_running_server
+    from ponant.weights.listing import list_models
+    from ponant.weights.store import unfinished
 
     read = settings(config, data_dir)
     models_dir = read.data_dir / "models"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ponant.engine.memory import megabytes
+from ponant.sizes import megabytes
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from ponant.catalog.attempts import Watcher
+    from ponant.weights.attempts import Watcher
 
 _STEP = 10
 """Per cent between two lines."""

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from ponant.cli.configuration import settings, with_settings
+from ponant.cli.errors import fail
 from ponant.cli.fetching import fetch_models
-from ponant.cli.mistakes import fail
 
 
 @click.command()
@@ -28,7 +28,8 @@ def pull(models: tuple[str, ...], config: Path | None, data_dir: Path | None) ->
       ponant pull hf:org/repo:Q8_0
       ponant serve hf:org/repo:Q8_0
     """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
-    from ponant.catalog.store import BUNDLED, is_at_hub
+    from ponant.weights.bundled import BUNDLED
+    from ponant.weights.store import is_at_hub
 
     for model in models:
         if not is_at_hub(model):

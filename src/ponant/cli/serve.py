@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponant.cli.configuration import configured_models
+from ponant.cli.errors import fail, telling_mistakes
 from ponant.cli.fetching import fetch_models, missing_models
-from ponant.cli.mistakes import fail, telling_mistakes
 
 if TYPE_CHECKING:
     from ponant.settings import Settings
@@ -118,10 +118,10 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
     gc.disable()
     import uvloop
 
-    from ponant.catalog.store import ModelNotFoundError
-    from ponant.engine.base import ModelLoadError
+    from ponant.errors import ModelLoadError
     from ponant.server.run import PortError, run
     from ponant.storage.errors import StorageError
+    from ponant.weights.errors import ModelNotFoundError
 
     try:
         _fetch_missing(settings)

@@ -18,6 +18,7 @@ from ponant.api.guardrails import GuardrailConfig
 from ponant.api.messages import AssistantMessage, SystemMessage, ToolMessage, UserMessage
 from ponant.client.call import Call, OptionParameters, Options, fields
 from ponant.client.completion_stream import as_stream
+from ponant.client.lenient import reader
 from ponant.client.parsing import (
     ParsedChatCompletionResponse,
     ParsedEventStream,
@@ -26,7 +27,6 @@ from ponant.client.parsing import (
     parsed_response,
 )
 from ponant.client.resource import Resource, answered, answered_async, streamed, streamed_async
-from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 Object: TypeAlias = Mapping[str, Any]

@@ -6,8 +6,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ponant.api.chat import CompletionChunk, CompletionEvent
 from ponant.client.call import Call
+from ponant.client.lenient import tolerant
 from ponant.client.resource import Resource
-from ponant.client.tolerance import tolerant
 
 R = TypeVar("R", bound=Resource)
 P = ParamSpec("P")

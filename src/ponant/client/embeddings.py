@@ -7,8 +7,8 @@ from typing_extensions import Unpack
 
 from ponant.api.embeddings import EmbeddingDtype, EmbeddingResponse, EncodingFormat
 from ponant.client.call import Call, OptionParameters, Options, fields
+from ponant.client.lenient import reader
 from ponant.client.resource import Resource, answered, answered_async
-from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 EmbeddingRequestInputs: TypeAlias = str | list[str]

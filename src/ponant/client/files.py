@@ -21,8 +21,8 @@ from ponant.api.files import (
     UploadFileOut,
 )
 from ponant.client.call import Call, Form, OptionParameters, Options, fields
+from ponant.client.lenient import reader
 from ponant.client.resource import Resource, answered, answered_async, downloaded, downloaded_async
-from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 FileContent: TypeAlias = bytes | IO[bytes] | os.PathLike[str]

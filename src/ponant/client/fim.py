@@ -8,8 +8,8 @@ from typing_extensions import Unpack
 from ponant.api.fim import FIMCompletionRequest, FIMCompletionResponse
 from ponant.client.call import Call, OptionParameters, Options, fields
 from ponant.client.completion_stream import as_stream
+from ponant.client.lenient import reader
 from ponant.client.resource import Resource, answered, answered_async, streamed, streamed_async
-from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 FIMCompletionRequestStop: TypeAlias = str | list[str]

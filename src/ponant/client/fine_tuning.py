@@ -22,8 +22,8 @@ from ponant.api.fine_tuning import (
     WandbIntegration,
 )
 from ponant.client.call import Call, OptionParameters, Options, fields
+from ponant.client.lenient import reader
 from ponant.client.resource import Resource, answered, answered_async
-from ponant.client.tolerance import reader
 from ponant.client.unset import UNSET, OptionalNullable
 
 Object: TypeAlias = Mapping[str, Any]

@@ -8,8 +8,8 @@ from typing_extensions import Unpack
 from ponant.api.fine_tuning import ArchiveFTModelOut, CompletionFTModelOut, UnarchiveFTModelOut
 from ponant.api.models import BaseModelCard, DeleteModelOut, FTModelCard, ModelCard, ModelList
 from ponant.client.call import Call, OptionParameters, Options, fields
+from ponant.client.lenient import reader, tolerant_adapter
 from ponant.client.resource import Resource, answered, answered_async
-from ponant.client.tolerance import reader, tolerant_adapter
 from ponant.client.unset import UNSET, OptionalNullable
 
 AnyModelCard: TypeAlias = BaseModelCard | FTModelCard

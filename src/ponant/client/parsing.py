@@ -17,8 +17,8 @@ from ponant.api.chat import (
 from ponant.api.messages import AssistantMessage
 from ponant.client.errors import ResponseValidationError
 from ponant.client.event_stream import EventStream, EventStreamAsync
+from ponant.client.lenient import AS_IS, tolerant
 from ponant.client.text import text_of
-from ponant.client.tolerance import AS_IS, tolerant
 
 Target = TypeVar("Target", bound=BaseModel)
 

@@ -89,9 +89,9 @@ class Mistral:
         """
         import httpx2
 
-        from ponant.client.in_process import LOCAL_HOST, AsyncInProcessTransport, InProcessTransport
-        from ponant.client.local_server import LocalServer
         from ponant.client.transport import Configuration, Transport, check_timeout
+        from ponant.local.in_process import LOCAL_HOST, AsyncInProcessTransport, InProcessTransport
+        from ponant.local.local_server import LocalServer
 
         check_timeout(timeout_ms)
         if model is not None:

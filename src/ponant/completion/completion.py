@@ -17,13 +17,14 @@ from ponant.api.chat import (
     FinishReason,
     TokenLogprob,
 )
-from ponant.catalog.loading import LoadedModel
+from ponant.catalog.loading.local import LoadedModel
 from ponant.completion.logprobs import choice_logprobs
 from ponant.completion.message import call_ids, delta_message, whole_message
 from ponant.completion.output import AnswerOutput, WholeCalls
 from ponant.completion.parts import CallBegun, Part
-from ponant.engine.base import Delta, EngineError, GenerateRequest, Generation
-from ponant.prompts.prompt import Prompt
+from ponant.engine.base import Delta, GenerateRequest, Generation
+from ponant.errors import EngineError
+from ponant.prompts.chat.prompt import Prompt
 
 
 class RequestTimeoutError(Exception):

@@ -4,11 +4,11 @@ import hashlib
 import secrets
 from typing import Protocol
 
-from ponant.catalog.loading import LoadedModel
+from ponant.catalog.loading.local import LoadedModel
 from ponant.engine.base import GenerateRequest, Sampling
-from ponant.prompts.errors import InvalidRequestError
-from ponant.prompts.prompt import Prompt
-from ponant.prompts.rendering import too_long
+from ponant.errors import InvalidRequestError
+from ponant.prompts.chat.prompt import Prompt
+from ponant.prompts.chat.rendering import too_long
 
 
 class CompletionRequest(Protocol):

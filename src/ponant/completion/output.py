@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ponant.completion.parts import Arguments, CallBegun, Part, Text
 from ponant.completion.reader import AnswerReader
-from ponant.prompts.reading import PLAIN, Reading
+from ponant.prompts.answer.output_format import PLAIN, Reading
 
 
 class StopScanner:

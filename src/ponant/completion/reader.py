@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Collection, Iterator
 
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
-from ponant.prompts.calls import FENCE, OPEN_FENCE, SPACE, ArgumentCalls, JsonCalls, untagged_beginning
-from ponant.prompts.reading import Reading, Thinking
+from ponant.prompts.answer.output_format import Reading, Thinking
+from ponant.prompts.tools.call_formats import FENCE, OPEN_FENCE, SPACE, ArgumentCalls, JsonCalls, untagged_beginning
 
 _NAME = r"[a-zA-Z0-9_-]{1,64}"
 _CALL = re.compile(untagged_beginning(_NAME) + r"(?=\{)")

@@ -1,7 +1,7 @@
 """What a request may not ask for yet, so that it gets a clear answer instead of silence."""
 
 from ponant.api.chat import ChatCompletionRequest
-from ponant.prompts.errors import InvalidRequestError
+from ponant.errors import InvalidRequestError
 
 
 def refuse_unsupported(request: ChatCompletionRequest) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.api.embeddings import EmbeddingDtype, EncodingFormat
-from ponant.engine.vectors import normalized
+from ponant.engine.embed.vectors import normalized
 
 _INT8_RANGE = 4.0
 """What the largest int8 stands for, in root mean squares of a vector's numbers: rarely is one of them larger."""

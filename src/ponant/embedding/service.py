@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 
 from ponant.api.base import UsageInfo
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse, EmbeddingResponseData
-from ponant.engine.embedding import Embedder, Embeddings, InputTooLongError
-from ponant.prompts.errors import InvalidRequestError
+from ponant.engine.embed.base import Embedder, Embeddings, InputTooLongError
+from ponant.errors import InvalidRequestError
 
 MOST_TEXTS = 2048
 """How many texts a request may have."""

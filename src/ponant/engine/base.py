@@ -6,15 +6,10 @@ from typing import Literal, Protocol, Self
 
 import msgspec
 
-from ponant.engine.turns import Place
-
 FinishReason = Literal["stop", "length", "model_length", "error"]
 """Why a completion ended: the model's own end, ``max_tokens`` reached, context full, or a failure."""
 
 EngineState = Literal["starting", "ready", "restarting", "stopped"]
-
-KVType = Literal["f16", "f32"]
-"""Number format of the KV cache."""
 
 
 class Sampling(msgspec.Struct, frozen=True):
@@ -87,33 +82,6 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
     logprobs: list[TokenLogprobs] | None = None
 
 
-class EngineConfig(msgspec.Struct, frozen=True):
-    """How a model is to be run. ``None`` leaves the choice to the engine.
-
-    ``context`` is the longest single sequence in tokens, ``kv_memory`` the bytes of KV cache that all sequences share,
-    ``parallel`` how many sequences run at once. ``deterministic`` makes results independent of what else runs.
-    ``prefix_cache`` lets prompts reuse what was computed for others that begin alike; ``prefix_memory`` is how many
-    bytes outside of the KV cache that may take when nobody works with it. ``drafting`` lets predictions and
-    repetitions of the prompt be verified several tokens at a time. ``deterministic`` goes without both. ``place`` is
-    the engine's among those that take turns, as they share processor cores. ``adapters`` is how many adapters may be
-    loaded at once.
-    """
-
-    model_path: str
-    context: int | None = None
-    kv_memory: int | None = None
-    parallel: int = 16
-    threads: int | None = None
-    deterministic: bool = False
-    prefix_cache: bool = True
-    prefix_memory: int | None = None
-    drafting: bool = True
-    flash_attention: bool = True
-    kv_type: KVType = "f16"
-    place: Place | None = None
-    adapters: int = 16
-
-
 class EngineInfo(msgspec.Struct, frozen=True):
     """What a running engine has: sizes in tokens (``context``, ``kv_cells``) and bytes."""
 
@@ -124,26 +92,6 @@ class EngineInfo(msgspec.Struct, frozen=True):
     weights_memory: int
     parallel: int
     threads: int
-
-
-class EngineError(Exception):
-    """Something that an engine could not do."""
-
-
-class ModelLoadError(EngineError):
-    """The model cannot be run as asked: no such file, not a model, too little memory. The message is for users."""
-
-
-class AdapterError(EngineError):
-    """An adapter cannot be loaded: a bad file, of another model, one too many. The message is for users."""
-
-
-class QueueFullError(EngineError):
-    """Too many requests wait already."""
-
-
-class EngineUnavailableError(EngineError):
-    """The engine is (re)starting, stopping, or died under the request."""
 
 
 class Generation(Protocol):

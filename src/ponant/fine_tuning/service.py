@@ -13,10 +13,9 @@ from msgspec import structs
 from ponant.api.fine_tuning import JobIn
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
-from ponant.engine.base import EngineUnavailableError
+from ponant.errors import EngineUnavailableError, InvalidRequestError
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.runs import clean_run, describe_run
-from ponant.prompts.errors import InvalidRequestError
 from ponant.storage.errors import JobStateError, UnknownFileError
 from ponant.storage.lazy import LazyStorage
 from ponant.training.job import TrainingRun, write_run

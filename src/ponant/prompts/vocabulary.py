@@ -8,6 +8,7 @@ class Vocabulary(Protocol):
     """What a prompt must know of a model's tokens."""
 
     metadata: dict[str, str]
+    end_tokens: frozenset[int]
 
     @property
     def size(self) -> int:
@@ -27,6 +28,11 @@ class Vocabulary(Protocol):
     @property
     def eos(self) -> int | None:
         """The end-of-sequence token."""
+        ...
+
+    @property
+    def fim_tokens(self) -> tuple[int, int, int] | None:
+        """The tokens before the prompt, the suffix and the filling; None if the model has none."""
         ...
 
     def text(self, token: int | None) -> str:

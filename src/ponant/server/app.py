@@ -13,13 +13,13 @@ import ponant
 from ponant.api.chat import CompletionEvent
 from ponant.api.errors import HTTPValidationError, ValidationError
 from ponant.catalog.catalog import Catalog
+from ponant.completion.chat import ChatService
 from ponant.completion.fim import FimService
-from ponant.completion.service import ChatService
 from ponant.completion.text import TextService
 from ponant.embedding.service import EmbeddingService
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.fine_tuning.service import JobService
-from ponant.server.dialects.door import Dialects
+from ponant.server.dialects.detection import Dialects
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
 from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestIds

@@ -14,9 +14,8 @@ from starlette.requests import ClientDisconnect
 from ponant.api.errors import ErrorResponse
 from ponant.catalog.catalog import UnknownModelError
 from ponant.completion.completion import CompletionFailedError, RequestTimeoutError
-from ponant.engine.base import EngineUnavailableError, QueueFullError
-from ponant.engine.embedding import EmbeddingFailedError
-from ponant.prompts.errors import InvalidRequestError
+from ponant.engine.embed.base import EmbeddingFailedError
+from ponant.errors import EngineUnavailableError, InvalidRequestError, QueueFullError
 from ponant.server.dialects.base import exchange_of
 from ponant.storage.errors import StorageError, StorageFullError, UnknownFileError, UnknownJobError
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from ponant.prompts.errors import InvalidRequestError
+from ponant.errors import InvalidRequestError
 
 _LONGEST_VALUE = 1024
 """Bytes of the longest value of a field other than the file."""

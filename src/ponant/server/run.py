@@ -17,7 +17,7 @@ import uvicorn
 
 import ponant
 from ponant.catalog.catalog import Catalog
-from ponant.server.assembly import make_catalog, summary
+from ponant.server.wiring import make_catalog, summary
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 

@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ponant.api.chat import ChatCompletionResponse, CompletionChunk, CompletionEvent
+from ponant.api.chat import CompletionEvent
+from ponant.completion.answer import Answer, Start
 from ponant.server.dialects.base import exchange_of
 from ponant.server.errors import describe
 
@@ -23,26 +24,6 @@ STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"$ref": f"#/components/schemas/{CompletionEvent.__name__}"}}}}
 }
 """How routes describe their streams."""
-
-
-class Completion(Protocol):
-    """A request being answered."""
-
-    def chunks(self) -> AsyncIterator[CompletionChunk]:
-        """The answer in pieces."""
-        ...
-
-    async def collect(self) -> ChatCompletionResponse:
-        """The whole answer."""
-        ...
-
-    def cancel(self) -> None:
-        """Stop generating."""
-        ...
-
-
-Start = Callable[[], Awaitable[Completion]]
-"""Begins a completion."""
 
 
 async def answer(start: Start, request: Request, *, stream: bool, keep_alive: float) -> Response:
@@ -65,7 +46,7 @@ async def answer(start: Start, request: Request, *, stream: bool, keep_alive: fl
 
 
 @asynccontextmanager
-async def _begun(start: Start, receive: Receive) -> AsyncIterator[Completion]:
+async def _begun(start: Start, receive: Receive) -> AsyncIterator[Answer]:
     """A completion that a client cancels by going away, while it begins or later.
 
     Raises:

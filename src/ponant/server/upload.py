@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from ponant.api.files import FilePurpose, SampleType, UploadFileIn
-from ponant.prompts.errors import InvalidRequestError
+from ponant.errors import InvalidRequestError
 from ponant.server.multipart import FilePart, FormReader
 from ponant.storage.blobs import BlobWriter
 from ponant.storage.descriptions import FileDetails

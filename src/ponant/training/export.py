@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.adapter_file import check_adapter_file
-from ponant.engine.base import AdapterError
+from ponant.errors import AdapterError
+from ponant.llamacpp.adapter_file import check_adapter_file
 
 try:
     import gguf

@@ -17,12 +17,12 @@ from ponant.api.messages import (
     ToolMessage,
     UserMessage,
 )
-from ponant.engine.vocabulary import Vocabulary
-from ponant.prompts.answers import AnswerForm, read_answer_form
-from ponant.prompts.conversation import read_conversation
-from ponant.prompts.errors import InvalidRequestError
-from ponant.prompts.fim import FimPrompts
-from ponant.prompts.prompt import PromptBuilder
+from ponant.errors import InvalidRequestError
+from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.prompts.answer.spec import AnswerForm, read_answer_form
+from ponant.prompts.chat.conversation import read_conversation
+from ponant.prompts.chat.prompt import PromptBuilder
+from ponant.prompts.fim.prompts import FimPrompts
 
 _PROBE = "probe"
 _LONGEST_REASON = 300

@@ -30,10 +30,9 @@ from typing import TYPE_CHECKING, TextIO
 import msgspec
 import psutil
 
-from ponant.catalog.loading import build_prompts
-from ponant.catalog.spec import ModelSpec
-from ponant.engine.base import ModelLoadError
-from ponant.engine.vocabulary import Vocabulary
+from ponant.errors import ModelLoadError
+from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.prompts.build import build_prompts
 from ponant.training.dataset import EncodedFile, InvalidDatasetError, encode_file, read_report
 from ponant.training.errors import TrainingError
 from ponant.training.job import Precision, TrainingRun, read_run
@@ -231,13 +230,14 @@ def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
         raise TrainingError(
             "bad_seq_len", f"seq_len is {hyperparameters.seq_len}, but the model reads {longest} tokens"
         )
-    spec = ModelSpec(
-        source=run.model,
-        id=run.name or Path(run.model).stem,
-        path=Path(run.model),
+    weights = Path(run.model)
+    prompts, fim = build_prompts(
+        run.name or weights.stem,
+        weights,
+        vocabulary,
+        context=hyperparameters.seq_len + _ROOM_FOR_NEXT,
         tokenizer=Path(run.tokenizer) if run.tokenizer else None,
     )
-    prompts, fim = build_prompts(spec, vocabulary, hyperparameters.seq_len + _ROOM_FOR_NEXT)
     return SampleEncoder(
         vocabulary,
         prompts,

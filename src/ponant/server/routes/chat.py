@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ponant.api.chat import ChatCompletionRequest, ChatCompletionResponse
-from ponant.completion.service import ChatService
+from ponant.completion.chat import ChatService
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.sse import STREAM, answer
 

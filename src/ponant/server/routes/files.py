@@ -20,7 +20,7 @@ from ponant.api.files import (
     UploadFileIn,
     UploadFileOut,
 )
-from ponant.prompts.errors import InvalidRequestError
+from ponant.errors import InvalidRequestError
 from ponant.server.errors import error_response
 from ponant.server.upload import Upload
 from ponant.storage.descriptions import FileFilter

@@ -28,10 +28,10 @@ from ponant.api.fine_tuning import (
 )
 from ponant.catalog.catalog import Catalog, UnknownModelError
 from ponant.catalog.spec import FineTunedSpec
+from ponant.errors import InvalidRequestError
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.fine_tuning.runs import plan_of
 from ponant.fine_tuning.service import JobService
-from ponant.prompts.errors import InvalidRequestError
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.routes.models import OWNER, unknown_model
 from ponant.storage.descriptions import JobFilter

@@ -7,8 +7,8 @@ from ponant.api.models import BaseModelCard, DeleteModelOut, FTModelCard, ModelC
 from ponant.catalog.catalog import Catalog, UnknownModelError
 from ponant.catalog.fine_tuned import FineTunedModel
 from ponant.catalog.served import ServedModel
+from ponant.errors import InvalidRequestError
 from ponant.fine_tuning.registry import ModelRegistry
-from ponant.prompts.errors import InvalidRequestError
 from ponant.server.errors import describe, error_response
 from ponant.training.support import ARCHITECTURES, missing_package
 

@@ -1,0 +1,52 @@
+"""Which workers compute on which processor cores."""
+
+import contextlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ponant.processes.core_lock import PLACES, Place, make_turns_file, vacate
+
+
+class TooManyModelsError(Exception):
+    """More models are loaded than can share the cores."""
+
+
+class Cores:
+    """Places for workers, such that those that compute at the same time never have more threads than there are cores.
+
+    The cores are divided into groups, each large enough for the largest number of threads of a worker. Workers of one
+    group take turns.
+    """
+
+    def __init__(self, cores: int, threads: Sequence[int]) -> None:
+        """Divide the cores.
+
+        Args:
+            cores: how many there are.
+            threads: how many each of the workers to come has.
+        """
+        self._folder = tempfile.TemporaryDirectory(prefix="ponant-", ignore_cleanup_errors=True)
+        groups = max(1, cores // max(threads, default=cores))
+        self._free: dict[str, list[int]] = {}
+        for group in range(groups):
+            file = Path(self._folder.name, f"turns-{group}")
+            make_turns_file(file)
+            self._free[str(file)] = list(reversed(range(PLACES)))
+
+    def take(self) -> Place:
+        """A place in the group with the fewest workers. Raises TooManyModelsError."""
+        file = max(self._free, key=lambda group: len(self._free[group]))
+        if not self._free[file]:
+            raise TooManyModelsError(f"no more than {PLACES * len(self._free)} models can be loaded at once")
+        return Place(file, self._free[file].pop())
+
+    def give_back(self, place: Place) -> None:
+        """Free the place of a worker that has ended."""
+        with contextlib.suppress(OSError):
+            vacate(place)
+        self._free[place.file].append(place.number)
+
+    def close(self) -> None:
+        """Remove what the workers have in common; all of them must have ended."""
+        self._folder.cleanup()

@@ -1,0 +1,78 @@
+"""Models that embed: the bundled one and those in GGUF files."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from msgspec import structs
+
+from ponant.catalog.facts import ModelFacts
+from ponant.catalog.spec import ModelSpec
+from ponant.engine.embed.base import USUAL_CONTEXT, Embedder, EmbedderConfig
+from ponant.engine.embed.e5 import CONTEXT
+from ponant.llamacpp.memory import model_size
+from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.processes.core_lock import Place
+from ponant.weights.bundled import BUNDLED_EMBEDDER
+
+_OWNER = "intfloat"
+_WORKING_MEMORY = 64 * 2**20
+"""Bytes that an embedder takes beside its weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEmbedder:
+    """A model that embeds."""
+
+    spec: ModelSpec
+    facts: ModelFacts
+    embedder: Embedder
+
+    @property
+    def backend(self) -> Embedder:
+        """What computes."""
+        return self.embedder
+
+
+class EmbedderLoader:
+    """Loads models that embed."""
+
+    def __init__(self, embedder_for: Callable[[EmbedderConfig], Embedder]) -> None:
+        """Nothing is loaded yet; ``embedder_for`` makes an embedder."""
+        self._embedder_for = embedder_for
+
+    async def describe(self, spec: ModelSpec) -> ModelFacts:
+        """What can be told of a model before it is loaded. Raises ModelLoadError."""
+        return await asyncio.to_thread(_describe, spec)
+
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: Place | None) -> LoadedEmbedder:
+        """Load a model; ``place`` is its worker's among those that take turns. Raises ModelLoadError."""
+        embedder = self._embedder_for(structs.replace(_config(spec), place=place))
+        try:
+            info = await embedder.start()
+        except BaseException:
+            await embedder.stop()
+            raise
+        return LoadedEmbedder(spec, replace(facts, context=info.context), embedder)
+
+
+def _config(spec: ModelSpec) -> EmbedderConfig:
+    return EmbedderConfig(
+        model_path=None if spec.source == BUNDLED_EMBEDDER else str(spec.path),
+        context=spec.context,
+        threads=spec.threads,
+        truncate=spec.truncate,
+        role=spec.embed_as,
+    )
+
+
+def _describe(spec: ModelSpec) -> ModelFacts:
+    file = spec.path.stat()
+    memory = file.st_size + _WORKING_MEMORY
+    created = int(file.st_mtime)
+    if spec.source == BUNDLED_EMBEDDER:
+        return ModelFacts(BUNDLED_EMBEDDER, _OWNER, created, spec.context or CONTEXT, memory)
+    metadata = Vocabulary(spec.path).metadata
+    context = spec.context or min(model_size(metadata, file.st_size, "f16").context, USUAL_CONTEXT)
+    name = metadata.get("general.name", spec.id)
+    return ModelFacts(name, metadata.get("general.organization"), created, context, memory)

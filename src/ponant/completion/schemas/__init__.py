@@ -1,0 +1,1 @@
+"""Checks of JSON schemas in a process with limits."""

@@ -1,0 +1,252 @@
+"""JSON schemas of requests, tried out in a process of their own before an engine sees them.
+
+A schema may take forever to compile or need any amount of memory. ``schema_check`` is where that happens, within
+limits; what is known of a schema from there is kept.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import signal
+import sys
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ponant.errors import InvalidRequestError
+from ponant.prompts.json_schema.rules import NamedSchema
+
+logger = logging.getLogger("ponant.schemas")
+
+_LARGEST = 256 * 2**10
+"""Bytes of JSON that the schemas of a request may have together."""
+_DEEPEST = 64
+_MEMORY = 256 * 2**20
+_REMEMBERED = 1024
+_KILLED = (-signal.SIGKILL, -signal.SIGTERM)
+"""How a process ends whose schemas need not be the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """What is wrong with a schema, and where in it."""
+
+    reason: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A schema to be tried out: its JSON and the hash of that."""
+
+    schema: NamedSchema
+    text: bytes
+    digest: bytes
+
+
+class _ProcessDiedError(Exception):
+    """The process ended with this status while it was at work."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class SchemaChecker:
+    """Tells which JSON schemas can be used."""
+
+    def __init__(self, *, seconds: float = 1.0, memory: int = _MEMORY, remembered: int = _REMEMBERED) -> None:
+        """Start nothing yet: the process is started for the first schema.
+
+        Args:
+            seconds: how long the schemas of a request may take together, not counting what they wait for others.
+            memory: bytes that trying them out may need.
+            remembered: how many schemas are kept in mind.
+        """
+        self._seconds = seconds
+        self._memory = memory
+        self._remembered = remembered
+        self._known: OrderedDict[bytes, _Fault | None] = OrderedDict()
+        self._lock = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._closed = False
+
+    @property
+    def process_id(self) -> int | None:
+        """The process id of what tries the schemas out, if it has been started."""
+        return self._process.pid if self._process else None
+
+    async def check(self, schemas: Sequence[NamedSchema]) -> None:
+        """See whether the schemas of a request can be used.
+
+        Raises:
+            InvalidRequestError: one of them cannot be. ``param`` is the field that it came from, the message begins
+                with the part of it that is at fault.
+        """
+        jobs = _jobs(schemas)
+        known = self._recall(jobs)
+        if any(job.digest not in known for job in jobs):
+            async with self._lock:
+                known = await self._try(jobs)
+        for job in jobs:
+            if fault := known[job.digest]:
+                raise _error(job.schema, fault)
+
+    async def close(self) -> None:
+        """End the process. Nothing can be checked any more."""
+        async with self._lock:
+            self._closed = True
+            await self._end()
+
+    def _recall(self, jobs: list[_Job]) -> dict[bytes, _Fault | None]:
+        """What is known of these schemas."""
+        for job in jobs:
+            if job.digest in self._known:
+                self._known.move_to_end(job.digest)
+        return {job.digest: self._known[job.digest] for job in jobs if job.digest in self._known}
+
+    def _remember(self, job: _Job, fault: _Fault | None) -> _Fault | None:
+        self._known[job.digest] = fault
+        while len(self._known) > self._remembered:
+            self._known.popitem(last=False)
+        return fault
+
+    async def _try(self, jobs: list[_Job]) -> dict[bytes, _Fault | None]:
+        """What is known of these schemas once all have been tried out. Raises InvalidRequestError."""
+        if self._closed:
+            raise RuntimeError("schemas are not checked any more")
+        known = self._recall(jobs)
+        todo = list({job.digest: job for job in jobs if job.digest not in known}.values())
+        killed = False
+        while todo:
+            first = todo[0]
+            try:
+                await self._work(todo, known)
+            except _ProcessDiedError as death:
+                await self._end()
+                if death.status >= 0:
+                    raise RuntimeError(f"the process that checks schemas ended with status {death.status}") from death
+                if death.status not in _KILLED or killed:
+                    raise self._blame(todo[0], death.status, alone=todo[0] is first) from death
+                killed = True
+        return known
+
+    async def _work(self, todo: list[_Job], known: dict[bytes, _Fault | None]) -> None:
+        """Hand schemas to the process and take them off the list as its answers come."""
+        try:
+            process = await self._running()
+            if not process.stdin or not process.stdout:
+                raise AssertionError("both are pipes")
+            with contextlib.suppress(ConnectionError):
+                process.stdin.write(b"[" + b",".join(job.text for job in todo) + b"]\n")
+                await process.stdin.drain()
+            while todo:
+                answer = await process.stdout.readline()
+                if not answer.endswith(b"\n"):
+                    raise _ProcessDiedError(await process.wait())
+                known[todo[0].digest] = self._remember(todo[0], _read(answer))
+                del todo[0]
+        except asyncio.CancelledError:
+            await self._end(at_once=True)
+            raise
+
+    def _blame(self, job: _Job, status: int, *, alone: bool) -> InvalidRequestError:
+        """What the death of the process says about the schema that it was trying out."""
+        if status == -signal.SIGALRM and not alone:
+            what = f"the schemas of the request take longer than {self._seconds:g} s to compile"
+            return _error(job.schema, _Fault(what))
+        if status == -signal.SIGALRM:
+            fault = _Fault(f"it takes longer than {self._seconds:g} s to compile")
+        elif status == -signal.SIGSEGV:
+            fault = _Fault("it takes too many references or alternatives within each other to compile")
+        else:
+            fault = _Fault(f"it takes more than {self._memory // 2**20} MB of memory to compile")
+        self._remember(job, fault)
+        return _error(job.schema, fault)
+
+    async def _running(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "ponant.completion.schemas.worker",
+                str(self._seconds),
+                str(self._memory),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return self._process
+
+    async def _end(self, *, at_once: bool = False) -> None:
+        """Close the pipe, so that the process ends, and make sure that it has."""
+        process, self._process = self._process, None
+        if not process or process.returncode is not None:
+            return
+        if process.stdin:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(0 if at_once else 1):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def _jobs(schemas: Sequence[NamedSchema]) -> list[_Job]:
+    """Schemas as JSON. Raises InvalidRequestError if that is too large, too deep or none."""
+    left = _LARGEST
+    jobs = []
+    for named in schemas:
+        fault = _shape_fault(named.schema, left)
+        if fault is None:
+            try:
+                text = json.dumps(named.schema, ensure_ascii=False, allow_nan=False).encode()
+            except ValueError:
+                fault = _Fault("it has numbers or characters that JSON has not")
+            else:
+                left -= len(text)
+                if left >= 0:
+                    jobs.append(_Job(named, text, hashlib.sha256(text).digest()))
+                    continue
+        size = f"the schemas of a request may have {_LARGEST // 2**10} kB of JSON together"
+        raise _error(named, fault or _Fault(f"it is too large: {size}"))
+    return jobs
+
+
+def _shape_fault(schema: dict[str, Any], left: int) -> _Fault | None:
+    """What keeps a schema from being written as JSON at all. It is looked at no further than the limits go."""
+    todo: list[tuple[Any, int]] = [(schema, 1)]
+    while todo and left >= 0:
+        value, depth = todo.pop()
+        left -= 2
+        if not isinstance(value, dict | list):
+            left -= len(value) if isinstance(value, str) else 0
+            continue
+        if depth > _DEEPEST:
+            return _Fault(f"it is nested more than {_DEEPEST} levels deep")
+        left -= len(value)
+        if isinstance(value, dict):
+            left -= sum(map(len, value))
+        if left >= 0:
+            todo.extend((part, depth + 1) for part in (value.values() if isinstance(value, dict) else value))
+    return None
+
+
+def _read(answer: bytes) -> _Fault | None:
+    found = json.loads(answer)
+    if found is None:
+        return None
+    if error := found.get("error"):
+        logger.error("schema check failed", extra={"error": error})
+    return _Fault(found["reason"], found["path"])
+
+
+def _error(named: NamedSchema, fault: _Fault) -> InvalidRequestError:
+    return InvalidRequestError(f"{named.where}{fault.path}: {fault.reason}", param=named.where)

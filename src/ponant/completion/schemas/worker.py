@@ -1,0 +1,195 @@
+"""The process that tries JSON schemas out before an engine sees them.
+
+Started as ``python -m ponant.completion.schemas.worker SECONDS MEMORY``: what one job may take, and the bytes of
+address space that it may have in addition to what the process has at the beginning. It is apart from the server because
+a schema may take forever to compile or need any amount of memory. When the time is over the process ends by SIGALRM,
+and when memory is, by whatever llguidance makes of it; the one who started it knows what that means.
+
+Each line on standard input is a job: a JSON list of schemas. For each of them there is a line on standard output,
+``null`` or ``{"reason": …, "path": …}``, with an ``error`` if the checking itself has failed. The end of the input is
+the end of the process.
+"""
+
+import json
+import os
+import random
+import re
+import resource
+import signal
+import sys
+import time
+from pathlib import Path as FilePath
+from typing import Any
+
+from llguidance import LLMatcher, LLTokenizer
+
+from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
+from ponant.prompts.json_schema.rules import part_rule
+
+_STEPS = 200
+_LONGEST_REASON = 300
+_LONGEST_PATH = 200
+_NICENESS = 5
+_STACK = 4 * 2**20
+"""Half of what an engine usually has: a schema that goes deep must not be a close call."""
+_TOKENIZER = LLTokenizer("byte")
+_ENDING = frozenset(b'"}],')
+_PREFIX = re.compile(r"^(?:at \d+\(\d+\): |failed to compile JSON schema: )*")
+_WORDINGS = {
+    "are not disjoint": 'regular expressions of "patternProperties" may match the same names, which is not supported',
+    "can't determine if patternProperty": 'regular expressions of "patternProperties" are too complex to compare',
+    "lookarounds not supported": "a regular expression with ^ or $ elsewhere than at its ends is not supported",
+    "circular references with sibling": '"$ref" that leads back to itself must stand alone',
+    "Unable to determine if regex is empty": "a regular expression is too complex",
+    "Regex is empty": "no text can satisfy it",
+    "only supported when all keys": '"minProperties" and "maxProperties" are not supported for what may be left out',
+    "schema too large": "it is too large when its alternatives are written out",
+    "stack level exceeded": "its references and alternatives are nested too deeply",
+    "uel exhausted": "it is too complex to follow",
+    "oo complex": "it is too complex to follow",
+    "Current row has": "it is too complex to follow",
+    "oo many": "it is too complex to follow, or its documents have no end",
+}
+
+
+class Checker:
+    """Tells what is wrong with schemas."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def check(self, schema: dict[str, Any]) -> tuple[str, Path] | None:
+        """Why a schema cannot be used, and which part of it is at fault; None if it can be."""
+        search_until = time.monotonic() + self._seconds / 2
+        reason = self._try(schema, ())
+        if reason is None or isinstance(reason, tuple):
+            return reason
+        return self._deepest(schema, reason, search_until)
+
+    def _deepest(self, schema: dict[str, Any], reason: str, until: float) -> tuple[str, Path]:
+        """The innermost part that cannot be used by itself, as far as there is time to find it."""
+        document = Document(schema)
+        path: Path = ()
+        seen = {path}
+        while True:
+            faults = []
+            for part in document.parts(path):
+                if time.monotonic() > until:
+                    return reason, path
+                if part not in seen and isinstance(document.part(part), dict):
+                    seen.add(part)
+                    fault = self._try(schema, part)
+                    faults += [(part, fault)] if isinstance(fault, str) else []
+            if not faults:
+                return reason, path
+            path, reason = next((found for found in faults if found[1] == reason), faults[0])
+
+    def _try(self, schema: dict[str, Any], part: Path) -> str | tuple[str, Path] | None:
+        """Why a part of a schema cannot be used; with a path if it is known what in it is at fault."""
+        try:
+            rule = part_rule(schema, part)
+        except UnusableSchemaError as error:
+            return str(error), error.path or ()
+        except RecursionError:
+            return "it is too complex"
+        return use(f"start: {rule}")
+
+
+def use(grammar: str) -> str | None:
+    """Compile a grammar and write a little of what it allows, in short and at length; returns what went wrong."""
+    matcher = LLMatcher(_TOKENIZER, grammar, log_level=0)
+    at_length = matcher.deep_copy()
+    return _write(matcher, brief=True) or _write(at_length, brief=False)
+
+
+def _write(matcher: LLMatcher, *, brief: bool) -> str | None:
+    """Write what a grammar allows; what is not brief ends only where it must."""
+    dice = random.Random(0)  # noqa: S311 - it must be the same each time
+    for _ in range(_STEPS):
+        if matcher.is_error():
+            return short(matcher.get_error())
+        if matcher.is_stopped():
+            return None
+        mask = matcher.compute_bitmask()
+        if matcher.is_error():
+            return short(matcher.get_error())
+        allowed = [byte for byte in range(256) if mask[byte // 8] >> byte % 8 & 1]
+        if not allowed:
+            return None if matcher.is_accepting() else "no document can satisfy it"
+        ending = [byte for byte in allowed if byte in _ENDING]
+        if not brief:
+            allowed = [byte for byte in allowed if byte not in _ENDING] or allowed
+        matcher.consume_token(dice.choice(ending if brief and ending and dice.random() < 0.3 else allowed))
+    return short(matcher.get_error()) if matcher.is_error() else None
+
+
+def short(error: str) -> str:
+    """What llguidance says is wrong, without the grammar and where it is wrong in there."""
+    lines = error.strip().splitlines() or ["it cannot be compiled"]
+    for needle, wording in _WORDINGS.items():
+        if needle in lines[0]:
+            return wording
+    if "regex parse error" in lines[0]:
+        return "a regular expression: " + next((line[7:] for line in lines if line.startswith("error: ")), "it is none")
+    return _PREFIX.sub("", lines[0]).replace("Unsatisfiable schema: ", "no document can satisfy it: ")
+
+
+def main() -> None:
+    """Do the jobs that come on standard input."""
+    # A supervisor may send its signal to every process of a service; whoever started this one ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    seconds, memory = float(sys.argv[1]), int(sys.argv[2])
+    _limit(memory)
+    checker = Checker(seconds)
+    try:
+        for line in sys.stdin.buffer:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            schemas = json.loads(line)
+            for left, schema in zip(reversed(range(len(schemas))), schemas, strict=True):
+                answer = _answer(checker, schema)
+                if not left:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                _tell(answer)
+    except MemoryError:
+        os.abort()
+
+
+def _limit(memory: int) -> None:
+    os.nice(_NICENESS)
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_STACK, _STACK)
+    statistics = FilePath("/proc/self/statm")
+    if statistics.exists():
+        _lower(resource.RLIMIT_AS, memory + int(statistics.read_text().split()[0]) * resource.getpagesize())
+
+
+def _lower(limit: int, value: int) -> None:
+    now, most = resource.getrlimit(limit)
+    resource.setrlimit(limit, (value if now == resource.RLIM_INFINITY else min(now, value), most))
+
+
+def _answer(checker: Checker, schema: dict[str, Any]) -> dict[str, str] | None:
+    try:
+        fault = checker.check(schema)
+    except MemoryError:
+        raise
+    except BaseException as error:  # llguidance's panics are not exceptions
+        return {"reason": "it cannot be compiled", "path": "", "error": type(error).__name__}
+    if fault is None:
+        return None
+    reason, path = fault
+    return {"reason": reason[:_LONGEST_REASON], "path": "".join(f".{step}" for step in path)[:_LONGEST_PATH]}
+
+
+def _tell(result: Any) -> None:
+    """Write a line; if nobody reads it any more, end."""
+    try:
+        sys.stdout.write(f"{json.dumps(result)}\n")
+        sys.stdout.flush()
+    except OSError:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""An embedder whose work is done by a process of its own."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+from ponant.engine.embed.base import (
+    EmbedderConfig,
+    EmbedderInfo,
+    EmbeddingFailedError,
+    Embeddings,
+    InputTooLongError,
+)
+from ponant.engine.embed.frames import (
+    Answer,
+    Drop,
+    Embed,
+    Embedded,
+    EmbedFailed,
+    LoadEmbedder,
+    TooLong,
+    decode_from_embedder,
+)
+from ponant.errors import EngineUnavailableError, QueueFullError
+from ponant.processes.supervisor import WorkerOwner, WorkerProcess
+
+
+class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
+    """An embedder in a worker process of its own.
+
+    At most ``queue_limit`` requests wait beside the one that is at work.
+    """
+
+    def __init__(self, config: EmbedderConfig, *, queue_limit: int = 256) -> None:
+        self._queue_limit = queue_limit
+        self._ids = itertools.count(1)
+        self._requests: dict[int, asyncio.Future[Embeddings]] = {}
+        worker = WorkerProcess[EmbedderInfo, Answer](
+            "ponant.engine.embed.worker",
+            LoadEmbedder(config),
+            decode=decode_from_embedder,
+            take=self._take,
+            fail_all=self._fail_all,
+        )
+        super().__init__(worker)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are requests that run or wait."""
+        return bool(self._requests)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the weights."""
+        return self.info.weights_memory
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """The vectors of some texts; see ``Embedder.embed``."""
+        if any("\0" in text for text in texts):
+            raise ValueError("a text has a NUL character")
+        self._worker.check_ready()
+        if not texts:
+            return self._embeddings(b"", [])
+        if len(self._requests) > self._queue_limit:
+            raise QueueFullError(f"{len(self._requests) - 1} requests wait already")
+        request_id = next(self._ids)
+        answer: asyncio.Future[Embeddings] = asyncio.get_running_loop().create_future()
+        self._requests[request_id] = answer
+        self._worker.send(Embed(request_id, list(texts)))
+        try:
+            return await answer
+        finally:
+            if self._requests.pop(request_id, None) is not None:
+                self._worker.send(Drop(request_id))
+
+    def _take(self, answer: Answer) -> None:
+        """Hand out what the worker sends."""
+        request = self._requests.pop(answer.id, None)
+        if request is None or request.done():
+            return
+        match answer:
+            case Embedded(vectors=vectors, tokens=tokens):
+                request.set_result(self._embeddings(vectors, tokens))
+            case TooLong(index=index, tokens=count, exact=exact):
+                context = self.info.context
+                request.set_exception(InputTooLongError(index, tokens=count, context=context, exact=exact))
+            case EmbedFailed(message=message):
+                request.set_exception(EmbeddingFailedError(message))
+
+    def _embeddings(self, vectors: bytes, tokens: list[int]) -> Embeddings:
+        import numpy as np  # which takes memory and time that servers without embeddings need not spend
+
+        shape = (len(tokens), self.info.dimensions)
+        return Embeddings(np.frombuffer(vectors, dtype=np.float32).reshape(shape), tokens)
+
+    def _fail_all(self, reason: str) -> None:
+        requests = list(self._requests.values())
+        self._requests.clear()
+        for request in requests:
+            if not request.done():
+                request.set_exception(EngineUnavailableError(reason))

@@ -1,0 +1,1 @@
+"""The embedded engine: a scheduler over llama.cpp in a worker process."""

@@ -1,0 +1,93 @@
+"""The adapters of an engine: which are loaded, and which still work for requests though they are to go."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ponant.engine.llama.frames import AdapterAdded, AddAdapter, RemoveAdapter, ToWorker
+from ponant.errors import AdapterError, EngineError, EngineUnavailableError
+
+logger = logging.getLogger("ponant.engine")
+
+
+class Adapters:
+    """What the parent knows of its worker's adapters. A new worker is given those of the one before."""
+
+    def __init__(self, send: Callable[[ToWorker], None], most: int) -> None:
+        """``send`` reaches the worker, which may have ``most`` adapters at once."""
+        self._send = send
+        self._most = most
+        self._paths: dict[str, Path] = {}
+        self._adding: dict[str, tuple[Path, asyncio.Future[EngineError | None]]] = {}
+        self._leaving: dict[str, asyncio.Future[None]] = {}
+        self._users: Counter[str] = Counter()
+
+    @property
+    def users(self) -> Mapping[str, int]:
+        """The adapters that requests can name, and how many requests work with each."""
+        return {adapter_id: self._users[adapter_id] for adapter_id in self._paths}
+
+    def begin(self, adapter_id: str) -> None:
+        """Note that a request works with an adapter. Raises EngineUnavailableError if it is not there."""
+        if adapter_id not in self._paths:
+            raise EngineUnavailableError(f"the adapter {adapter_id} is not loaded")
+        self._users[adapter_id] += 1
+
+    def end(self, adapter_id: str) -> None:
+        """Note that a request no longer works with an adapter, and that the worker knows."""
+        self._users[adapter_id] -= 1
+        self._unload_if_unused(adapter_id)
+
+    async def add(self, adapter_id: str, path: Path) -> None:
+        """Load an adapter; see ``Engine.add_adapter``."""
+        if adapter_id in self._paths or adapter_id in self._adding:
+            raise AdapterError(f"there is an adapter {adapter_id} already")
+        if adapter_id in self._leaving:
+            raise AdapterError(f"the adapter {adapter_id} is still being unloaded")
+        if len(self._paths) + len(self._adding) + len(self._leaving) >= self._most:
+            raise AdapterError(f"there are {self._most} adapters already, and no more at once")
+        answer: asyncio.Future[EngineError | None] = asyncio.get_running_loop().create_future()
+        self._adding[adapter_id] = path, answer
+        self._send(AddAdapter(adapter_id, str(path)))
+        if failure := await asyncio.shield(answer):
+            raise failure
+
+    async def remove(self, adapter_id: str) -> None:
+        """Unload an adapter; see ``Engine.remove_adapter``."""
+        if self._paths.pop(adapter_id, None):
+            self._leaving[adapter_id] = asyncio.get_running_loop().create_future()
+            self._unload_if_unused(adapter_id)
+        if unloaded := self._leaving.get(adapter_id):
+            await asyncio.shield(unloaded)
+
+    def take(self, answer: AdapterAdded) -> None:
+        """Accept what the worker says of an adapter."""
+        path, waiting = self._adding.pop(answer.id, (None, None))
+        if waiting and path:
+            if answer.failure is None:
+                self._paths[answer.id] = path
+            waiting.set_result(AdapterError(answer.failure) if answer.failure else None)
+        elif answer.failure:
+            self._paths.pop(answer.id, None)
+            logger.error("adapter not loaded again", extra={"adapter": answer.id, "reason": answer.failure})
+
+    def load_again(self) -> None:
+        """Give a new worker what the one before had."""
+        for adapter_id, path in self._paths.items():
+            self._send(AddAdapter(adapter_id, str(path)))
+
+    def fail(self, reason: str) -> None:
+        """The worker is gone, and all requests with it."""
+        adding, self._adding = self._adding, {}
+        for _, answer in adding.values():
+            answer.set_result(EngineUnavailableError(reason))
+        self._users.clear()
+        for adapter_id in list(self._leaving):
+            self._unload_if_unused(adapter_id)
+
+    def _unload_if_unused(self, adapter_id: str) -> None:
+        if adapter_id in self._leaving and not self._users[adapter_id]:
+            self._send(RemoveAdapter(adapter_id))
+            self._leaving.pop(adapter_id).set_result(None)

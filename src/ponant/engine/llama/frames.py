@@ -1,0 +1,73 @@
+"""What crosses the socket between an engine and its worker process: length-prefixed msgpack frames."""
+
+import msgspec
+
+from ponant.engine.base import Delta, EngineInfo, GenerateRequest
+from ponant.engine.llama.config import EngineConfig
+from ponant.processes.frames import Loaded, LoadFailed
+
+
+class Load(msgspec.Struct, tag=True, frozen=True):
+    """To the worker, first of all: load this model."""
+
+    config: EngineConfig
+
+
+class Generate(msgspec.Struct, tag=True, frozen=True):
+    """To the worker: start this request. ``id`` names it from now on."""
+
+    id: int
+    request: GenerateRequest
+
+
+class Cancel(msgspec.Struct, tag=True, frozen=True):
+    """To the worker: drop a request, or one of its choices."""
+
+    id: int
+    choice: int | None = None
+
+
+class AddAdapter(msgspec.Struct, tag=True, frozen=True):
+    """To the worker: load the adapter in this file, which requests name by ``id``."""
+
+    id: str
+    path: str
+
+
+class RemoveAdapter(msgspec.Struct, tag=True, frozen=True):
+    """To the worker: unload an adapter that no request names any more."""
+
+    id: str
+
+
+class AdapterAdded(msgspec.Struct, tag=True, frozen=True):
+    """From the worker: an adapter is loaded, or cannot be for the reason given in ``failure``."""
+
+    id: str
+    failure: str | None = None
+
+
+class Stepped(msgspec.Struct, tag=True, frozen=True):
+    """From the worker, after each step: requests that left the queue, and new tokens by request id."""
+
+    started: list[int]
+    deltas: list[tuple[int, Delta]]
+
+
+ToWorker = Load | Generate | Cancel | AddAdapter | RemoveAdapter
+FromWorker = Loaded[EngineInfo] | LoadFailed | AdapterAdded | Stepped
+
+_to_worker = msgspec.msgpack.Decoder(ToWorker)
+_from_worker = msgspec.msgpack.Decoder(FromWorker)
+
+
+def decode_to_worker(body: bytes) -> ToWorker:
+    """The frame of a body that the worker received. Raises msgspec.DecodeError."""
+    frame: ToWorker = _to_worker.decode(body)
+    return frame
+
+
+def decode_from_worker(body: bytes) -> FromWorker:
+    """The frame of a body that the worker sent. Raises msgspec.DecodeError."""
+    frame: FromWorker = _from_worker.decode(body)
+    return frame

@@ -1,0 +1,85 @@
+"""How long contexts may be and how large the KV cache is, given the memory there is."""
+
+from dataclasses import dataclass
+
+from ponant.engine.llama.config import EngineConfig
+from ponant.errors import ModelLoadError
+from ponant.llamacpp.memory import ModelSize
+from ponant.machine import SPARE_MEMORY
+from ponant.sizes import megabytes
+
+_USUAL_KV_MEMORY = 512 * 2**20
+"""Bytes of KV cache taken when nothing was asked for and the context needs no more."""
+_SHARE_FOR_CONTEXT = 0.25
+"""Share of the free memory that the KV cache may take when nothing was asked for."""
+_SHARE_FOR_PREFIXES = 0.5
+"""Memory for what finished sequences have computed, as a share of the KV cache's, when nothing was asked for."""
+_SMALLEST_CONTEXT = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The longest sequence, the size of the KV cache, how many sequences run at once, and how much is kept outside.
+
+    All but ``parallel`` in tokens.
+    """
+
+    context: int
+    cells: int
+    parallel: int
+    kept: int = 0
+
+
+def plan(model: ModelSize, config: EngineConfig, available: int) -> Plan:
+    """Choose what the configuration leaves open, within ``available`` bytes of memory.
+
+    Raises:
+        ModelLoadError: what was asked for cannot be had.
+    """
+    if config.context is not None and config.context > model.context:
+        raise ModelLoadError(f"a context of {config.context} tokens is longer than the model's own, {model.context}")
+    free = available - model.weights - SPARE_MEMORY
+    per_token = model.kv_bytes_per_token
+    if config.kv_memory is not None:
+        cells = config.kv_memory // per_token
+        context = config.context or min(model.context, cells)
+        if cells < max(context, _SMALLEST_CONTEXT):
+            needed = max(context, _SMALLEST_CONTEXT) * per_token
+            raise ModelLoadError(
+                f"{megabytes(config.kv_memory)} of KV memory hold {cells} tokens; "
+                f"a context of {max(context, _SMALLEST_CONTEXT)} needs {megabytes(needed)}"
+            )
+    else:
+        affordable = int(free * _SHARE_FOR_CONTEXT) // per_token
+        context = config.context or max(min(model.context, affordable), min(model.context, _SMALLEST_CONTEXT))
+        cells = max(context, min(config.parallel * context, _USUAL_KV_MEMORY // per_token, affordable))
+    if cells * per_token > free:
+        raise ModelLoadError(
+            f"too little memory: the weights take {megabytes(model.weights)} and a KV cache of {cells} tokens "
+            f"{megabytes(cells * per_token)}, but only {megabytes(available)} are free; "
+            "ask for less with --context or --kv-memory, or take a smaller model"
+        )
+    if not config.deterministic:
+        return Plan(context, cells, config.parallel, _kept(config, cells, per_token, free))
+    parallel = max(1, min(config.parallel, cells // context))
+    return Plan(context, parallel * context, parallel)
+
+
+def expected_memory(model: ModelSize, config: EngineConfig) -> int:
+    """Bytes that the weights, the KV cache and what is kept outside of it will take if there is enough memory."""
+    per_token = model.kv_bytes_per_token
+    if config.kv_memory is not None:
+        cells = config.kv_memory // per_token
+    else:
+        context = config.context or model.context
+        cells = max(context, min(config.parallel * context, _USUAL_KV_MEMORY // per_token))
+    return model.weights + (cells + _kept(config, cells, per_token, 2 * cells * per_token)) * per_token
+
+
+def _kept(config: EngineConfig, cells: int, bytes_per_token: int, free: int) -> int:
+    """How many tokens may be kept outside of a KV cache of ``cells`` tokens, with ``free`` bytes for both."""
+    if config.deterministic or not config.prefix_cache:
+        return 0
+    if config.prefix_memory is not None:
+        return config.prefix_memory // bytes_per_token
+    return min(int(cells * _SHARE_FOR_PREFIXES), free // bytes_per_token - cells)

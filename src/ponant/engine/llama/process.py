@@ -1,0 +1,178 @@
+"""An engine whose work is done by a process of its own."""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+from ponant.engine.base import Delta, EngineInfo, GenerateRequest
+from ponant.engine.llama.adapters import Adapters
+from ponant.engine.llama.config import EngineConfig
+from ponant.engine.llama.frames import AdapterAdded, Cancel, Generate, Load, Stepped, decode_from_worker
+from ponant.errors import EngineUnavailableError, QueueFullError
+from ponant.processes.supervisor import WorkerOwner, WorkerProcess
+
+
+class _Generation:
+    """The parent's side of a request. Created by ``EngineProcess.generate`` alone."""
+
+    def __init__(self, engine: "EngineProcess", request_id: int, request: GenerateRequest) -> None:
+        self.adapter = request.adapter
+        self._engine = engine
+        self._id = request_id
+        self._open = set(range(len(request.seeds)))
+        self._deltas: deque[Delta] = deque()
+        self._failure: EngineUnavailableError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def __aiter__(self) -> "_Generation":
+        return self
+
+    async def __anext__(self) -> Delta:
+        while not self._deltas:
+            if self._failure:
+                raise self._failure
+            if not self._open:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._deltas.popleft()
+
+    def stop(self, choice: int) -> None:
+        """End one choice. What has come of it but was not read yet is dropped, also if it is at its end."""
+        self._deltas = deque(delta for delta in self._deltas if delta.choice != choice)
+        if choice in self._open:
+            self._open.discard(choice)
+            self._engine.cancel(self._id, choice, done=not self._open)
+            self._wake()
+
+    def cancel(self) -> None:
+        """End all choices."""
+        if self._open:
+            self._open.clear()
+            self._deltas.clear()
+            self._engine.cancel(self._id, None, done=True)
+            self._wake()
+
+    def take(self, delta: Delta) -> bool:
+        """Accept a delta from the worker; returns whether it was the request's last."""
+        if delta.choice in self._open:
+            self._deltas.append(delta)
+            if delta.finish:
+                self._open.discard(delta.choice)
+            self._wake()
+        return not self._open
+
+    def fail(self, error: EngineUnavailableError) -> None:
+        """No more deltas will come: raise the error once those received have been read."""
+        self._open.clear()
+        self._failure = error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class EngineProcess(WorkerOwner[EngineInfo, Stepped | AdapterAdded]):
+    """An engine in a worker process of its own.
+
+    At most ``queue_limit`` requests wait for a place among the running ones.
+    """
+
+    def __init__(self, config: EngineConfig, *, queue_limit: int = 256) -> None:
+        self._config = config
+        self._queue_limit = queue_limit
+        self._ids = itertools.count(1)
+        self._generations: dict[int, _Generation] = {}
+        self._waiting: set[int] = set()
+        worker = WorkerProcess[EngineInfo, Stepped | AdapterAdded](
+            "ponant.engine.llama.worker",
+            Load(config),
+            decode=decode_from_worker,
+            take=self._take,
+            fail_all=self._fail_all,
+            on_loaded=self._load_adapters,
+        )
+        super().__init__(worker)
+        self._adapters = Adapters(self._worker.send, config.adapters)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are requests that run or wait."""
+        return bool(self._generations)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the weights, the KV cache, and what finished sequences may take outside of it."""
+        return self.info.weights_memory + self.info.kv_memory + self.info.prefix_memory
+
+    @property
+    def adapters(self) -> Mapping[str, int]:
+        """The adapters that requests can name, and how many requests work with each."""
+        return self._adapters.users
+
+    @property
+    def most_adapters(self) -> int:
+        """How many adapters can be loaded at once."""
+        return self._config.adapters
+
+    def generate(self, request: GenerateRequest) -> _Generation:
+        """Start a request; see ``Engine.generate``."""
+        self._worker.check_ready()
+        running = len(self._generations) - len(self._waiting)
+        if len(self._waiting) >= self._queue_limit + max(0, self.info.parallel - running):
+            raise QueueFullError(f"{len(self._waiting)} requests wait already")
+        if request.adapter is not None:
+            self._adapters.begin(request.adapter)
+        request_id = next(self._ids)
+        generation = _Generation(self, request_id, request)
+        self._generations[request_id] = generation
+        self._waiting.add(request_id)
+        self._worker.send(Generate(request_id, request))
+        return generation
+
+    def cancel(self, request_id: int, choice: int | None, *, done: bool) -> None:
+        """Tell the worker to drop a request or one of its choices; ``done`` if nothing of it is left."""
+        if self.state == "ready":
+            self._worker.send(Cancel(request_id, choice))
+        if done:
+            self._forget(request_id)
+
+    async def add_adapter(self, adapter_id: str, path: Path) -> None:
+        """Load an adapter; see ``Engine.add_adapter``."""
+        self._worker.check_ready()
+        await self._adapters.add(adapter_id, path)
+
+    async def remove_adapter(self, adapter_id: str) -> None:
+        """Unload an adapter; see ``Engine.remove_adapter``."""
+        await self._adapters.remove(adapter_id)
+
+    def _load_adapters(self) -> None:
+        self._adapters.load_again()
+
+    def _forget(self, request_id: int) -> None:
+        generation = self._generations.pop(request_id, None)
+        self._waiting.discard(request_id)
+        if generation and generation.adapter is not None:
+            self._adapters.end(generation.adapter)
+
+    def _take(self, frame: Stepped | AdapterAdded) -> None:
+        """Hand out what the worker sends."""
+        if isinstance(frame, AdapterAdded):
+            self._adapters.take(frame)
+            return
+        self._waiting.difference_update(frame.started)
+        for request_id, delta in frame.deltas:
+            generation = self._generations.get(request_id)
+            if generation and generation.take(delta):
+                self._forget(request_id)
+
+    def _fail_all(self, reason: str) -> None:
+        generations = list(self._generations.values())
+        self._generations.clear()
+        self._waiting.clear()
+        self._adapters.fail(reason)
+        for generation in generations:
+            generation.fail(EngineUnavailableError(reason))

@@ -1,0 +1,221 @@
+"""Drawing the next tokens from the logits of a batch.
+
+Every draw is exact: shortlists are used only where they provably hold what is drawn, or with a rejection step that
+makes up for what they leave out.
+"""
+
+import math
+from collections.abc import Collection
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponant.engine.base import Sampling, TokenLogprobs
+from ponant.engine.llama.sequence import Sequence, TokenCounts
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+_BLOCK = 256
+_LONGEST_SHORTLIST = 0.125
+"""The part of the vocabulary from which on a shortlist does not pay."""
+_LIGHTEST_CANDIDATES = (1e-3, 1e-5, 0.0)
+_LOWEST_TEMPERATURE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Whose next token a row of logits is for: ``sequence``'s, supposing that ``drafted`` has been appended to it."""
+
+    sequence: Sequence
+    drafted: Rows[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A drawn token, and the log-probabilities that were asked for with it."""
+
+    token: int
+    logprobs: TokenLogprobs | None = None
+
+
+class Sampler:
+    """Draws tokens for a model with ``vocabulary_size`` tokens, of which ``end_tokens`` end a completion."""
+
+    def __init__(self, vocabulary_size: int, end_tokens: Collection[int]) -> None:
+        self._end_tokens = np.array(sorted(end_tokens), dtype=np.intp)
+        self._block_starts = np.arange(0, vocabulary_size, _BLOCK)
+
+    def sample(self, logits: Floats, rows: Rows[Row]) -> list[Draw | None]:
+        """One token for each row.
+
+        Args:
+            logits: (rows, vocabulary size). Changed in place.
+            rows: whose logits they are.
+
+        Returns:
+            The draws; None for a row that has no usable distribution (NaN, or nothing above minus infinity).
+        """
+        draws: list[Draw | None] = []
+        for values, row in zip(logits, rows, strict=True):
+            top = row.sequence.top_logprobs
+            unchanged = None if top is None else values.copy()
+            token = self._draw(values, row)
+            if token is None:
+                draws.append(None)
+            else:
+                draws.append(Draw(token, None if unchanged is None else log_probabilities(unchanged, token, top or 0)))
+        return draws
+
+    def _draw(self, logits: Floats, row: Row) -> int | None:
+        sequence = row.sequence
+        sampling = sequence.sampling
+        if sequence.grammar is not None:
+            sequence.grammar.mask(logits)
+        if sequence.counts is not None:
+            _penalize(logits, sequence.counts, row.drafted, sampling)
+        position = sequence.generated + len(row.drafted)
+        if position < sequence.min_tokens:
+            self._forbid_end(logits, unless_only=sequence.grammar is not None)
+        if sequence.greedy:
+            best = int(logits.argmax())
+            return best if math.isfinite(logits[best]) else None
+        largest = float(logits.max())
+        if not math.isfinite(largest):
+            return None
+        uniforms = sequence.uniforms(position)
+        temperature = max(sampling.temperature, _LOWEST_TEMPERATURE)
+        if 0 < sampling.top_k < len(logits):
+            candidates = self._holding_top_k(logits, sampling.top_k)
+            weights = _weights(logits[candidates], largest, temperature)
+            kept = _heaviest(weights, sampling.top_k, sampling.top_p, None)
+            return int(candidates[kept[_invert(weights[kept], uniforms[0])]])
+        if sampling.top_p < 1:
+            return _draw_top_p(_weights(logits, largest, temperature), sampling.top_p, uniforms[0])
+        token = _draw_from_shortlist(logits, largest, temperature, uniforms[:-2])
+        if token is not None:
+            return token
+        return self._draw_from_all(_weights(logits, largest, temperature), uniforms[-2], uniforms[-1])
+
+    def _forbid_end(self, logits: Floats, *, unless_only: bool) -> None:
+        """Take the tokens that end a completion out, but for a grammar that allows nothing else."""
+        ends = logits[self._end_tokens]
+        logits[self._end_tokens] = -np.inf
+        if unless_only and not np.isfinite(logits).any():
+            logits[self._end_tokens] = ends
+
+    def _draw_from_all(self, weights: Floats, first: float, second: float) -> int:
+        """Invert the cumulative distribution in two stages: a block of the vocabulary, then a token inside it."""
+        block = _invert(np.add.reduceat(weights, self._block_starts), first)
+        return block * _BLOCK + _invert(weights[block * _BLOCK : (block + 1) * _BLOCK], second)
+
+    def _holding_top_k(self, logits: Floats, count: int) -> Indices:
+        """Some tokens that the ``count`` likeliest ones are among."""
+        # The largest of each block are so many different tokens: the count-th of them bounds the count-th of all.
+        by_block = count <= len(self._block_starts)
+        largest = np.maximum.reduceat(logits, self._block_starts) if by_block else logits
+        bound = np.partition(largest, len(largest) - count)[len(largest) - count]
+        holding: Indices = (logits >= bound).nonzero()[0]
+        return holding
+
+
+def log_probabilities(logits: Floats, token: int, top: int) -> TokenLogprobs:
+    """A token's log-probability and those of the ``top`` most likely tokens, from the model's own logits."""
+    largest = float(logits.max())
+    total = largest + math.log(float(np.exp(logits - largest).sum(dtype=np.float64)))
+    others = max(len(logits) - top, 0)
+    likeliest = np.argpartition(logits, others)[others:] if top else np.empty(0, dtype=np.intp)
+    likeliest = likeliest[np.lexsort((likeliest, -logits[likeliest]))]
+    return TokenLogprobs(
+        float(logits[token]) - total, [(int(other), float(logits[other]) - total) for other in likeliest]
+    )
+
+
+def _penalize(logits: Floats, counts: TokenCounts, drafted: Rows[int], sampling: Sampling) -> None:
+    """Make the tokens that were generated before less likely."""
+    for token in drafted:
+        counts.add(token)
+    tokens, times = counts.present()
+    for token in drafted:
+        counts.remove(token)
+    values = logits[tokens]
+    if sampling.repetition_penalty != 1:
+        penalty = np.float32(sampling.repetition_penalty)
+        values = np.where(values > 0, values / penalty, values * penalty)
+    logits[tokens] = values - np.float32(sampling.presence_penalty) - np.float32(sampling.frequency_penalty) * times
+
+
+def _weights(logits: Floats, largest: float, temperature: float) -> Floats:
+    """Probabilities up to a factor: ``largest`` weighs 1."""
+    weights: Floats = logits - np.float32(largest)
+    weights /= np.float32(temperature)
+    return np.exp(weights, out=weights)
+
+
+def _draw_from_shortlist(logits: Floats, largest: float, temperature: float, uniforms: Doubles) -> int | None:
+    """Draw by rejection from a distribution that bounds the true one, with one of ``uniforms`` for each attempt.
+
+    The bound is the true weight for the tokens of the shortlist, and for each other one the same small weight, of which
+    its true one is a part. As all these together weigh at most what the likeliest token weighs, at least every second
+    attempt hits the shortlist.
+
+    Returns:
+        The token; None if all attempts fail, or the shortlist would be long, so that another draw must do.
+    """
+    size = len(logits)
+    listed = logits >= np.float32(largest - math.log(size) * temperature)
+    if np.count_nonzero(listed) > size * _LONGEST_SHORTLIST:
+        return None
+    shortlist = listed.nonzero()[0]
+    cumulative = _weights(logits[shortlist], largest, temperature).cumsum(dtype=np.float64)
+    total = float(cumulative[-1])
+    for uniform in uniforms.tolist():
+        point = uniform * (total + 1)
+        if point < total:
+            return int(shortlist[cumulative.searchsorted(point, side="right")])
+        # The rest is as many places as there are tokens, each 1 / size wide and filled as far as its token weighs.
+        place = (point - total) * size
+        token = min(int(place), size - 1)
+        weight = math.exp((float(logits[token]) - largest) / temperature)
+        if not listed[token] and place - token < weight * size:
+            return token
+    return None
+
+
+def _draw_top_p(weights: Floats, top_p: float, uniform: float) -> int:
+    """Draw from the fewest of the heaviest tokens that hold ``top_p`` of all weight."""
+    wanted = top_p * float(weights.sum())
+    candidates: Indices = np.empty(0, dtype=np.intp)
+    for lightest in _LIGHTEST_CANDIDATES:
+        candidates = (weights > lightest).nonzero()[0]
+        if float(weights[candidates].sum(dtype=np.float64)) >= wanted:
+            break
+    values = weights[candidates]
+    kept = _heaviest(values, len(values), 1.0, wanted)
+    return int(candidates[kept[_invert(values[kept], uniform)]])
+
+
+def _heaviest(weights: Floats, count: int, top_p: float, wanted: float | None) -> Indices:
+    """The ``count`` heaviest weights or, of these, the fewest that hold ``wanted``: by default ``top_p`` of them all.
+
+    Of equal ones, those that come first.
+    """
+    descending = np.sort(weights)[::-1][:count]
+    if wanted is not None or top_p < 1:
+        cumulative = descending.cumsum(dtype=np.float64)
+        limit = top_p * float(cumulative[-1]) if wanted is None else wanted
+        count = min(int(cumulative.searchsorted(limit, side="left")) + 1, len(descending))
+    lightest = descending[count - 1]
+    heavier = (weights > lightest).nonzero()[0]
+    return np.concatenate([heavier, (weights == lightest).nonzero()[0][: count - len(heavier)]])
+
+
+def _invert(weights: Floats, uniform: float) -> int:
+    """The first index whose cumulative weight exceeds ``uniform`` of the total: never one of weight 0."""
+    cumulative = weights.cumsum(dtype=np.float64)
+    total = cumulative[-1]
+    index = int(cumulative.searchsorted(uniform * total, side="right"))
+    return min(index, int(cumulative.searchsorted(total, side="left")))

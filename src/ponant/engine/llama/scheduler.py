@@ -1,0 +1,370 @@
+"""Which tokens are computed next.
+
+Sequences wait, first come, first served, until there is a free slot and room in the KV cache. In each step every
+running sequence whose prompt is done gets its next token, and what the pacer allows is left for prompts. A sequence
+that begins like another one takes over what that one has computed; if that one is still computing it, the sequence
+follows it: it waits rather than computing the same again. When the cache is full the youngest sequence is put back in
+the queue; it goes on later where it stopped. Where the next tokens can be guessed, a step verifies several of them.
+Sequences with different adapters cannot be computed in one step, so the adapters take turns.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass, field, replace
+
+from ponant.engine.base import Delta, FinishReason
+from ponant.engine.llama.drafting import choose_lengths
+from ponant.engine.llama.kv_cache import KVCache, Reuse
+from ponant.engine.llama.pacing import USUAL_COSTS, Pacer
+from ponant.engine.llama.prefix_store import PIECE, common_prefix
+from ponant.engine.llama.rotation import Rotation
+from ponant.engine.llama.sampling import Draw
+from ponant.engine.llama.sequence import WAITING, Sequence
+from ponant.engine.llama.step import Chunk, Step, next_chunk, shares
+
+FIXED_CHUNK = 256
+"""Where chunks of prefill end under ``deterministic``: at multiples of this position."""
+
+_HEADROOM = 16
+"""Free cells per running sequence that must be left when another one enters, so that it is not put back at once."""
+
+_WORTH_WAITING_FOR = 32
+"""Tokens that a sequence must save by waiting until another one has computed them."""
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """Owns the sequences: ``waiting`` ones in the order of arrival, ``running`` ones in the order of entry.
+
+    ``parallel`` is the most sequences that run at once, ``batch_tokens`` the most tokens of a step, ``most_draws`` the
+    most tokens that a step may give, guessed ones included. Under ``deterministic`` each step has tokens of one
+    sequence only, in chunks with fixed borders; each slot must have room for a whole context, so that nothing is ever
+    put back. While other engines wait for the same processor cores (``contended``), prompts are computed in small
+    pieces, so that they need not wait long.
+    """
+
+    cache: KVCache
+    parallel: int
+    batch_tokens: int
+    end_tokens: frozenset[int]
+    pacer: Pacer
+    most_draws: int = 0
+    deterministic: bool = False
+    contended: bool = False
+    waiting: deque[Sequence] = field(default_factory=deque[Sequence])
+    running: list[Sequence] = field(default_factory=list[Sequence])
+    _leaders: dict[Sequence, tuple[Sequence, int]] = field(default_factory=dict[Sequence, tuple[Sequence, int]])
+    _undisturbed: Sequence | None = None
+    _rotation: Rotation = field(default_factory=Rotation)
+    _unstarted: set[int] = field(default_factory=set[int])
+    _started: list[int] = field(default_factory=list[int])
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to compute."""
+        return not self.waiting and not self.running
+
+    def add(self, sequences: Iterable[Sequence]) -> None:
+        """Queue new sequences."""
+        for sequence in sequences:
+            self.waiting.append(sequence)
+            self._unstarted.add(sequence.request_id)
+
+    def cancel(self, request_id: int, choice: int | None = None) -> None:
+        """Drop a request, or one choice of it; unknown ones are ignored."""
+
+        def concerned(sequence: Sequence) -> bool:
+            return sequence.request_id == request_id and choice in (None, sequence.choice)
+
+        if any(map(concerned, self.waiting)):
+            self.waiting = deque(sequence for sequence in self.waiting if not concerned(sequence))
+            if all(sequence.request_id != request_id for sequence in self.waiting):
+                self._unstarted.discard(request_id)
+        for sequence in [sequence for sequence in self.running if concerned(sequence)]:
+            self._leave(sequence, keep=True)
+
+    def next_step(self) -> Step | None:
+        """The next step, or None if there is nothing to compute."""
+        self._take_over()
+        self._make_room()
+        self._admit()
+        if not self.running:
+            return None
+        self.cache.move_out()
+        chunks, delayed = ([self._turn_of_one()], 0) if self.deterministic else self._turn_of_an_adapter()
+        return Step(self.cache.take_operations(), chunks, delayed)
+
+    def take_started(self) -> list[int]:
+        """Ids of the requests that left the queue for the first time since the last call."""
+        started, self._started = self._started, []
+        return started
+
+    def advance(self, step: Step, drawn: Iterable[Rows[Draw | None]]) -> Iterator[tuple[int, Delta]]:
+        """Take what was drawn; yields the deltas with the ids of their requests.
+
+        Args:
+            step: the step that was computed.
+            drawn: for each of its drawing chunks, in their order, a draw for the last token of the chunk and one for
+                each of its guesses; None stands for a failure.
+        """
+        draws = iter(drawn)
+        for chunk in step.chunks:
+            sequence = chunk.sequence
+            if not chunk.draws:
+                self._compute(chunk, chunk.length)
+                continue
+            tokens, finish = self._accept(chunk, next(draws))
+            if finish:
+                self._leave(sequence, keep=finish != "error")
+            yield (
+                sequence.request_id,
+                Delta(
+                    sequence.choice,
+                    [draw.token for draw in tokens],
+                    finish,
+                    sequence.reused,
+                    sequence.drafter.accepted if sequence.drafter else 0,
+                    sequence.drafter.rejected if sequence.drafter else 0,
+                    None if sequence.top_logprobs is None else [draw.logprobs for draw in tokens if draw.logprobs],
+                ),
+            )
+
+    def _accept(self, chunk: Chunk, draws: Rows[Draw | None]) -> tuple[list[Draw], FinishReason | None]:
+        """Append what was drawn up to the first guess that it differs from; returns that, and why it is the end."""
+        sequence = chunk.sequence
+        tokens = _take_unsent(sequence)
+        finish: FinishReason | None = None
+        right = 0
+        for index, draw in enumerate(draws):
+            if draw is None:
+                finish = "error"
+            elif draw.token in self.end_tokens:
+                finish = "stop"
+            else:
+                tokens.append(draw)
+                finish = sequence.append(draw.token)
+                finish = finish or sequence.append_forced()
+                tokens += _take_unsent(sequence)
+            if finish or draw is None or index == len(chunk.draft) or draw.token != chunk.draft[index]:
+                break
+            right += 1
+        self._compute(chunk, chunk.length + right)
+        if right < len(chunk.draft):
+            self.cache.forget_drafts(sequence.slot)
+        if sequence.drafter and chunk.draft:
+            sequence.drafter.settle(right, len(chunk.draft) - right)
+        return tokens, finish
+
+    def _compute(self, chunk: Chunk, count: int) -> None:
+        """Note that so many tokens of a chunk are computed and stay."""
+        chunk.sequence.computed = chunk.start + count
+        self.cache.extend(chunk.sequence.slot, count, repeatable=chunk.sequence is self._undisturbed)
+
+    def put_back(self, *, keep: bool = False) -> None:
+        """Move the youngest running sequence back to the head of the queue; ``keep`` what is computed of it."""
+        sequence = self.running[-1]
+        self._leave(sequence, keep=keep)
+        sequence.computed = 0
+        self.waiting.appendleft(sequence)
+
+    def put_all_back(self) -> None:
+        """Move every running sequence back to the queue: what the KV cache holds is lost."""
+        self.running.sort(key=lambda sequence: (sequence.request_id, sequence.choice))
+        while self.running:
+            self.put_back()
+        self.cache.clear()
+
+    def _missing_cells(self) -> int:
+        """How many cells more than there are free ones the running sequences need for all their tokens."""
+        needed = 0
+        for sequence in self.running:
+            _, shared = self._leaders.get(sequence, (None, 0))
+            needed += len(sequence.tokens) - max(sequence.computed, shared)
+        return needed - self.cache.free
+
+    def _make_room(self) -> None:
+        while self._missing_cells() > 0:
+            if not self.cache.evict():
+                self.put_back(keep=True)
+
+    def _admit(self) -> None:
+        while self.waiting and len(self.running) < self.parallel:
+            sequence = self.waiting[0]
+            reuse = self._reuse_for(sequence)
+            sequence.slot = self.cache.enter(sequence.tokens, sequence.prompt_length, sequence.adapter, reuse)
+            self.cache.catch_up(sequence.slot)
+            sequence.computed = self.cache.length(sequence.slot)
+            self._follow(sequence)
+            self.running.append(sequence)
+            headroom = _HEADROOM * len(self.running)
+            while self._missing_cells() + headroom > 0 and self.cache.evict():
+                pass
+            if len(self.running) > 1 and self._missing_cells() + headroom > 0 and not self.deterministic:
+                self._leave(sequence, keep=False)
+                sequence.computed = 0
+                return
+            self.waiting.popleft()
+            self._restore(sequence)
+            if not sequence.entered:
+                sequence.entered = True
+                sequence.reused = sequence.computed
+            if sequence.request_id in self._unstarted:
+                self._unstarted.remove(sequence.request_id)
+                self._started.append(sequence.request_id)
+
+    def _reuse_for(self, sequence: Sequence) -> Reuse:
+        """See to it that an idle engine repeats itself: where and how things are computed shows in the rounding.
+
+        A repeatable sequence takes over nothing but what it would compute itself in the same way. A greedy one whose
+        prompt is kept computes the last piece of it once more, as it was computed the first time.
+        """
+        if not self.running:
+            self._undisturbed = sequence if sequence.repeatable and sequence.generated == 0 else None
+            if sequence.repeatable:
+                return "what repeats"
+            return "all but the last piece" if sequence.greedy else "anything"
+        if self._undisturbed and self._undisturbed.request_id == sequence.request_id:
+            return "what repeats"
+        self._undisturbed = None
+        return "anything"
+
+    def _restore(self, sequence: Sequence) -> None:
+        """Take over what the store has, if that is more than there is in the cache or will be."""
+        self.cache.move_out()
+        _, followed = self._leaders.get(sequence, (None, 0))
+        self.cache.restore(sequence.slot, followed)
+        sequence.computed = self.cache.length(sequence.slot)
+        if sequence.computed >= followed:
+            self._leaders.pop(sequence, None)
+
+    def _follow(self, sequence: Sequence) -> None:
+        """Have a sequence wait for one that entered before it and is computing what it needs too, if there is one."""
+        if not self.cache.shares:
+            return
+        best_length = sequence.computed + _WORTH_WAITING_FOR - 1
+        for leader in self.running:
+            if leader is sequence:
+                break
+            if leader.adapter != sequence.adapter:
+                continue
+            limit = min(len(sequence.tokens) - 1, len(leader.tokens))
+            length = common_prefix(sequence.tokens, leader.tokens, limit) if leader.remaining > 1 else 0
+            if length > best_length:
+                best_length = length
+                self._leaders[sequence] = leader, length
+
+    def _take_over(self) -> None:
+        """Give those who follow what their leaders have computed by now, and free those whose leaders left."""
+        for sequence, (leader, length) in list(self._leaders.items()):
+            if leader.slot == WAITING:
+                del self._leaders[sequence]
+                self.cache.catch_up(sequence.slot)
+                sequence.computed = self.cache.length(sequence.slot)
+                self._follow(sequence)
+            elif leader.computed >= length:
+                del self._leaders[sequence]
+                self.cache.share(leader.slot, sequence.slot, length)
+                sequence.computed = length
+            else:
+                continue
+            if sequence.generated == 0:
+                sequence.reused = sequence.computed
+
+    def _leave(self, sequence: Sequence, *, keep: bool) -> None:
+        self.running.remove(sequence)
+        self._leaders.pop(sequence, None)
+        self.cache.leave(sequence.slot, keep=keep)
+        sequence.slot = WAITING
+
+    def _turn_of_an_adapter(self) -> tuple[list[Chunk], int]:
+        """The chunks of those whose adapter's turn it is, and how many tokens of other completions wait meanwhile."""
+        computing = [sequence for sequence in self.running if sequence not in self._leaders]
+        for adapter in self._rotation.order(sequence.adapter for sequence in computing):
+            decoding = [sequence for sequence in computing if self._is_decoding(sequence)]
+            delayed = sum(sequence.remaining for sequence in decoding if sequence.adapter != adapter)
+            chunks = self._chunks([sequence for sequence in computing if sequence.adapter == adapter], delayed)
+            if chunks:
+                self._rotation.take_step(adapter, is_last=len(decoding) < len(computing))
+                included = {chunk.sequence for chunk in chunks}
+                return chunks, sum(sequence.remaining for sequence in decoding if sequence not in included)
+        raise AssertionError("there is nothing to compute")
+
+    def _chunks(self, computing: list[Sequence], delayed: int) -> list[Chunk]:
+        """The chunks of sequences with the same adapter, while ``delayed`` tokens of completions with others wait.
+
+        There may be none, if all are long prompts that leave time to those.
+        """
+        chunks = [next_chunk(sequence, sequence.remaining) for sequence in computing if self._is_decoding(sequence)]
+        prefilling = [sequence for sequence in computing if not self._is_decoding(sequence)]
+        if not prefilling:
+            return self._with_drafts(chunks)
+        rows = sum(chunk.length for chunk in chunks)
+        decoding = rows + delayed
+        bursting = [sequence for sequence in prefilling if decoding and self._comes_in_bursts(sequence, decoding)]
+        if bursting:
+            left = sum(sequence.remaining for sequence in bursting)
+            length = self.pacer.burst_tokens(decoding, max(sequence.computed for sequence in bursting), left)
+            if length:
+                return [next_chunk(*share) for share in shares(bursting, length)]
+        paced = [sequence for sequence in prefilling if sequence not in bursting]
+        budget = min(self.batch_tokens - rows, PIECE if self.contended else self.batch_tokens)
+        if paced:
+            budget = min(budget, self.pacer.prefill_tokens(decoding, paced[0].computed))
+        if len(computing) == 1:
+            budget = min(budget, self._piece(prefilling[0]))
+        return chunks + [next_chunk(*share) for share in shares(paced, budget)]
+
+    def _comes_in_bursts(self, sequence: Sequence, decoding: int) -> bool:
+        return self.pacer.prefers_bursts(decoding, sequence.computed, len(sequence.tokens) - sequence.reused)
+
+    def _is_decoding(self, sequence: Sequence) -> bool:
+        """Whether a sequence has no more to compute than what came last: one token, or some that its grammar forced."""
+        most_forced = self.batch_tokens // self.parallel
+        return sequence.remaining == 1 or sequence.remaining <= min(most_forced, sequence.generated)
+
+    def _piece(self, sequence: Sequence) -> int:
+        """How much of a prompt to compute at once so that it can be repeated from there on, see ``_reuse_for``."""
+        if sequence is self._undisturbed:
+            return PIECE - sequence.computed % PIECE
+        last = (sequence.prompt_length - 1) // PIECE * PIECE
+        if sequence.greedy and sequence.computed < last:
+            return last - sequence.computed
+        return sequence.remaining
+
+    def _with_drafts(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Add to chunks of one token each what is worth being guessed."""
+        drafts = [self._guess(chunk.sequence) for chunk in chunks]
+        if not any(draft for draft, _ in drafts):
+            return chunks
+        rows = sum(chunk.length for chunk in chunks)
+        room = max(0, min(self.most_draws, self.batch_tokens, self.cache.free) - rows)
+        if any(chunk.sequence.repeatable for chunk in chunks):
+            seconds = USUAL_COSTS.seconds(rows + room)  # what depends on time would not repeat itself
+        else:
+            seconds = self.pacer.costs.seconds(rows + room)
+        if seconds is None:
+            return chunks
+        lengths = choose_lengths([(len(draft), trust) for draft, trust in drafts], rows, seconds)
+        return [
+            replace(chunk, draft=draft[:length]) if length else chunk
+            for chunk, (draft, _), length in zip(chunks, drafts, lengths, strict=True)
+        ]
+
+    def _guess(self, sequence: Sequence) -> tuple[list[int], float]:
+        limit = sequence.limit - len(sequence.tokens) - 1
+        return sequence.drafter.draft(limit) if sequence.drafter and limit > 0 else ([], 0.0)
+
+    def _turn_of_one(self) -> Chunk:
+        """The next chunk of the sequence whose turn it is; it goes to the end of the line."""
+        sequence = self.running.pop(0)
+        self.running.append(sequence)
+        if sequence.computed < sequence.prompt_length:
+            border = (sequence.computed // FIXED_CHUNK + 1) * FIXED_CHUNK
+            return next_chunk(sequence, min(border, sequence.prompt_length) - sequence.computed)
+        return next_chunk(sequence, 1)
+
+
+def _take_unsent(sequence: Sequence) -> list[Draw]:
+    unsent, sequence.unsent = sequence.unsent, []
+    return [Draw(token) for token in unsent]

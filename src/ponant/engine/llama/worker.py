@@ -1,0 +1,283 @@
+"""The process that computes: reads requests from a socket, steps the model, writes tokens back.
+
+Started as ``python -m ponant.engine.llama.worker FD`` with an open socket as file descriptor ``FD``. It ends when the
+other side closes the socket.
+"""
+
+import contextlib
+import time
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponant.engine.base import Delta, EngineInfo, GenerateRequest
+from ponant.engine.llama.config import EngineConfig
+from ponant.engine.llama.drafting import MOST_DRAFTED, Drafter, DraftText
+from ponant.engine.llama.frames import (
+    AdapterAdded,
+    AddAdapter,
+    Cancel,
+    Generate,
+    Load,
+    RemoveAdapter,
+    Stepped,
+    ToWorker,
+    decode_to_worker,
+)
+from ponant.engine.llama.grammar import Grammar, GrammarCompiler, GrammarTokenizer
+from ponant.engine.llama.kv_cache import Empty, KVCache, Operation, Restore, Save, Share, Trim
+from ponant.engine.llama.memory import plan
+from ponant.engine.llama.pacing import Pacer
+from ponant.engine.llama.prefix_store import PrefixStore
+from ponant.engine.llama.sampling import Draw, Row, Sampler
+from ponant.engine.llama.scheduler import Scheduler
+from ponant.engine.llama.sequence import Sequence
+from ponant.engine.llama.step import Chunk, Step
+from ponant.errors import AdapterError, ModelLoadError
+from ponant.llamacpp.model import MOST_SLOTS, KVCacheFullError, Model
+from ponant.machine import available_memory, default_threads
+from ponant.processes.child import Connection, parent
+from ponant.processes.core_lock import Turns
+from ponant.processes.frames import Loaded, LoadFailed
+
+BATCH_TOKENS = 512
+"""The most tokens that are computed in one step."""
+
+_LONGEST_FOLLOWED = 16_384
+"""How many of a prompt's last tokens are searched for what a completion repeats: making more searchable takes time."""
+
+
+class Worker:
+    """One model and the sequences it is working on."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        """Raises ModelLoadError."""
+        self._model = Model(Path(config.model_path))
+        size = self._model.size(config.kv_type)
+        sizes = plan(size, config, available_memory())
+        threads = config.threads or default_threads()
+        shares = config.prefix_cache and not config.deterministic and self._model.can_share_cells
+        parallel = min(sizes.parallel, MOST_SLOTS - 1) if shares else sizes.parallel
+        slots = min(2 * parallel, MOST_SLOTS - 1) if shares else parallel
+        self._drafts = config.drafting and not config.deterministic and self._model.can_share_cells
+        most_draws = max(parallel, 1 + MOST_DRAFTED if self._drafts else 0)
+        self._model.open_context(
+            cells=sizes.cells,
+            slots=slots + 1 if shares else slots,
+            batch_tokens=BATCH_TOKENS,
+            most_logits=most_draws,
+            threads=threads,
+            flash_attention=config.flash_attention,
+            kv_type=config.kv_type,
+            separate_streams=config.deterministic,
+        )
+        self._sampler = Sampler(self._model.vocabulary_size, self._model.end_tokens)
+        self._grammars = GrammarCompiler(
+            lambda: GrammarTokenizer(self._model.vocab, self._model.vocabulary_size, self._model.end_tokens)
+        )
+        self._compiling: dict[int, GenerateRequest] = {}
+        self._failed: list[tuple[int, Delta]] = []
+        self._answers: list[AdapterAdded] = []
+        self._pacer = Pacer(BATCH_TOKENS)
+        self._turns = Turns(config.place) if config.place else None
+        self._scheduler = Scheduler(
+            cache=KVCache(
+                cells=sizes.cells,
+                slots=slots,
+                store=PrefixStore(sizes.kept) if shares else None,
+            ),
+            parallel=parallel,
+            batch_tokens=BATCH_TOKENS,
+            end_tokens=self._model.end_tokens,
+            pacer=self._pacer,
+            most_draws=most_draws,
+            deterministic=config.deterministic,
+        )
+        self.info = EngineInfo(
+            context=sizes.context,
+            kv_cells=sizes.cells,
+            kv_memory=sizes.cells * size.kv_bytes_per_token,
+            weights_memory=size.weights,
+            prefix_memory=sizes.kept * size.kv_bytes_per_token if shares else 0,
+            parallel=parallel,
+            threads=threads,
+        )
+
+    def serve(self, connection: Connection[ToWorker]) -> None:
+        """Work until the other side closes the connection."""
+        while True:
+            if self._turns and self._scheduler.idle:
+                self._turns.leave()
+            for frame in connection.receive(wait=self._scheduler.idle, other=self._grammars):
+                self._take(frame)
+            for request_id, grammar in self._grammars.finished():
+                self._take_compiled(request_id, grammar)
+            deltas, self._failed = self._failed, []
+            if self._turns:
+                self._scheduler.contended = self._turns.contended
+            if step := self._scheduler.next_step():
+                with self._turns or contextlib.nullcontext():
+                    deltas += self._compute(step)
+            started = self._scheduler.take_started()
+            if deltas or started:
+                connection.send(Stepped(started, deltas))
+            for answer in self._answers:
+                connection.send(answer)
+            self._answers.clear()
+
+    def _take(self, frame: ToWorker) -> None:
+        match frame:
+            case Generate(id=request_id, request=request):
+                if request.grammar is None:
+                    self._start(request_id, request, None)
+                else:
+                    self._compiling[request_id] = request
+                    self._grammars.compile(request_id, request.grammar)
+            case Cancel(id=request_id, choice=choice):
+                if choice is None:
+                    self._compiling.pop(request_id, None)
+                self._scheduler.cancel(request_id, choice)
+            case AddAdapter(id=adapter_id, path=path):
+                self._answers.append(AdapterAdded(adapter_id, self._add_adapter(adapter_id, Path(path))))
+            case RemoveAdapter(id=adapter_id):
+                self._scheduler.cache.forget_adapter(adapter_id)
+                self._model.remove_adapter(adapter_id)
+            case Load():
+                raise ValueError("a model is loaded already")
+
+    def _take_compiled(self, request_id: int, grammar: Grammar | None) -> None:
+        request = self._compiling.pop(request_id, None)
+        if request is None:
+            return
+        if grammar:
+            self._start(request_id, request, grammar)
+        else:
+            self._fail(request_id, request)
+
+    def _start(self, request_id: int, request: GenerateRequest, grammar: Grammar | None) -> None:
+        if request.adapter is None or self._model.has_adapter(request.adapter):
+            self._scheduler.add(self._sequences(request_id, request, grammar))
+        else:  # a new worker could not load it again
+            self._fail(request_id, request)
+
+    def _fail(self, request_id: int, request: GenerateRequest) -> None:
+        self._failed += [(request_id, Delta(choice, [], "error")) for choice in range(len(request.seeds))]
+
+    def _add_adapter(self, adapter_id: str, path: Path) -> str | None:
+        """Load an adapter; returns why it cannot be, if that is so."""
+        try:
+            self._model.add_adapter(adapter_id, path)
+        except AdapterError as error:
+            return str(error)
+        return None
+
+    def _sequences(self, request_id: int, request: GenerateRequest, grammar: Grammar | None) -> list[Sequence]:
+        """A sequence for each of the request's choices."""
+        drafts = self._drafts and not grammar
+        prompt = DraftText(request.prompt[-_LONGEST_FOLLOWED:]) if drafts else None
+        prediction = DraftText(request.prediction) if drafts and request.prediction else None
+        return [
+            Sequence(
+                request_id,
+                choice,
+                request.prompt,
+                seed=seed,
+                sampling=request.sampling,
+                max_tokens=request.max_tokens,
+                min_tokens=request.min_tokens,
+                context=self.info.context,
+                repeatable=request.repeatable,
+                drafter=Drafter(prompt, prediction) if prompt else None,
+                grammar=grammar.copy() if grammar else None,
+                top_logprobs=request.top_logprobs,
+                adapter=request.adapter,
+            )
+            for choice, seed in enumerate(request.seeds)
+        ]
+
+    def _compute(self, step: Step) -> list[tuple[int, Delta]]:
+        began = time.perf_counter()
+        self._model.use_adapter(step.adapter)
+        for operation in step.operations:
+            self._apply(operation)
+        batch = [
+            (
+                chunk.sequence.slot,
+                chunk.start,
+                [*chunk.sequence.tokens[chunk.start : chunk.start + chunk.length], *chunk.draft],
+                1 + len(chunk.draft) if chunk.draws else 0,
+            )
+            for chunk in step.chunks
+        ]
+        try:
+            logits = self._model.decode(batch)
+        except KVCacheFullError:
+            self._scheduler.put_back()
+            return []
+        draws = self._draw(step, logits)
+        deltas = list(self._scheduler.advance(step, draws))
+        if any(
+            None in drawn and not _has_failed_grammar(chunk) for chunk, drawn in zip(_drawing(step), draws, strict=True)
+        ):
+            # What is not a number stays in the cache and spreads from there: start again from clean memory.
+            self._scheduler.put_all_back()
+            self._model.empty_all()
+        self._pacer.observe(step.decoded, step.prefilled, step.depth, time.perf_counter() - began, delayed=step.delayed)
+        return deltas
+
+    def _apply(self, operation: Operation) -> None:
+        match operation:
+            case Empty(slot):
+                self._model.empty_slot(slot)
+            case Share(source, target, length):
+                self._model.share_cells(source, target, 0, length)
+            case Trim(slot, length):
+                self._model.trim_slot(slot, length)
+            case Save(slot, segment, spare):
+                self._model.share_cells(slot, spare, segment.start, len(segment.tokens))
+                segment.data = self._model.save_slot(spare)
+                self._model.empty_slot(spare)
+            case Restore(slot, segment, spare, start, end):
+                self._model.restore_slot(spare, segment.data)
+                self._model.share_cells(spare, slot, start, end)
+                self._model.empty_slot(spare)
+
+    def _draw(self, step: Step, logits: NDArray[np.float32]) -> list[list[Draw | None]]:
+        """The next token of each drawing chunk, and the one after each of its guesses, supposing they are right."""
+        drawing = _drawing(step)
+        rows = [
+            Row(chunk.sequence, chunk.draft[:guessed]) for chunk in drawing for guessed in range(1 + len(chunk.draft))
+        ]
+        draws = iter(self._sampler.sample(logits, rows))
+        return [list(islice(draws, 1 + len(chunk.draft))) for chunk in drawing]
+
+
+def _drawing(step: Step) -> list[Chunk]:
+    return [chunk for chunk in step.chunks if chunk.draws]
+
+
+def _has_failed_grammar(chunk: Chunk) -> bool:
+    """Whether it is for its grammar, and not for its logits, that nothing could be drawn."""
+    grammar = chunk.sequence.grammar
+    return grammar is not None and grammar.failed
+
+
+def main() -> None:
+    """Serve the socket given on the command line."""
+    with parent(decode_to_worker) as connection:
+        (load,) = connection.receive(wait=True)
+        if not isinstance(load, Load):
+            raise TypeError("the first frame must name the model")
+        try:
+            worker = Worker(load.config)
+        except ModelLoadError as error:
+            connection.send(LoadFailed(str(error)))
+            return
+        connection.send(Loaded(worker.info))
+        worker.serve(connection)
+
+
+if __name__ == "__main__":
+    main()

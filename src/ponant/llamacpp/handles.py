@@ -1,0 +1,90 @@
+"""llama.cpp's handles of what is in files: models, contexts, adapters. Why one cannot be had is told as errors."""
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Any
+
+from ponant.errors import AdapterError, ModelLoadError
+from ponant.llamacpp.bindings import c
+
+_GGUF_MAGIC = b"GGUF"
+_LOG_LEVEL_ERROR = 4
+_errors: list[str] = []
+
+
+def _keep_errors(level: int, text: bytes, _: Any) -> None:
+    if level == _LOG_LEVEL_ERROR:
+        _errors.append(text.decode("utf-8", "replace").strip())
+        del _errors[:-20]
+
+
+_log = c.llama_log_callback(_keep_errors)
+c.llama_log_set(_log, ctypes.c_void_p(0))
+c.llama_backend_init()
+
+
+def check_model_file(path: Path) -> None:
+    """Raise ModelLoadError unless there is a readable GGUF file."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF_MAGIC))
+    except FileNotFoundError:
+        raise ModelLoadError(f"there is no file {path}") from None
+    except OSError as error:
+        raise ModelLoadError(f"cannot read {path}: {error.strerror}") from None
+    if magic != _GGUF_MAGIC:
+        raise ModelLoadError(f"{path} is not a GGUF file")
+
+
+def load_model(path: Path, *, vocab_only: bool) -> Any:
+    """llama.cpp's handle of a model. Raises ModelLoadError."""
+    check_model_file(path)
+    params = c.llama_model_default_params()
+    params.vocab_only = vocab_only
+    _errors.clear()
+    model = c.llama_model_load_from_file(os.fsencode(path), params)
+    if not model:
+        raise ModelLoadError(f"cannot load {path}: {_first_error('llama.cpp does not say why')}")
+    return model
+
+
+def new_context(model: Any, params: Any) -> Any:
+    """llama.cpp's handle of a context of a model. Raises ModelLoadError."""
+    _errors.clear()
+    context = c.llama_init_from_model(model, params)
+    if not context:
+        raise ModelLoadError(f"cannot run the model: {_first_error('not enough memory')}")
+    return context
+
+
+def _first_error(default: str) -> str:
+    return next(iter(_errors), default)
+
+
+def load_adapter(model: Any, path: Path) -> Any:
+    """llama.cpp's handle of a LoRA adapter, whose file was checked. Raises AdapterError if it is none for the model."""
+    _errors.clear()
+    adapter = c.llama_adapter_lora_init(model, os.fsencode(path))
+    if not adapter:
+        reason = _first_error("llama.cpp does not say why").rpartition("lora adapter: ")[2]
+        raise AdapterError(f"cannot load the adapter {path}: {reason}")
+    return adapter
+
+
+def read_metadata(model: Any) -> dict[str, str]:
+    """The key-value pairs of a model's file, as text."""
+    buffer = ctypes.create_string_buffer(4096)
+
+    def read(function: Any, index: int) -> str:
+        length = function(model, index, buffer, len(buffer))
+        if length >= len(buffer):
+            large = ctypes.create_string_buffer(length + 1)
+            function(model, index, large, len(large))
+            return large.value.decode("utf-8", "replace")
+        return buffer.value.decode("utf-8", "replace")
+
+    return {
+        read(c.llama_model_meta_key_by_index, index): read(c.llama_model_meta_val_str_by_index, index)
+        for index in range(c.llama_model_meta_count(model))
+    }

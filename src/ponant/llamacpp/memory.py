@@ -1,0 +1,34 @@
+"""Sizes of models and of their KV cache, by the metadata of GGUF files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+KVType = Literal["f16", "f32"]
+"""Number format of the KV cache."""
+
+_BYTES_PER_VALUE: dict[KVType, int] = {"f16": 2, "f32": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """What the plan must know of a model: its own context length in tokens, and bytes."""
+
+    context: int
+    weights: int
+    kv_bytes_per_token: int
+
+
+def model_size(metadata: Mapping[str, str], weights: int, kv_type: KVType) -> ModelSize:
+    """The size of a model with this metadata of a GGUF file. The KV size of unusual layers is an upper bound."""
+    architecture = metadata.get("general.architecture", "")
+
+    def largest(key: str, default: int) -> int:
+        numbers = metadata.get(f"{architecture}.{key}", "").strip("[]").split(",")
+        return max((int(number) for number in numbers if number.strip().isdecimal()), default=default)
+
+    heads = max(1, largest("attention.head_count", 1))
+    head_length = largest("embedding_length", 0) // heads
+    lengths = largest("attention.key_length", head_length) + largest("attention.value_length", head_length)
+    values = largest("block_count", 0) * largest("attention.head_count_kv", heads) * lengths
+    return ModelSize(largest("context_length", 0), weights, max(1, values * _BYTES_PER_VALUE[kv_type]))

@@ -1,0 +1,243 @@
+"""llama.cpp, through the low-level C API of llama-cpp-python.
+
+Only this file, ``handles``, ``vocabulary``, ``llamacpp_embeddings`` and ``requantize`` touch that API.
+Mistakes in C calls end the process, so everything is checked here before it is passed on.
+"""
+
+import ctypes
+from collections.abc import Sequence as Rows
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponant.errors import ModelLoadError
+from ponant.llamacpp.adapter_file import check_adapter_file
+from ponant.llamacpp.bindings import c
+from ponant.llamacpp.handles import load_adapter, load_model, new_context, read_metadata
+from ponant.llamacpp.memory import KVType, ModelSize, model_size
+from ponant.llamacpp.vocabulary import end_tokens
+
+_KV_TYPES: dict[KVType, int] = {"f16": 1, "f32": 0}
+_ROWS_WITHOUT_FLASH_ATTENTION = 128
+"""How many tokens are computed at once without it: each has a score for every cell, and more are no faster."""
+MOST_SLOTS = 256
+"""How many sequences llama.cpp can tell apart."""
+
+
+class KVCacheFullError(Exception):
+    """The batch did not fit into the KV cache; nothing of it was computed."""
+
+
+class Model:
+    """Weights and, once ``open_context`` was called, a KV cache to compute with.
+
+    Attributes:
+        vocab: llama.cpp's handle of the vocabulary.
+        vocabulary_size: number of logits per token.
+        end_tokens: tokens that end a completion.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises ModelLoadError if there is no such file or it is no model that can generate text."""
+        self._model = load_model(path, vocab_only=False)
+        if not c.llama_model_has_decoder(self._model):
+            raise ModelLoadError(f"{path} is not a model that generates text")
+        self.vocab: Any = c.llama_model_get_vocab(self._model)
+        self.vocabulary_size: int = c.llama_vocab_n_tokens(self.vocab)
+        self.end_tokens = end_tokens(self.vocab)
+        self._context: Any = None
+        self._adapters: dict[str, Any] = {}
+        self._adapter: str | None = None
+
+    @property
+    def can_share_cells(self) -> bool:
+        """Whether a sequence can begin with part of another one: not with models that keep one running state."""
+        return not (c.llama_model_is_recurrent(self._model) or c.llama_model_is_hybrid(self._model))
+
+    def size(self, kv_type: KVType) -> ModelSize:
+        """The sizes by which memory is planned."""
+        return model_size(read_metadata(self._model), c.llama_model_size(self._model), kv_type)
+
+    def open_context(
+        self,
+        *,
+        cells: int,
+        slots: int,
+        batch_tokens: int,
+        most_logits: int,
+        threads: int,
+        flash_attention: bool,
+        kv_type: KVType,
+        separate_streams: bool,
+    ) -> None:
+        """Allocate the KV cache and the buffers.
+
+        Args:
+            cells: the size of the KV cache in tokens.
+            slots: how many sequences it can tell apart.
+            batch_tokens: the most tokens that one ``decode`` may have.
+            most_logits: the most tokens of which one ``decode`` may want the logits.
+            separate_streams: whether each slot has cells of its own rather than sharing them with all.
+
+        Raises:
+            ModelLoadError: there is not enough memory.
+        """
+        params = c.llama_context_default_params()
+        params.n_ctx = cells
+        params.n_seq_max = slots
+        params.n_batch = batch_tokens
+        params.n_ubatch = batch_tokens if flash_attention else min(batch_tokens, _ROWS_WITHOUT_FLASH_ATTENTION)
+        params.n_outputs_max = params.n_outputs_max_per_seq = max(most_logits, slots)  # llama.cpp wants as many
+        params.n_threads = params.n_threads_batch = threads
+        params.flash_attn_type = (
+            c.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else c.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        params.type_k = params.type_v = _KV_TYPES[kv_type]
+        params.kv_unified = not separate_streams
+        self._context = new_context(self._model, params)
+        self._memory: Any = c.llama_get_memory(self._context)
+        self._batch = Batch(batch_tokens)
+        self._slots = slots
+        self._most_logits = most_logits
+
+    def decode(self, chunks: Rows[tuple[int, int, Rows[int], int]]) -> NDArray[np.float32]:
+        """Compute tokens in one batch.
+
+        Args:
+            chunks: for each its slot, the position of its first token, its tokens, and of how many of the last ones
+                the logits are wanted.
+
+        Returns:
+            The logits wanted, in the order of the tokens: (tokens that want them, vocabulary size). A view that the
+            next call overwrites; it may be written to.
+
+        Raises:
+            KVCacheFullError: nothing was computed.
+        """
+        rows = self._batch.fill(chunks, self._slots, self._most_logits, self.vocabulary_size)
+        status: int = c.llama_decode(self._context, self._batch.struct)
+        if status == 1:
+            raise KVCacheFullError
+        if status != 0:
+            raise RuntimeError(f"llama_decode failed with status {status}")
+        if not rows:
+            return np.empty((0, self.vocabulary_size), dtype=np.float32)
+        return np.ctypeslib.as_array(c.llama_get_logits(self._context), (rows, self.vocabulary_size))
+
+    def has_adapter(self, adapter_id: str) -> bool:
+        """Whether an adapter of this id is loaded."""
+        return adapter_id in self._adapters
+
+    def add_adapter(self, adapter_id: str, path: Path) -> None:
+        """Load a LoRA adapter in llama.cpp's GGUF format. Raises AdapterError if it is none for this model."""
+        check_adapter_file(path, read_metadata(self._model).get("general.architecture", ""))
+        self._adapters[adapter_id] = load_adapter(self._model, path)
+
+    def remove_adapter(self, adapter_id: str) -> None:
+        """Unload an adapter; one that is not loaded is ignored."""
+        if self._adapter == adapter_id:
+            self.use_adapter(None)
+        if adapter := self._adapters.pop(adapter_id, None):
+            c.llama_adapter_lora_free(adapter)
+
+    def use_adapter(self, adapter_id: str | None) -> None:
+        """Compute with an adapter from now on, or with none. What each slot holds must come from one and the same."""
+        if adapter_id == self._adapter:
+            return
+        used = [] if adapter_id is None else [self._adapters[adapter_id]]
+        pointers = (c.llama_adapter_lora_p_ctypes * len(used))(*used)
+        scales = (ctypes.c_float * len(used))(*[1.0] * len(used))
+        if c.llama_set_adapters_lora(self._context, pointers or None, len(used), scales or None) != 0:
+            raise RuntimeError(f"llama.cpp cannot use the adapter {adapter_id}")
+        self._adapter = adapter_id
+
+    def empty_slot(self, slot: int) -> None:
+        """Forget everything that was computed in a slot."""
+        self._check_slot(slot)
+        c.llama_memory_seq_rm(self._memory, slot, -1, -1)
+
+    def trim_slot(self, slot: int, length: int) -> None:
+        """Forget what was computed in a slot beyond its first ``length`` tokens."""
+        self._check_slot(slot)
+        if not c.llama_memory_seq_rm(self._memory, slot, length, -1):
+            raise RuntimeError("this model cannot forget part of a sequence")
+
+    def share_cells(self, source: int, target: int, start: int, end: int) -> None:
+        """Give a slot another one's tokens from ``start`` to ``end``, none of which it has. No separate streams."""
+        self._check_slot(source)
+        self._check_slot(target)
+        c.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def save_slot(self, slot: int) -> NDArray[np.uint8]:
+        """A copy of what was computed in a slot, about as large as the cells that it takes."""
+        self._check_slot(slot)
+        data = np.empty(c.llama_state_seq_get_size(self._context, slot), dtype=np.uint8)
+        if c.llama_state_seq_get_data(self._context, _bytes_of(data), data.size, slot) != data.size:
+            raise RuntimeError("llama.cpp cannot save a sequence")
+        return data
+
+    def restore_slot(self, slot: int, data: NDArray[np.uint8]) -> None:
+        """Give a slot, in place of what it has, what was saved of another one. There must be as many free cells."""
+        self._check_slot(slot)
+        if c.llama_state_seq_set_data(self._context, _bytes_of(data), data.size, slot) != data.size:
+            raise RuntimeError("llama.cpp cannot restore a sequence")
+
+    def empty_all(self) -> None:
+        """Forget everything, and overwrite it: not a number that was ever computed stays."""
+        c.llama_memory_clear(self._memory, True)
+
+    def _check_slot(self, slot: int) -> None:
+        if not 0 <= slot < self._slots:
+            raise ValueError(f"no such slot: {slot}")
+
+
+def _bytes_of(data: NDArray[np.uint8]) -> Any:
+    return data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+
+
+class Batch:
+    """The arrays of a ``llama_batch``, owned by numpy: ``struct`` is what llama.cpp gets."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._tokens = np.zeros(capacity, dtype=np.int32)
+        self._positions = np.zeros(capacity, dtype=np.int32)
+        self._slot_counts = np.ones(capacity, dtype=np.int32)
+        self._slots = np.zeros(capacity, dtype=np.int32)
+        self._wanted = np.zeros(capacity, dtype=np.int8)
+        pointer = ctypes.POINTER(c.llama_seq_id)
+        first: int = self._slots.ctypes.data
+        pointers = [ctypes.cast(first + 4 * index, pointer) for index in range(capacity)]
+        self._slot_pointers = (pointer * capacity)(*pointers)
+        self.struct = c.llama_batch(
+            n_tokens=0,
+            token=self._tokens.ctypes.data_as(ctypes.POINTER(c.llama_token)),
+            embd=None,
+            pos=self._positions.ctypes.data_as(ctypes.POINTER(c.llama_pos)),
+            n_seq_id=self._slot_counts.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._slot_pointers,
+            logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+    def fill(
+        self, chunks: Rows[tuple[int, int, Rows[int], int]], slots: int, most_logits: int, vocabulary_size: int
+    ) -> int:
+        """Take the chunks; returns how many rows of logits they want. Raises ValueError if llama.cpp would abort."""
+        end = rows = 0
+        for slot, position, tokens, wanted in chunks:
+            start, end = end, end + len(tokens)
+            if end > self._capacity or not 0 <= wanted <= len(tokens) > 0 or position < 0 or not 0 <= slot < slots:
+                raise ValueError(f"impossible batch: slot {slot}, position {position}, {end} tokens so far")
+            self._tokens[start:end] = tokens
+            self._positions[start:end] = np.arange(position, position + len(tokens))
+            self._slots[start:end] = slot
+            self._wanted[start:end] = 0
+            self._wanted[end - wanted : end] = 1
+            rows += wanted
+        used = self._tokens[:end]
+        if not end or used.min() < 0 or used.max() >= vocabulary_size or rows > most_logits:
+            raise ValueError("impossible batch: empty, with too many logits or a token that the model does not have")
+        self.struct.n_tokens = end
+        return rows

@@ -1,0 +1,1 @@
+"""The application inside the client's own process."""

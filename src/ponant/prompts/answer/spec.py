@@ -1,0 +1,153 @@
+"""What kind of answer a request asks for, and the rules that its fields must obey together."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ponant.api.chat import ChatCompletionRequest, Function, Tool, ToolChoice
+from ponant.api.messages import AssistantMessage
+from ponant.errors import InvalidRequestError
+from ponant.prompts.json_schema.rules import NamedSchema
+from ponant.prompts.tools.call_formats import arguments_schema
+
+MOST_TOOLS = 128
+"""The most tools of one request."""
+
+_FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+Calls = Literal["none", "auto", "required"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """What an answer may be.
+
+    ``tools`` are those that the model is told of, ``functions`` those of them that it may call, if ``calls`` says so;
+    ``schema`` is satisfied by an answer that is no call. With ``reasoning`` the answer comes after some thinking.
+    ``schemas`` are all those that the request brought along.
+    """
+
+    tools: tuple[Tool, ...] = ()
+    functions: tuple[Function, ...] = ()
+    calls: Calls = "none"
+    parallel: bool = True
+    schema: dict[str, Any] | None = None
+    reasoning: bool = False
+    schemas: list[NamedSchema] = field(default_factory=list[NamedSchema])
+
+
+FREE = AnswerForm()
+"""Text, and nothing that is said about it."""
+
+
+def read_answer_form(request: ChatCompletionRequest) -> AnswerForm:
+    """The form that a request asks for.
+
+    Raises:
+        InvalidRequestError: its fields contradict each other.
+    """
+    tools = request.tools or []
+    _check_functions(tools)
+    choice = request.tool_choice or "auto"
+    if choice not in ("auto", "none") and not tools:
+        raise InvalidRequestError(f"tool_choice is {_written(choice)}, but there are no tools", param="tool_choice")
+    schema = _read_schema(request)
+    if schema is not None and choice not in ("auto", "none"):
+        raise InvalidRequestError(
+            f"A response_format of JSON and tool_choice {_written(choice)} exclude each other: use auto or none",
+            param="tool_choice",
+        )
+    form = _without_schemas(request, tools if choice != "none" else [], choice, schema)
+    _check_prefix(request, form)
+    schemas = [
+        NamedSchema(f"tools[{index}].function.parameters", arguments_schema(tool.function))
+        for index, tool in enumerate(tools)
+        if tool.function in form.functions
+    ]
+    if schema is not None and request.response_format and request.response_format.json_schema:
+        schemas.append(NamedSchema("response_format.json_schema.schema", schema))
+    form.schemas.extend(schemas)
+    return form
+
+
+def _without_schemas(
+    request: ChatCompletionRequest, tools: Sequence[Tool], choice: ToolChoice | str, schema: dict[str, Any] | None
+) -> AnswerForm:
+    functions = tuple(tool.function for tool in tools)
+    calls: Calls = "none" if not tools else "auto" if choice == "auto" else "required"
+    parallel = request.parallel_tool_calls is not False
+    if isinstance(choice, ToolChoice):
+        functions = tuple(function for function in functions if function.name == choice.function.name)
+        parallel = False
+        if not functions:
+            raise InvalidRequestError(
+                f"tool_choice names a function that is not among the tools: {choice.function.name!r}",
+                param="tool_choice",
+            )
+    return AnswerForm(tuple(tools), functions, calls, parallel, schema, _reasons(request))
+
+
+def _check_functions(tools: Sequence[Tool]) -> None:
+    if len(tools) > MOST_TOOLS:
+        raise InvalidRequestError(f"There are {len(tools)} tools, more than {MOST_TOOLS}", param="tools")
+    names: set[str] = set()
+    for index, tool in enumerate(tools):
+        function, where = tool.function, f"tools[{index}].function"
+        if not _FUNCTION_NAME.fullmatch(function.name):
+            raise InvalidRequestError(
+                f"Function name was {function.name!r} but must be a-z, A-Z, 0-9, or contain underscores and dashes, "
+                "with a maximum length of 64",
+                kind="invalid_function_definition",
+                param=f"{where}.name",
+            )
+        if function.name in names:
+            raise InvalidRequestError(
+                f"There are two functions with the name {function.name!r}",
+                kind="invalid_function_definition",
+                param=f"{where}.name",
+            )
+        names.add(function.name)
+        if function.parameters.get("type", "object") != "object":
+            raise InvalidRequestError(
+                f"The parameters of {function.name!r} must be a schema of type object",
+                kind="invalid_function_definition",
+                param=f"{where}.parameters",
+            )
+
+
+def _read_schema(request: ChatCompletionRequest) -> dict[str, Any] | None:
+    wanted = request.response_format
+    if wanted is None:
+        return None
+    if (wanted.json_schema is not None) != (wanted.type == "json_schema"):
+        needs = "needs json_schema" if wanted.type == "json_schema" else "cannot have json_schema"
+        raise InvalidRequestError(f"A response_format of type {wanted.type} {needs}", param="response_format")
+    if wanted.json_schema:
+        return wanted.json_schema.schema_definition
+    return {"type": "object"} if wanted.type == "json_object" else None
+
+
+def _reasons(request: ChatCompletionRequest) -> bool:
+    if request.prompt_mode == "reasoning" and request.reasoning_effort == "none":
+        raise InvalidRequestError(
+            "prompt_mode reasoning and reasoning_effort none exclude each other", param="reasoning_effort"
+        )
+    return request.prompt_mode == "reasoning" or request.reasoning_effort == "high"
+
+
+def _check_prefix(request: ChatCompletionRequest, form: AnswerForm) -> None:
+    last = request.messages[-1]
+    if not isinstance(last, AssistantMessage) or not last.prefix:
+        return
+    for is_asked, what in (
+        (form.schema is not None, "a response_format of JSON"),
+        (form.calls == "required", "a tool_choice that demands a call"),
+        (form.reasoning, "reasoning"),
+    ):
+        if is_asked:
+            raise InvalidRequestError(f"A prefix of the answer and {what} exclude each other", param="messages")
+
+
+def _written(choice: ToolChoice | str) -> str:
+    return f"the function {choice.function.name!r}" if isinstance(choice, ToolChoice) else choice

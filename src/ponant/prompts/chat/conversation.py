@@ -1,0 +1,278 @@
+"""The rules that the messages of a request must obey, and their plain form."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ponant.api.messages import (
+    AssistantMessage,
+    Message,
+    SystemMessage,
+    TextChunk,
+    ThinkChunk,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
+from ponant.errors import InvalidRequestError
+from ponant.prompts.tools.call_formats import TAGGED
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+_ORDER = "invalid_request_message_order"
+_MISTRAL_TOOL_ID = re.compile(r"[a-zA-Z0-9]{9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A message with its content as one text, and what was thought before it."""
+
+    role: Role
+    text: str
+    tool_calls: list[ToolCall] = field(default_factory=list[ToolCall])
+    tool_call_id: str | None = None
+    name: str | None = None
+    thinking: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What was said so far, and the forced beginning of the answer (empty for none)."""
+
+    turns: list[Turn]
+    prefix: str = ""
+
+
+def read_conversation(messages: Sequence[Message], *, mistral_tool_ids: bool) -> Conversation:
+    """Check the messages and bring them into plain form; neighbours of the same role are joined.
+
+    Args:
+        mistral_tool_ids: whether ids of tool calls must be 9 letters or digits, as Mistral's tokenizers have it.
+
+    Raises:
+        InvalidRequestError: they break a rule.
+    """
+    turns = [_turn(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    _check_order(turns, messages)
+    if mistral_tool_ids:
+        _check_tool_ids(turns)
+    turns = _with_results_checked(turns)
+    last = messages[-1]
+    if isinstance(last, AssistantMessage):
+        return Conversation(_joined(turns[:-1]), turns[-1].text)
+    return Conversation(_joined(turns))
+
+
+def _refusal(message: str, *, kind: str = "invalid_request_error") -> InvalidRequestError:
+    return InvalidRequestError(message, kind=kind, param="messages")
+
+
+def _turn(message: Message, where: str) -> Turn:
+    text, thinking = _texts(message, where)
+    match message:
+        case SystemMessage():
+            return Turn("system", thinking + text)
+        case UserMessage():
+            return Turn("user", text)
+        case ToolMessage():
+            return Turn("tool", text, tool_call_id=message.tool_call_id, name=message.name)
+        case AssistantMessage():
+            if message.content is None and not message.tool_calls:
+                raise _refusal(f"{where}: an assistant message must have content or tool_calls")
+            calls = [_with_object(call) for call in message.tool_calls or []]
+            return Turn("assistant", text, tool_calls=calls, thinking=thinking)
+
+
+def _with_object(call: ToolCall) -> ToolCall:
+    """The call with its arguments as an object, where they are the JSON text of one."""
+    arguments = call.function.arguments
+    if not isinstance(arguments, str):
+        return call
+    try:
+        parsed = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return call
+    if not isinstance(parsed, dict):
+        return call
+    return call.model_copy(update={"function": call.function.model_copy(update={"arguments": parsed})})
+
+
+def _texts(message: Message, where: str) -> tuple[str, str]:
+    """The content's text, and what it has of thinking."""
+    content = message.content
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for index, chunk in enumerate(content):
+        if isinstance(chunk, TextChunk):
+            texts.append(chunk.text)
+        elif isinstance(chunk, ThinkChunk) and not isinstance(message, UserMessage | ToolMessage):
+            thoughts += [part.text for part in chunk.thinking if isinstance(part, TextChunk)]
+        else:
+            raise _refusal(
+                f"{where}.content[{index}]: the model reads text only and cannot read a chunk of type {chunk.type!r}"
+            )
+    return "".join(texts), "".join(thoughts)
+
+
+def _check_order(turns: Sequence[Turn], messages: Sequence[Message]) -> None:
+    first, last = turns[0].role, messages[-1]
+    if first not in ("system", "user"):
+        raise _refusal(f"Expected first role system or user, but got {first}", kind=_ORDER)
+    if isinstance(last, SystemMessage) or (isinstance(last, AssistantMessage) and not last.prefix):
+        raise _refusal(
+            f"Expected last role user or tool (or assistant with prefix true), but got {last.role}", kind=_ORDER
+        )
+    for index, message in enumerate(messages[:-1]):
+        if isinstance(message, AssistantMessage) and message.prefix:
+            raise _refusal(f"messages[{index}]: only the last message can have prefix true", kind=_ORDER)
+    if isinstance(last, AssistantMessage) and last.tool_calls:
+        raise _refusal("An assistant message with prefix true cannot have tool_calls", kind=_ORDER)
+
+
+def _check_tool_ids(turns: Iterable[Turn]) -> None:
+    for turn in turns:
+        ids = [call.id for call in turn.tool_calls if call.id != "null"]
+        ids += [turn.tool_call_id] if turn.tool_call_id not in (None, "null") else []
+        for tool_id in ids:
+            if not _MISTRAL_TOOL_ID.fullmatch(tool_id):
+                raise _refusal(
+                    f"Tool call id was {tool_id!r} but must be a-z, A-Z, 0-9, with a length of 9",
+                    kind="invalid_request_tool_call_id",
+                )
+
+
+def _with_results_checked(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns, with the name of its function in each result of a call.
+
+    Every call has one result, right after the calls of its message; a result without an id is that of the next call.
+    """
+    checked: list[Turn] = []
+    calls: list[ToolCall] = []
+    for index, turn in enumerate(turns):
+        if turn.role == "tool":
+            if not calls:
+                raise _unexpected_result(turn, turns[index - 1])
+            call = _called(turn, calls)
+            calls.remove(call)
+            turn = replace(turn, name=turn.name or call.function.name)  # noqa: PLW2901
+        elif calls:
+            raise _missing_results(f"messages[{index}]", calls)
+        checked.append(turn)
+        calls = calls or list(turn.tool_calls)
+    if calls:
+        raise _missing_results("the end", calls)
+    return checked
+
+
+def _called(result: Turn, calls: Sequence[ToolCall]) -> ToolCall:
+    """Which of the calls a result is of."""
+    if result.tool_call_id is None:
+        return calls[0]
+    for call in calls:
+        if call.id == result.tool_call_id:
+            return call
+    anonymous = next((call for call in calls if call.id == "null"), None)
+    if anonymous:
+        return anonymous
+    expected = " or ".join(repr(call.id) for call in calls)
+    raise _refusal(
+        f"Unexpected tool call id {result.tool_call_id!r} in tool results: expected {expected}",
+        kind="invalid_request_tool_call_id",
+    )
+
+
+def _unexpected_result(result: Turn, before: Turn) -> InvalidRequestError:
+    message = f"Unexpected role 'tool' after role {before.role!r}: a result must follow the call of a tool"
+    if before.role == "tool":
+        message = f"Not the same number of function calls and responses: {result.tool_call_id!r} is one too many"
+    return _refusal(message, kind=_ORDER)
+
+
+def _missing_results(where: str, calls: Sequence[ToolCall]) -> InvalidRequestError:
+    ids = ", ".join(repr(call.id) for call in calls)
+    return _refusal(
+        f"Not the same number of function calls and responses: no result of {ids} before {where}",
+        kind=_ORDER,
+    )
+
+
+def _joined(turns: Iterable[Turn]) -> list[Turn]:
+    """Neighbours of the same role as one turn, their texts a blank line apart. Tool results stay apart."""
+    joined: list[Turn] = []
+    for turn in turns:
+        if joined and turn.role == joined[-1].role and turn.role != "tool":
+            joined[-1] = _join(joined[-1], turn)
+        else:
+            joined.append(turn)
+    return joined
+
+
+def _join(first: Turn, second: Turn) -> Turn:
+    return replace(
+        first,
+        text=_paragraphs(first.text, second.text),
+        thinking=_paragraphs(first.thinking, second.thinking),
+        tool_calls=first.tool_calls + second.tool_calls,
+    )
+
+
+def _paragraphs(*texts: str) -> str:
+    return "\n\n".join(filter(None, texts))
+
+
+def without_later_system(turns: Iterable[Turn]) -> list[Turn]:
+    """All system texts as one turn at the head, for templates that know no other place for them."""
+    turns = list(turns)
+    system = [turn for turn in turns if turn.role == "system"]
+    return _joined(system + [turn for turn in turns if turn.role != "system"])
+
+
+def without_system(turns: Iterable[Turn]) -> list[Turn]:
+    """System texts at the head of the first user turn, for templates that know no system role."""
+    system, *others = without_later_system(turns)
+    if system.role != "system":
+        return [system, *others]
+    return _joined([Turn("user", system.text), *others])
+
+
+def without_tools(turns: Iterable[Turn]) -> list[Turn]:
+    """Tool calls and results as text, for templates that know neither."""
+    plain: list[Turn] = []
+    for turn in turns:
+        if turn.role == "tool":
+            plain.append(Turn("user", f"<tool_response>\n{turn.text}\n</tool_response>"))
+        elif turn.tool_calls:
+            calls = [TAGGED.text(call.function.name, call.function.arguments) for call in turn.tool_calls]
+            plain.append(replace(turn, text="\n".join([turn.text, *calls] if turn.text else calls), tool_calls=[]))
+        else:
+            plain.append(turn)
+    return _joined(plain)
+
+
+def one_call_each(turns: Iterable[Turn]) -> list[Turn]:
+    """Each call as a turn of its own, its result right after it, for templates that know no more of them at once."""
+    apart: list[Turn] = []
+    for turn in turns:
+        if turn.tool_calls:
+            calls = [replace(turn, tool_calls=[call]) for call in turn.tool_calls]
+            apart += [calls[0], *(replace(call, text="", thinking="") for call in calls[1:])]
+        elif turn.role == "tool":
+            apart.insert(_place_of(turn, apart), turn)
+        else:
+            apart.append(turn)
+    return apart
+
+
+def _place_of(result: Turn, turns: Sequence[Turn]) -> int:
+    """Where a result belongs: after its call among the last ones, or after the first that has none yet."""
+    free = [
+        index
+        for index, turn in enumerate(turns, start=1)
+        if turn.tool_calls and (index == len(turns) or turns[index].role != "tool")
+    ]
+    own = [index for index in free if turns[index - 1].tool_calls[0].id == result.tool_call_id]
+    return (own or free or [len(turns)])[0]

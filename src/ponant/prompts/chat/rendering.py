@@ -1,0 +1,168 @@
+"""From turns to tokens, through the model's own chat template."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, cast
+
+from jinja2 import TemplateError
+
+from ponant.api.chat import Tool
+from ponant.api.messages import FunctionCall, ToolCall
+from ponant.errors import InvalidRequestError
+from ponant.prompts.answer.instructions import describe
+from ponant.prompts.answer.output_format import Thinking
+from ponant.prompts.chat.conversation import Turn
+from ponant.prompts.chat.templates import FALLBACK, ChatTemplate, TemplateRefusedError
+from ponant.prompts.escaping import Quoting
+from ponant.prompts.tokenizer import Tokenizer, template_markers
+from ponant.prompts.tools.call_formats import CallForm
+from ponant.prompts.vocabulary import Vocabulary, is_mistral
+
+logger = logging.getLogger("ponant.prompts")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The tokens of a conversation, and whether the thinking of the answer has begun with them."""
+
+    tokens: list[int]
+    begins_thinking: bool = False
+
+
+class Renderer(Protocol):
+    """Turns conversations into the tokens that a model was taught to read."""
+
+    @property
+    def calls(self) -> CallForm | None:
+        """How the model writes calls; None if it must be told."""
+        ...
+
+    @property
+    def thinking(self) -> Thinking | None:
+        """What stands around its thinking; None if it must be told."""
+        ...
+
+    @property
+    def needs_mistral_tool_ids(self) -> bool:
+        """Whether ids of calls must be nine letters or digits."""
+        ...
+
+    def render(
+        self, turns: Sequence[Turn], *, prefix: str = "", tools: Sequence[Tool] = (), reasoning: bool = False
+    ) -> Rendered:
+        """The prompt.
+
+        Args:
+            turns: the conversation.
+            prefix: the forced beginning of the answer.
+            tools: those that the model may use, if it has a form of calls.
+            reasoning: whether it is to think before it answers, if it can.
+
+        Raises:
+            InvalidRequestError: the model cannot express these turns, or they are too long.
+        """
+        ...
+
+
+class TemplateRenderer:
+    """Renders through the Jinja template in the model's file. Safe to use from several threads at once."""
+
+    def __init__(self, vocabulary: Vocabulary, *, context: int) -> None:
+        """``context`` is the number of tokens that a prompt must stay below."""
+        self._vocabulary = vocabulary
+        self._context = context
+        markers = template_markers(vocabulary)
+        self._tokenizer = Tokenizer(vocabulary, markers.values())
+        self._quoting = Quoting([*vocabulary.control_tokens(), *markers])
+        self._quote = self._quoting.quote
+        self._longest_piece = vocabulary.longest_piece()
+        source = vocabulary.metadata.get("tokenizer.chat_template", FALLBACK)
+        tokens = {"bos": vocabulary.text(vocabulary.bos), "eos": vocabulary.text(vocabulary.eos)}
+        try:
+            self._template = ChatTemplate(source, **tokens)
+        except TemplateError as error:
+            logger.warning("chat template not readable, using a plain one", extra={"reason": str(error)})
+            self._template = ChatTemplate(FALLBACK, **tokens)
+        self.needs_mistral_tool_ids = is_mistral(vocabulary)
+
+    @property
+    def calls(self) -> CallForm | None:
+        """The form in which the template writes calls, if it does."""
+        return self._template.calls
+
+    @property
+    def thinking(self) -> Thinking | None:
+        """What stands around the thinking of which the template knows, if it does."""
+        return self._template.thinking
+
+    def render(
+        self, turns: Sequence[Turn], *, prefix: str = "", tools: Sequence[Tool] = (), reasoning: bool = False
+    ) -> Rendered:
+        """The prompt; see ``Renderer``."""
+        try:
+            rendered = self._template.render(
+                [self._quoted(turn) for turn in turns],
+                tools=[self._quote_values(describe(tool)) for tool in tools],
+                reasoning=reasoning,
+            )
+        except TemplateRefusedError as error:
+            raise InvalidRequestError(f"The model's chat template refuses these messages: {error}") from None
+        except RecursionError:
+            raise InvalidRequestError("The arguments of a tool call are nested too deep", param="messages") from None
+        thinking = self._template.thinking
+        begins_thinking = thinking is not None and rendered.rstrip().endswith(thinking.open)
+        return Rendered(self._tokenize(rendered + self._quote(prefix)), begins_thinking)
+
+    def _quoted(self, turn: Turn) -> Turn:
+        calls = [
+            ToolCall.model_construct(
+                id=self._quote(call.id),
+                type=call.type,
+                index=call.index,
+                function=FunctionCall.model_construct(
+                    name=self._quote(call.function.name), arguments=self._quote_values(call.function.arguments)
+                ),
+            )
+            for call in turn.tool_calls
+        ]
+        return replace(
+            turn,
+            text=self._quote(turn.text),
+            tool_calls=calls,
+            tool_call_id=turn.tool_call_id and self._quote(turn.tool_call_id),
+            name=turn.name and self._quote(turn.name),
+            thinking=self._quote(turn.thinking),
+        )
+
+    def _quote_values(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self._quote(value)
+            case dict():
+                items = cast("dict[str, Any]", value).items()
+                return {self._quote(key): self._quote_values(item) for key, item in items}
+            case list():
+                return [self._quote_values(item) for item in value]
+            case _:
+                return value
+
+    def _tokenize(self, rendered: str) -> list[int]:
+        if len(rendered.encode("utf-8", "replace")) > self._context * self._longest_piece:
+            raise too_long(f"more than {self._context} tokens", self._context)
+        tokens: list[int] = []
+        for part, control in self._quoting.parts(rendered):
+            tokens += self._tokenizer.tokens(part, may_be_control=control, continues=bool(tokens))
+        bos = self._vocabulary.bos
+        if self._vocabulary.adds_bos and bos is not None and tokens[:1] != [bos]:
+            tokens.insert(0, bos)
+        return tokens
+
+
+def too_long(size: str, context: int) -> InvalidRequestError:
+    """The error for a prompt of some size that the context has no room for."""
+    return InvalidRequestError(
+        f"Prompt contains {size}, too large for model with {context} maximum context length",
+        kind="context_length_exceeded",
+        param="messages",
+    )

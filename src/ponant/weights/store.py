@@ -1,0 +1,156 @@
+"""How weights are named, and the folder of those that were fetched from the Hugging Face hub.
+
+A repository is kept as it is at the hub, ``hf/org/repo/file.gguf``, with a ``.part`` file for what has not come whole.
+What huggingface_hub has put there, ``models--org--repo/snapshots/*/file.gguf``, is found as well.
+"""
+
+import contextlib
+import fcntl
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ponant.weights.bundled import BUNDLED
+from ponant.weights.errors import ModelNotFoundError
+from ponant.weights.file_names import AmbiguousWeightsError, NoSuchWeightsError, Weights, choose, whole_weights
+
+if TYPE_CHECKING:
+    from ponant.weights.attempts import Watcher
+
+_HUB = "hf:"
+_REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class HubName:
+    """What is named at the hub: a repository, and of its weights a file, a quantisation, or the usual ones (empty)."""
+
+    repository: str
+    wanted: str = ""
+
+    def __str__(self) -> str:
+        return f"{_HUB}{self.repository}:{self.wanted}" if self.wanted else f"{_HUB}{self.repository}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """Weights in the models' folder: their repository, and the folder that their files are in."""
+
+    repository: str
+    folder: Path
+    weights: Weights
+
+    @property
+    def path(self) -> Path:
+        """The file by which they are opened."""
+        return self.folder / self.weights.first
+
+    @property
+    def files(self) -> list[Path]:
+        """All their files."""
+        return [self.folder / file for file in self.weights.files]
+
+    @property
+    def source(self) -> HubName:
+        """What names these weights alone."""
+        return HubName(self.repository, self.weights.first)
+
+
+def model_id(source: str) -> str:
+    """The id under which a source is served: the name of its file or repository."""
+    if source == BUNDLED:
+        return BUNDLED
+    if is_at_hub(source):
+        return source.removeprefix(_HUB).split(":")[0]
+    return Path(source).stem
+
+
+def is_at_hub(source: str) -> bool:
+    """Whether a source is one that can be fetched."""
+    return source.startswith(_HUB)
+
+
+def is_repository(name: str) -> bool:
+    """Whether this can be the name of a repository: ``org/repo``."""
+    return _REPOSITORY.fullmatch(name) is not None
+
+
+def hub_name(source: str) -> HubName:
+    """The parts of ``hf:org/repo``, ``hf:org/repo:file.gguf`` or ``hf:org/repo:Q8_0``; ``hf:`` may be missing.
+
+    Raises:
+        ModelNotFoundError: it is nothing of that.
+    """
+    repository, _, wanted = source.removeprefix(_HUB).partition(":")
+    if not is_repository(repository):
+        raise ModelNotFoundError(
+            f"{source}: a model at the hub is named hf:org/repo, hf:org/repo:Q8_0 or hf:org/repo:file.gguf"
+        )
+    return HubName(repository, wanted)
+
+
+def find_stored(name: HubName, models_dir: Path) -> Path | None:
+    """The file of weights that are in the models' folder; None if they are not.
+
+    Raises:
+        ModelNotFoundError: several are what is named.
+    """
+    found: dict[Weights, StoredModel] = {}
+    for model in stored_models(models_dir):
+        if model.repository == name.repository:
+            found.setdefault(model.weights, model)
+    try:
+        return found[choose(found, name.wanted)].path
+    except AmbiguousWeightsError as error:
+        raise ModelNotFoundError(f"{name}: {models_dir} has {error}") from None
+    except NoSuchWeightsError:
+        return None
+
+
+def stored_models(models_dir: Path) -> list[StoredModel]:
+    """All weights in the models' folder that are there as a whole, by repository and file."""
+    found: list[StoredModel] = []
+    for repository, folder in _repositories(models_dir):
+        files = [path.relative_to(folder).as_posix() for path in folder.rglob("*.gguf") if path.is_file()]
+        found += [StoredModel(repository, folder, weights) for weights in whole_weights(files)]
+    return sorted(found, key=lambda model: (model.repository, model.weights.first))
+
+
+def unfinished(models_dir: Path) -> dict[str, int]:
+    """The repositories of which a file has not come whole, and how many bytes of them are here."""
+    sizes: dict[str, int] = {}
+    for repository, folder in _repositories(models_dir):
+        for part in folder.rglob("*.part"):
+            sizes[repository] = sizes.get(repository, 0) + part.stat().st_size
+    return sizes
+
+
+@contextlib.contextmanager
+def alone(repository: str, models_dir: Path, watcher: "Watcher") -> Iterator[None]:
+    """Hold the lock of a repository: one process at a time changes what is kept of it."""
+    locks = models_dir / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / f"{repository.replace('/', '--')}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            watcher.say(f"Waiting for another process that is busy with {repository}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def folders_of(repository: str, models_dir: Path) -> list[Path]:
+    """The folders in which anything of a repository is kept."""
+    folders = [models_dir / "hf" / repository, models_dir / f"models--{repository.replace('/', '--')}"]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def _repositories(models_dir: Path) -> Iterator[tuple[str, Path]]:
+    """Each repository that is kept, with the folder in which its files are as they are at the hub."""
+    for folder in sorted(models_dir.glob("hf/*/*/")):
+        yield f"{folder.parent.name}/{folder.name}", folder
+    for folder in sorted(models_dir.glob("models--*--*/snapshots/*/")):
+        organization, _, name = folder.parents[1].name.removeprefix("models--").partition("--")
+        yield f"{organization}/{name}", folder

@@ -1,0 +1,60 @@
+"""Mistakes in settings, wherever they stand: one line that names the place."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ponant.cli.errors import BAD_USAGE, telling_mistakes
+from ponant.settings import read_settings
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def told(capsys: pytest.CaptureFixture[str], file: Path | None = None, **flags: Any) -> str:
+    """The line that ends a command with these settings."""
+    with pytest.raises(SystemExit) as ended, telling_mistakes(file):
+        read_settings(file, **flags)
+    assert ended.value.code == BAD_USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ponant: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("kv_memory", "much"), ("context", 0), ("parallel", 0), ("threads", -1), ("port", 65536)]
+)
+def test_values_of_flags_that_cannot_be_are_told(name: str, value: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert name in told(capsys, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "settings.toml"),
+        (b"port = = 1", "settings.toml"),
+        (b"port = '\xff'", "settings.toml"),
+        (b"colour = 'blue'", "colour"),
+        (b"parallel = 'many'", "parallel"),
+        (b"[aliases]\nname = 1", "aliases.name"),
+    ],
+    ids=["missing", "no TOML", "no UTF-8", "unknown key", "wrong value", "wrong value inside"],
+)
+def test_bad_settings_file_is_told_with_the_place(
+    tmp_path: Path, content: bytes | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "settings.toml"
+    if content is not None:
+        file.write_bytes(content)
+    assert said in told(capsys, file)
+
+
+@pytest.mark.parametrize(("name", "value"), [("parallel", "many"), ("aliases", "no JSON")])
+def test_bad_settings_in_the_environment_are_told(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(f"PONANT_{name.upper()}", value)
+    assert name in told(capsys)

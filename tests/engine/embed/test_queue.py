@@ -1,0 +1,63 @@
+"""Which texts are computed together, and in which order."""
+
+from ponant.engine.embed.model import Prepared
+from ponant.engine.embed.queue import EmbeddingQueue, Job
+
+Taken = list[tuple[int, int]]
+
+
+def queue_of(*requests: list[int]) -> EmbeddingQueue[str]:
+    """A queue of requests with texts of so many tokens each, numbered from 1."""
+    queue: EmbeddingQueue[str] = EmbeddingQueue()
+    for number, lengths in enumerate(requests, 1):
+        queue.add(Job(number, [str(length) for length in lengths], 4))
+    while job := queue.next_to_prepare():
+        text = job.texts[len(job.prepared)]
+        job.prepared.append(Prepared(text, int(text)))
+    return queue
+
+
+def steps_of(queue: EmbeddingQueue[str], *, most_tokens: int = 100, most_texts: int = 10) -> list[Taken]:
+    """What is computed in each step, as numbers of requests and indexes, until nothing is left."""
+    steps: list[Taken] = []
+    while step := queue.next_step(most_tokens=most_tokens, most_texts=most_texts):
+        steps.append([(job.id, index) for job, index in step])
+    assert queue.idle
+    return steps
+
+
+def test_texts_of_requests_that_wait_share_a_step() -> None:
+    assert steps_of(queue_of([10], [10], [10, 10])) == [[(1, 0), (2, 0), (3, 0), (3, 1)]]
+
+
+def test_small_request_passes_by_a_big_one() -> None:
+    steps = steps_of(queue_of([50] * 20, [50, 50]))
+    assert [step for step in steps[:2] if (2, 0) in step or (2, 1) in step] == steps[:2]
+    assert steps[2:] == [[(1, index), (1, index + 1)] for index in range(2, 20, 2)]
+
+
+def test_step_has_no_more_than_it_may() -> None:
+    assert [len(step) for step in steps_of(queue_of([30] * 7))] == [3, 3, 1]
+    assert [len(step) for step in steps_of(queue_of([1] * 25))] == [10, 10, 5]
+
+
+def test_text_longer_than_a_step_is_computed_alone() -> None:
+    assert steps_of(queue_of([10, 300, 10])) == [[(1, 0)], [(1, 1)], [(1, 2)]]
+
+
+def test_dropped_request_leaves_at_once() -> None:
+    queue = queue_of([60, 60], [60, 60])
+    assert [(job.id, index) for job, index in queue.next_step(most_tokens=100, most_texts=10)] == [(1, 0)]
+    queue.drop(1)
+    assert steps_of(queue) == [[(2, 0)], [(2, 1)]]
+
+
+def test_requests_are_prepared_in_turns() -> None:
+    queue: EmbeddingQueue[str] = EmbeddingQueue()
+    for number, texts in enumerate((3, 1, 2), 1):
+        queue.add(Job(number, ["a"] * texts, 4))
+    order: list[int] = []
+    while job := queue.next_to_prepare():
+        order.append(job.id)
+        job.prepared.append(Prepared("a", 1))
+    assert order == [1, 2, 3, 1, 3, 1]

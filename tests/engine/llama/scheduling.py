@@ -1,0 +1,99 @@
+"""Schedulers and sequences as tests need them, and steps one by one."""
+
+from collections.abc import Callable, Iterable
+
+from ponant.engine.base import Delta, Sampling
+from ponant.engine.llama.drafting import Drafter, DraftText
+from ponant.engine.llama.kv_cache import KVCache
+from ponant.engine.llama.pacing import Pacer
+from ponant.engine.llama.prefix_store import PrefixStore
+from ponant.engine.llama.sampling import Draw
+from ponant.engine.llama.scheduler import Scheduler
+from ponant.engine.llama.sequence import Sequence
+from ponant.engine.llama.step import Step
+
+END = 0
+WORD = 1
+
+
+def scheduler(
+    *,
+    cells: int = 4096,
+    parallel: int = 4,
+    batch_tokens: int = 512,
+    shares: bool = False,
+    stored: int = 2000,
+    deterministic: bool = False,
+    most_draws: int = 0,
+    pacer: Pacer | None = None,
+) -> Scheduler:
+    return Scheduler(
+        cache=KVCache(
+            cells=cells, slots=parallel + (8 if shares else 0), store=PrefixStore(stored) if shares else None
+        ),
+        parallel=parallel,
+        batch_tokens=batch_tokens,
+        end_tokens=frozenset({END}),
+        pacer=pacer or Pacer(batch_tokens),
+        most_draws=most_draws,
+        deterministic=deterministic,
+    )
+
+
+def completion(
+    request_id: int,
+    prompt: int | list[int],
+    *,
+    choice: int = 0,
+    max_tokens: int | None = 1000,
+    context: int = 4096,
+    greedy: bool = False,
+    repeatable: bool = False,
+    prediction: list[int] | None = None,
+    drafts: bool = False,
+    adapter: str | None = None,
+) -> Sequence:
+    """A sequence; a number as its prompt stands for so many tokens that no other request has."""
+    tokens = [1000 * request_id + index for index in range(prompt)] if isinstance(prompt, int) else prompt
+    drafter = Drafter(DraftText(tokens), DraftText(prediction) if prediction else None)
+    return Sequence(
+        request_id,
+        choice,
+        tokens,
+        seed=0,
+        sampling=Sampling(temperature=0 if greedy else 1),
+        repeatable=repeatable,
+        drafter=drafter if drafts or prediction else None,
+        max_tokens=max_tokens,
+        min_tokens=0,
+        context=context,
+        adapter=adapter,
+    )
+
+
+def drawn_as(token: int | None) -> Draw | None:
+    return None if token is None else Draw(token)
+
+
+def step_of(scheduler: Scheduler) -> Step:
+    step = scheduler.next_step()
+    assert step
+    return step
+
+
+def run(scheduler: Scheduler, draw: Callable[[Sequence], int | None] = lambda _: WORD) -> tuple[Step, list[Delta]]:
+    """One step; ``draw`` gives the tokens."""
+    step = step_of(scheduler)
+    assert not any(chunk.draft for chunk in step.chunks)
+    drawn = [[drawn_as(draw(chunk.sequence))] for chunk in step.chunks if chunk.draws]
+    deltas = scheduler.advance(step, drawn)
+    return step, [delta for _, delta in deltas]
+
+
+def lengths(step: Step) -> dict[int, int]:
+    """How many tokens of each request are computed."""
+    return {chunk.sequence.request_id: chunk.length for chunk in step.chunks}
+
+
+def ids(sequences: Iterable[Sequence]) -> list[int]:
+    return [sequence.request_id for sequence in sequences]

@@ -1,0 +1,225 @@
+"""The engine through its own door: real worker process, real tiny model."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ponant.engine.base import FinishReason, GenerateRequest, Sampling
+from ponant.engine.llama.config import EngineConfig
+from ponant.engine.llama.process import EngineProcess
+from ponant.errors import EngineUnavailableError, ModelLoadError, QueueFullError
+
+PROMPT = [10, 20, 30, 40, 50]
+
+
+@asynccontextmanager
+async def engine(model: Path, *, queue_limit: int = 256, **options: object) -> AsyncIterator[EngineProcess]:
+    config = {"parallel": 8, "threads": 1, "flash_attention": False, "kv_type": "f32"} | options
+    process = EngineProcess(EngineConfig(str(model), **config), queue_limit=queue_limit)  # type: ignore[arg-type]
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.stop()
+
+
+def request(seed: int = 0, *, prompt: list[int] = PROMPT, max_tokens: int = 40, choices: int = 1) -> GenerateRequest:
+    seeds = [seed + choice for choice in range(choices)]
+    return GenerateRequest(prompt, seeds, max_tokens=max_tokens, sampling=Sampling(temperature=0.9))
+
+
+async def tokens_of(process: EngineProcess, asked: GenerateRequest) -> dict[int, list[int]]:
+    tokens: dict[int, list[int]] = {choice: [] for choice in range(len(asked.seeds))}
+    async for delta in process.generate(asked):
+        tokens[delta.choice] += delta.tokens
+    return tokens
+
+
+async def test_same_request_gives_same_tokens_alone_and_among_others(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        alone = [await tokens_of(process, request(seed, prompt=PROMPT[: 1 + seed % 5])) for seed in range(12)]
+        together = await asyncio.gather(
+            *(tokens_of(process, request(seed, prompt=PROMPT[: 1 + seed % 5])) for seed in range(12))
+        )
+    assert together == alone
+
+
+async def test_sequences_put_back_for_lack_of_memory_go_on_where_they_stopped(tiny_model: Path) -> None:
+    async with engine(tiny_model) as roomy:
+        expected = [await tokens_of(roomy, request(seed, max_tokens=100)) for seed in range(8)]
+    bytes_per_token = roomy.info.kv_memory // roomy.info.kv_cells
+    async with engine(tiny_model, context=256, kv_memory=256 * bytes_per_token) as tight:
+        assert tight.info.kv_cells == 256
+        assert await asyncio.gather(*(tokens_of(tight, request(seed, max_tokens=100)) for seed in range(8))) == expected
+
+
+async def test_choices_of_one_request_equal_separate_requests(tiny_model: Path) -> None:
+    async with engine(tiny_model, parallel=3) as process:
+        choices = await tokens_of(process, request(5, choices=6))
+        separate = [await tokens_of(process, request(5 + choice)) for choice in range(6)]
+    assert [choices[choice] for choice in range(6)] == [tokens[0] for tokens in separate]
+
+
+async def test_deterministic_engine_does_not_depend_on_load(tiny_model: Path) -> None:
+    long_prompt = [3 + index % 250 for index in range(300)]
+    async with engine(tiny_model, deterministic=True, flash_attention=True, kv_type="f16") as process:
+        alone = [await tokens_of(process, request(seed, prompt=long_prompt[seed:])) for seed in range(4)]
+        together = await asyncio.gather(
+            *(tokens_of(process, request(seed, prompt=long_prompt[seed:])) for seed in range(4))
+        )
+    assert together == alone
+
+
+async def test_killed_worker_fails_its_requests_and_is_replaced(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        generation = process.generate(request(max_tokens=400))
+        await anext(generation)
+        assert process.process_id
+        os.kill(process.process_id, signal.SIGKILL)
+        with pytest.raises(EngineUnavailableError):
+            async for _ in generation:
+                pass
+        async with asyncio.timeout(30):
+            while process.state != "ready":
+                await asyncio.sleep(0.01)
+        assert len((await tokens_of(process, request(max_tokens=3)))[0]) == 3
+        assert process.last_error
+
+
+async def test_stopped_choice_sends_no_more_and_the_others_go_on(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        generation = process.generate(request(choices=2, max_tokens=50))
+        counts = {0: 0, 1: 0}
+        async for delta in generation:
+            counts[delta.choice] += len(delta.tokens)
+            if delta.choice == 0:
+                generation.stop(0)
+    assert counts == {0: 1, 1: 50}
+
+
+async def test_stopped_choice_sends_no_more_although_it_has_come_to_its_end_unread(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        generation = process.generate(request(choices=2, max_tokens=5))
+        first = await anext(generation)
+        while process.busy:
+            await asyncio.sleep(0.01)
+        generation.stop(first.choice)
+        rest = [delta async for delta in generation]
+    assert {delta.choice for delta in rest} == {1 - first.choice}
+    assert sum(len(delta.tokens) for delta in rest) == 5
+
+
+async def test_cancelled_requests_leave_their_places(tiny_model: Path) -> None:
+    async with engine(tiny_model, parallel=1, queue_limit=1) as process:
+        running = process.generate(request(max_tokens=400))
+        await anext(running)
+        waiting = process.generate(request(max_tokens=400))
+        with pytest.raises(QueueFullError):
+            process.generate(request())
+        waiting.cancel()
+        running.cancel()
+        assert len((await tokens_of(process, request(max_tokens=5)))[0]) == 5
+
+
+async def test_end_of_context_is_told_apart_from_max_tokens(tiny_model: Path) -> None:
+    async def finish(max_tokens: int | None) -> FinishReason | None:
+        asked = GenerateRequest(PROMPT, [1], max_tokens=max_tokens, min_tokens=1000, sampling=Sampling())
+        reasons = [delta.finish async for delta in process.generate(asked)]
+        return reasons[-1]
+
+    async with engine(tiny_model, context=128) as process:
+        assert await finish(20) == "length"
+        assert await finish(None) == "model_length"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"context": 100_000}, "longer than the model's own"),
+        ({"kv_memory": 1000}, "of KV memory hold"),
+        ({"kv_memory": 1 << 50}, "too little memory"),
+    ],
+)
+async def test_what_cannot_be_had_is_refused_with_the_reason(
+    tiny_model: Path, options: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ModelLoadError, match=message):
+        async with engine(tiny_model, **options):
+            pass
+
+
+async def test_truncated_file_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(tiny_model.read_bytes()[:20_000])
+    with pytest.raises(ModelLoadError, match="cannot load"):
+        async with engine(broken):
+            pass
+
+
+LONG_PROMPT = [3 + index * 7 % 250 for index in range(200)]
+
+
+async def reused(process: EngineProcess, asked: GenerateRequest) -> list[int]:
+    return [delta.reused async for delta in process.generate(asked)]
+
+
+async def test_prompt_that_begins_like_a_finished_one_is_not_computed_again(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        (first,) = (await tokens_of(process, request(prompt=LONG_PROMPT))).values()
+        next_turn = request(prompt=[*LONG_PROMPT, *first, 5, 6, 7], max_tokens=5)
+        answer = await tokens_of(process, next_turn)
+        # The last token drawn was never computed: nothing came after it.
+        assert await reused(process, next_turn) == [len(next_turn.prompt) - 1] * 5
+    async with engine(tiny_model, prefix_cache=False) as plain:
+        assert await tokens_of(plain, next_turn) == answer
+        assert await reused(plain, next_turn) == [0] * 5
+
+
+@pytest.mark.parametrize(("memory", "kept"), [(None, True), (0, False), (1 << 40, True)])
+async def test_what_has_left_the_cache_for_others_comes_back(
+    tiny_model: Path, memory: int | None, *, kept: bool
+) -> None:
+    others = [request(seed, prompt=LONG_PROMPT[seed:]) for seed in range(1, 4)]
+    async with engine(tiny_model, prefix_memory=memory) as process:
+        (first,) = (await tokens_of(process, request(prompt=LONG_PROMPT))).values()
+        next_turn = request(prompt=[*LONG_PROMPT, *first, 5, 6, 7], max_tokens=5)
+        for other in others:
+            await tokens_of(process, other)
+        assert await reused(process, next_turn) == [len(next_turn.prompt) - 4 if kept else 0] * 5
+        answer = await tokens_of(process, next_turn)
+    async with engine(tiny_model, prefix_cache=False) as plain:
+        assert await tokens_of(plain, next_turn) == answer
+
+
+async def test_prompts_that_begin_alike_are_computed_once_while_running(tiny_model: Path) -> None:
+    asked = [request(seed, prompt=[*LONG_PROMPT, seed], max_tokens=4) for seed in range(8)]
+    async with engine(tiny_model) as process:
+        together = await asyncio.gather(*(reused(process, one) for one in asked))
+    assert together[0] == [0] * 4
+    assert together[1:] == [[len(LONG_PROMPT)] * 4] * 7
+
+
+async def test_request_goes_on_when_the_one_it_waits_for_is_cancelled(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        expected = await tokens_of(process, request(1, prompt=LONG_PROMPT))
+    async with engine(tiny_model) as process:
+        leader = process.generate(request(0, prompt=LONG_PROMPT))
+        follower = asyncio.create_task(tokens_of(process, request(1, prompt=LONG_PROMPT)))
+        await asyncio.sleep(0)
+        leader.cancel()
+        assert await follower == expected
+
+
+async def test_what_is_kept_gives_way_to_what_runs(tiny_model: Path) -> None:
+    async with engine(tiny_model) as roomy:
+        asked = [request(seed, prompt=LONG_PROMPT[seed:], max_tokens=50) for seed in range(20)]
+        expected = [await tokens_of(roomy, one) for one in asked]
+    bytes_per_token = roomy.info.kv_memory // roomy.info.kv_cells
+    async with engine(tiny_model, context=256, kv_memory=512 * bytes_per_token) as tight:
+        assert [await tokens_of(tight, one) for one in asked] == expected
+        assert await asyncio.gather(*(tokens_of(tight, one) for one in asked)) == expected

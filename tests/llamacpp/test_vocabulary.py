@@ -1,0 +1,36 @@
+"""A model's tokens: opened once for a file, and their memory freed."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+from ponant.llamacpp.vocabulary import Vocabulary, open_vocabulary
+from ponant.weights.bundled import BUNDLED
+from ponant.weights.locate import locate
+from tests.tiny_model import write_tiny_model
+
+
+def test_memory_is_freed_with_the_last_reference() -> None:
+    path = locate(BUNDLED, Path())
+    process = psutil.Process()
+    Vocabulary(path)
+    before = process.memory_info().rss
+    for _ in range(10):
+        Vocabulary(path)  # about 16 MB each
+    assert process.memory_info().rss - before < 50 * 2**20
+
+
+def test_closing_twice_is_harmless() -> None:
+    vocabulary = Vocabulary(locate(BUNDLED, Path()))
+    vocabulary.close()
+    vocabulary.close()
+
+
+def test_same_file_is_opened_once_and_another_one_under_its_name_anew(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    write_tiny_model(path)
+    first = open_vocabulary(path)
+    assert open_vocabulary(path) is first
+    os.utime(path, (1, 1))
+    assert open_vocabulary(path) is not first
