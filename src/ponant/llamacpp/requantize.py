@@ -3,8 +3,8 @@
 Started as ``python -m ponant.llamacpp.requantize SOURCE TARGET THREADS``; 0 threads are as many as there are cores. It
 is apart from ``llamacpp`` and from the server because a failed assertion in there ends the process, and because
 llama.cpp tells of its progress by its log alone. On standard output come ``size BYTES``, then ``done TENSOR
-OF_TENSORS`` again and again; any other line says what went wrong. The exit code is 0 when the copy is complete. What a failure leaves of
-it is for the caller to remove.
+OF_TENSORS`` again and again; any other line says what went wrong. The exit code is 0 when the copy is complete. The
+caller removes what a failure leaves.
 """
 
 import ctypes

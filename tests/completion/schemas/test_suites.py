@@ -16,7 +16,7 @@ from ponant.errors import InvalidRequestError
 from ponant.prompts.json_schema.rules import NamedSchema
 from tests.json_grammar import accepts, documents, in_layout, matcher_of
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = Path(__file__).parents[3].parent / "shared" / "data"
 SUITE = DATA / "json-schema-test-suite" / "draft2020-12"
 REAL = DATA / "json-schemas"
 

@@ -368,7 +368,7 @@ async def bundled(bundled_model: Path) -> AsyncIterator[EngineProcess]:
 @pytest.fixture(scope="module")
 def tokens_of_text(bundled_model: Path) -> list[int]:
     """Some 700 tokens of text."""
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+    text = (Path(__file__).parents[3] / "README.md").read_text()
     return Vocabulary(bundled_model).tokenize(text, control=False)[:700]
 
 
