@@ -20,7 +20,7 @@ import uvicorn
 from sqlalchemy.orm import Session
 
 from ponant.catalog.catalog import Catalog
-from ponant.catalog.loading.local import LoadedModel
+from ponant.catalog.loading.loaded import LoadedModel
 from ponant.engine.llama.process import EngineProcess
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.server.app import create_app
@@ -166,8 +166,8 @@ async def test_base_and_fine_tuned_models_answer_side_by_side_as_they_do_alone(s
     together = await asyncio.gather(*(server.text(name, random_seed=seed) for seed in range(4) for name in names))
     assert {name: together[index::3] for index, name in enumerate(names)} == alone
     base = server.catalog.base_of(server.catalog.fine_tuned[0])
-    assert base and isinstance(base.loaded, LoadedModel)
-    assert set(base.loaded.engine.adapters) == set(NAMES[:2])
+    assert base and isinstance(base.loaded, LoadedModel) and base.loaded.adapters
+    assert set(base.loaded.adapters.adapters) == set(NAMES[:2])
 
 
 async def test_fine_tuned_model_fills_in_code(server: Server) -> None:
@@ -305,10 +305,11 @@ async def test_adapters_not_used_for_longest_make_room(folder: Path, monkeypatch
     monkeypatch.setattr("ponant.engine.llama.process.EngineProcess.most_adapters", 2)
     async with serving(folder, NAMES) as server:
         texts = [await server.text(name) for name in NAMES]
-        (engine,) = [model.loaded.engine for model in server.catalog.models if isinstance(model.loaded, LoadedModel)]
-        assert list(engine.adapters) == NAMES[1:]
+        (host,) = [model.loaded.adapters for model in server.catalog.models if isinstance(model.loaded, LoadedModel)]
+        assert host is not None
+        assert list(host.adapters) == NAMES[1:]
         assert await asyncio.gather(*(server.text(name) for name in NAMES * 3)) == texts * 3
-        assert len(engine.adapters) == 2
+        assert len(host.adapters) == 2
 
 
 async def test_without_the_extra_nothing_is_trained_and_all_else_goes_on(

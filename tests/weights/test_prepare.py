@@ -11,16 +11,15 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 import httpx2
 import psutil
 import pytest
 
-from ponant.engine.base import Delta, Engine, EngineInfo, EngineState, GenerateRequest
+from ponant.engine.base import BackendState, Capabilities, Delta, Engine, GenerateRequest, Limits
 from ponant.llamacpp.vocabulary import Vocabulary
 from ponant.weights.prepare import Load, Preparer
 from tests.chatting import answer
@@ -358,31 +357,27 @@ def no_engine(path: Path) -> Engine:
 class TimedEngine:
     """An engine that takes as long as it is told to, by its speed with one sequence and with many."""
 
-    state: EngineState = "ready"
+    state: BackendState = "ready"
     last_error: str | None = None
     busy = False
     memory = 0
-    adapters: Mapping[str, int] = MappingProxyType({})
-    most_adapters = 0
+    capabilities = Capabilities()
 
     def __init__(self, parallel: int, one: float, many: float) -> None:
-        self.info = EngineInfo(512, 4096, 0, 0, 0, parallel, 1)
+        self.limits = Limits(512, parallel)
         self._one, self._many = one, many
 
     def generate(self, request: GenerateRequest) -> "TimedGeneration":
         return TimedGeneration(0.004 / (self._one if len(request.seeds) == 1 else self._many))
 
-    async def start(self) -> EngineInfo:
-        return self.info
+    def describe(self, name: str) -> str:
+        return name
+
+    async def start(self) -> None:
+        pass
 
     async def stop(self) -> None:
         pass
-
-    async def add_adapter(self, adapter_id: str, path: Path) -> None:
-        raise NotImplementedError
-
-    async def remove_adapter(self, adapter_id: str) -> None:
-        raise NotImplementedError
 
 
 class TimedGeneration:

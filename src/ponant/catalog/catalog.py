@@ -11,8 +11,8 @@ from typing import Any, Literal, overload
 
 from ponant.catalog.fine_tuned import FineTunedModel, FineTunedModels
 from ponant.catalog.loading.cores import Cores, TooManyModelsError
-from ponant.catalog.loading.embedders import LoadedEmbedder
-from ponant.catalog.loading.local import AnyLoadedModel, LoadedModel, Loader
+from ponant.catalog.loading.loaded import AnyLoadedModel, LoadedEmbedder, LoadedModel
+from ponant.catalog.loading.local import Loader
 from ponant.catalog.names import public_kind
 from ponant.catalog.served import ServedModel
 from ponant.catalog.spec import FineTunedSpec, ModelSpec
@@ -223,7 +223,7 @@ class Catalog:
             with self._fine_tuned.in_use(found):
                 async with self._held(base) as loaded:
                     assert isinstance(loaded, LoadedModel)
-                    await self._fine_tuned.load(found, base, loaded.engine)
+                    await self._fine_tuned.load(found, base, loaded.adapters)
                     yield replace(loaded, fine_tuned=found.spec)
         else:
             async with self._held(found) as loaded:

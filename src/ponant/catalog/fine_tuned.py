@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ponant.catalog.loading.local import LoadedModel
+from ponant.catalog.loading.loaded import LoadedModel
 from ponant.catalog.served import ServedModel
 from ponant.catalog.spec import FineTunedSpec
-from ponant.engine.base import Engine
+from ponant.engine.base import AdapterHost
 from ponant.errors import AdapterError, EngineUnavailableError
 
 logger = logging.getLogger("ponant.catalog")
@@ -78,8 +78,10 @@ class FineTunedModels:
                 model.unused.set()
             model.last_used = time.monotonic()
 
-    async def load(self, model: FineTunedModel, base: ServedModel, engine: Engine) -> None:
-        """Have a model's adapter in the engine of its base. Raises EngineUnavailableError if it cannot be there."""
+    async def load(self, model: FineTunedModel, base: ServedModel, engine: AdapterHost | None) -> None:
+        """Load a model's adapter into the engine of its base. Raises EngineUnavailableError if that fails."""
+        if engine is None:
+            raise EngineUnavailableError(f"the engine of {model.spec.base} does not serve adapters")
         if model.spec.id in engine.adapters:
             return
         async with base.adapters_changing:
@@ -99,7 +101,7 @@ class FineTunedModels:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _make_room(self, wanted: FineTunedModel, engine: Engine) -> None:
+    async def _make_room(self, wanted: FineTunedModel, engine: AdapterHost) -> None:
         """Unload adapters that nobody uses, the least recently used first, until there is room for another one."""
         deadline = time.monotonic() + _LONGEST_WAIT_FOR_ROOM
         while len(engine.adapters) >= engine.most_adapters:
@@ -116,5 +118,5 @@ class FineTunedModels:
     async def _unload(self, model: FineTunedModel, base: ServedModel) -> None:
         if model.users:
             await model.unused.wait()
-        if isinstance(base.loaded, LoadedModel):
-            await base.loaded.engine.remove_adapter(model.spec.id)
+        if isinstance(base.loaded, LoadedModel) and base.loaded.adapters:
+            await base.loaded.adapters.remove_adapter(model.spec.id)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ponant.catalog.facts import ModelFacts
-from ponant.catalog.loading.local import AnyLoadedModel
+from ponant.catalog.loading.loaded import AnyLoadedModel
 from ponant.catalog.spec import ModelSpec
-from ponant.engine.base import EngineState
+from ponant.engine.base import BackendState
 from ponant.processes.core_lock import Place
 
-ModelState = EngineState | Literal["unloaded", "loading"]
+ModelState = BackendState | Literal["unloaded", "loading"]
 
 
 @dataclass(slots=True)

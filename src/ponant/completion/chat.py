@@ -6,7 +6,7 @@ from msgspec import structs
 
 from ponant.api.chat import ChatCompletionRequest
 from ponant.catalog.catalog import Catalog
-from ponant.catalog.loading.local import LoadedModel
+from ponant.catalog.loading.loaded import LoadedModel
 from ponant.completion.completion import Completion
 from ponant.completion.generation import check_length, generate_request, stop_strings
 from ponant.completion.schemas.checker import SchemaChecker
@@ -73,7 +73,7 @@ class ChatService:
         prompt = await asyncio.to_thread(
             model.prompts.build, request.messages, system=safe, form=form, max_tokens=request.max_tokens
         )
-        check_length(prompt, request, model.engine.info.context)
+        check_length(prompt, request, model.engine.limits.context)
         prediction: list[int] = []
         if request.prediction is not None:
             content = request.prediction.content.removeprefix(prompt.prefix)
@@ -93,7 +93,7 @@ class ChatService:
 
 def _prediction(content: str, model: LoadedModel) -> list[int]:
     """The tokens of the answer that the client expects."""
-    context = model.engine.info.context  # no answer is longer, so no more of a prediction can be of use
+    context = model.engine.limits.context  # no answer is longer, so no more of a prediction can be of use
     return model.vocabulary.tokenize(content[: _LONGEST_TOKEN * context], control=False)[:context]
 
 

@@ -17,7 +17,7 @@ from ponant.api.chat import (
     FinishReason,
     TokenLogprob,
 )
-from ponant.catalog.loading.local import LoadedModel
+from ponant.catalog.loading.loaded import LoadedModel
 from ponant.completion.logprobs import choice_logprobs
 from ponant.completion.message import call_ids, delta_message, whole_message
 from ponant.completion.output import AnswerOutput, WholeCalls
@@ -92,7 +92,7 @@ class Completion:
             for seed in generate.seeds
         ]
         self._in_chunks = prompt.reading.thinking is not None
-        self._reused = 0
+        self._cached_tokens = 0
         self._timed_out = False
         self._generation: Generation | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -179,7 +179,7 @@ class Completion:
         """What a delta of the engine adds to the stream, if anything."""
         choice = self._choices[delta.choice]
         if delta.choice == 0:
-            self._reused = delta.reused
+            self._cached_tokens = delta.cached_tokens
         choice.accepted, choice.rejected = delta.accepted, delta.rejected
         counted = choice.output.tokens
         parts = choice.output.push(delta.tokens)
@@ -231,8 +231,8 @@ class Completion:
             prompt_tokens=prompt,
             completion_tokens=completion,
             total_tokens=prompt + completion,
-            num_cached_tokens=self._reused,
-            prompt_tokens_details=PromptTokensDetails(cached_tokens=self._reused),
+            num_cached_tokens=self._cached_tokens,
+            prompt_tokens_details=PromptTokensDetails(cached_tokens=self._cached_tokens),
         )
         if self._predicted:
             usage.completion_tokens_details = CompletionTokensDetails(

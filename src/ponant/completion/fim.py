@@ -39,7 +39,7 @@ class FimService:
         """
         async with self._catalog.use(request.model, "fim") as model:
             prompt = await asyncio.to_thread(model.fim.build, request.prompt, request.suffix)
-            check_length(prompt, request, model.engine.info.context)
+            check_length(prompt, request, model.engine.limits.context)
             common = generate_request(request, model, prompt, choices=choices, always_reuse=self._always_reuse)
             penalties = {"presence_penalty": presence_penalty, "frequency_penalty": frequency_penalty}
             return Completion(

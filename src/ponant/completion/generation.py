@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from typing import Protocol
 
-from ponant.catalog.loading.local import LoadedModel
+from ponant.catalog.loading.loaded import LoadedModel
 from ponant.engine.base import GenerateRequest, Sampling
 from ponant.errors import InvalidRequestError
 from ponant.prompts.chat.prompt import Prompt

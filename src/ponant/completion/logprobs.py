@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ponant.api.chat import ChoiceLogprobs, TokenLogprob, TopLogprob
 from ponant.engine.base import TokenLogprobs
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.prompts.vocabulary import Vocabulary
 
 _LOWEST = -9999.0
 """Stands for minus infinity, which JSON cannot write."""

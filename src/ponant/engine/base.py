@@ -1,4 +1,4 @@
-"""What every engine offers, whatever computes behind it."""
+"""The engine protocol: token ids in, deltas of token ids out, whatever computes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import Literal, Protocol, Self
 import msgspec
 
 FinishReason = Literal["stop", "length", "model_length", "error"]
-"""Why a completion ended: the model's own end, ``max_tokens`` reached, context full, or a failure."""
+"""End of a completion: the model's own end, ``max_tokens`` reached, context full, or a failure."""
 
-EngineState = Literal["starting", "ready", "restarting", "stopped"]
+BackendState = Literal["starting", "ready", "restarting", "stopped"]
 
 
 class Sampling(msgspec.Struct, frozen=True):
-    """How the next token is drawn. The defaults change nothing about the model's own distribution.
+    """Parameters of sampling. The defaults leave the model's distribution as it is.
 
-    Penalties concern the tokens generated so far, not the prompt. Temperature comes first, then ``top_k``, then
-    ``top_p``. Temperature 0 takes the most likely token.
+    Penalties apply to the tokens generated so far, not to the prompt. Temperature is applied first, then ``top_k``,
+    then ``top_p``. Temperature 0 takes the most likely token.
     """
 
     temperature: float = 1.0
@@ -28,20 +28,26 @@ class Sampling(msgspec.Struct, frozen=True):
 
     @property
     def penalizes(self) -> bool:
-        """Whether tokens that were generated before become less likely, or more."""
+        """True if tokens generated before become less or more likely."""
         return self.repetition_penalty != 1 or self.presence_penalty != 0 or self.frequency_penalty != 0
 
 
 class GenerateRequest(msgspec.Struct, frozen=True):
-    """Completions of one prompt, as many as there are seeds.
+    """Completions of one prompt, one per seed.
 
-    ``max_tokens`` of ``None`` means: until the model ends or the context is full. The model's end-of-generation tokens
-    cannot be drawn before ``min_tokens`` have been. ``repeatable`` makes an idle engine give the same tokens again
-    whatever it computed in between. ``prediction`` is a guess of the tokens to come: it makes a completion faster where
-    it is right, and never changes what is drawn. With ``top_logprobs`` each token comes with its log-probability and
-    those of so many of the most likely ones. A ``grammar``, in llguidance's JSON form or its dialect of Lark, says what
-    may be generated. Where it leaves no choice nothing is drawn, not even the end before ``min_tokens``. ``adapter`` is
-    the id of the adapter that changes the weights, None for the model as it is.
+    Attributes:
+        prompt: token ids.
+        seeds: one seed per choice.
+        max_tokens: most tokens of a completion; None for as many as the context holds.
+        min_tokens: end-of-generation tokens are not drawn before this many tokens.
+        sampling: parameters of sampling.
+        repeatable: hint: an idle engine should draw the same tokens again, whatever it computed in between.
+        prediction: hint: tokens that the completion probably consists of. It changes the speed, never the tokens.
+        top_logprobs: number of most likely tokens whose log-probabilities each delta has; None for no
+            log-probabilities.
+        grammar: allowed texts, in llguidance's JSON form or its dialect of Lark. A token that the grammar determines is
+            not drawn, not even the end before ``min_tokens``.
+        adapter: id of a LoRA adapter; None for the base model.
     """
 
     prompt: list[int]
@@ -57,9 +63,9 @@ class GenerateRequest(msgspec.Struct, frozen=True):
 
 
 class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
-    """A token's log-probability as the model gives it, before temperature, penalties and truncation.
+    """Log-probability of a token, as the model gives it: before temperature, penalties and truncation.
 
-    ``top`` has the most likely tokens with theirs, the likeliest first.
+    ``top`` has the most likely tokens with theirs, in descending order.
     """
 
     logprob: float
@@ -67,77 +73,111 @@ class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Delta(msgspec.Struct, frozen=True, array_like=True):
-    """New tokens of one completion. End-of-generation tokens are not among them.
+    """New tokens of one choice, without end-of-generation tokens.
 
-    ``reused`` says how many tokens of the prompt had been computed before. Of the tokens taken from the prediction to
-    get here, ``accepted`` were right and ``rejected`` were not. ``logprobs``, if asked for, has one entry per token.
+    Attributes:
+        choice: index of the choice.
+        tokens: token ids.
+        finish: reason of the end, in the last delta of a choice.
+        cached_tokens: number of the prompt's tokens that were taken from the cache.
+        accepted: number of right tokens of the prediction so far.
+        rejected: number of wrong tokens of the prediction so far.
+        logprobs: one entry per token, if they were asked for.
     """
 
     choice: int
     tokens: list[int]
     finish: FinishReason | None = None
-    reused: int = 0
+    cached_tokens: int = 0
     accepted: int = 0
     rejected: int = 0
     logprobs: list[TokenLogprobs] | None = None
 
 
-class EngineInfo(msgspec.Struct, frozen=True):
-    """What a running engine has: sizes in tokens (``context``, ``kv_cells``) and bytes."""
+class Limits(msgspec.Struct, frozen=True):
+    """Limits of an engine.
+
+    Attributes:
+        context: longest sequence in tokens, prompt and completion together.
+        parallel: sequences that run at once.
+    """
 
     context: int
-    kv_cells: int
-    kv_memory: int
-    prefix_memory: int
-    weights_memory: int
     parallel: int
-    threads: int
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """Optional features of an engine.
+
+    Attributes:
+        grammars: it follows ``GenerateRequest.grammar``.
+        logprobs: it returns log-probabilities.
+        adapters: it is an ``AdapterHost``.
+        prediction: it uses ``GenerateRequest.prediction``.
+    """
+
+    grammars: bool = True
+    logprobs: bool = True
+    adapters: bool = True
+    prediction: bool = True
 
 
 class Generation(Protocol):
-    """A running request: iterate over it for the deltas of all its choices, in the order they are computed.
-
-    The iteration raises EngineUnavailableError if the engine dies.
-    """
+    """A running request: an iterator over the deltas of all its choices, in the order in which they are computed."""
 
     def __aiter__(self) -> Self:
-        """The generation itself."""
+        """Return the generation itself."""
         ...
 
     async def __anext__(self) -> Delta:
-        """The next delta, as soon as there is one."""
+        """Return the next delta.
+
+        Raises:
+            EngineError: any of them; an engine may refuse a request as late as here, or fail under it.
+        """
         ...
 
     def stop(self, choice: int) -> None:
-        """End one choice: no more deltas of it follow."""
+        """End one choice. No more deltas of it follow."""
         ...
 
     def cancel(self) -> None:
-        """End all choices. Safe to call at any time, more than once."""
+        """End all choices. May be called at any time and more than once."""
         ...
 
 
 class Backend(Protocol):
-    """What computes for a loaded model, whatever it is that it computes."""
+    """A loaded model that computes, whatever it computes."""
 
     @property
-    def state(self) -> EngineState:
-        """Whether it can take requests."""
+    def state(self) -> BackendState:
+        """State of the backend; it takes requests when ``ready``."""
         ...
 
     @property
     def last_error(self) -> str | None:
-        """Why it is not ready, where that is known."""
+        """Reason why it is not ready, if there is one."""
         ...
 
     @property
     def busy(self) -> bool:
-        """Whether it has requests to work on."""
+        """True if it has requests that run or wait."""
         ...
 
     @property
     def memory(self) -> int:
-        """Bytes that it takes. Raises EngineUnavailableError before it was started."""
+        """Memory of this machine that it takes, in bytes. Raises EngineUnavailableError before the start."""
+        ...
+
+    def describe(self, name: str) -> str:
+        """Return one line for people about the loaded model: its sizes, limits and threads.
+
+        Raises EngineUnavailableError before the start.
+        """
+        ...
+
+    async def start(self) -> None:
+        """Load the model. Raises ModelLoadError."""
         ...
 
     async def stop(self) -> None:
@@ -146,48 +186,53 @@ class Backend(Protocol):
 
 
 class Engine(Backend, Protocol):
-    """One loaded model that completes prompts."""
+    """A loaded model that completes prompts."""
 
     @property
-    def info(self) -> EngineInfo:
-        """What the engine has. Raises EngineUnavailableError before it was started."""
+    def limits(self) -> Limits:
+        """Limits of the engine. Raises EngineUnavailableError before the start."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Optional features that it has."""
         ...
 
     def generate(self, request: GenerateRequest) -> Generation:
         """Start a request.
 
         Raises:
-            QueueFullError: too many requests wait already.
+            QueueFullError: too many requests wait.
             EngineUnavailableError: the engine is not ready, or does not have the request's adapter.
         """
         ...
 
-    async def start(self) -> EngineInfo:
-        """Load the model. Raises ModelLoadError."""
-        ...
+
+class AdapterHost(Protocol):
+    """An engine that serves LoRA adapters beside its base model."""
 
     @property
     def adapters(self) -> Mapping[str, int]:
-        """The adapters that requests can name, and how many requests are working with each."""
+        """Number of running requests by the id of each adapter that requests can name."""
         ...
 
     @property
     def most_adapters(self) -> int:
-        """How many adapters can be loaded at once."""
+        """Number of adapters that can be loaded at once."""
         ...
 
     async def add_adapter(self, adapter_id: str, path: Path) -> None:
-        """Load a LoRA adapter in llama.cpp's GGUF format beside what runs; after a restart it is loaded again.
+        """Load a LoRA adapter in llama.cpp's GGUF format. It is loaded again after a restart of the engine.
 
         Raises:
-            AdapterError: it cannot be used with this model, there are too many, or there is one of this id.
+            AdapterError: it does not fit the model, there are too many, or the id is taken.
             EngineUnavailableError: the engine is not ready.
         """
         ...
 
     async def remove_adapter(self, adapter_id: str) -> None:
-        """Take no more requests for an adapter, wait until those that it has are done, and unload it.
+        """Refuse new requests for an adapter, wait for the end of running ones, and unload it.
 
-        An adapter that is not there is ignored.
+        An adapter that is not loaded is ignored.
         """
         ...

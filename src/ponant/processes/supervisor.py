@@ -113,7 +113,7 @@ class WorkerProcess(Generic[Info, Frame]):
         """The worker's process id."""
         return self._process.pid if self._process else None
 
-    async def start(self) -> Info:
+    async def start(self) -> None:
         """Start the worker and load the model.
 
         Raises:
@@ -121,7 +121,6 @@ class WorkerProcess(Generic[Info, Frame]):
         """
         link = await self._launch()
         self._watcher = asyncio.create_task(self._watch(link))
-        return self.info
 
     async def stop(self) -> None:
         """End all requests and the worker."""
@@ -264,13 +263,13 @@ class WorkerOwner(Generic[Info, Frame]):
         """The worker's process id."""
         return self._worker.process_id
 
-    async def start(self) -> Info:
+    async def start(self) -> None:
         """Start the worker and load the model.
 
         Raises:
             ModelLoadError: the model cannot be run as configured.
         """
-        return await self._worker.start()
+        await self._worker.start()
 
     async def stop(self) -> None:
         """End all requests and the worker."""

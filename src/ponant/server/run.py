@@ -17,7 +17,7 @@ import uvicorn
 
 import ponant
 from ponant.catalog.catalog import Catalog
-from ponant.server.wiring import make_catalog, summary
+from ponant.server.wiring import make_catalog
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 
@@ -53,7 +53,7 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
     with contextlib.closing(listener):
         say(f"Ponant {ponant.__version__}")
         catalog = make_catalog(settings, say=say)
-        loading = asyncio.create_task(catalog.open(on_loaded=lambda model: say(summary(model))))
+        loading = asyncio.create_task(catalog.open(on_loaded=lambda model: say(model.backend.describe(model.id))))
         try:
             storage = await _open_storage(settings)
             with contextlib.closing(storage):

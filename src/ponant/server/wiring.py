@@ -7,8 +7,8 @@ from pathlib import Path
 from msgspec import structs
 
 from ponant.catalog.catalog import Catalog
-from ponant.catalog.loading.embedders import EmbedderLoader, LoadedEmbedder
-from ponant.catalog.loading.local import AnyLoadedModel, Loader
+from ponant.catalog.loading.embedders import EmbedderLoader
+from ponant.catalog.loading.local import Loader
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import Engine
 from ponant.engine.embed.base import Embedder, EmbedderConfig
@@ -18,7 +18,6 @@ from ponant.engine.llama.process import EngineProcess
 from ponant.llamacpp.handles import check_model_file
 from ponant.llamacpp.vocabulary import Vocabulary, open_vocabulary
 from ponant.settings import ModelSettings, Settings
-from ponant.sizes import megabytes
 from ponant.weights.bundled import BUNDLED, BUNDLED_EMBEDDER, has_bundled_embedder, locate_bundled_embedder
 from ponant.weights.errors import ModelNotFoundError
 from ponant.weights.kinds import Kind, kind_of
@@ -50,7 +49,7 @@ def make_catalog(
     if has_bundled_embedder() and not any(spec.kind == "embed" for spec in specs):
         specs.append(_bundled_embedder(settings, specs))
 
-    def engine_for(config: EngineConfig) -> Engine:
+    def engine_for(config: EngineConfig) -> EngineProcess:
         return EngineProcess(config, queue_limit=settings.queue_limit)
 
     def embedder_for(config: EmbedderConfig) -> Embedder:
@@ -84,22 +83,6 @@ def make_catalog(
         preload=settings.preload,
         unload_after=settings.unload_after,
         memory=None if settings.model_memory is None else int(settings.model_memory),
-    )
-
-
-def summary(model: AnyLoadedModel) -> str:
-    """A line about a loaded model: what it can hold, and what that takes."""
-    if isinstance(model, LoadedEmbedder):
-        embedder = model.embedder.info
-        return (
-            f"Loaded {model.spec.id} ({megabytes(embedder.weights_memory)}): texts of {embedder.context} tokens, "
-            f"{embedder.dimensions} dimensions, {embedder.threads} threads"
-        )
-    info = model.engine.info
-    return (
-        f"Loaded {model.spec.id} ({megabytes(info.weights_memory)}): "
-        f"context {info.context} tokens, KV cache {info.kv_cells} tokens ({megabytes(info.kv_memory)}), "
-        f"{info.parallel} sequences at once, {info.threads} threads"
     )
 
 

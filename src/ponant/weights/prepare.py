@@ -306,8 +306,8 @@ def prepared_files(folder: Path, weights: Path) -> list[Path]:
 
 async def _tokens_per_second(engine: Engine, prompt: list[int], sequences: int) -> float:
     """How fast so many sequences are together, or as many as run at once: by the median of a short run's steps."""
-    sequences = min(sequences, engine.info.parallel)
-    length = min(_MEASURED_TOKENS, engine.info.context - len(prompt))
+    sequences = min(sequences, engine.limits.parallel)
+    length = min(_MEASURED_TOKENS, engine.limits.context - len(prompt))
     seeds = list(range(sequences))
     generation = engine.generate(GenerateRequest(prompt, seeds, max_tokens=length, min_tokens=length))
     rates: list[float] = []

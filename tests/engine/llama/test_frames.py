@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponant.engine.base import Delta, EngineInfo, GenerateRequest, Sampling
-from ponant.engine.llama.config import EngineConfig
+from ponant.engine.base import Delta, GenerateRequest, Sampling
+from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.engine.llama.frames import (
     Cancel,
     FromWorker,

@@ -165,7 +165,7 @@ LONG_PROMPT = [3 + index * 7 % 250 for index in range(200)]
 
 
 async def reused(process: EngineProcess, asked: GenerateRequest) -> list[int]:
-    return [delta.reused async for delta in process.generate(asked)]
+    return [delta.cached_tokens async for delta in process.generate(asked)]
 
 
 async def test_prompt_that_begins_like_a_finished_one_is_not_computed_again(tiny_model: Path) -> None:

@@ -31,7 +31,7 @@ class Outcome:
     tokens: list[int] = field(default_factory=list[int])
     logprobs: list[TokenLogprobs] = field(default_factory=list[TokenLogprobs])
     finish: FinishReason | None = None
-    reused: int = 0
+    cached_tokens: int = 0
     accepted: int = 0
     rejected: int = 0
     deltas: int = 0
@@ -67,8 +67,8 @@ async def outcomes_of(process: EngineProcess, asked: GenerateRequest, *, cancel_
         outcome.tokens += delta.tokens
         outcome.logprobs += delta.logprobs or []
         outcome.finish = delta.finish
-        assert outcome.deltas == 0 or delta.reused == outcome.reused
-        outcome.reused = delta.reused
+        assert outcome.deltas == 0 or delta.cached_tokens == outcome.cached_tokens
+        outcome.cached_tokens = delta.cached_tokens
         assert delta.accepted >= outcome.accepted
         assert delta.rejected >= outcome.rejected
         outcome.accepted, outcome.rejected = delta.accepted, delta.rejected
@@ -414,7 +414,7 @@ async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
     assert [outcome.result for outcome in outcomes] == [outcome.result for outcome in first]
     at_once = await outcomes_of(bundled, request)
     assert [outcome.result for outcome in at_once] == [outcome.result for outcome in first]
-    assert at_once[0].reused == (len(prompt) - 1) // PIECE * PIECE
+    assert at_once[0].cached_tokens == (len(prompt) - 1) // PIECE * PIECE
 
 
 @pytest.fixture(scope="module")
@@ -432,6 +432,6 @@ async def test_greedy_request_repeated_at_once_gives_the_same_tokens(
     request = GenerateRequest(prompt, [0], max_tokens=16, sampling=Sampling(temperature=0), top_logprobs=0)
     await disturb(without_drafts, tokens_of_text, length)
     outcomes = [(await outcomes_of(without_drafts, request))[0] for _ in range(3)]
-    assert outcomes[0].reused == 0
+    assert outcomes[0].cached_tokens == 0
     assert [outcome.result for outcome in outcomes] == [outcomes[0].result] * 3
-    assert outcomes[1].reused == (length - 1) // PIECE * PIECE
+    assert outcomes[1].cached_tokens == (length - 1) // PIECE * PIECE

@@ -252,7 +252,7 @@ def test_prompt_that_is_being_computed_is_waited_for() -> None:
     assert lengths(step) == {1: 1, 2: 1}
     assert [operation for operation in step.operations if isinstance(operation, Share)] == [Share(0, 1, 300)]
     _, deltas = run(made)
-    assert {delta.reused for delta in deltas} == {0, 300}
+    assert {delta.cached_tokens for delta in deltas} == {0, 300}
 
 
 @pytest.mark.parametrize("followers", [1, 2, 5])
@@ -275,7 +275,7 @@ def test_reused_tokens_are_told_also_if_the_one_waited_for_is_done() -> None:
     made.add([completion(1, [*shared, 1], max_tokens=1), completion(2, [*shared, 2])])
     run(made)
     _, (delta,) = run(made)
-    assert delta.reused == 200
+    assert delta.cached_tokens == 200
 
 
 def test_what_was_put_back_for_lack_of_room_is_not_computed_again() -> None:

@@ -298,7 +298,7 @@ class Simulation:
     def take_delta(self, name: tuple[int, int], delta: Delta, chunk: Chunk, drawn: list[int | None]) -> None:
         """Check that a delta has what was drawn up to the first guess that was wrong, or up to the end."""
         sequence = self.open[name]
-        assert 0 <= delta.reused < sequence.prompt_length
+        assert 0 <= delta.cached_tokens < sequence.prompt_length
         tokens: list[int] = []
         finish: str | None = None
         right = 0

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from msgspec import structs
 
 from ponant.catalog.facts import ModelFacts
+from ponant.catalog.loading.loaded import LoadedEmbedder
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.embed.base import USUAL_CONTEXT, Embedder, EmbedderConfig
 from ponant.engine.embed.e5 import CONTEXT
@@ -18,20 +19,6 @@ from ponant.weights.bundled import BUNDLED_EMBEDDER
 _OWNER = "intfloat"
 _WORKING_MEMORY = 64 * 2**20
 """Bytes that an embedder takes beside its weights."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedEmbedder:
-    """A model that embeds."""
-
-    spec: ModelSpec
-    facts: ModelFacts
-    embedder: Embedder
-
-    @property
-    def backend(self) -> Embedder:
-        """What computes."""
-        return self.embedder
 
 
 class EmbedderLoader:
@@ -49,11 +36,11 @@ class EmbedderLoader:
         """Load a model; ``place`` is its worker's among those that take turns. Raises ModelLoadError."""
         embedder = self._embedder_for(structs.replace(_config(spec), place=place))
         try:
-            info = await embedder.start()
+            await embedder.start()
         except BaseException:
             await embedder.stop()
             raise
-        return LoadedEmbedder(spec, replace(facts, context=info.context), embedder)
+        return LoadedEmbedder(spec, replace(facts, context=embedder.info.context), embedder)
 
 
 def _config(spec: ModelSpec) -> EmbedderConfig:

@@ -3,15 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import structs
 
 from ponant.catalog.facts import ModelFacts
-from ponant.catalog.loading.embedders import EmbedderLoader, LoadedEmbedder
-from ponant.catalog.spec import FineTunedSpec, ModelSpec
-from ponant.engine.base import Engine
+from ponant.catalog.loading.embedders import EmbedderLoader
+from ponant.catalog.loading.loaded import AnyLoadedModel, LoadedModel
+from ponant.catalog.spec import ModelSpec
+from ponant.engine.base import AdapterHost, Engine
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.memory import expected_memory
 from ponant.errors import ModelLoadError
@@ -25,38 +27,8 @@ from ponant.prompts.fim.prompts import FimPrompts
 logger = logging.getLogger("ponant.catalog")
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model that completes prompts, with its engine, its tokens, and the builders of its prompts.
-
-    With ``fine_tuned`` it is the model that was made from this one.
-    """
-
-    spec: ModelSpec
-    facts: ModelFacts
-    engine: Engine
-    vocabulary: Vocabulary
-    prompts: PromptBuilder
-    fim: FimPrompts
-    fine_tuned: FineTunedSpec | None = None
-
-    @property
-    def id(self) -> str:
-        """What the model is called."""
-        return self.fine_tuned.id if self.fine_tuned else self.spec.id
-
-    @property
-    def adapter(self) -> str | None:
-        """The adapter that its requests name."""
-        return self.fine_tuned.id if self.fine_tuned else None
-
-    @property
-    def backend(self) -> Engine:
-        """What computes."""
-        return self.engine
-
-
-AnyLoadedModel = LoadedModel | LoadedEmbedder
+class LocalEngine(Engine, AdapterHost, Protocol):
+    """An engine on this machine."""
 
 
 class Loader:
@@ -65,7 +37,7 @@ class Loader:
     def __init__(
         self,
         config_for: Callable[[ModelSpec], EngineConfig],
-        engine_for: Callable[[EngineConfig], Engine],
+        engine_for: Callable[[EngineConfig], LocalEngine],
         embedders: EmbedderLoader,
         *,
         prepare: Callable[[ModelSpec, Vocabulary], Awaitable[Path]] | None = None,
@@ -106,16 +78,16 @@ class Loader:
             raise
         try:
             prompts, fim = await building
-            context = engine.info.context
+            context = engine.limits.context
             if context != facts.context:
                 prompts, fim = await asyncio.to_thread(_build_prompts, spec, vocabulary, context)
         except BaseException:
             await engine.stop()
             raise
         facts = replace(facts, context=context, memory=engine.memory)
-        return LoadedModel(spec, facts, engine, vocabulary, prompts, fim)
+        return LoadedModel(spec, facts, engine, engine, vocabulary, prompts, fim)
 
-    async def _start(self, spec: ModelSpec, config: EngineConfig) -> Engine:
+    async def _start(self, spec: ModelSpec, config: EngineConfig) -> LocalEngine:
         """An engine that runs, with the model's own file where the prepared weights cannot be run."""
         engine = self._engine_for(config)
         try:

@@ -90,7 +90,3 @@ class Embedder(Backend, Protocol):
             EngineUnavailableError: the embedder is not ready, or died.
         """
         ...
-
-    async def start(self) -> EmbedderInfo:
-        """Load the model. Raises ModelLoadError."""
-        ...

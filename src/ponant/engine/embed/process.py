@@ -23,6 +23,7 @@ from ponant.engine.embed.frames import (
 )
 from ponant.errors import EngineUnavailableError, QueueFullError
 from ponant.processes.supervisor import WorkerOwner, WorkerProcess
+from ponant.sizes import megabytes
 
 
 class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
@@ -53,6 +54,14 @@ class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
     def memory(self) -> int:
         """Bytes of the weights."""
         return self.info.weights_memory
+
+    def describe(self, name: str) -> str:
+        """Return a line about the model; see ``Backend.describe``."""
+        info = self.info
+        return (
+            f"Loaded {name} ({megabytes(info.weights_memory)}): texts of {info.context} tokens, "
+            f"{info.dimensions} dimensions, {info.threads} threads"
+        )
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """The vectors of some texts; see ``Embedder.embed``."""

@@ -41,7 +41,7 @@ class Adapters:
         self._unload_if_unused(adapter_id)
 
     async def add(self, adapter_id: str, path: Path) -> None:
-        """Load an adapter; see ``Engine.add_adapter``."""
+        """Load an adapter; see ``AdapterHost.add_adapter``."""
         if adapter_id in self._paths or adapter_id in self._adding:
             raise AdapterError(f"there is an adapter {adapter_id} already")
         if adapter_id in self._leaving:
@@ -55,7 +55,7 @@ class Adapters:
             raise failure
 
     async def remove(self, adapter_id: str) -> None:
-        """Unload an adapter; see ``Engine.remove_adapter``."""
+        """Unload an adapter; see ``AdapterHost.remove_adapter``."""
         if self._paths.pop(adapter_id, None):
             self._leaving[adapter_id] = asyncio.get_running_loop().create_future()
             self._unload_if_unused(adapter_id)

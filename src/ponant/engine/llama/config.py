@@ -31,3 +31,15 @@ class EngineConfig(msgspec.Struct, frozen=True):
     kv_type: KVType = "f16"
     place: Place | None = None
     adapters: int = 16
+
+
+class EngineInfo(msgspec.Struct, frozen=True):
+    """What a running engine has: sizes in tokens (``context``, ``kv_cells``) and bytes."""
+
+    context: int
+    kv_cells: int
+    kv_memory: int
+    prefix_memory: int
+    weights_memory: int
+    parallel: int
+    threads: int

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from ponant.engine.base import Delta, EngineInfo, GenerateRequest
-from ponant.engine.llama.config import EngineConfig
+from ponant.engine.base import Delta, GenerateRequest
+from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.processes.frames import Loaded, LoadFailed
 
 

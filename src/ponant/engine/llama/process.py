@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from ponant.engine.base import Delta, EngineInfo, GenerateRequest
+from ponant.engine.base import Capabilities, Delta, GenerateRequest, Limits
 from ponant.engine.llama.adapters import Adapters
-from ponant.engine.llama.config import EngineConfig
+from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.engine.llama.frames import AdapterAdded, Cancel, Generate, Load, Stepped, decode_from_worker
 from ponant.errors import EngineUnavailableError, QueueFullError
 from ponant.processes.supervisor import WorkerOwner, WorkerProcess
+from ponant.sizes import megabytes
 
 
 class _Generation:
@@ -109,6 +110,25 @@ class EngineProcess(WorkerOwner[EngineInfo, Stepped | AdapterAdded]):
         return self.info.weights_memory + self.info.kv_memory + self.info.prefix_memory
 
     @property
+    def limits(self) -> Limits:
+        """Context and number of sequences at once."""
+        return Limits(self.info.context, self.info.parallel)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Everything optional."""
+        return Capabilities()
+
+    def describe(self, name: str) -> str:
+        """Return a line about the model; see ``Backend.describe``."""
+        info = self.info
+        return (
+            f"Loaded {name} ({megabytes(info.weights_memory)}): "
+            f"context {info.context} tokens, KV cache {info.kv_cells} tokens ({megabytes(info.kv_memory)}), "
+            f"{info.parallel} sequences at once, {info.threads} threads"
+        )
+
+    @property
     def adapters(self) -> Mapping[str, int]:
         """The adapters that requests can name, and how many requests work with each."""
         return self._adapters.users
@@ -141,12 +161,12 @@ class EngineProcess(WorkerOwner[EngineInfo, Stepped | AdapterAdded]):
             self._forget(request_id)
 
     async def add_adapter(self, adapter_id: str, path: Path) -> None:
-        """Load an adapter; see ``Engine.add_adapter``."""
+        """Load an adapter; see ``AdapterHost.add_adapter``."""
         self._worker.check_ready()
         await self._adapters.add(adapter_id, path)
 
     async def remove_adapter(self, adapter_id: str) -> None:
-        """Unload an adapter; see ``Engine.remove_adapter``."""
+        """Unload an adapter; see ``AdapterHost.remove_adapter``."""
         await self._adapters.remove(adapter_id)
 
     def _load_adapters(self) -> None:

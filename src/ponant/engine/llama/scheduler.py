@@ -123,7 +123,7 @@ class Scheduler:
                     sequence.choice,
                     [draw.token for draw in tokens],
                     finish,
-                    sequence.reused,
+                    sequence.cached_tokens,
                     sequence.drafter.accepted if sequence.drafter else 0,
                     sequence.drafter.rejected if sequence.drafter else 0,
                     None if sequence.top_logprobs is None else [draw.logprobs for draw in tokens if draw.logprobs],
@@ -208,7 +208,7 @@ class Scheduler:
             self._restore(sequence)
             if not sequence.entered:
                 sequence.entered = True
-                sequence.reused = sequence.computed
+                sequence.cached_tokens = sequence.computed
             if sequence.request_id in self._unstarted:
                 self._unstarted.remove(sequence.request_id)
                 self._started.append(sequence.request_id)
@@ -269,7 +269,7 @@ class Scheduler:
             else:
                 continue
             if sequence.generated == 0:
-                sequence.reused = sequence.computed
+                sequence.cached_tokens = sequence.computed
 
     def _leave(self, sequence: Sequence, *, keep: bool) -> None:
         self.running.remove(sequence)
@@ -316,7 +316,7 @@ class Scheduler:
         return chunks + [next_chunk(*share) for share in shares(paced, budget)]
 
     def _comes_in_bursts(self, sequence: Sequence, decoding: int) -> bool:
-        return self.pacer.prefers_bursts(decoding, sequence.computed, len(sequence.tokens) - sequence.reused)
+        return self.pacer.prefers_bursts(decoding, sequence.computed, len(sequence.tokens) - sequence.cached_tokens)
 
     def _is_decoding(self, sequence: Sequence) -> bool:
         """Whether a sequence has no more to compute than what came last: one token, or some that its grammar forced."""

@@ -52,7 +52,7 @@ class Sequence:
         slot: the place in the KV cache, ``WAITING`` while there is none.
         entered: whether it has ever left the queue.
         repeatable: whether an idle engine must give the same tokens again, whatever it computed in between.
-        reused: how many of the prompt's tokens were not computed for this sequence but taken over.
+        cached_tokens: how many of the prompt's tokens were not computed for this sequence but taken over.
         counts: how often each token was generated, if there are penalties.
         grammar: what the generated tokens must follow, if anything.
         unsent: tokens that were generated without being drawn and that nobody was told of yet.
@@ -87,7 +87,7 @@ class Sequence:
         self.computed = 0
         self.entered = False
         self.repeatable = repeatable
-        self.reused = 0
+        self.cached_tokens = 0
         self.slot = WAITING
         self.counts = TokenCounts() if sampling.penalizes else None
         self.limit = context if max_tokens is None else min(context, len(prompt) + max_tokens)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.base import Delta, EngineInfo, GenerateRequest
-from ponant.engine.llama.config import EngineConfig
+from ponant.engine.base import Delta, GenerateRequest
+from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.engine.llama.drafting import MOST_DRAFTED, Drafter, DraftText
 from ponant.engine.llama.frames import (
     AdapterAdded,
