@@ -1,19 +1,21 @@
 """Run tests with each seeded fault in turn and report the faults that no test catches.
 
-A fault is put into a copy of `src`, which comes first on PYTHONPATH, so the working tree stays as it is.
+A fault is put into a copy of `src`, which comes first on PYTHONPATH: the working tree stays as it is. The tests must
+pass without faults, which `make test` shows.
 """
 
 import argparse
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -23,25 +25,32 @@ from faults.seeded import FAULTS, Fault
 ROOT = Path(__file__).parents[1]
 
 _AT_ONCE = 2
-_LONGEST = 120
+_NAMED_SECONDS = 300
 """Seconds that the named tests of a fault may take."""
-_LONGEST_WHOLE = 3600
+_WHOLE_SECONDS = 3600
 """Seconds that the daily suite may take."""
-_FAILED = 1
-"""Exit code of pytest when tests ran and one failed; the others say that the run itself went wrong."""
 _LINES_SHOWN = 30
 
 Verdict = Literal["caught", "NOT CAUGHT", "BROKEN"]
+_VERDICTS: dict[int | None, Verdict] = {0: "NOT CAUGHT", 1: "caught"}
+"""Verdicts by pytest's exit code. Any other code says that the tests did not run as they should."""
+_FAILURE = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of the tests with one fault. ``output`` is what they printed."""
+    """The result of the tests with one fault. ``output`` is what they printed, or why they could not run."""
 
     name: str
     verdict: Verdict
     seconds: float
-    output: str = ""
+    output: str
+
+    @property
+    def failure(self) -> str:
+        """The first test that failed, if any."""
+        found = _FAILURE.search(self.output)
+        return found[1] if found else ""
 
 
 class UnusableFaultError(Exception):
@@ -64,15 +73,16 @@ def main() -> None:
 
 
 async def _run_all(faults: Sequence[Fault], *, whole: bool) -> dict[str, Outcome]:
-    """Run the faults, `_AT_ONCE` at a time, and print each outcome as it comes."""
+    """Run the faults, `_AT_ONCE` at a time, and print each outcome as it comes. Returns the outcomes by name."""
     outcomes: dict[str, Outcome] = {}
     free = asyncio.Semaphore(_AT_ONCE)
 
     async def one(fault: Fault) -> None:
         async with free:
             outcome = outcomes[fault.name] = await _run(fault, whole=whole)
+        count = f"[{len(outcomes)}/{len(faults)}]"
         print(
-            f"[{len(outcomes)}/{len(faults)}] {outcome.verdict:10} {outcome.seconds:5.1f} s  {fault.name}", flush=True
+            f"{count:7} {outcome.verdict:10} {outcome.seconds:6.1f} s  {outcome.name:31} {outcome.failure}", flush=True
         )
 
     async with asyncio.TaskGroup() as running:
@@ -84,32 +94,28 @@ async def _run_all(faults: Sequence[Fault], *, whole: bool) -> dict[str, Outcome
 async def _run(fault: Fault, *, whole: bool) -> Outcome:
     """Run the tests with one fault."""
     began = time.monotonic()
-    tests, limit = ([], _LONGEST_WHOLE) if whole else (fault.tests, _LONGEST)
-    with tempfile.TemporaryDirectory(prefix="ponant-fault-") as folder, tempfile.TemporaryFile("w+") as printed:
+    with tempfile.TemporaryDirectory(prefix="ponant-fault-") as folder:
         try:
-            environment = _prepared(fault, Path(folder))
-        except UnusableFaultError as error:
-            return Outcome(fault.name, "BROKEN", time.monotonic() - began, str(error))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        try:
-            async with asyncio.timeout(limit), _started([*command, *tests], environment, printed) as process:
-                await process.wait()
-        except TimeoutError:
-            return Outcome(fault.name, "BROKEN", time.monotonic() - began, f"the tests took longer than {limit} s")
-        printed.seek(0)
-        output = printed.read()
-    verdicts: dict[int | None, Verdict] = {0: "NOT CAUGHT", _FAILED: "caught"}
-    verdict = verdicts.get(process.returncode, "BROKEN")
+            environment = _put_in(fault, Path(folder))
+            tests, limit = ((), _WHOLE_SECONDS) if whole else (fault.tests, _NAMED_SECONDS)
+            status, output = await _pytest(tests, environment, limit)
+            verdict = _VERDICTS.get(status, "BROKEN")
+        except (UnusableFaultError, TimeoutError) as error:
+            verdict, output = "BROKEN", str(error) or "The tests took too long."
     return Outcome(fault.name, verdict, time.monotonic() - began, output)
 
 
-def _prepared(fault: Fault, folder: Path) -> dict[str, str]:
-    """Put a fault into a copy of the code; return the environment in which Python imports that copy."""
+def _put_in(fault: Fault, folder: Path) -> dict[str, str]:
+    """Put a fault into a copy of the code; return the environment in which Python imports that copy.
+
+    Raises:
+        UnusableFaultError: the text of the fault does not occur exactly once, or the copy is not imported.
+    """
     shutil.copytree(ROOT / "src", folder / "src")
     file = folder / fault.file
-    code = file.read_text()
+    code = file.read_text() if file.is_file() else ""
     if code.count(fault.text) != 1:
-        raise UnusableFaultError(f"its text occurs {code.count(fault.text)} times in {fault.file}")
+        raise UnusableFaultError(f"The text of the fault occurs {code.count(fault.text)} times in {fault.file}.")
     file.write_text(code.replace(fault.text, fault.replacement))
     for cached in (file.parent / "__pycache__").glob(f"{file.stem}.*.pyc"):
         cached.unlink()
@@ -120,15 +126,29 @@ def _prepared(fault: Fault, folder: Path) -> dict[str, str]:
     command = [sys.executable, "-P", "-c", "import ponant; print(ponant.__file__)"]
     imported = subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout.strip()
     if imported != str(folder / "src" / "ponant" / "__init__.py"):
-        raise UnusableFaultError(f"Python imports {imported or 'nothing'}, not the copy with the fault")
+        raise UnusableFaultError(f"Python imports {imported or 'nothing'}, not the copy with the fault.")
     return environment
+
+
+async def _pytest(tests: Sequence[str], environment: dict[str, str], seconds: float) -> tuple[int | None, str]:
+    """Run tests, or the daily suite if none are given, up to the first failure. Returns the exit code and the output.
+
+    Raises:
+        TimeoutError: they took longer than so many seconds.
+    """
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    with tempfile.TemporaryFile("w+") as printed:
+        async with asyncio.timeout(seconds), _started(command, environment, printed) as process:
+            status = await process.wait()
+        printed.seek(0)
+        return status, printed.read()
 
 
 @contextlib.asynccontextmanager
 async def _started(
     command: Sequence[str], environment: dict[str, str], output: IO[str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process in a group of its own, which is killed in the end with the servers that failed tests may leave."""
+    """A process in a group of its own. The group is killed in the end, with the servers that failed tests may leave."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
@@ -146,15 +166,15 @@ async def _started(
         await process.wait()
 
 
-def _report(faults: Iterable[Fault], outcomes: dict[str, Outcome]) -> None:
-    """Print the table of all outcomes, after the output of those that were not caught."""
+def _report(faults: Sequence[Fault], outcomes: dict[str, Outcome]) -> None:
+    """Print the output of the faults that were not caught, and the table of all."""
     for outcome in outcomes.values():
         if outcome.verdict != "caught":
             print(f"\n--- {outcome.name}: {outcome.verdict}")
             print("\n".join(outcome.output.splitlines()[-_LINES_SHOWN:]))
     print()
     for fault in faults:
-        print(f"{outcomes[fault.name].verdict:10}  {fault.name:32}  {fault.breaks}")
+        print(f"{outcomes[fault.name].verdict:10}  {fault.name:31}  {fault.breaks}")
     caught = sum(outcome.verdict == "caught" for outcome in outcomes.values())
     print(f"\n{caught} of {len(outcomes)} faults caught")
 

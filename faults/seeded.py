@@ -52,14 +52,6 @@ FAULTS = (
     ),
     # KV cache
     Fault(
-        "leaked-cell",
-        "A sequence that leaves the cache keeps one of its cells.",
-        "src/ponant/engine/kv_cache.py",
-        "released[self._users[released] == 0].tolist()",
-        "released[self._users[released] == 0].tolist()[1:]",
-        ("tests/engine/test_kv_cache.py::test_nothing_is_left_when_all_is_dropped",),
-    ),
-    Fault(
         "leaked-slot",
         "An emptied slot is never used again.",
         "src/ponant/engine/kv_cache.py",
@@ -109,14 +101,6 @@ FAULTS = (
         ("tests/engine/test_sampling.py::test_draws_follow_the_exact_distribution",),
     ),
     Fault(
-        "frequency-not-counted",
-        "`frequency_penalty` does not grow with the number of occurrences.",
-        "src/ponant/engine/sampling.py",
-        "np.float32(sampling.frequency_penalty) * times",
-        "np.float32(sampling.frequency_penalty)",
-        ("tests/engine/test_sampling.py::test_penalties_concern_generated_tokens_and_not_the_prompt",),
-    ),
-    Fault(
         "temperature-0-ignored",
         "Temperature 0 becomes the default temperature.",
         "src/ponant/completion/generation.py",
@@ -156,14 +140,6 @@ FAULTS = (
         "shown = len(text) - self._length_that_may_become_a_stop(text)",
         "shown = len(text)",
         ("tests/completion/test_output.py::test_text_is_shown_up_to_the_first_stop_however_it_is_cut",),
-    ),
-    Fault(
-        "end-token-in-the-text",
-        "The token that ends a completion is part of its text and its usage.",
-        "src/ponant/engine/scheduler.py",
-        '                finish = "stop"\n',
-        '                finish = "stop"\n                tokens.append(draw)\n',
-        ("tests/engine/test_scheduler.py::test_completion_ends",),
     ),
     Fault(
         "wrong-finish-reason",
@@ -235,8 +211,8 @@ FAULTS = (
         "alias-of-no-model",
         "Aliases do not lead to models.",
         "src/ponant/catalog/catalog.py",
-        "name = self._aliases.get(name, name)",
-        "name = name if name in self._served else self._aliases.get(name.upper(), name)",
+        "        name = self._aliases.get(name, name)\n",
+        "",
         ("tests/server/test_several_models.py::test_names_lead_to_models",),
     ),
     Fault(
@@ -256,22 +232,6 @@ FAULTS = (
         ("tests/catalog/test_store_download.py::test_what_is_not_the_announced_file_is_refused_and_dropped",),
     ),
     # Storage and fine-tuning
-    Fault(
-        "half-written-blob",
-        "An upload has its final name before it is whole.",
-        "src/ponant/storage/blobs.py",
-        "return path.with_name(path.name + _PART)",
-        "return path",
-        ("tests/storage/test_blobs.py::test_blob_has_its_name_once_it_is_published",),
-    ),
-    Fault(
-        "job-state-skipped",
-        "A job that has not ended may go from any state to any other.",
-        "src/ponant/storage/jobs.py",
-        "if state not in _AFTER.get(job.status, ()):",
-        "if job.status in ENDS:",
-        ("tests/storage/test_database.py::test_of_those_who_change_a_job_at_once_one_does",),
-    ),
     Fault(
         "cancellation-ignored",
         "A job whose cancellation was requested never ends.",
@@ -341,28 +301,12 @@ FAULTS = (
         ("tests/server/test_lifecycle.py::test_silent_streams_are_kept_alive_by_comments",),
     ),
     Fault(
-        "wrong-error-status",
-        "A full queue is reported with status 503.",
-        "src/ponant/server/errors.py",
-        "return 429, ErrorResponse(",
-        "return 503, ErrorResponse(",
-        ("tests/server/test_errors.py::test_request_beyond_the_queue_gets_429_and_the_one_in_it_is_answered",),
-    ),
-    Fault(
         "dialect-field-dropped",
         "OpenAI's `max_completion_tokens` is ignored.",
         "src/ponant/server/dialects/openai.py",
         'renamed("max_tokens")',
         'ignored("it is too long")',
         ("tests/server/test_dialect_tables.py::test_fields_are_translated",),
-    ),
-    Fault(
-        "not-so-strict",
-        "A strict server takes a field that the Mistral API refuses.",
-        "src/ponant/server/dialects/mistral.py",
-        '_MORE = ("top_k", "min_tokens", ',
-        '_MORE = ("top_k", ',
-        ("tests/server/test_dialects.py::test_strict_refuses_what_the_api_refuses",),
     ),
     Fault(
         "unknown-field-taken",
@@ -424,20 +368,12 @@ FAULTS = (
     ),
     # Client
     Fault(
-        "hopeless-retries",
-        "The client repeats requests that will always be refused.",
+        "missing-retry",
+        "The client does not repeat requests to a server that is not ready.",
         "src/ponant/client/retries.py",
-        "return outcome.status_code in RETRIED_STATUSES",
-        "return outcome.status_code >= 400",
-        ("tests/client/test_retries.py::test_what_will_not_pass_is_not_tried_again",),
-    ),
-    Fault(
-        "timeout-of-a-call-ignored",
-        "The client ignores the timeout of a single call.",
-        "src/ponant/client/transport.py",
-        "configuration.timeout_ms if options.timeout_ms is None else options.timeout_ms",
-        "configuration.timeout_ms",
-        ("tests/client/test_client.py::test_timeouts_come_from_the_call_or_a_custom_client",),
+        "frozenset({429, 500, 502, 503, 504})",
+        "frozenset({429, 500, 502, 504})",
+        ("tests/client/test_retries.py::test_a_stream_is_tried_again_until_it_begins",),
     ),
     # Command line and settings
     Fault(
