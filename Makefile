@@ -9,7 +9,7 @@ VENV_MISTRALAI1 := .venv-mistralai1
 IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test unit soak compat lint types check clean
+.PHONY: serve test unit soak faults compat lint types check clean
 
 serve: $(VENV)/.serve
 	@exec $(VENV)/bin/ponant serve $(ARGS)
@@ -23,6 +23,11 @@ unit: $(VENV)/.dev
 # Longer trials: processes killed at twenty random moments, not three.
 soak: $(VENV)/.dev
 	PONANT_SOAK=1 $(VENV)/bin/python -m pytest tests/fine_tuning/test_survival.py $(ARGS)
+
+# Runs tests with each of the seeded faults in turn: all must be caught. ARGS="no-restart leaked-cell" runs some of them,
+# ARGS=--whole runs the daily suite with each, not the tests that faults/seeded.py names.
+faults: $(VENV)/.dev
+	$(VENV)/bin/python -m faults.run $(ARGS)
 
 # Other people's clients, some of which need Node. ARGS="openai llm" runs some of them, ARGS=--write writes what they show
 # into the page.

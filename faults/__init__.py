@@ -1,0 +1,1 @@
+"""Seeded faults: small changes to the code, each of which the tests must catch."""
