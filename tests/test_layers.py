@@ -1,4 +1,4 @@
-"""Imports between packages follow the table of rooms in ``docs/architecture.md``: downward only, and never in a circle."""
+"""Imports follow the table of rooms in ``docs/architecture.md``: downward only, and never in a circle."""
 
 import ast
 import re
