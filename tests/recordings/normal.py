@@ -53,12 +53,17 @@ def normal_events(events: list[Any]) -> list[Any]:
     How many tokens an event has depends on the model, and so does which choice is ahead. So the events after the first
     are in the order of their choices, and equal ones in a row are one.
     """
-    first, *others = [normal_json(event) for event in events]
+    first, *others = [_event(event) for event in events]
     merged = [first]
     for event in sorted(others, key=_choice_index):
         if event != merged[-1]:
             merged.append(event)
     return merged
+
+
+def _event(event: Any) -> Any:
+    choices = [_choice(choice, streamed=True) for choice in event.get("choices", [])]
+    return normal_json(event) | ({"choices": choices} if "choices" in event else {})
 
 
 def shortened(value: Any) -> Any:
@@ -85,14 +90,14 @@ def _field(key: str, value: Any, *, counted: bool) -> Any:
     return normal_json(value)
 
 
-def _choice(choice: Any) -> Any:
+def _choice(choice: Any, *, streamed: bool = False) -> Any:
     """Return a choice, whole or a stream's piece of it, without what the model says."""
-    is_last = bool(choice.get("finish_reason"))
+    is_last = streamed and bool(choice.get("finish_reason"))
     parts: dict[str, Callable[[Any], Any]] = {
         "message": _message,
         "delta": lambda delta: _message(delta, is_last=is_last),
         "text": lambda text: _text(text, is_last=is_last),
-        "logprobs": _logprobs,
+        "logprobs": lambda logprobs: _logprobs(logprobs, streamed=streamed),
     }
     return {key: parts.get(key, normal_json)(value) for key, value in choice.items()}
 
@@ -137,16 +142,25 @@ def _function(function: dict[str, Any]) -> dict[str, Any]:
     return function | ({"arguments": "<JSON>"} if "arguments" in function else {})
 
 
-def _logprobs(value: Any) -> Any:
-    """Return log-probabilities without tokens and numbers; all tokens have the same keys."""
-    if isinstance(value, dict) and isinstance(value.get("tokens"), list):
-        return {key: f"<list of {len(part)}>" if isinstance(part, list) else part for key, part in value.items()}
+def _logprobs(value: Any, *, streamed: bool = False) -> Any:
+    """Return log-probabilities without tokens and numbers; all tokens have the same keys.
+
+    How many tokens an event of a stream has depends on the model.
+    """
+    if isinstance(value, dict) and isinstance(value.get("tokens"), list):  # those of text completions
+        return {key: "<list>" if streamed else f"<list of {len(part)}>" for key, part in value.items()}
     if isinstance(value, dict):
-        return {key: _SAID.get(key) or _logprobs(part) for key, part in value.items()}
+        return {key: _logprob(key, part) for key, part in value.items()}
     if isinstance(value, list):
         parts = [_logprobs(part) for part in value]
         return parts[:1] if all(part == parts[0] for part in parts) else parts
     return value
+
+
+def _logprob(key: str, value: Any) -> Any:
+    """Return a field of log-probabilities; how many of the likeliest tokens there are is up to the request."""
+    likeliest = [_logprobs(token) for token in value] if key == "top_logprobs" else None
+    return likeliest or _SAID.get(key) or _logprobs(value)
 
 
 def _usage(usage: dict[str, Any], *, counted: bool) -> dict[str, Any]:
