@@ -69,12 +69,12 @@ def _event(event: Any) -> Any:
 def shortened(value: Any) -> Any:
     """Return what was sent, with long texts and lists cut."""
     if isinstance(value, str | bytes) and len(value) > _LONGEST:
-        cut = value[:20]
-        return f"{cut if isinstance(cut, str) else cut.decode(errors='replace')}... ({len(value)} in all)"
+        text = value[:20] if isinstance(value, str) else value[:20].decode(errors="replace")
+        return f"{text}... ({len(value)} in all)"
     if isinstance(value, list) and len(value) > _MOST:
-        return [*(shortened(part) for part in value[:1]), f"... ({len(value)} in all)"]
-    if isinstance(value, list):
-        return [shortened(part) for part in value]
+        return [shortened(value[0]), f"... ({len(value)} in all)"]
+    if isinstance(value, list | tuple):
+        return type(value)(shortened(part) for part in value)
     return {key: shortened(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
