@@ -1,7 +1,7 @@
 """The normal form of answers: volatile values are replaced by names, and so is all that a model says.
 
-What stays are keys, types, finish reasons, the order of events, counts that follow from the request, and every text that
-Ponant itself writes.
+What stays are keys, types, finish reasons, the order of events, counts that follow from the request, and every text
+that Ponant itself writes.
 """
 
 import base64
@@ -14,12 +14,21 @@ import ponant
 _TEXTS: tuple[tuple[str, str], ...] = (
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b", "<uuid>"),
     (r"\b(cmpl|embd|chatcmpl)-[0-9a-f]{32}\b", r"\1-<id>"),
-    (r"(http://127\.0\.0\.1|localhost):\d+", r"\1:<port>"),
+    (r"(127\.0\.0\.1|localhost):\d+", r"\1:<port>"),
     (r"expires=\d+&signature=[^\"&\s]+", "expires=<time>&signature=<signature>"),
     (rf"\b([Pp]onant[ /]|version ){re.escape(ponant.__version__)}", r"\1<version>"),
     (r"\b(ft:[\w.-]+(?::[\w.-]+)?):\d{8}:[0-9a-f]{8}\b", r"\1:<date>:<job>"),
 )
 _TIMES = ("created", "created_at", "modified_at", "expires_at", "estimated_start_time")
+_MEASURED = (
+    "expected_duration_seconds",
+    "tokens_per_second",
+    "eta_seconds",
+    "loss",
+    "train_loss",
+    "valid_loss",
+    "valid_mean_token_accuracy",
+)
 _CACHED = ("num_cached_tokens", "cached_tokens")
 _SAID = {"token": "<token>", "bytes": "<bytes>", "logprob": "<number>"}
 _LONGEST, _MOST = 1000, 20
@@ -81,6 +90,10 @@ def shortened(value: Any) -> Any:
 def _field(key: str, value: Any, *, counted: bool) -> Any:
     if key in _TIMES and isinstance(value, int):
         return "<time>"
+    if key in _MEASURED and isinstance(value, int | float):
+        return "<number>"
+    if key == "trained_tokens" and value is not None:
+        return "<count>"
     if key == "choices" and isinstance(value, list):
         return [_choice(choice) for choice in value]
     if key == "usage" and isinstance(value, dict):

@@ -1,6 +1,5 @@
 """What servers write: their first lines, and a line for each request and each thing that goes wrong."""
 
-
 import httpx2
 
 from tests.chatting import CHAT, body
