@@ -179,7 +179,7 @@ def home(tmp_path: Path, tiny_model: Path, tiny_embedder: Path, monkeypatch: pyt
     with socket.create_server(("127.0.0.1", 0)) as busy:
         names = {"TINY": str(tiny_model), "EMBEDDER": str(tiny_embedder), "BUSY": str(busy.getsockname()[1])}
         variables = {"COLUMNS": "120", "PONANT_URL": NOBODY, "HF_ENDPOINT": NOBODY, "PONANT_THREADS": "1"}
-        variables |= {"PONANT_DATA_DIR": str(tmp_path / "data")}
+        variables |= {"PONANT_DATA_DIR": str(tmp_path / "data"), "PONANT_PORT": "0"}
         yield Home(names, variables)
     gc.enable()  # `ponant serve` disables it until its models are loaded
 
