@@ -22,7 +22,7 @@ SAY = {
     },
 }
 ONE_WORD = {"type": "json_schema", "json_schema": {"name": "word", "schema": {"enum": ["yes"]}, "strict": True}}
-CALLED = [
+CALLED: list[dict[str, Any]] = [
     {"role": "user", "content": "Say yes."},
     {
         "role": "assistant",
@@ -41,7 +41,7 @@ def messages(*sent: dict[str, Any], **fields: Any) -> Ask:
     return chat(messages=list(sent), **fields)
 
 
-USER = {"role": "user", "content": "Hello"}
+USER: dict[str, Any] = {"role": "user", "content": "Hello"}
 CALLING: dict[str, Any] = {"tools": [SAY], "tool_choice": "any", "parallel_tool_calls": False, "max_tokens": 80}
 
 ANSWERED = {

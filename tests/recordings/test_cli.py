@@ -23,7 +23,7 @@ HELP = {"ponant": [], "ponant --help": ["--help"], "ponant -h": ["-h"], "ponant 
     f"ponant {command} --help": [command, "--help"] for command in COMMANDS
 }
 
-Variables = Mapping[str, str]
+Environment = dict[str, str | None]
 USAGE: list[list[str]] = [
     ["no-such-command"],
     ["--no-such-flag"],
@@ -152,15 +152,16 @@ WITH_SERVER: list[list[str]] = [
 class Home:
     """A folder with files that commands are run on, and what stands for paths in their arguments."""
 
-    def __init__(self, names: Mapping[str, str], variables: Variables) -> None:
+    def __init__(self, names: Mapping[str, str], variables: Mapping[str, str]) -> None:
         self._names = names
         self._variables = variables
 
     def run(self, *arguments: str, **variables: str) -> str:
         """What a command prints, and how it ends."""
-        clean = {name: None for name in os.environ if name.startswith(("PONANT_", "MISTRAL_", "WANDB_", "HF_"))}
+        prefixes = ("PONANT_", "MISTRAL_", "WANDB_", "HF_")
+        clean: Environment = {name: None for name in os.environ if name.startswith(prefixes)}
         given = [self._names.get(argument, argument) for argument in arguments]
-        result = CliRunner(env=clean | self._variables | variables).invoke(main, given)
+        result = CliRunner(env={**clean, **self._variables, **variables}).invoke(main, given)
         streams = {"standard output": result.stdout, "standard error": result.stderr}
         shown = [f"--- {name}\n{text.rstrip()}" for name, text in streams.items() if text]
         text = "\n".join([*shown, f"--- exit code {result.exit_code}"])

@@ -74,22 +74,20 @@ def chat(path: str = CHAT, **fields: Any) -> Ask:
     return Ask(f"POST {path}", body(**fields))
 
 
+REFUSED_BY_STRICT: dict[str, Any] = {
+    "top_k": 3,
+    "min_tokens": 1,
+    "repetition_penalty": 1.0,
+    "logprobs": True,
+    "top_logprobs": 1,
+    "safe_mode": True,
+    "seed": 1,
+}
 STRICT = {
     "whole": chat(),
     "streamed": chat(stream=True),
     "the alias": chat(model="house"),
-    **{
-        name: chat(**{name: value})
-        for name, value in {
-            "top_k": 3,
-            "min_tokens": 1,
-            "repetition_penalty": 1.0,
-            "logprobs": True,
-            "top_logprobs": 1,
-            "safe_mode": True,
-            "seed": 1,
-        }.items()
-    },
+    **{name: chat(**{name: value}) for name, value in REFUSED_BY_STRICT.items()},
     "OpenAI's client": Ask(f"POST {CHAT}", body(), headers={"user-agent": "OpenAI/Python 3"}),
     "OpenAI's path": chat(f"/openai{CHAT}", seed=1, top_k=3),
 }
