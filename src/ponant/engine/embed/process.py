@@ -22,11 +22,11 @@ from ponant.engine.embed.frames import (
     decode_from_embedder,
 )
 from ponant.errors import EngineUnavailableError, QueueFullError
-from ponant.processes.supervisor import WorkerOwner, WorkerProcess
+from ponant.processes.supervisor import Supervised, Supervisor
 from ponant.sizes import megabytes
 
 
-class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
+class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
     """An embedder in a worker process of its own.
 
     At most ``queue_limit`` requests wait beside the one that is at work.
@@ -36,7 +36,7 @@ class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
         self._queue_limit = queue_limit
         self._ids = itertools.count(1)
         self._requests: dict[int, asyncio.Future[Embeddings]] = {}
-        worker = WorkerProcess[EmbedderInfo, Answer](
+        worker = Supervisor[EmbedderInfo, Answer](
             "ponant.engine.embed.worker",
             LoadEmbedder(config),
             decode=decode_from_embedder,

@@ -26,7 +26,7 @@ from ponant.engine.embed.model import EmbeddingModel
 from ponant.engine.embed.queue import EmbeddingQueue, Job
 from ponant.errors import ModelLoadError
 from ponant.processes.child import Connection, parent
-from ponant.processes.core_lock import Turns
+from ponant.processes.core_lock import CoreLock
 from ponant.processes.frames import Loaded, LoadFailed
 
 _NICENESS = 5
@@ -42,19 +42,19 @@ _PREPARED_AT_ONCE = 50_000
 class Worker:
     """One model and the requests it is working on."""
 
-    def __init__(self, model: EmbeddingModel[Any], turns: Turns | None) -> None:
+    def __init__(self, model: EmbeddingModel[Any], core_lock: CoreLock | None) -> None:
         self._model = model
-        self._turns = turns
+        self._core_lock = core_lock
         self._queue: EmbeddingQueue[Any] = EmbeddingQueue()
 
     def serve(self, connection: Connection[ToEmbedder]) -> None:
         """Work until the other side closes the connection."""
         while True:
-            if self._turns and self._queue.idle:
-                self._turns.leave()
+            if self._core_lock and self._queue.idle:
+                self._core_lock.release()
             for frame in connection.receive(wait=self._queue.idle):
                 self._take(frame)
-            with self._turns or contextlib.nullcontext():
+            with self._core_lock or contextlib.nullcontext():
                 answers = (*self._prepare(), *self._compute())
             for answer in answers:
                 connection.send(answer)
@@ -85,7 +85,7 @@ class Worker:
 
     def _compute(self) -> list[Embedded | EmbedFailed]:
         """Compute some texts; returns the answers to requests that end with it."""
-        contended = self._turns is not None and self._turns.contended
+        contended = self._core_lock is not None and self._core_lock.contended
         most_tokens = _STEP_TOKENS_AMONG_OTHERS if contended else STEP_TOKENS
         step = self._queue.next_step(most_tokens=most_tokens, most_texts=STEP_TEXTS)
         if not step:
@@ -136,7 +136,7 @@ def main() -> None:
             connection.send(LoadFailed(str(error)))
             return
         connection.send(Loaded(model.info))
-        Worker(model, Turns(first.config.place) if first.config.place else None).serve(connection)
+        Worker(model, CoreLock(first.config.core_slot) if first.config.core_slot else None).serve(connection)
 
 
 if __name__ == "__main__":
