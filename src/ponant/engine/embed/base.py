@@ -1,4 +1,4 @@
-"""What every embedder offers, whatever computes behind it."""
+"""The embedder protocol: texts in, vectors out, whatever computes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 USUAL_CONTEXT = 4096
-"""Tokens, unless the configuration says otherwise: a text is computed as a whole, and the memory for that is kept."""
+"""Default of the longest text in tokens. A text is computed as a whole, in memory that is allocated at the start."""
 
 
 class EmbedderConfig(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class EmbedderConfig(msgspec.Struct, frozen=True):
 
 
 class EmbedderInfo(msgspec.Struct, frozen=True):
-    """What a running embedder has: numbers per vector, the longest text in tokens, and bytes of weights."""
+    """Sizes of a running embedder: ``context`` is the longest text in tokens, memory is in bytes."""
 
     dimensions: int
     context: int
@@ -49,11 +49,11 @@ class EmbedderInfo(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """What became of some texts, in their order.
+    """Vectors of texts, in the order of the texts.
 
     Attributes:
         vectors: float32 of length 1, of shape (texts, dimensions).
-        tokens: how many tokens each text had, with those that the model puts around it.
+        tokens: tokens of each text, with those that the model adds around it.
     """
 
     vectors: "NDArray[np.float32]"
@@ -61,7 +61,7 @@ class Embeddings:
 
 
 class InputTooLongError(EngineError):
-    """A text has more tokens than the model can take: ``tokens`` of them or, unless that is ``exact``, even more."""
+    """A text is longer than the context. It has ``tokens`` tokens, or more if that is not ``exact``."""
 
     def __init__(self, index: int, *, tokens: int, context: int, exact: bool) -> None:
         super().__init__(f"text {index} has {tokens} tokens of at most {context}")
@@ -72,24 +72,24 @@ class InputTooLongError(EngineError):
 
 
 class EmbeddingFailedError(EngineError):
-    """The model gave no usable vector for a text."""
+    """The model computed no usable vector for a text."""
 
 
 class Embedder(Backend, Protocol):
-    """One loaded model that turns texts into vectors."""
+    """A loaded model that embeds texts."""
 
     @property
     def info(self) -> EmbedderInfo:
-        """What the embedder has. Raises EngineUnavailableError before it was started."""
+        """Sizes of the embedder. Raises EngineUnavailableError before the start."""
         ...
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
-        """The vectors of some texts, which have no NUL characters. Cancelling it drops what has not begun.
+        """Embed texts without NUL characters. Cancelling the call drops the texts that are not yet in a batch.
 
         Raises:
             InputTooLongError: a text has too many tokens.
-            EmbeddingFailedError: the model gave no usable vector for a text.
-            QueueFullError: too many requests wait already.
+            EmbeddingFailedError: the model computed no usable vector for a text.
+            QueueFullError: too many requests wait.
             EngineUnavailableError: the embedder is not ready, or died.
         """
         ...
