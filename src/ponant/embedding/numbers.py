@@ -24,8 +24,8 @@ def quantized(vectors: NDArray[np.float32], dtype: EmbeddingDtype) -> Numbers:
     """Convert unit vectors to another type of number.
 
     ``int8`` has steps of ``4 / (127 * sqrt(dimensions))`` from -127 to 127; ``uint8`` is int8 plus 128. ``ubinary`` has
-    one bit per number, 1 for a positive one, from the highest bit of the first byte on; unused bits of the last byte are
-    0. ``binary`` is ubinary minus 128, as int8.
+    one bit per number, 1 for a positive one, from the highest bit of the first byte on; unused bits of the last byte
+    are 0. ``binary`` is ubinary minus 128, as int8.
     """
     match dtype:
         case "float":

@@ -15,7 +15,7 @@ MOST_TEXTS = 2048
 """Most texts of a request."""
 
 
-class EmbeddingModel(Protocol):
+class ServedEmbedder(Protocol):
     """A loaded embedding model."""
 
     @property
@@ -24,10 +24,10 @@ class EmbeddingModel(Protocol):
         ...
 
 
-class EmbeddingModels(Protocol):
+class ServedEmbedders(Protocol):
     """The embedding models by name."""
 
-    def use(self, name: str, *, kind: Literal["embed"]) -> AbstractAsyncContextManager[EmbeddingModel]:
+    def use(self, name: str, *, kind: Literal["embed"]) -> AbstractAsyncContextManager[ServedEmbedder]:
         """Return a context manager that keeps the model of this name loaded."""
         ...
 
@@ -35,7 +35,7 @@ class EmbeddingModels(Protocol):
 class EmbeddingService:
     """Answers requests for embeddings."""
 
-    def __init__(self, models: EmbeddingModels) -> None:
+    def __init__(self, models: ServedEmbedders) -> None:
         """Answer requests with these models."""
         self._models = models
 
