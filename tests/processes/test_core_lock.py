@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from ponant.processes.core_lock import Place, Turns, make_turns_file, vacate
+from ponant.processes.core_lock import CoreLock, CoreSlot, free_slot, make_lock_file
 from tests.serving import wait_until
 
 WORK = """
 import sys, time
-from ponant.processes.core_lock import Place, Turns
-turns = Turns(Place(sys.argv[1], int(sys.argv[2])))
+from ponant.processes.core_lock import CoreSlot, CoreLock
+lock = CoreLock(CoreSlot(sys.argv[1], int(sys.argv[2])))
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(int(sys.argv[3])):
-    with turns:
+    with lock:
         began = time.monotonic_ns()
         while time.monotonic_ns() - began < 1_000_000:
             pass
         ended = time.monotonic_ns()
     print(began, ended, flush=True)
-turns.leave()
+lock.release()
 sys.stdin.readline()
 """
 
@@ -33,7 +33,7 @@ sys.stdin.readline()
 def file(tmp_path: Path) -> Path:
     """What the workers have in common."""
     path = tmp_path / "turns"
-    make_turns_file(path)
+    make_lock_file(path)
     return path
 
 
@@ -115,17 +115,17 @@ def test_a_worker_that_is_killed_leaves_its_turn_to_the_others(file: Path) -> No
 def test_others_who_wait_are_seen_until_their_place_is_vacated(file: Path) -> None:
     workers = Workers(file, 1_000_000, 50)
     try:
-        turns = Turns(Place(str(file), 2))
-        assert not turns.contended
+        lock = CoreLock(CoreSlot(str(file), 2))
+        assert not lock.contended
         workers.go()
-        wait_until(lambda: turns.contended)
+        wait_until(lambda: lock.contended)
         for process in workers.processes:
             process.kill()
             process.wait()
         for number in range(2):
-            vacate(Place(str(file), number))
-        assert not turns.contended
-        with turns:
+            free_slot(CoreSlot(str(file), number))
+        assert not lock.contended
+        with lock:
             pass
     finally:
         workers.end()

@@ -9,7 +9,7 @@ from ponant.catalog.facts import ModelFacts
 from ponant.catalog.loading.loaded import AnyLoadedModel
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import BackendState
-from ponant.processes.core_lock import Place
+from ponant.processes.core_lock import CoreSlot
 
 ModelState = BackendState | Literal["unloaded", "loading"]
 
@@ -25,7 +25,7 @@ class ServedModel:
     spec: ModelSpec
     facts: ModelFacts
     loaded: AnyLoadedModel | None = None
-    place: Place | None = None
+    place: CoreSlot | None = None
     loading: asyncio.Task[AnyLoadedModel] | None = None
     failure: str | None = None
     adapters_changing: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -1,1 +1,1 @@
-"""From texts to embeddings as the API has them."""
+"""Requests for embeddings."""

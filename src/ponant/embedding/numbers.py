@@ -1,4 +1,4 @@
-"""The numbers of embeddings: fewer of them, smaller ones, and how they are written."""
+"""Number formats of embeddings: fewer dimensions, smaller types, and their encoding in JSON."""
 
 import base64
 from collections.abc import Sequence
@@ -10,22 +10,22 @@ from ponant.api.embeddings import EmbeddingDtype, EncodingFormat
 from ponant.engine.embed.vectors import normalized
 
 _INT8_RANGE = 4.0
-"""What the largest int8 stands for, in root mean squares of a vector's numbers: rarely is one of them larger."""
+"""Value of the largest int8, in root mean squares of a vector's numbers. Larger numbers are rare."""
 
 Numbers = NDArray[np.float32] | NDArray[np.int8] | NDArray[np.uint8]
 
 
 def shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
-    """The first numbers of each vector, with length 1 again."""
+    """Return the first ``dimensions`` numbers of each vector, scaled to length 1."""
     return vectors if dimensions == vectors.shape[1] else normalized(vectors[:, :dimensions])
 
 
 def quantized(vectors: NDArray[np.float32], dtype: EmbeddingDtype) -> Numbers:
-    """The vectors, of length 1, in another type of number.
+    """Convert unit vectors to another type of number.
 
-    ``int8`` has steps of ``4 / (127 * sqrt(dimensions))`` from -127 to 127; ``uint8`` is 128 more. ``ubinary`` has a
-    bit for each number, 1 if it is positive, the first one in the highest bit of the first byte; if the last byte is
-    not full, its lowest bits are 0. ``binary`` is the same minus 128, as int8.
+    ``int8`` has steps of ``4 / (127 * sqrt(dimensions))`` from -127 to 127; ``uint8`` is int8 plus 128. ``ubinary`` has
+    one bit per number, 1 for a positive one, from the highest bit of the first byte on; unused bits of the last byte
+    are 0. ``binary`` is ubinary minus 128, as int8.
     """
     match dtype:
         case "float":
@@ -41,7 +41,7 @@ def quantized(vectors: NDArray[np.float32], dtype: EmbeddingDtype) -> Numbers:
 
 
 def written(numbers: Numbers, encoding: EncodingFormat) -> Sequence[list[float] | str]:
-    """Each row as a list of numbers, or as the base64 of its bytes, little-endian where numbers have several."""
+    """Encode each row as a list of numbers, or as base64 of its little-endian bytes."""
     if encoding == "float":
         lists: list[list[float]] = numbers.tolist()
         return lists

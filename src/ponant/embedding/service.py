@@ -1,4 +1,4 @@
-"""One request for embeddings, end to end."""
+"""The service that answers requests for embeddings."""
 
 import asyncio
 import uuid
@@ -12,41 +12,41 @@ from ponant.engine.embed.base import Embedder, Embeddings, InputTooLongError
 from ponant.errors import InvalidRequestError
 
 MOST_TEXTS = 2048
-"""How many texts a request may have."""
+"""Most texts of a request."""
 
 
-class EmbeddingModel(Protocol):
-    """A loaded model that embeds."""
+class ServedEmbedder(Protocol):
+    """A loaded embedding model."""
 
     @property
     def embedder(self) -> Embedder:
-        """What computes."""
+        """The embedder of the model."""
         ...
 
 
-class EmbeddingModels(Protocol):
-    """Models by their names."""
+class ServedEmbedders(Protocol):
+    """The embedding models by name."""
 
-    def use(self, name: str, *, kind: Literal["embed"]) -> AbstractAsyncContextManager[EmbeddingModel]:
-        """The model of this name, loaded, for as long as the block runs."""
+    def use(self, name: str, *, kind: Literal["embed"]) -> AbstractAsyncContextManager[ServedEmbedder]:
+        """Return a context manager that keeps the model of this name loaded."""
         ...
 
 
 class EmbeddingService:
     """Answers requests for embeddings."""
 
-    def __init__(self, models: EmbeddingModels) -> None:
-        """Answer with these models."""
+    def __init__(self, models: ServedEmbedders) -> None:
+        """Answer requests with these models."""
         self._models = models
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
-        """Answer a request. Cancelling it drops what has not begun.
+        """Answer a request. Cancelling the call drops the texts that are not yet in a batch.
 
         Raises:
-            InvalidRequestError: it makes no sense, or asks for what the model cannot do.
+            InvalidRequestError: the request is invalid, or asks for a feature that the model does not have.
             UnknownModelError: there is no such model.
-            EmbeddingFailedError: the model gave no usable vector for a text.
-            QueueFullError: too many requests wait already.
+            EmbeddingFailedError: the model computed no usable vector for a text.
+            QueueFullError: too many requests wait.
             EngineUnavailableError: the model's embedder is not ready, or died.
         """
         texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
@@ -89,12 +89,12 @@ def _too_long(error: InputTooLongError, model: str) -> InvalidRequestError:
 
 
 def _response(request: EmbeddingRequest, embeddings: Embeddings) -> EmbeddingResponse:
-    from ponant.embedding.numbers import quantized, shortened, written  # numpy, which chats do without
+    from ponant.embedding.numbers import quantized, shortened, written  # here, as it imports numpy
 
     vectors = shortened(embeddings.vectors, request.output_dimension or embeddings.vectors.shape[1])
     rows = written(quantized(vectors, request.output_dtype), request.encoding_format)
     tokens = sum(embeddings.tokens)
-    # Checking what was made just now would take longer than making it.
+    # Validation would take longer than the computation.
     data = [
         EmbeddingResponseData.model_construct(object="embedding", embedding=row, index=index)
         for index, row in enumerate(rows)

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 
+from ponant.processes.child_process import ChildProcess
 from ponant.training.progress import Done, Event, Failed, Stopped, Validated
 
 _LONGEST_EVENT = 2**24
@@ -23,7 +23,7 @@ _decoder = msgspec.json.Decoder(Event)
 class TrainerProcess:
     """A training process at work in a folder; see ``ponant.training.worker``."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path) -> None:
+    def __init__(self, process: ChildProcess, folder: Path) -> None:
         """Of ``start``."""
         self._process = process
         self._folder = folder
@@ -41,22 +41,16 @@ class TrainerProcess:
         """
         options = ["--dry-run"] if dry_run else []
         with (folder / _LOG).open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
+            process = await ChildProcess.start(
                 "ponant.training.worker",
                 str(folder),
                 *options,
-                stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                limit=_LONGEST_EVENT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
-                start_new_session=True,
+                environment=os.environ | {"PYTHONUNBUFFERED": "1"},
+                line_limit=_LONGEST_EVENT,
             )
-        _lower_priority(process.pid, nice)
-        assert process.stdout
+        process.lower_priority(nice)
         trainer = cls(process, folder)
         try:
             yield trainer
@@ -67,10 +61,10 @@ class TrainerProcess:
 
     async def events(self) -> AsyncIterator[Event]:
         """What it tells. The last event is one that ends it, even if the process itself did not come to tell it."""
-        stdout = self._process.stdout
-        assert stdout
         last: Event | None = None
-        while (line := await stdout.readline()).endswith(b"\n"):  # or else it was killed while it told something
+        while (line := await self._process.stdout.readline()).endswith(
+            b"\n"
+        ):  # or else it was killed while it told something
             last = _decoder.decode(line)
             yield last
         code = await self._process.wait()
@@ -80,13 +74,7 @@ class TrainerProcess:
     async def stop(self, seconds: float = _SECONDS_TO_END) -> None:
         """End the process: in good order, or by force if that takes longer."""
         self._is_stopped = True
-        for end in (self._process.terminate, self._process.kill):
-            if self._process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    end()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), seconds)
-                return
+        await self._process.end(grace=seconds, terminate=True)
 
     def _why(self, code: int) -> str:
         """How the process died, and what helps."""
@@ -100,11 +88,3 @@ class TrainerProcess:
             words = log.read().decode("utf-8", "replace").strip().splitlines()
         name = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         return f"the training process ended {name}" + (f"; its last words: {words[-1]}" if words else "")
-
-
-def _lower_priority(process_id: int, nice: int) -> None:
-    """Let others go first. Linux may share out time among sessions before processes, and engines have their own."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, process_id, os.nice(0) + nice)
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{process_id}/autogroup").write_text(str(nice))

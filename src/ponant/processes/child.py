@@ -1,4 +1,4 @@
-"""What the processes that compute have in common: their end of the socket, and how they begin and end."""
+"""The child side of a worker process: its end of the socket."""
 
 import contextlib
 import select
@@ -14,7 +14,7 @@ from ponant.processes.frames import FrameBuffer, encode
 
 
 class HasFileno(Protocol):
-    """What can be waited for."""
+    """An object with a file descriptor."""
 
     def fileno(self) -> int:
         """The file descriptor."""
@@ -28,15 +28,20 @@ class Connection(Generic[Frame]):
     """The worker's end of the socket."""
 
     def __init__(self, connection: socket.socket, decode: Callable[[bytes], Frame]) -> None:
-        """``decode`` reads a frame that was sent to the worker."""
+        """Wrap a connected socket; ``decode`` decodes the body of a frame to the worker."""
         self._socket = connection
         self._decode = decode
         self._buffer = FrameBuffer()
 
     def receive(self, *, wait: bool, other: HasFileno | None = None) -> list[Frame]:
-        """The frames that have arrived, waiting for at least one if asked, or for something else that can be read.
+        """Return the frames that have arrived.
 
-        Raises EOFError at the end.
+        Args:
+            wait: wait until there is a frame, or until ``other`` can be read.
+            other: a further object to wait for.
+
+        Raises:
+            EOFError: the parent has closed the socket.
         """
         frames: list[Frame] = []
         sources = [self._socket, other] if other else [self._socket]
@@ -57,8 +62,8 @@ class Connection(Generic[Frame]):
 
 @contextlib.contextmanager
 def parent(decode: Callable[[bytes], Frame]) -> Iterator[Connection[Frame]]:
-    """The connection over the socket given on the command line; the block ends quietly when the other side is gone."""
-    # A supervisor may send its signal to every process of a service; it is for the server to decide when to end.
+    """Open the socket given on the command line. The block ends without an error when the parent closes it."""
+    # Service managers signal every process of a service. The server alone decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):

@@ -1,4 +1,4 @@
-"""Length-prefixed msgpack frames over a socket, and those that all workers send."""
+"""Length-prefixed msgpack frames over a socket, and the frames that every worker sends."""
 
 import struct
 from typing import Generic, TypeVar
@@ -8,7 +8,7 @@ import msgspec
 Info = TypeVar("Info")
 
 HEADER = struct.Struct("<I")
-"""Length of the body that follows, in bytes."""
+"""Header of a frame: the length of its body in bytes."""
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -26,19 +26,19 @@ class LoadFailed(msgspec.Struct, tag=True, frozen=True):
 
 
 def encode(frame: msgspec.Struct) -> bytes:
-    """The frame as it goes over the socket, header included."""
+    """Return the header and the body of a frame."""
     body = _encoder.encode(frame)
     return HEADER.pack(len(body)) + body
 
 
 class FrameBuffer:
-    """Cuts a byte stream into frame bodies."""
+    """Splits a byte stream into frame bodies."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Add what was read; returns the bodies that are now complete."""
+        """Add received bytes; returns the bodies that are complete now."""
         self._buffer += data
         bodies: list[bytes] = []
         start = 0

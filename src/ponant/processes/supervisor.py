@@ -1,7 +1,7 @@
-"""A worker: a process that loads a model and computes with it, started, watched and restarted from here.
+"""The supervisor of a worker process, which loads a model and computes with it.
 
-A failed assertion inside a C library ends its process. Here that means: the requests that the worker had fail with
-``EngineUnavailableError``, and a new process takes over.
+A failed assertion inside a C library ends the worker. The supervisor then fails the worker's requests with
+``EngineUnavailableError`` and starts a new worker.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import itertools
 import logging
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Generic, Literal, TypeVar
@@ -18,6 +17,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from ponant.errors import EngineUnavailableError, ModelLoadError
+from ponant.processes.child_process import ChildProcess
 from ponant.processes.frames import FrameBuffer, Loaded, LoadFailed, encode
 
 logger = logging.getLogger("ponant.engine")
@@ -25,10 +25,11 @@ logger = logging.getLogger("ponant.engine")
 WorkerState = Literal["starting", "ready", "restarting", "stopped"]
 
 _SPIN_COUNT = "1000"
-"""How long threads of the computation busy-wait for each other: enough for a barrier, too little to starve others."""
+"""Bound of the busy waiting of compute threads: enough for a barrier, too little to starve other processes."""
 _LONGEST_PAUSE = 30.0
+_SECONDS_TO_END = 2.0
 _HEALTHY_AFTER = 60.0
-"""Seconds that a worker must live for its end not to count as part of a crash loop."""
+"""Life of a worker in seconds after which its end is not part of a crash loop."""
 
 Info = TypeVar("Info")
 Frame = TypeVar("Frame", bound=msgspec.Struct)
@@ -51,8 +52,8 @@ class _Link(asyncio.Protocol):
             self.closed.set_result(None)
 
 
-class WorkerProcess(Generic[Info, Frame]):
-    """A worker process, as its owner sees it: frames go there and come from there."""
+class Supervisor(Generic[Info, Frame]):
+    """Starts a worker, exchanges frames with it, and restarts it when it dies."""
 
     def __init__(
         self,
@@ -68,13 +69,13 @@ class WorkerProcess(Generic[Info, Frame]):
         """Nothing is started before ``start``.
 
         Args:
-            module: what the process runs: a module whose only argument is the file descriptor of a socket.
-            load: the frame that tells it which model to load. It answers ``Loaded`` or ``LoadFailed``.
-            decode: reads a frame that it sent.
-            take: gets all other frames that it sends.
-            fail_all: fails all requests under way, for the reason that it gets, when the worker has died or is stopped.
-            on_loaded: called for each worker that has loaded the model, before it takes requests.
-            environment: variables that it gets unless this process has them.
+            module: module of the worker; its only argument is the file descriptor of a socket.
+            load: first frame to the worker, which answers ``Loaded`` or ``LoadFailed``.
+            decode: decodes the body of a frame from the worker.
+            take: called with every other frame from the worker.
+            fail_all: called with a reason when the worker dies or is stopped; fails all running requests.
+            on_loaded: called for each new worker once it has loaded the model, before it takes requests.
+            environment: environment variables of the worker, unless this process has them.
         """
         self._module = module
         self._load = load
@@ -86,7 +87,7 @@ class WorkerProcess(Generic[Info, Frame]):
         self._info: Info | None = None
         self._state: WorkerState = "starting"
         self._last_error: str | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ChildProcess | None = None
         self._transport: asyncio.Transport | None = None
         self._loading: asyncio.Future[Info] | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -100,17 +101,17 @@ class WorkerProcess(Generic[Info, Frame]):
 
     @property
     def state(self) -> WorkerState:
-        """Whether the worker can take requests."""
+        """State of the worker; it takes requests when ``ready``."""
         return self._state
 
     @property
     def last_error(self) -> str | None:
-        """How the last worker ended, where that was not asked for."""
+        """Reason of the last worker's unexpected end."""
         return self._last_error
 
     @property
     def process_id(self) -> int | None:
-        """The worker's process id."""
+        """Process id of the worker."""
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
@@ -146,17 +147,11 @@ class WorkerProcess(Generic[Info, Frame]):
         """Start a worker and wait until it has loaded the model."""
         ours, theirs = socket.socketpair()
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
+            self._process = await ChildProcess.start(
                 self._module,
                 str(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-                env={**self._environment, **os.environ},
+                environment={**self._environment, **os.environ},
             )
         except BaseException:
             ours.close()
@@ -180,7 +175,7 @@ class WorkerProcess(Generic[Info, Frame]):
         return link
 
     def _receive(self, body: bytes) -> None:
-        """Hand out what the worker sends."""
+        """Dispatch a frame from the worker."""
         frame = self._decode(body)
         if isinstance(frame, Loaded):
             if self._loading and not self._loading.done():
@@ -192,7 +187,7 @@ class WorkerProcess(Generic[Info, Frame]):
             self._take(frame)
 
     async def _watch(self, link: _Link) -> None:
-        """When the worker ends, fail its requests and start another one."""
+        """Fail the requests of each worker that ends, and start another one."""
         pauses = 0
         while True:
             began = time.monotonic()
@@ -222,45 +217,40 @@ class WorkerProcess(Generic[Info, Frame]):
         raise AssertionError("unreachable")
 
     async def _end_process(self) -> int | None:
-        """Close the socket, so that the worker ends, and make sure that it has; returns its exit status."""
+        """End the worker by closing its socket; returns its exit status."""
         if self._transport:
             self._transport.close()
             self._transport = None
         if not self._process:
             return None
         process, self._process = self._process, None
-        try:
-            async with asyncio.timeout(2):
-                return await process.wait()
-        except TimeoutError:
-            process.kill()
-            return await process.wait()
+        return await process.end(grace=_SECONDS_TO_END)
 
 
-class WorkerOwner(Generic[Info, Frame]):
-    """What is computed by a worker, as far as it is the same for all of them."""
+class Supervised(Generic[Info, Frame]):
+    """Base of backends that compute in a worker process."""
 
-    def __init__(self, worker: WorkerProcess[Info, Frame]) -> None:
+    def __init__(self, worker: Supervisor[Info, Frame]) -> None:
         self._worker = worker
 
     @property
     def info(self) -> Info:
-        """What the model has. Raises EngineUnavailableError before the first start."""
+        """Sizes of the loaded model. Raises EngineUnavailableError before the first start."""
         return self._worker.info
 
     @property
     def state(self) -> WorkerState:
-        """Whether the model can take requests."""
+        """State of the worker; it takes requests when ``ready``."""
         return self._worker.state
 
     @property
     def last_error(self) -> str | None:
-        """How the last worker ended, where that was not asked for."""
+        """Reason of the last worker's unexpected end."""
         return self._worker.last_error
 
     @property
     def process_id(self) -> int | None:
-        """The worker's process id."""
+        """Process id of the worker."""
         return self._worker.process_id
 
     async def start(self) -> None:

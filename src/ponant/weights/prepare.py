@@ -14,7 +14,6 @@ import os
 import platform
 import shutil
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
@@ -26,6 +25,7 @@ import msgspec
 from ponant.engine.base import Engine, GenerateRequest
 from ponant.llamacpp.vocabulary import Vocabulary
 from ponant.machine import default_threads
+from ponant.processes.child_process import ChildProcess
 from ponant.sizes import megabytes
 
 logger = logging.getLogger("ponant.catalog")
@@ -197,21 +197,15 @@ class Preparer:
         return facts
 
     async def _requantize(self, path: Path, part: Path, lock: int) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
+        process = await ChildProcess.start(
             "ponant.llamacpp.requantize",
             str(path),
             str(part),
             str(self._threads or 0),
-            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
             pass_fds=[lock],  # the folder stays locked as long as anyone may write to it
         )
-        assert process.stdout
         last = ""
         try:
             async for line in process.stdout:
@@ -224,9 +218,7 @@ class Preparer:
                         last = " ".join(words)
             status = await process.wait()
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            await process.end(grace=0)
         if status:
             raise PreparationError(last or f"llama.cpp ended with status {status}")
 

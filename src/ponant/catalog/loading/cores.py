@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ponant.processes.core_lock import PLACES, Place, make_turns_file, vacate
+from ponant.processes.core_lock import SLOTS, CoreSlot, free_slot, make_lock_file
 
 
 class TooManyModelsError(Exception):
@@ -31,20 +31,20 @@ class Cores:
         self._free: dict[str, list[int]] = {}
         for group in range(groups):
             file = Path(self._folder.name, f"turns-{group}")
-            make_turns_file(file)
-            self._free[str(file)] = list(reversed(range(PLACES)))
+            make_lock_file(file)
+            self._free[str(file)] = list(reversed(range(SLOTS)))
 
-    def take(self) -> Place:
+    def take(self) -> CoreSlot:
         """A place in the group with the fewest workers. Raises TooManyModelsError."""
         file = max(self._free, key=lambda group: len(self._free[group]))
         if not self._free[file]:
-            raise TooManyModelsError(f"no more than {PLACES * len(self._free)} models can be loaded at once")
-        return Place(file, self._free[file].pop())
+            raise TooManyModelsError(f"no more than {SLOTS * len(self._free)} models can be loaded at once")
+        return CoreSlot(file, self._free[file].pop())
 
-    def give_back(self, place: Place) -> None:
+    def give_back(self, place: CoreSlot) -> None:
         """Free the place of a worker that has ended."""
         with contextlib.suppress(OSError):
-            vacate(place)
+            free_slot(place)
         self._free[place.file].append(place.number)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from ponant.engine.embed.base import USUAL_CONTEXT, Embedder, EmbedderConfig
 from ponant.engine.embed.e5 import CONTEXT
 from ponant.llamacpp.memory import model_size
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.processes.core_lock import Place
+from ponant.processes.core_lock import CoreSlot
 from ponant.weights.bundled import BUNDLED_EMBEDDER
 
 _OWNER = "intfloat"
@@ -32,9 +32,9 @@ class EmbedderLoader:
         """What can be told of a model before it is loaded. Raises ModelLoadError."""
         return await asyncio.to_thread(_describe, spec)
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: Place | None) -> LoadedEmbedder:
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot | None) -> LoadedEmbedder:
         """Load a model; ``place`` is its worker's among those that take turns. Raises ModelLoadError."""
-        embedder = self._embedder_for(structs.replace(_config(spec), place=place))
+        embedder = self._embedder_for(structs.replace(_config(spec), core_slot=place))
         try:
             await embedder.start()
         except BaseException:

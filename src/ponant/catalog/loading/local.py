@@ -19,7 +19,7 @@ from ponant.engine.llama.memory import expected_memory
 from ponant.errors import ModelLoadError
 from ponant.llamacpp.memory import model_size
 from ponant.llamacpp.vocabulary import Vocabulary, open_vocabulary
-from ponant.processes.core_lock import Place
+from ponant.processes.core_lock import CoreSlot
 from ponant.prompts.build import build_prompts, has_native_fim
 from ponant.prompts.chat.prompt import PromptBuilder
 from ponant.prompts.fim.prompts import FimPrompts
@@ -61,7 +61,7 @@ class Loader:
             return await self._embedders.describe(spec)
         return await asyncio.to_thread(_describe, spec, self._config_for(spec))
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: Place | None) -> AnyLoadedModel:
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot | None) -> AnyLoadedModel:
         """Load a model; ``place`` is its engine's among those that take turns. Raises ModelLoadError."""
         if spec.kind == "embed":
             return await self._embedders.load(spec, facts, place)
@@ -70,7 +70,7 @@ class Loader:
         building = asyncio.create_task(asyncio.to_thread(_build_prompts, spec, vocabulary, facts.context))
         try:
             weights = await self._prepare(spec, vocabulary) if self._prepare else spec.path
-            config = structs.replace(self._config_for(spec), place=place)
+            config = structs.replace(self._config_for(spec), core_slot=place)
             engine = await self._start(spec, structs.replace(config, model_path=str(weights)))
         except BaseException:
             building.cancel()

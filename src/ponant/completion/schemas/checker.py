@@ -10,13 +10,13 @@ import hashlib
 import json
 import logging
 import signal
-import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ponant.errors import InvalidRequestError
+from ponant.processes.child_process import ChildProcess
 from ponant.prompts.json_schema.rules import NamedSchema
 
 logger = logging.getLogger("ponant.schemas")
@@ -71,7 +71,7 @@ class SchemaChecker:
         self._remembered = remembered
         self._known: OrderedDict[bytes, _Fault | None] = OrderedDict()
         self._lock = asyncio.Lock()
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ChildProcess | None = None
         self._closed = False
 
     @property
@@ -138,8 +138,6 @@ class SchemaChecker:
         """Hand schemas to the process and take them off the list as its answers come."""
         try:
             process = await self._running()
-            if not process.stdin or not process.stdout:
-                raise AssertionError("both are pipes")
             with contextlib.suppress(ConnectionError):
                 process.stdin.write(b"[" + b",".join(job.text for job in todo) + b"]\n")
                 await process.stdin.drain()
@@ -167,36 +165,23 @@ class SchemaChecker:
         self._remember(job, fault)
         return _error(job.schema, fault)
 
-    async def _running(self) -> asyncio.subprocess.Process:
-        if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
+    async def _running(self) -> ChildProcess:
+        if self._process is None or self._process.has_ended:
+            self._process = await ChildProcess.start(
                 "ponant.completion.schemas.worker",
                 str(self._seconds),
                 str(self._memory),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
             )
         return self._process
 
     async def _end(self, *, at_once: bool = False) -> None:
         """Close the pipe, so that the process ends, and make sure that it has."""
         process, self._process = self._process, None
-        if not process or process.returncode is not None:
-            return
-        if process.stdin:
-            process.stdin.close()
-        try:
-            async with asyncio.timeout(0 if at_once else 1):
-                await process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        if process:
+            await process.end(grace=0 if at_once else 1)
 
 
 def _jobs(schemas: Sequence[NamedSchema]) -> list[_Job]:

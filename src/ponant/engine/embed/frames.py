@@ -1,4 +1,4 @@
-"""What crosses the socket between an embedder and its worker process."""
+"""The frames between an embedder and its worker process."""
 
 import msgspec
 
@@ -7,26 +7,26 @@ from ponant.processes.frames import Loaded, LoadFailed
 
 
 class LoadEmbedder(msgspec.Struct, tag=True, frozen=True):
-    """To the worker, first of all: load this model."""
+    """To the worker, as the first frame: load this model."""
 
     config: EmbedderConfig
 
 
 class Embed(msgspec.Struct, tag=True, frozen=True):
-    """To the worker: embed these texts. ``id`` names the request from now on."""
+    """To the worker: embed these texts. Later frames refer to the request by ``id``."""
 
     id: int
     texts: list[str]
 
 
 class Drop(msgspec.Struct, tag=True, frozen=True):
-    """To the worker: nobody waits for this request any more."""
+    """To the worker: the request was cancelled."""
 
     id: int
 
 
 class Embedded(msgspec.Struct, tag=True, frozen=True):
-    """From the worker: the vectors of all texts of a request, float32 one after the other, and their token counts."""
+    """From the worker: the vectors of all texts of a request, as consecutive float32, and their token counts."""
 
     id: int
     vectors: bytes
@@ -34,7 +34,7 @@ class Embedded(msgspec.Struct, tag=True, frozen=True):
 
 
 class TooLong(msgspec.Struct, tag=True, frozen=True):
-    """From the worker: the request is refused for a text; the fields are those of ``InputTooLongError``."""
+    """From the worker: a text is too long; the fields are those of ``InputTooLongError``."""
 
     id: int
     index: int
@@ -58,12 +58,12 @@ _from_embedder = msgspec.msgpack.Decoder(FromEmbedder)
 
 
 def decode_to_embedder(body: bytes) -> ToEmbedder:
-    """The frame of a body that the worker received. Raises msgspec.DecodeError."""
+    """Decode the body of a frame to the worker. Raises msgspec.DecodeError."""
     frame: ToEmbedder = _to_embedder.decode(body)
     return frame
 
 
 def decode_from_embedder(body: bytes) -> FromEmbedder:
-    """The frame of a body that the worker sent. Raises msgspec.DecodeError."""
+    """Decode the body of a frame from the worker. Raises msgspec.DecodeError."""
     frame: FromEmbedder = _from_embedder.decode(body)
     return frame

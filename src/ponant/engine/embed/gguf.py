@@ -1,4 +1,4 @@
-"""Embedding models in GGUF files, through llama.cpp's C API, with the pooling that the file names."""
+"""Embedding models in GGUF files, through llama.cpp, with the pooling that the file names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,15 +19,15 @@ from ponant.machine import default_threads
 
 
 class LlamaEmbeddings:
-    """A loaded model."""
+    """A loaded embedding model of llama.cpp."""
 
     def __init__(self, config: EmbedderConfig, *, most_tokens: int, most_texts: int) -> None:
         """Load the model.
 
         Args:
-            config: what to load.
-            most_tokens: how many tokens several texts that are computed together have at the most.
-            most_texts: how many texts are computed together at the most.
+            config: configuration of the embedder.
+            most_tokens: most tokens of a batch of several texts.
+            most_texts: most texts of a batch.
 
         Raises:
             ModelLoadError: there is no such file, it is no embedding model, or there is too little memory.
@@ -65,7 +65,7 @@ class LlamaEmbeddings:
         self.info = EmbedderInfo(c.llama_model_n_embd_out(model), context, c.llama_model_size(model), threads)
 
     def prepare(self, text: str) -> Prepared[list[int]]:
-        """Tokenise a text, and cut it where the configuration says so."""
+        """Tokenise a text, and truncate it if the model is configured to."""
         room = self.info.context - len(self._before) - len(self._after)
         tokens = tokenize(self._vocab, text[:FIRST_COUNTED])
         is_whole = len(text) <= FIRST_COUNTED
@@ -77,7 +77,7 @@ class LlamaEmbeddings:
         return Prepared(tokens, len(tokens), exact=is_whole)
 
     def embed(self, texts: Sequence[Prepared[list[int]]]) -> NDArray[np.float32]:
-        """The vectors of texts that are not too long."""
+        """Embed texts that fit the context; see ``EmbeddingModel.embed``."""
         chunks = [(slot, 0, text.content, text.tokens) for slot, text in enumerate(texts)]
         self._batch.fill(chunks, self._most_texts, self._capacity, self._vocabulary_size)
         status: int = self._compute(self._context, self._batch.struct)
@@ -85,7 +85,7 @@ class LlamaEmbeddings:
             raise RuntimeError(f"llama.cpp failed with status {status}")
         vectors = normalized(np.stack([self._read(slot) for slot in range(len(texts))]))
         if self._memory:
-            # What is not a number would stay in the memory of the keys and values and spread, unless it is overwritten.
+            # NaN would stay in the KV cache and spread to the next batch, so its cells are overwritten.
             c.llama_memory_clear(self._memory, not np.isfinite(vectors).all())
         return vectors
 
@@ -103,7 +103,7 @@ class LlamaEmbeddings:
             raise ModelLoadError(f"{path} is not an embedding model: the file does not say how to pool")
 
     def _ends(self) -> tuple[list[int], list[int]]:
-        """The tokens that the model wants before and after a text."""
+        """Return the tokens that the tokenizer adds before and after a text."""
         whole, plain = tokenize(self._vocab, "a", ends=True), tokenize(self._vocab, "a")
         for start in range(len(whole) - len(plain) + 1):
             if whole[start : start + len(plain)] == plain:

@@ -1,4 +1,4 @@
-"""What the worker of an embedder needs of a model."""
+"""The protocol of a model in the worker of an embedder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FIRST_COUNTED = 100_000
-"""Characters of a text whose tokens are counted before the rest is: counting a megabyte takes a second."""
+"""Characters of a text to count first. Counting a megabyte takes a second, so a long text is refused by these."""
 
 Content = TypeVar("Content")
-"""What a model computes with: text, or tokens."""
+"""Input of a model: text or token ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[Content]):
-    """A text whose tokens were counted. If there are too many, ``exact`` tells whether all were."""
+    """A text with the number of its tokens. A number above the context is a lower bound unless it is ``exact``."""
 
     content: Content
     tokens: int
@@ -31,13 +31,13 @@ class EmbeddingModel(Protocol[Content]):
 
     @property
     def info(self) -> EmbedderInfo:
-        """What the model has."""
+        """Sizes of the model."""
         ...
 
     def prepare(self, text: str) -> Prepared[Content]:
-        """Count a text's tokens, and cut it where the configuration says so."""
+        """Count the tokens of a text, and truncate it if the model is configured to."""
         ...
 
     def embed(self, texts: Sequence[Prepared[Content]]) -> "NDArray[np.float32]":
-        """The vectors, of length 1, of texts that are not too long: (texts, dimensions). They may be not numbers."""
+        """Embed texts that fit the context. Returns unit vectors, shape (texts, dimensions), which may contain NaN."""
         ...

@@ -1,4 +1,4 @@
-"""An embedder whose work is done by a process of its own."""
+"""The parent side of an embedder in a worker process."""
 
 import asyncio
 import itertools
@@ -22,21 +22,21 @@ from ponant.engine.embed.frames import (
     decode_from_embedder,
 )
 from ponant.errors import EngineUnavailableError, QueueFullError
-from ponant.processes.supervisor import WorkerOwner, WorkerProcess
+from ponant.processes.supervisor import Supervised, Supervisor
 from ponant.sizes import megabytes
 
 
-class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
-    """An embedder in a worker process of its own.
+class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
+    """An embedder in a worker process.
 
-    At most ``queue_limit`` requests wait beside the one that is at work.
+    At most ``queue_limit`` requests wait behind the running one.
     """
 
     def __init__(self, config: EmbedderConfig, *, queue_limit: int = 256) -> None:
         self._queue_limit = queue_limit
         self._ids = itertools.count(1)
         self._requests: dict[int, asyncio.Future[Embeddings]] = {}
-        worker = WorkerProcess[EmbedderInfo, Answer](
+        worker = Supervisor[EmbedderInfo, Answer](
             "ponant.engine.embed.worker",
             LoadEmbedder(config),
             decode=decode_from_embedder,
@@ -47,12 +47,12 @@ class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
 
     @property
     def busy(self) -> bool:
-        """Whether there are requests that run or wait."""
+        """True if requests run or wait."""
         return bool(self._requests)
 
     @property
     def memory(self) -> int:
-        """Bytes of the weights."""
+        """Size of the weights in bytes."""
         return self.info.weights_memory
 
     def describe(self, name: str) -> str:
@@ -64,7 +64,7 @@ class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
         )
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
-        """The vectors of some texts; see ``Embedder.embed``."""
+        """Embed texts; see ``Embedder.embed``."""
         if any("\0" in text for text in texts):
             raise ValueError("a text has a NUL character")
         self._worker.check_ready()
@@ -83,7 +83,7 @@ class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
                 self._worker.send(Drop(request_id))
 
     def _take(self, answer: Answer) -> None:
-        """Hand out what the worker sends."""
+        """Dispatch an answer of the worker."""
         request = self._requests.pop(answer.id, None)
         if request is None or request.done():
             return
@@ -97,7 +97,7 @@ class EmbedderProcess(WorkerOwner[EmbedderInfo, Answer]):
                 request.set_exception(EmbeddingFailedError(message))
 
     def _embeddings(self, vectors: bytes, tokens: list[int]) -> Embeddings:
-        import numpy as np  # which takes memory and time that servers without embeddings need not spend
+        import numpy as np  # here, to save servers without embeddings its memory and import time
 
         shape = (len(tokens), self.info.dimensions)
         return Embeddings(np.frombuffer(vectors, dtype=np.float32).reshape(shape), tokens)

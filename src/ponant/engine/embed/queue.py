@@ -1,4 +1,4 @@
-"""Which texts an embedder computes next: those of all requests in turn, so that small ones pass by big ones."""
+"""The queue of an embedder. It takes one text of each request in turn, so small requests overtake large ones."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Content = TypeVar("Content")
 
 
 class Job(Generic[Content]):
-    """A request under way. ``vectors`` fills up as its texts are computed, in any order."""
+    """A running request. Its texts are computed in any order, into the rows of ``vectors``."""
 
     def __init__(self, request_id: int, texts: Sequence[str], dimensions: int) -> None:
         self.id = request_id
@@ -25,37 +25,37 @@ class Job(Generic[Content]):
 
     @property
     def is_prepared(self) -> bool:
-        """Whether the tokens of all its texts are known."""
+        """True if all texts are prepared."""
         return len(self.prepared) == len(self.texts)
 
     @property
     def is_taken(self) -> bool:
-        """Whether the last of its texts is being computed, or was."""
+        """True if every text is in a batch, or was in one."""
         return self._taken == len(self.texts)
 
     @property
     def is_done(self) -> bool:
-        """Whether all its vectors are there."""
+        """True if all vectors are computed."""
         return self._computed == len(self.texts)
 
     @property
     def next_tokens(self) -> int:
-        """How many tokens the text has that is computed next."""
+        """Number of tokens of the next text."""
         return self.prepared[self._taken].tokens
 
     def take(self) -> int:
-        """The index of the text that is computed next."""
+        """Take the next text; returns its index."""
         self._taken += 1
         return self._taken - 1
 
     def put(self, index: int, vector: NDArray[np.float32]) -> None:
-        """Keep the vector of a text."""
+        """Store the vector of a text."""
         self.vectors[index] = vector
         self._computed += 1
 
 
 class EmbeddingQueue(Generic[Content]):
-    """The requests under way. The texts of a request are first prepared, all of them, and then computed."""
+    """The running requests. All texts of a request are prepared before the first of them is computed."""
 
     def __init__(self) -> None:
         self._unprepared: deque[Job[Content]] = deque()
@@ -63,29 +63,34 @@ class EmbeddingQueue(Generic[Content]):
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to do."""
+        """True if there is no request."""
         return not (self._unprepared or self._prepared)
 
     def add(self, job: Job[Content]) -> None:
-        """Take a request, whose texts are not prepared yet."""
+        """Add a request with unprepared texts."""
         self._unprepared.append(job)
 
     def drop(self, request_id: int) -> None:
-        """Forget a request."""
+        """Remove a request."""
         self._unprepared = deque(job for job in self._unprepared if job.id != request_id)
         self._prepared = deque(job for job in self._prepared if job.id != request_id)
 
     def next_to_prepare(self) -> Job[Content] | None:
-        """The request of which a text is to be prepared next: another one each time."""
+        """Return the request with the next text to prepare: each call another one."""
         while self._unprepared and self._unprepared[0].is_prepared:
             self._prepared.append(self._unprepared.popleft())
         self._unprepared.rotate(-1)
         return self._unprepared[-1] if self._unprepared else None
 
     def next_step(self, *, most_tokens: int, most_texts: int) -> list[tuple[Job[Content], int]]:
-        """The texts to be computed together, by request and index: one of each request, then another one of each.
+        """Take the texts of the next batch: one of each request, then the next one of each.
 
-        They are the less than ``most_texts`` and have no more than ``most_tokens`` tokens, unless a single one has.
+        Args:
+            most_tokens: most tokens of a batch; a single text may have more.
+            most_texts: most texts of a batch.
+
+        Returns:
+            Pairs of a request and the index of its text.
         """
         step: list[tuple[Job[Content], int]] = []
         tokens = 0

@@ -1,8 +1,8 @@
-"""The process that embeds: reads requests from a socket, computes their texts in batches, writes vectors back.
+"""The worker process of an embedder: reads requests from a socket, embeds their texts in batches, writes vectors back.
 
-Started as ``python -m ponant.engine.embed.worker FD`` with an open socket as file descriptor ``FD``. It ends when
-the other side closes the socket. It steps back where other processes want to compute: an answer that is read as it is
-written suffers more from waiting than a vector does.
+Started as ``python -m ponant.engine.embed.worker FD`` with a connected socket as file descriptor ``FD``. It ends when
+the parent closes the socket. It runs at a lower priority than engines, as a delay harms a streamed answer more than a
+vector.
 """
 
 import contextlib
@@ -26,35 +26,35 @@ from ponant.engine.embed.model import EmbeddingModel
 from ponant.engine.embed.queue import EmbeddingQueue, Job
 from ponant.errors import ModelLoadError
 from ponant.processes.child import Connection, parent
-from ponant.processes.core_lock import Turns
+from ponant.processes.core_lock import CoreLock
 from ponant.processes.frames import Loaded, LoadFailed
 
 _NICENESS = 5
 STEP_TOKENS = 256
-"""The most tokens that several texts computed together have: more would hardly be faster, and others wait longer."""
+"""Most tokens of a batch of several texts. Larger batches are hardly faster, and other requests wait longer."""
 STEP_TEXTS = 64
 _STEP_TOKENS_AMONG_OTHERS = 64
-"""The most that they have while engines wait for the same processor cores."""
+"""The same while engines wait for the processor cores."""
 _PREPARED_AT_ONCE = 50_000
-"""Characters of text that are prepared between two steps."""
+"""Characters of text to prepare between two batches."""
 
 
 class Worker:
-    """One model and the requests it is working on."""
+    """One model and its requests."""
 
-    def __init__(self, model: EmbeddingModel[Any], turns: Turns | None) -> None:
+    def __init__(self, model: EmbeddingModel[Any], core_lock: CoreLock | None) -> None:
         self._model = model
-        self._turns = turns
+        self._core_lock = core_lock
         self._queue: EmbeddingQueue[Any] = EmbeddingQueue()
 
     def serve(self, connection: Connection[ToEmbedder]) -> None:
-        """Work until the other side closes the connection."""
+        """Work until the parent closes the connection."""
         while True:
-            if self._turns and self._queue.idle:
-                self._turns.leave()
+            if self._core_lock and self._queue.idle:
+                self._core_lock.release()
             for frame in connection.receive(wait=self._queue.idle):
                 self._take(frame)
-            with self._turns or contextlib.nullcontext():
+            with self._core_lock or contextlib.nullcontext():
                 answers = (*self._prepare(), *self._compute())
             for answer in answers:
                 connection.send(answer)
@@ -69,7 +69,7 @@ class Worker:
                 raise ValueError("a model is loaded already")
 
     def _prepare(self) -> list[TooLong]:
-        """Prepare some texts; returns the requests that are refused for it."""
+        """Prepare texts; returns an answer for each request with a text that is too long."""
         refused: list[TooLong] = []
         characters = 0
         while characters < _PREPARED_AT_ONCE and (job := self._queue.next_to_prepare()):
@@ -84,8 +84,8 @@ class Worker:
         return refused
 
     def _compute(self) -> list[Embedded | EmbedFailed]:
-        """Compute some texts; returns the answers to requests that end with it."""
-        contended = self._turns is not None and self._turns.contended
+        """Compute one batch; returns the answers of requests that are finished by it."""
+        contended = self._core_lock is not None and self._core_lock.contended
         most_tokens = _STEP_TOKENS_AMONG_OTHERS if contended else STEP_TOKENS
         step = self._queue.next_step(most_tokens=most_tokens, most_texts=STEP_TEXTS)
         if not step:
@@ -93,7 +93,7 @@ class Worker:
         texts = [job.prepared[index] for job, index in step]
         vectors = self._model.embed(texts)
         if len(step) > 1 and not np.isfinite(vectors).all():
-            # What is not a number spreads over a batch: those that are to blame are found one by one.
+            # NaN spreads over a batch. Embedding each text alone finds the ones that cause it.
             vectors = np.concatenate([self._model.embed([text]) for text in texts])
         answers: list[Embedded | EmbedFailed] = []
         failed: set[int] = set()
@@ -113,7 +113,7 @@ class Worker:
 
 
 def load(config: EmbedderConfig) -> EmbeddingModel[Any]:
-    """The model that the configuration names. Raises ModelLoadError."""
+    """Load the model of a configuration. Raises ModelLoadError."""
     if config.model_path is None:
         from ponant.engine.embed.e5 import E5
 
@@ -136,7 +136,7 @@ def main() -> None:
             connection.send(LoadFailed(str(error)))
             return
         connection.send(Loaded(model.info))
-        Worker(model, Turns(first.config.place) if first.config.place else None).serve(connection)
+        Worker(model, CoreLock(first.config.core_slot) if first.config.core_slot else None).serve(connection)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,28 @@
-"""How an engine of llama.cpp is to be run."""
+"""Configuration and sizes of a llama.cpp engine."""
 
 import msgspec
 
 from ponant.llamacpp.memory import KVType
-from ponant.processes.core_lock import Place
+from ponant.processes.core_lock import CoreSlot
 
 
 class EngineConfig(msgspec.Struct, frozen=True):
-    """How a model is to be run. ``None`` leaves the choice to the engine.
+    """Configuration of an engine. None leaves the choice to the engine.
 
-    ``context`` is the longest single sequence in tokens, ``kv_memory`` the bytes of KV cache that all sequences share,
-    ``parallel`` how many sequences run at once. ``deterministic`` makes results independent of what else runs.
-    ``prefix_cache`` lets prompts reuse what was computed for others that begin alike; ``prefix_memory`` is how many
-    bytes outside of the KV cache that may take when nobody works with it. ``drafting`` lets predictions and
-    repetitions of the prompt be verified several tokens at a time. ``deterministic`` goes without both. ``place`` is
-    the engine's among those that take turns, as they share processor cores. ``adapters`` is how many adapters may be
-    loaded at once.
+    Attributes:
+        model_path: GGUF file.
+        context: longest sequence in tokens.
+        kv_memory: size of the KV cache that all sequences share, in bytes.
+        parallel: sequences that run at once.
+        threads: compute threads.
+        deterministic: results are independent of everything else that runs. It turns the prefix cache and drafting off.
+        prefix_cache: prompts reuse the KV cache of others with the same beginning.
+        prefix_memory: most memory for finished sequences outside of the KV cache, in bytes.
+        drafting: predictions and repetitions of the prompt are verified several tokens at a time.
+        flash_attention: attention is computed by the flash kernel.
+        kv_type: number format of the KV cache.
+        core_slot: slot of the lock that it shares with other workers on the same cores.
+        adapters: number of LoRA adapters that can be loaded at once.
     """
 
     model_path: str
@@ -29,12 +36,12 @@ class EngineConfig(msgspec.Struct, frozen=True):
     drafting: bool = True
     flash_attention: bool = True
     kv_type: KVType = "f16"
-    place: Place | None = None
+    core_slot: CoreSlot | None = None
     adapters: int = 16
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
-    """What a running engine has: sizes in tokens (``context``, ``kv_cells``) and bytes."""
+    """Sizes of a running engine: ``context`` and ``kv_cells`` in tokens, memory in bytes."""
 
     context: int
     kv_cells: int

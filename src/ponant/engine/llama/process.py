@@ -11,7 +11,7 @@ from ponant.engine.llama.adapters import Adapters
 from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.engine.llama.frames import AdapterAdded, Cancel, Generate, Load, Stepped, decode_from_worker
 from ponant.errors import EngineUnavailableError, QueueFullError
-from ponant.processes.supervisor import WorkerOwner, WorkerProcess
+from ponant.processes.supervisor import Supervised, Supervisor
 from ponant.sizes import megabytes
 
 
@@ -76,7 +76,7 @@ class _Generation:
             self._waiter.set_result(None)
 
 
-class EngineProcess(WorkerOwner[EngineInfo, Stepped | AdapterAdded]):
+class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded]):
     """An engine in a worker process of its own.
 
     At most ``queue_limit`` requests wait for a place among the running ones.
@@ -88,7 +88,7 @@ class EngineProcess(WorkerOwner[EngineInfo, Stepped | AdapterAdded]):
         self._ids = itertools.count(1)
         self._generations: dict[int, _Generation] = {}
         self._waiting: set[int] = set()
-        worker = WorkerProcess[EngineInfo, Stepped | AdapterAdded](
+        worker = Supervisor[EngineInfo, Stepped | AdapterAdded](
             "ponant.engine.llama.worker",
             Load(config),
             decode=decode_from_worker,

@@ -39,7 +39,7 @@ from ponant.errors import AdapterError, ModelLoadError
 from ponant.llamacpp.model import MOST_SLOTS, KVCacheFullError, Model
 from ponant.machine import available_memory, default_threads
 from ponant.processes.child import Connection, parent
-from ponant.processes.core_lock import Turns
+from ponant.processes.core_lock import CoreLock
 from ponant.processes.frames import Loaded, LoadFailed
 
 BATCH_TOKENS = 512
@@ -81,7 +81,7 @@ class Worker:
         self._failed: list[tuple[int, Delta]] = []
         self._answers: list[AdapterAdded] = []
         self._pacer = Pacer(BATCH_TOKENS)
-        self._turns = Turns(config.place) if config.place else None
+        self._core_lock = CoreLock(config.core_slot) if config.core_slot else None
         self._scheduler = Scheduler(
             cache=KVCache(
                 cells=sizes.cells,
@@ -108,17 +108,17 @@ class Worker:
     def serve(self, connection: Connection[ToWorker]) -> None:
         """Work until the other side closes the connection."""
         while True:
-            if self._turns and self._scheduler.idle:
-                self._turns.leave()
+            if self._core_lock and self._scheduler.idle:
+                self._core_lock.release()
             for frame in connection.receive(wait=self._scheduler.idle, other=self._grammars):
                 self._take(frame)
             for request_id, grammar in self._grammars.finished():
                 self._take_compiled(request_id, grammar)
             deltas, self._failed = self._failed, []
-            if self._turns:
-                self._scheduler.contended = self._turns.contended
+            if self._core_lock:
+                self._scheduler.contended = self._core_lock.contended
             if step := self._scheduler.next_step():
-                with self._turns or contextlib.nullcontext():
+                with self._core_lock or contextlib.nullcontext():
                     deltas += self._compute(step)
             started = self._scheduler.take_started()
             if deltas or started:
