@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ponant.fine_tuning.process import TrainerProcess
+from ponant.processes.child_process import ChildProcess
 from ponant.training.progress import Failed, Phase
 
 KILLED_WHILE_TELLING = """
@@ -19,7 +20,7 @@ async def test_a_process_that_is_killed_while_it_tells_something_was_killed(tmp_
         sys.executable, "-c", KILLED_WHILE_TELLING, stdout=asyncio.subprocess.PIPE
     )
 
-    first, last = [event async for event in TrainerProcess(process, tmp_path).events()]
+    first, last = [event async for event in TrainerProcess(ChildProcess(process), tmp_path).events()]
 
     assert first == Phase("validating")
     assert isinstance(last, Failed)
