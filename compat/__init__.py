@@ -1,1 +1,1 @@
-"""Other people's clients, each in an environment of its own, against a running server."""
+"""Tests of other clients, each in an environment of its own, against a running server."""

@@ -1,4 +1,4 @@
-"""What the tests of all clients for Python have: a mark for those that pass or fail by what the model says."""
+"""The mark of tests whose result depends on the model's answer."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Let those tests fail, and tell the report of it."""
+    """Let marked tests fail, and write the mark into the report."""
     for item in items:
         if mark := item.get_closest_marker("by_the_model"):
             item.add_marker(pytest.mark.xfail(reason=mark.args[0]))

@@ -1,4 +1,4 @@
-"""The clients, each pinned in a folder of its own, and the environments that they run in."""
+"""The clients, each pinned in a folder of its own, and their environments."""
 
 import json
 import os
@@ -12,64 +12,64 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".venv-compat"
 CONSTRAINTS = HERE / "constraints.txt"
-"""Versions of what the clients for Python bring along."""
+"""Pinned versions of the Python clients' dependencies."""
 LONGEST_SECONDS = 1800
-"""For one command: setting up an environment, or all tests of one client."""
+"""Limit of one command in seconds: the set-up of an environment, or all tests of one client."""
 
 
 class CommandError(Exception):
-    """A command failed. The message is what it printed."""
+    """A command failed. The message is its output."""
 
 
 @dataclass(frozen=True)
 class Client:
-    """A package that talks to the server: its pins, its tests and an example of its use, all in ``folder``."""
+    """A client package: its pins, its tests and an example, all in ``folder``."""
 
     folder: Path
 
     @property
     def name(self) -> str:
-        """What it is called on the command line."""
+        """Name on the command line."""
         return self.folder.name
 
     @property
     def is_python(self) -> bool:
-        """Whether it is for Python; the others are for Node."""
+        """True for Python, False for Node."""
         return self._pins.suffix == ".txt"
 
     @property
     def example(self) -> Path:
-        """A program of a few lines that uses it."""
+        """A short program that uses the client."""
         return self.folder / ("example.py" if self.is_python else "example.mjs")
 
     @property
     def settings(self) -> str:
-        """The settings that the server needs for it, as in ponant.toml; those without are for the default ones."""
+        """Settings of the server for this client, as in ponant.toml; empty for the defaults."""
         file = self.folder / "settings.toml"
         return file.read_text() if file.exists() else ""
 
     @property
     def package(self) -> str:
-        """What its registry calls it."""
+        """Name in the package registry."""
         return self._first_pin[0].partition("[")[0]
 
     @property
     def version(self) -> str:
-        """Which version of it is tested."""
+        """Tested version."""
         return self._first_pin[1]
 
     @property
     def missing(self) -> str | None:
-        """What has to be installed on this machine before it can run, if anything."""
+        """Missing program of this machine, None if the client can run."""
         if self.is_python or (shutil.which("node") and shutil.which("npm")):
             return None
         return "Node and npm are not installed (Node 20 or newer is needed)"
 
     def set_up(self) -> None:
-        """Install it, unless exactly this is installed already.
+        """Install the client, unless exactly these versions are installed.
 
         Raises:
-            CommandError: that did not work.
+            CommandError: the installation failed.
         """
         stamp = self._environment / ".ready"
         wanted = f"{sys.version}\n{self._pins.read_text()}{self._more_pins.read_text()}"
@@ -87,7 +87,7 @@ class Client:
             stamp.write_text(wanted)
 
     def run_tests(self, url: str, report: Path) -> str:
-        """Run its tests against the server, and return what they printed; ``report`` gets their JUnit report."""
+        """Run the tests against the server and return their output. The JUnit report goes to ``report``."""
         if self.is_python:
             options = [
                 "-c",
@@ -116,10 +116,10 @@ class Client:
         return self._run(command, check=False, PONANT_URL=url)
 
     def run_example(self, url: str) -> str:
-        """Run its example against the server, and return what it printed.
+        """Run the example against the server and return its output.
 
         Raises:
-            CommandError: it failed.
+            CommandError: the example failed.
         """
         text = self.example.read_text().replace("http://127.0.0.1:8000", url)
         program = self._environment / self.example.name
@@ -128,12 +128,12 @@ class Client:
 
     @property
     def _tests(self) -> Path:
-        """The folder of its tests: its own, or that of the client whose older version it is."""
+        """Folder of the tests. An older version of a client shares those of the current one."""
         has_tests = any(self.folder.glob("*test*"))
         return self.folder if has_tests else self.folder.with_name(self.name.rpartition("-")[0])
 
     def _run(self, command: list[str], *, check: bool = True, **variables: str) -> str:
-        """Run a command with a home of its own, so that nothing of the user's is read or changed."""
+        """Run a command with a home folder of its own, apart from the user's."""
         home = str(self._environment)
         return run(command, self._environment, check=check, HOME=home, XDG_CONFIG_HOME=f"{home}/config", **variables)
 
@@ -164,18 +164,18 @@ class Client:
 
 
 def all_clients() -> list[Client]:
-    """The clients, in the order of the page."""
+    """Return the clients in the order of the page."""
     order = (HERE / "clients.txt").read_text().split()
     return [Client(HERE / name) for name in order]
 
 
 def run(command: list[str], folder: Path, *, check: bool = True, **variables: str) -> str:
-    """Run a command in a folder and return what it printed, errors too.
+    """Run a command in a folder and return its output, with standard error.
 
-    Nothing of the surroundings' keys and addresses reaches it.
+    Variables with keys and addresses are removed from its environment.
 
     Raises:
-        CommandError: it failed, and ``check`` says that this matters.
+        CommandError: the command failed and ``check`` is set.
     """
     private = ("PONANT_", "MISTRAL_", "OPENAI_", "PYTHON", "LLM_", "PIP_REQUIRE")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(private)}

@@ -1,4 +1,4 @@
-"""The parts of docs/compatibility.md that are measured."""
+"""The generated parts of docs/compatibility.md."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,21 +13,21 @@ _KINDS = {True: "PyPI", False: "npm"}
 
 
 class Page:
-    """The page, with parts between comments that name them; all else is written by hand."""
+    """The page. Its generated parts stand between comments with their names."""
 
     def __init__(self, text: str) -> None:
-        """Start with the page's text."""
+        """Take the text of the page."""
         self.text = text
 
     def part(self, name: str) -> str:
-        """What is between the comments of a part."""
+        """Return the text of a part."""
         match = self._pattern(name).search(self.text)
         if not match:
             raise LookupError(f"the page has no part {name!r}")
         return match[2]
 
     def replace(self, name: str, content: str) -> None:
-        """Put something else between the comments of a part."""
+        """Replace the text of a part."""
         self.part(name)
         self.text = self._pattern(name).sub(lambda match: f"{match[1]}{content}{match[3]}", self.text)
 
@@ -37,12 +37,12 @@ class Page:
 
 
 def with_results(text: str, clients: Sequence[Client], measured: Mapping[str, Sequence[Case]]) -> str:
-    """The page's text with what was measured; what was not stays as it is.
+    """Return the text of the page with new results; clients without new results keep theirs.
 
     Args:
-        text: the page as it is.
-        clients: all of them.
-        measured: the tests of those clients that ran, by name.
+        text: the current page.
+        clients: all clients.
+        measured: the tests of the clients that ran, by the client's name.
     """
     page = Page(text)
     known = {line.split(" | ")[0].removeprefix("| "): line for line in page.part("table").splitlines()[2:]}

@@ -1,4 +1,4 @@
-"""What the tests of a client showed."""
+"""Results of a client's tests."""
 
 import re
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ ABILITIES = {
     "fim": "FIM",
     "async": "async",
 }
-"""What is tested of a client, by the first word of the test's name, and what the page calls it."""
+"""Columns of the page by the first word of a test's name."""
 
 Outcome = Literal["passed", "failed", "expected to fail", "by the model", "skipped"]
 BY_THE_MODEL = "by the model"
-"""What the tests that depend on what the model says have in their report, with why; they may pass or fail."""
+"""Property in the report of tests whose result depends on the model's answer. They may pass or fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Case:
     """One test.
 
     Attributes:
-        group: the class of tests that it belongs to, if any.
-        name: of the test.
-        outcome: how it ended.
-        reason: why it was skipped, is expected to fail, or depends on the model.
+        group: class of the test, if it has one.
+        name: name of the test.
+        outcome: result.
+        reason: reason of a skip, of an expected failure, or of the dependence on the model.
     """
 
     group: str
@@ -41,19 +41,19 @@ class Case:
 
     @property
     def ability(self) -> str:
-        """The first word of its name, of ``ABILITIES`` or not."""
+        """First word of the name; it need not be one of ``ABILITIES``."""
         return re.split("[^a-z]", self.name.removeprefix("test_"), maxsplit=1)[0]
 
 
 def read_report(report: Path) -> list[Case]:
-    """The tests in a JUnit report. Without a report there are none, as when nothing could be imported."""
+    """Return the tests of a JUnit report; none if there is no report, as after a failed import."""
     if not report.exists():
         return []
     return [_case(element) for element in ElementTree.parse(report).iter("testcase")]
 
 
 def cells(cases: Sequence[Case]) -> list[str]:
-    """For each ability what the tests of it showed: yes, no, in part, or by the model; a dash where there are none."""
+    """Return a cell for each ability: yes, no, in part, by the model, or a dash without tests."""
     return [_cell([case.outcome for case in cases if case.ability == ability]) for ability in ABILITIES]
 
 

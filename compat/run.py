@@ -1,4 +1,4 @@
-"""Runs the clients of this folder against ``ponant serve``, and holds docs/compatibility.md to what they saw."""
+"""Run the clients of this folder against ``ponant serve``, and compare docs/compatibility.md with the results."""
 
 import argparse
 import sys
@@ -13,11 +13,11 @@ from compat.results import Case, read_report
 from tests.serving import serving
 
 LEFT_OUT = 3
-"""The exit status when all that ran is well, but some clients cannot run on this machine."""
+"""Exit status of a run without failures in which some clients could not run on this machine."""
 
 
 def main() -> int:
-    """Run what the command line names; 1 if something failed or the page says something else, ``LEFT_OUT``, or 0."""
+    """Run the named clients. Returns 1 on a failure or a difference from the page, ``LEFT_OUT``, or 0."""
     clients = all_clients()
     parser = argparse.ArgumentParser(prog="python -m compat.run", description=__doc__)
     parser.add_argument(
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def measure(clients: Sequence[Client]) -> dict[str, list[Case]]:
-    """Run the tests and examples of clients, while the environments of the next ones are set up."""
+    """Run the tests and examples of clients, while the next environments are set up."""
     measured: dict[str, list[Case]] = {}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max_workers=1) as background:
         set_ups = {client.name: background.submit(client.set_up) for client in clients}
@@ -59,14 +59,14 @@ def measure(clients: Sequence[Client]) -> dict[str, list[Case]]:
 
 
 def write(clients: Sequence[Client], measured: dict[str, list[Case]]) -> int:
-    """Write what was measured into the page."""
+    """Write the results into the page."""
     PAGE.write_text(with_results(PAGE.read_text(), clients, measured))
     print(f"Written: {PAGE}")
     return 0
 
 
 def check(clients: Sequence[Client], measured: dict[str, list[Case]]) -> int:
-    """1 if the page says something else than what was measured."""
+    """Return 1 if the page differs from the results, else 0."""
     text = PAGE.read_text()
     found = with_results(text, clients, measured)
     for line in sorted(set(found.splitlines()) - set(text.splitlines())):

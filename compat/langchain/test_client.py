@@ -1,4 +1,4 @@
-"""LangChain's package for Mistral; its standard tests are beside this file."""
+"""LangChain's package for Mistral; its standard tests are in test_standard.py."""
 
 import asyncio
 import os

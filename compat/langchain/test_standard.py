@@ -13,7 +13,7 @@ EXPECTED_FAILURES = dict.fromkeys(
     ("test_invoke_with_model_override", "test_ainvoke_with_model_override"),
     "the package tells the name that it was made with, not that of the answer",
 )
-"""What the package cannot pass, and why."""
+"""Tests that the package cannot pass, with the reason."""
 BY_THE_MODEL = {
     "test_tool_calling": "the bundled one makes the right call twice; one is wanted",
     "test_tool_calling_async": "the bundled one makes the right call twice; one is wanted",
@@ -32,7 +32,7 @@ BY_THE_MODEL = {
     ),
     "the bundled one passed when it was last looked at; a text that max_tokens cuts would fail",
 )
-"""What a model of 135 million parameters may answer or not, on one processor or another, and what it did."""
+"""Tests whose result depends on the answer of a model with 135 million parameters, and on the processor."""
 
 for name, why in EXPECTED_FAILURES.items():
     pytest.mark.xfail(reason=why, strict=True)(getattr(ChatModelIntegrationTests, name))
@@ -41,16 +41,16 @@ for name, why in BY_THE_MODEL.items():
 
 
 class TestStandardChat(ChatModelIntegrationTests):
-    """Those for chat models."""
+    """Standard tests of chat models."""
 
     @property
     def chat_model_class(self) -> type[ChatMistralAI]:
-        """What is tested."""
+        """Class under test."""
         return ChatMistralAI
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        """How it is made: like a user's, with short and repeatable answers."""
+        """Constructor arguments, for short and repeatable answers."""
         return {
             "model": "mistral-small-latest",
             "api_key": "any",
@@ -62,24 +62,24 @@ class TestStandardChat(ChatModelIntegrationTests):
 
     @property
     def model_override_value(self) -> str:
-        """Another name of the model."""
+        """Alias of the model."""
         return "mistral-large-latest"
 
     @property
     def supports_json_mode(self) -> bool:
-        """It has `response_format`."""
+        """True: it has ``response_format``."""
         return True
 
 
 class TestStandardEmbeddings(EmbeddingsIntegrationTests):
-    """Those for embeddings."""
+    """Standard tests of embeddings."""
 
     @property
     def embeddings_class(self) -> type[MistralAIEmbeddings]:
-        """What is tested."""
+        """Class under test."""
         return MistralAIEmbeddings
 
     @property
     def embedding_model_params(self) -> dict[str, Any]:
-        """How it is made."""
+        """Constructor arguments."""
         return {"model": "mistral-embed", "api_key": "any", "endpoint": URL, "max_retries": None}

@@ -1,8 +1,8 @@
-"""Errors that cross packages: of requests that have the right shape, and of engines."""
+"""Errors that several packages raise or translate: of requests and of engines."""
 
 
 class InvalidRequestError(Exception):
-    """The request makes no sense or asks for what the model cannot do. The message is for the client.
+    """The request is invalid, or asks for a feature that the model does not have. The message is for the client.
 
     ``kind`` is the error's ``type`` on the wire, ``param`` the field concerned.
     """
@@ -14,20 +14,20 @@ class InvalidRequestError(Exception):
 
 
 class EngineError(Exception):
-    """Something that an engine could not do."""
+    """Base of all errors of engines."""
 
 
 class ModelLoadError(EngineError):
-    """The model cannot be run as asked: no such file, not a model, too little memory. The message is for users."""
+    """The model cannot be loaded: no such file, not a model, too little memory. The message is for users."""
 
 
 class AdapterError(EngineError):
-    """An adapter cannot be loaded: a bad file, of another model, one too many. The message is for users."""
+    """An adapter cannot be loaded: a bad file, another base model, too many adapters. The message is for users."""
 
 
 class QueueFullError(EngineError):
-    """Too many requests wait already."""
+    """Too many requests wait."""
 
 
 class EngineUnavailableError(EngineError):
-    """The engine is (re)starting, stopping, or died under the request."""
+    """The engine is starting, restarting or stopping, or died under the request."""
