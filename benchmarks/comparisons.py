@@ -125,9 +125,7 @@ def format_introduction(
 
 def format_table(comparisons: list[Comparison], outcomes: Outcomes) -> list[str]:
     """Return the table: for each comparison, a row for every figure and every other trial."""
-    table = Table(
-        ("load", "figure", "Ponant", "beside", "its figure", "Ponant / it"), text=("load", "figure", "beside")
-    )
+    table = Table(("load", "figure", "Ponant", "peer", "its figure", "Ponant / peer"), text=("load", "figure", "peer"))
     return table.lines(row for comparison in comparisons for row in comparison_rows(comparison, outcomes))
 
 
@@ -176,8 +174,8 @@ def failures(rounds: list[Outcome]) -> str:
 def format_speeds(comparisons: list[Comparison], outcomes: Outcomes) -> list[str]:
     """Return the table of speed ratios within one round: above 1, Ponant is faster than the other contender."""
     table = Table(
-        ("load", "figure", "beside", "median speed ratio", "least", "greatest", "rounds"),
-        text=("load", "figure", "beside"),
+        ("load", "figure", "peer", "median speed ratio", "least", "greatest", "rounds"),
+        text=("load", "figure", "peer"),
     )
     return table.lines(row for comparison in comparisons for row in speed_rows(comparison, outcomes))
 

@@ -2,7 +2,7 @@
 
 A server gets a job of 60 steps of 512 tokens, made of a text of the tests, then another one: the first one on a machine
 reads the weights from the GGUF file. The report has the time from a job's creation to SUCCESS and the memory of the
-trainer. Then streams run alone and beside another such job; the table shows the share of their rate that they keep.
+trainer. Then streams run alone and during another such job; the table shows the share of their rate that they keep.
 """
 
 import argparse
@@ -31,7 +31,7 @@ TRAINER = "ponant.training.worker"
 """The module that the trainer's process runs."""
 SEQ_LEN = 512
 ENDLESS = 10_000
-"""Steps of the job that runs beside the streams; it is cancelled after them."""
+"""Steps of the job that runs during the streams; it is cancelled after them."""
 POLL_SECONDS = 0.2
 
 
@@ -84,16 +84,16 @@ async def measure(target: Target, steps: int, rounds: int) -> list[str]:
             lines.append(describe(name, *await train(client, model, file_id, steps)))
         workloads = [chat_workload(target, model, 1), chat_workload(target, model, 8)]
         alone: dict[str, list[float]] = {workload.name: [] for workload in workloads}
-        beside: dict[str, list[float]] = {workload.name: [] for workload in workloads}
+        during: dict[str, list[float]] = {workload.name: [] for workload in workloads}
         for number in range(1, rounds + 1):
             show_progress(f"round {number}: streams alone")
             for workload in workloads:
                 alone[workload.name] += await run_workloads(workload)
             async with training(client, model, file_id):
-                show_progress(f"round {number}: streams beside a job")
+                show_progress(f"round {number}: streams during a job")
                 for workload in workloads:
-                    beside[workload.name] += await run_workloads(workload)
-        return [*lines, *format_table(workloads, alone, beside)]
+                    during[workload.name] += await run_workloads(workload)
+        return [*lines, *format_table(workloads, alone, during)]
 
 
 async def train(client: httpx2.AsyncClient, model: str, file_id: str, steps: int) -> tuple[dict[str, Any], float, int]:
@@ -163,13 +163,13 @@ def describe(name: str, job: dict[str, Any], seconds: float, peak: int) -> str:
 
 
 def format_table(
-    workloads: list[Workload], alone: dict[str, list[float]], beside: dict[str, list[float]]
+    workloads: list[Workload], alone: dict[str, list[float]], during: dict[str, list[float]]
 ) -> Iterator[str]:
-    """Yield the table: for each workload its rate alone and its rate beside a job."""
+    """Yield the table: for each workload its rate alone and its rate during a job."""
     yield ""
-    table = Table(("load", "alone", "beside a job", "share"), text=("load",))
+    table = Table(("load", "alone", "during a job", "share"), text=("load",))
     yield from table.lines(
-        (workload.name, *share_cells(workload, alone[workload.name], beside[workload.name])) for workload in workloads
+        (workload.name, *share_cells(workload, alone[workload.name], during[workload.name])) for workload in workloads
     )
 
 

@@ -202,37 +202,37 @@ class Arrival:
     @property
     def name(self) -> str:
         """The sizes of both loads."""
-        return f"prompt of {self.long.prompt_tokens:,} tokens beside {self.streams.clients} streams"
+        return f"prompt of {self.long.prompt_tokens:,} tokens during {self.streams.clients} streams"
 
     async def run(self, server: Running) -> Outcome:
         """Time the long prompt on the idle server, then another one among the streams, and the streams' tokens."""
         await warm_up(server.target, self.streams.temperature)
         outcome = Outcome()
         alone = await send(server.target, self.long.request(0))
-        beside, streams = await self.run_beside_streams(server.target)
-        good = outcome.count(alone, beside, *streams)
-        if len(good) < outcome.requests or alone.first_token is None or beside.first_token is None:
+        among, streams = await self.run_among_streams(server.target)
+        good = outcome.count(alone, among, *streams)
+        if len(good) < outcome.requests or alone.first_token is None or among.first_token is None:
             return outcome
-        before = [later - earlier for stream in streams for earlier, later in stream.gaps if later <= beside.started]
+        before = [later - earlier for stream in streams for earlier, later in stream.gaps if later <= among.started]
         during = [
             later - earlier
             for stream in streams
             for earlier, later in stream.gaps
-            if later > beside.started and earlier < beside.first_token
+            if later > among.started and earlier < among.first_token
         ]
         gaps = percentile(before, 0.95), percentile(during, 0.95)
-        waits = alone.first_token - alone.started, beside.first_token - beside.started
+        waits = alone.first_token - alone.started, among.first_token - among.started
         outcome.add("long prompt's tokens", alone.prompt_tokens)
         outcome.add("between tokens p95 before, ms", gaps[0], 1000)
         outcome.add("between tokens p95 during, ms", gaps[1], 1000)
         outcome.add("longest between tokens during, ms", max(during, default=None), 1000)
         outcome.add("between tokens p95, during / before", gaps[1] / gaps[0] if gaps[0] and gaps[1] else None)
         outcome.add("long prompt's first token, idle, s", waits[0])
-        outcome.add("long prompt's first token, beside streams, s", waits[1])
-        outcome.add("long prompt's first token, beside / idle", waits[1] / waits[0])
+        outcome.add("long prompt's first token, during streams, s", waits[1])
+        outcome.add("long prompt's first token, during streams / idle", waits[1] / waits[0])
         return outcome
 
-    async def run_beside_streams(self, target: Target) -> tuple[Exchange, list[Exchange]]:
+    async def run_among_streams(self, target: Target) -> tuple[Exchange, list[Exchange]]:
         """Start the streams, send the long prompt, and end once each stream has a token after its first token."""
         streams = [Exchange(started=0) for _ in range(self.streams.clients)]
         tasks = [
@@ -241,8 +241,8 @@ class Arrival:
         ]
         try:
             await wait_for_streams(streams, tasks, lambda times: len(times) >= self.tokens_before)
-            beside = await send(target, self.long.request(1))
-            arrived = beside.first_token
+            among = await send(target, self.long.request(1))
+            arrived = among.first_token
             if arrived is not None:
                 await wait_for_streams(streams, tasks, lambda times: bool(times) and times[-1] > arrived)
             for stream, task in zip(streams, tasks, strict=True):
@@ -254,7 +254,7 @@ class Arrival:
             for task in tasks:
                 with suppress(asyncio.CancelledError):
                     await task
-        return beside, streams
+        return among, streams
 
 
 async def wait_for_streams(

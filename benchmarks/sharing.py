@@ -59,7 +59,7 @@ class Workload:
 
 Pair = tuple[Workload, Workload]
 Rates = dict[tuple[Workload, Workload | None], list[float]]
-"""The rates of a workload in all rounds, alone (None) and beside another one."""
+"""The rates of a workload in all rounds, alone (None) and together with another one."""
 
 
 def main() -> int:
@@ -118,7 +118,7 @@ async def run_rounds(workloads: Sequence[Workload], pairs: Sequence[Pair], round
             show_progress(f"round {number}: {workload.name}")
             rates.setdefault((workload, None), []).extend(await run_workloads(workload))
         for pair in pairs:
-            show_progress(f"round {number}: {pair[0].name} beside {pair[1].name}")
+            show_progress(f"round {number}: {pair[0].name} and {pair[1].name}")
             for workload, other, rate in zip(pair, reversed(pair), await run_workloads(*pair), strict=True):
                 rates.setdefault((workload, other), []).append(rate)
     return rates
@@ -168,10 +168,10 @@ async def run_workloads(*workloads: Workload) -> list[float]:
 
 
 def format_table(pairs: Sequence[Pair], rates: Rates) -> Iterator[str]:
-    """Yield the table: for both workloads of each pair the rate alone, and the rate beside the other."""
+    """Yield the table: for both workloads of each pair the rate alone, and the rate together with the other."""
     yield f"Medians of rounds of {SECONDS:g} s a load. {describe_machine()}"
     yield ""
-    table = Table(("load", "beside", "alone", "beside it", "share"), text=("load", "beside"))
+    table = Table(("load", "other load", "alone", "together", "share"), text=("load", "other load"))
     yield from table.lines(
         (load.name, other.name, *share_cells(load, rates[load, None], rates[load, other]))
         for pair in pairs
@@ -179,9 +179,9 @@ def format_table(pairs: Sequence[Pair], rates: Rates) -> Iterator[str]:
     )
 
 
-def share_cells(workload: Workload, alone: list[float], beside: list[float]) -> tuple[str, str, str]:
-    """Return the median rate alone, the median rate beside other work, and their ratio."""
-    before, during = statistics.median(alone), statistics.median(beside)
+def share_cells(workload: Workload, alone: list[float], together: list[float]) -> tuple[str, str, str]:
+    """Return the median rate alone, the median rate together with other work, and their ratio."""
+    before, during = statistics.median(alone), statistics.median(together)
     return f"{before:.0f} {workload.unit}", f"{during:.0f}", f"{during / before:.2f}"
 
 
