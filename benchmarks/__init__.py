@@ -1,1 +1,1 @@
-"""Load generators that measure Ponant beside its peers, over real HTTP."""
+"""Benchmarks of Ponant: load generators over real HTTP, and measurements of the engine alone."""

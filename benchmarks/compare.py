@@ -1,86 +1,132 @@
-"""Compares Ponant with its peers on the same weights: `python -m benchmarks.compare MODEL.gguf [MODEL.gguf ...]`.
+"""Compare Ponant with its peers on the same weights: `python -m benchmarks.compare MODEL.gguf [MODEL.gguf ...]`.
 
 Each round starts every server in turn with the same threads, sequences and KV cells, runs the loads against it, and
-stops it again. The order changes from round to round, so that a machine that grows slower or faster treats all alike.
-The result is a Markdown table of medians over the rounds for each of the files. Ponant is compared with llama-server,
-with vLLM and mistral.rs where they are installed, and with itself where a setting is the question.
+stops it. The order alternates between rounds, so that a change of the machine's speed affects all servers alike. The
+result is a Markdown table of medians over the rounds for each file. The peers are llama-server, and vLLM and mistral.rs
+if they are installed; some loads compare Ponant with itself under another setting. With `--baseline`, the only peer is
+the Ponant of another checkout.
 """
 
 import argparse
-import os
-import signal
-import sys
-import tempfile
+from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
-from benchmarks.chat import positive
-from benchmarks.comparisons import LOADS, Comparison, make_comparisons
-from benchmarks.machine import describe_machine
-from benchmarks.rounds import Outcomes, run_rounds
-from benchmarks.servers import LLAMA_SERVER, OTHERS, PONANT, Contender, find
-from benchmarks.setups import Given
-from benchmarks.table import format_setups, format_table
+from benchmarks.cli import (
+    add_llama_server,
+    add_models,
+    add_output,
+    add_ponant,
+    add_rounds,
+    add_threads,
+    make_parser,
+    run,
+)
+from benchmarks.comparisons import (
+    Comparison,
+    Trial,
+    compare_all,
+    format_introduction,
+    format_speeds,
+    format_table,
+    has_failures,
+    run_rounds,
+)
+from benchmarks.loads import (
+    EIGHT_CHOICES,
+    FIRST_REQUEST,
+    LONG_PROMPT,
+    ONE_CLIENT,
+    ONE_CLIENT_GREEDY,
+    SHARED_PROMPT,
+    SIXTEEN_CLIENTS,
+    SIXTEEN_CLIENTS_GREEDY,
+    STREAMS,
+    USELESS_PREDICTION,
+)
+from benchmarks.report import publish, write
+from benchmarks.scenarios import (
+    PREDICTED,
+    RATES,
+    REQUEST_TIME,
+    WALL_TIME,
+    Arrival,
+    Chat,
+    FirstAnswer,
+    Memory,
+    Prediction,
+    Rewriting,
+    Scenario,
+)
+from benchmarks.servers import OTHERS, Contender, Setup, find, find_llama_server, find_ponant, open_resources
+
+SHORT = Setup("short sequences", parallel=16, cells=8_192)
+EIGHT = Setup("eight long sequences", parallel=8, cells=16_384)
+MEMORY = Setup("equal memory", parallel=16, cells=8_192, batch=512)
+ARRIVAL = Setup("one very long sequence", parallel=16, cells=32_768, long_sequences=True)
+START = Setup("start", parallel=16, cells=8_192)
+
+AGAINST_PEERS: dict[str, tuple[Setup, Scenario]] = {
+    "one": (SHORT, Chat(ONE_CLIENT, RATES)),
+    "sixteen": (SHORT, Chat(SIXTEEN_CLIENTS, RATES)),
+    "one-greedy": (SHORT, Chat(ONE_CLIENT_GREEDY, RATES)),
+    "sixteen-greedy": (SHORT, Chat(SIXTEEN_CLIENTS_GREEDY, RATES)),
+    "shared-prompt": (EIGHT, Chat(SHARED_PROMPT, WALL_TIME)),
+    "choices": (EIGHT, Chat(EIGHT_CHOICES, REQUEST_TIME)),
+    "memory": (MEMORY, Memory(SIXTEEN_CLIENTS)),
+    "fairness": (ARRIVAL, Arrival(STREAMS, LONG_PROMPT, tokens_before=32)),
+    "start": (START, FirstAnswer(FIRST_REQUEST)),
+}
+"""The loads that compare Ponant with every peer, by their names in `--loads`."""
+
+LOADS = (*AGAINST_PEERS, "prediction", "prepared")
+"""All names that `--loads` accepts."""
 
 
 def main() -> int:
-    """Run the program; return its exit code: 1 when a request failed, 2 when it could not begin."""
+    """Run the program; return its exit code: 1 when a request failed."""
     arguments = parse_arguments()
-    signal.signal(signal.SIGTERM, interrupt)
-    ponant = find(PONANT, arguments.ponant)
-    if ponant is None:
-        print(f"no program {arguments.ponant} found", file=sys.stderr)
-        return 2
-    peers = find_peers(arguments.llama_server)
+    ponant = find_ponant(arguments.ponant)
+    peers = find_peers(arguments)
     comparisons = make_comparisons(arguments.loads, ponant, peers)
-    failed = False
-    sections = [format_introduction([ponant, *peers], arguments.threads, arguments.rounds, comparisons)]
-    try:
-        for model in arguments.models:
-            with tempfile.TemporaryDirectory() as folder:
-                given = Given(model.resolve(), arguments.threads, Path(folder))
-                outcomes = run_rounds(comparisons, given, arguments.rounds)
-            failed |= has_failures(outcomes)
-            sections.append("\n".join([f"### {model.name}", "", *format_table(comparisons, outcomes)]))
-            write("\n\n".join(sections), arguments.output)
-    except KeyboardInterrupt:
-        return 130
-    print("\n\n".join(sections))
-    return 1 if failed else 0
-
-
-def interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Treat being told to end like Ctrl-C, so that the running server is stopped."""
-    signal.raise_signal(signal.SIGINT)
+    lines = [*format_introduction([ponant, *peers], arguments.threads, arguments.rounds, comparisons)]
+    publish(lines)
+    succeeded = True
+    for model in arguments.models:
+        with open_resources(ponant, model, arguments.threads) as resources:
+            outcomes = run_rounds(comparisons, resources, arguments.rounds)
+        succeeded &= not has_failures(outcomes)
+        section = ["", f"### {model.name}", "", *format_table(comparisons, outcomes)]
+        if arguments.baseline:
+            section += ["", *format_speeds(comparisons, outcomes)]
+        publish(section)
+        lines += section
+        write(lines, arguments.output)
+    return 0 if succeeded else 1
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
-    parser.add_argument("models", type=weights, nargs="+", metavar="MODEL.gguf", help="weights that all servers load")
+    """Parse the command line."""
+    parser = make_parser("compare", __doc__)
+    add_models(parser, "weights that all servers load")
     parser.add_argument(
-        "--loads", type=load_names, default=list(LOADS), metavar="NAME,…", help=f"what to run: {', '.join(LOADS)}"
+        "--loads", type=load_names, default=list(LOADS), metavar="NAME,…", help=f"loads to run: {', '.join(LOADS)}"
     )
-    parser.add_argument("--rounds", type=positive, default=3, help="how often each server is started (%(default)s)")
-    parser.add_argument("--threads", type=positive, default=os.cpu_count(), help="threads of the engine (%(default)s)")
+    add_rounds(parser)
+    add_threads(parser)
+    add_ponant(parser)
+    add_llama_server(parser)
     parser.add_argument(
-        "--ponant", default="ponant", help="the ponant program (default: beside this Python, or on PATH)"
+        "--baseline",
+        type=ponant_of_checkout,
+        metavar="PATH",
+        help="another checkout of Ponant with its .venv, or its ponant program: the only peer",
     )
-    parser.add_argument("--llama-server", default="llama-server", help="the llama-server program (default: on PATH)")
-    parser.add_argument("--output", type=Path, metavar="FILE.md", help="also write the tables to a file")
+    add_output(parser, "also write the tables to a file")
     return parser.parse_args()
 
 
-def weights(text: str) -> Path:
-    """Return a path if there is a file."""
-    path = Path(text)
-    if not path.is_file():
-        raise argparse.ArgumentTypeError(f"there is no file {text}")
-    return path
-
-
 def load_names(text: str) -> list[str]:
-    """Read names of loads, separated by commas."""
+    """Parse names of loads, separated by commas."""
     names = text.split(",")
     unknown = [name for name in names if name not in LOADS]
     if unknown:
@@ -88,36 +134,69 @@ def load_names(text: str) -> list[str]:
     return names
 
 
-def find_peers(llama_server: str) -> list[Contender]:
-    """Return the peers that are installed, each once, and say so if llama-server is not."""
-    peer = find(LLAMA_SERVER, llama_server)
-    if peer is None:
-        print(f"no program {llama_server} found: Ponant is measured without it", file=sys.stderr)
-    found = [contender for contender in (peer, *map(find, OTHERS)) if contender is not None]
-    return list({contender.name: contender for contender in reversed(found)}.values())[::-1]
+def ponant_of_checkout(text: str) -> str:
+    """Return the path of a checkout's ponant program, or of the program itself."""
+    path = Path(text)
+    program = path / ".venv" / "bin" / "ponant" if path.is_dir() else path
+    if not program.is_file():
+        raise argparse.ArgumentTypeError(f"there is no program {program}")
+    return str(program.absolute())
 
 
-def has_failures(outcomes: Outcomes) -> bool:
-    """Tell whether a request failed or ended early."""
-    return any(outcome.failures for rounds in outcomes.values() for outcome in rounds)
+def find_peers(arguments: argparse.Namespace) -> list[Contender]:
+    """Return the baseline, or else the installed peers, each once."""
+    if arguments.baseline:
+        return [replace(find_ponant(arguments.baseline), name="baseline")]
+    peers = {peer.name: peer for peer in find_llama_server(arguments.llama_server)}
+    for peer in filter(None, map(find, OTHERS)):
+        peers.setdefault(peer.name, peer)
+    return list(peers.values())
 
 
-def format_introduction(contenders: list[Contender], threads: int, rounds: int, comparisons: list[Comparison]) -> str:
-    """Return what was measured on, and how."""
-    lines = [
-        f"- Machine: {describe_machine()}; {threads} threads",
-        *(f"- {contender.name}: {contender.version}" for contender in contenders),
-        f"- Medians of {rounds} alternating rounds; in brackets the least and greatest ratio within one round",
-        *format_setups(comparisons),
+def make_comparisons(names: list[str], ponant: Contender, peers: list[Contender]) -> list[Comparison]:
+    """Return the comparisons of the named loads, in the order of `LOADS`."""
+    comparisons: list[Comparison] = []
+    for name in (name for name in LOADS if name in names):
+        match name:
+            case "prediction":
+                comparisons += against_no_drafting(ponant)
+            case "prepared":
+                comparisons.append(against_unprepared(ponant, peers))
+            case _:
+                comparisons.append(compare_all(ponant, peers, *AGAINST_PEERS[name]))
+    return comparisons
+
+
+def against_no_drafting(ponant: Contender) -> list[Comparison]:
+    """Return the comparisons of drafting with no drafting, with good and useless predictions.
+
+    The prefix cache is off, so that every prompt is computed: the requests share prompts.
+    """
+    off = variant(ponant, "no drafting", PONANT_DRAFTING="false", PONANT_PREFIX_CACHE="off")
+    on = variant(ponant, "drafting", PONANT_DRAFTING="true", PONANT_PREFIX_CACHE="off")
+    repeating = Trial(off, SHORT, Rewriting(Prediction.NOTHING))
+    talking = Trial(off, SHORT, Chat(ONE_CLIENT_GREEDY, PREDICTED))
+    pairs: list[tuple[Scenario, Trial]] = [
+        (Rewriting(Prediction.OLD_FILE), repeating),
+        (Rewriting(Prediction.ANSWER), repeating),
+        (Rewriting(Prediction.NOTHING), repeating),
+        (Chat(USELESS_PREDICTION, PREDICTED), talking),
+        (Chat(ONE_CLIENT_GREEDY, PREDICTED), talking),
     ]
-    return "\n".join(lines)
+    return [Comparison(scenario.name, Trial(on, SHORT, scenario), (without,)) for scenario, without in pairs]
 
 
-def write(text: str, output: Path | None) -> None:
-    """Write the tables so far to the file, if one was named."""
-    if output is not None:
-        output.write_text(text + "\n")
+def against_unprepared(ponant: Contender, peers: list[Contender]) -> Comparison:
+    """Return the comparison of Ponant with prepared weights with Ponant and its peers with the original file."""
+    prepared = variant(ponant, "prepared weights", PONANT_PREPARE_WEIGHTS="on")
+    comparison = compare_all(prepared, [ponant, *peers], SHORT, Chat(SIXTEEN_CLIENTS, RATES))
+    return replace(comparison, name=f"{comparison.name}, with prepared weights")
+
+
+def variant(contender: Contender, label: str, **settings: str) -> Contender:
+    """Return a contender with other settings, which its name mentions."""
+    return replace(contender, name=f"{contender.name}, {label}", settings=settings)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

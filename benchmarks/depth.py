@@ -1,53 +1,49 @@
-"""Measures what a row of a batch costs by the size of the batch and its depth: `python -m benchmarks.depth MODEL.gguf`.
+"""Measure the cost of a batch row by the batch's size and its depth: `python -m benchmarks.depth MODEL.gguf`.
 
-It is the profile behind the pacing of long prompts beside running answers: deep in a prompt a row in a batch of fewer
-than 64 takes much longer than in a larger one, as llama.cpp computes the attention of the two in different ways.
+The scheduler paces long prompts by this profile: deep in a prompt, a row costs much more in a batch of fewer than 64
+rows than in a larger one, because llama.cpp computes the attention of the two in different ways.
 """
 
 import argparse
-import os
-import time
-from pathlib import Path
+from functools import partial
+
+from benchmarks.cli import add_model, add_threads, make_parser, run
+from benchmarks.engine import BATCH_TOKENS, open_model
+from benchmarks.report import Table, seconds
+from ponant.llamacpp.model import Model
 
 ROWS = (1, 8, 16, 32, 63, 64, 128, 256, 512)
 DEPTHS = (512, 3072, 6144)
 SHORT_SEQUENCES = 8
 SHORT_LENGTH = 50
 REPEATS = 3
-BATCH_TOKENS = 512
-
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the engine's process has it
-
-from ponant.llamacpp.model import Model  # noqa: E402  # reads the environment when it is imported
 
 
-def main() -> None:
-    """Run the program."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.depth", description=__doc__)
-    parser.add_argument("model", type=Path, metavar="MODEL.gguf", help="the weights")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the engine (%(default)s)")
+def main() -> int:
+    """Run the program; return its exit code."""
+    parser = make_parser("depth", __doc__)
+    add_model(parser)
+    add_threads(parser)
     parser.add_argument(
         "--flash-attention", action=argparse.BooleanOptionalAction, default=True, help="how attention is computed"
     )
     arguments = parser.parse_args()
-    model = Model(arguments.model)
-    model.open_context(
+    model = open_model(
+        arguments.model,
         cells=max(DEPTHS) + BATCH_TOKENS + SHORT_SEQUENCES * 2 * SHORT_LENGTH,
         slots=1 + SHORT_SEQUENCES,
-        batch_tokens=BATCH_TOKENS,
         most_logits=1 + SHORT_SEQUENCES,
         threads=arguments.threads,
         flash_attention=arguments.flash_attention,
-        kv_type="f16",
-        separate_streams=False,
     )
     tokens = [token % model.vocabulary_size for token in range(7, 7 * (max(DEPTHS) + BATCH_TOKENS), 7)]
-    print(f"| tokens before | {' | '.join(f'{rows} rows' for rows in ROWS)} | {SHORT_SEQUENCES} short sequences |")
-    print(f"|---:|{'---:|' * (len(ROWS) + 1)}")
+    table = Table(("tokens before", *(f"{rows} rows" for rows in ROWS), f"{SHORT_SEQUENCES} short sequences"))
+    print("\n".join(table.head()))
     for depth in DEPTHS:
         fill(model, tokens[:depth])
         cells = [f"{1000 * row_seconds(model, tokens, depth, rows):.1f}" for rows in ROWS]
-        print(f"| {depth} | {' | '.join(cells)} | {1000 * short_step_seconds(model, tokens):.0f} |", flush=True)
+        print(table.row(depth, *cells, f"{1000 * short_step_seconds(model, tokens):.0f}"), flush=True)
+    return 0
 
 
 def fill(model: Model, prompt: list[int]) -> None:
@@ -58,29 +54,23 @@ def fill(model: Model, prompt: list[int]) -> None:
 
 
 def row_seconds(model: Model, tokens: list[int], depth: int, rows: int) -> float:
-    """Return what each row takes of a batch that goes on with the prompt; the least of a few."""
+    """Return the seconds per row of a batch that continues the prompt: the minimum of a few repeats."""
     times: list[float] = []
     for _ in range(REPEATS):
-        began = time.perf_counter()
-        model.decode([(0, depth, tokens[depth : depth + rows], 1)])
-        times.append(time.perf_counter() - began)
+        times.append(seconds(partial(model.decode, [(0, depth, tokens[depth : depth + rows], 1)])))
         model.trim_slot(0, depth)
     return min(times) / rows
 
 
 def short_step_seconds(model: Model, tokens: list[int]) -> float:
-    """Return what one more token for each of some short sequences takes beside the prompt; the least of a few."""
+    """Return the seconds of a decode step of the short sequences next to the prompt: the minimum of a few repeats."""
     slots = range(1, 1 + SHORT_SEQUENCES)
     for slot in slots:
         model.empty_slot(slot)
         model.decode([(slot, 0, tokens[:SHORT_LENGTH], 0)])
-    times: list[float] = []
-    for repeat in range(REPEATS):
-        began = time.perf_counter()
-        model.decode([(slot, SHORT_LENGTH + repeat, tokens[:1], 1) for slot in slots])
-        times.append(time.perf_counter() - began)
-    return min(times)
+    steps = [[(slot, SHORT_LENGTH + repeat, tokens[:1], 1) for slot in slots] for repeat in range(REPEATS)]
+    return min(seconds(partial(model.decode, step)) for step in steps)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

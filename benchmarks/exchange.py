@@ -1,20 +1,125 @@
-"""One request to a server, and what came back when."""
+"""Chat completion requests, and the exchange of one request with a server."""
 
 import asyncio
 import itertools
 import json
 import time
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NotRequired, TypedDict, cast
 
-from benchmarks.dialects import Dialect, Request, request_body
 from benchmarks.stream_client import SHOWN_ERROR_SIZE, Endpoint, StreamError, stream_events
+
+
+class Dialect(StrEnum):
+    """The API of a server."""
+
+    MISTRAL = "mistral"
+    OPENAI = "openai"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation.
+
+    Attributes:
+        role: Its role.
+        content: Its text.
+        prefix: True for the beginning of the answer, which only Mistral's API accepts.
+    """
+
+    role: str
+    content: str
+    prefix: bool = False
+
+    def body(self) -> dict[str, object]:
+        """Return the message as JSON."""
+        body: dict[str, object] = {"role": self.role, "content": self.content}
+        return {**body, "prefix": True} if self.prefix else body
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One streamed chat completion.
+
+    Attributes:
+        messages: The conversation.
+        tokens: Most tokens of each choice.
+        temperature: The sampling temperature.
+        seed: The sampling seed, or None to send none.
+        choices: The number of completions.
+        exact: True to forbid an end before `tokens` tokens: `min_tokens` in Mistral's dialect; in OpenAI's,
+            `ignore_eos`, which llama-server and vLLM understand and OpenAI's own service does not.
+        prediction: The expected answer.
+        schema: The JSON schema of the answer.
+        tools: Tools that the model may call (`tool_choice: auto`).
+    """
+
+    messages: tuple[Message, ...]
+    tokens: int
+    temperature: float = 0.0
+    seed: int | None = None
+    choices: int = 1
+    exact: bool = True
+    prediction: str | None = None
+    schema: Mapping[str, object] | None = None
+    tools: tuple[Mapping[str, object], ...] = ()
+
+
+def request_body(request: Request, dialect: Dialect, model: str | None) -> bytes:
+    """Return the JSON body of a request.
+
+    Args:
+        request: The request.
+        dialect: The API of the server. OpenAI's sends usage in a stream only on request, and Mistral's refuses the
+            field that requests it.
+        model: The model's name, or None to leave the choice to the server.
+    """
+    body: dict[str, object] = {
+        "messages": [message.body() for message in request.messages],
+        "max_tokens": request.tokens,
+        "temperature": request.temperature,
+        "stream": True,
+    }
+    if model is not None:
+        body["model"] = model
+    if request.choices > 1:
+        body["n"] = request.choices
+    if request.prediction is not None:
+        body["prediction"] = {"type": "content", "content": request.prediction}
+    if request.schema is not None:
+        named = {"name": "document", "schema": request.schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
+    if request.tools:
+        body["tools"] = request.tools
+        body["tool_choice"] = "auto"
+    match dialect:
+        case Dialect.MISTRAL:
+            if request.seed is not None:
+                body["random_seed"] = request.seed
+            if request.exact:
+                body["min_tokens"] = request.tokens
+        case Dialect.OPENAI:
+            if request.seed is not None:
+                body["seed"] = request.seed
+            body["stream_options"] = {"include_usage": True}
+            if request.exact:
+                body["ignore_eos"] = True
+    return json.dumps(body).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The server that requests are sent to, and how it wants to be spoken to."""
+    """The server and the model that requests are sent to.
+
+    Attributes:
+        endpoint: The server's address.
+        dialect: The server's API.
+        model: The model's name, or None to leave the choice to the server.
+        timeout: Most seconds of one request.
+    """
 
     endpoint: Endpoint
     dialect: Dialect
@@ -24,7 +129,7 @@ class Target:
 
 @dataclass(slots=True)
 class Call:
-    """A call of a function, its arguments as the JSON text that came."""
+    """A tool call; its arguments are the JSON text as received."""
 
     name: str = ""
     arguments: str = ""
@@ -32,25 +137,25 @@ class Call:
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and what came back. Times are in seconds of one clock.
+    """One request and its response. Times are in seconds of `time.perf_counter`.
 
     Attributes:
-        started: When the request was sent.
-        finished: When its last event came.
-        token_times: For each choice, when its events with text came.
-        text: The pieces of the first choice's text.
-        calls: The calls of the first choice, by their index.
-        finish: Why the first choice ended.
+        started: Time at which the request was sent.
+        finished: Time of the last event.
+        token_times: Times of the events with text or calls, by choice.
+        pieces: Texts of the events, by choice.
+        calls: Tool calls of the first choice, by their index.
+        finish: Finish reason of the first choice.
         prompt_tokens: The server's count of the prompt's tokens.
-        accepted: How many tokens of a prediction the server took, where it says so.
-        rejected: How many it computed in vain, where it says so.
-        error: Why there is no complete answer.
+        accepted: Tokens of a prediction that the server accepted, if it reports them.
+        rejected: Tokens of a prediction that the server rejected, if it reports them.
+        error: The reason why the response is incomplete, or None.
     """
 
     started: float
     finished: float = 0.0
     token_times: dict[int, list[float]] = field(default_factory=dict[int, list[float]])
-    text: list[str] = field(default_factory=list[str])
+    pieces: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
     calls: dict[int, Call] = field(default_factory=dict[int, Call])
     finish: str | None = None
     prompt_tokens: int = 0
@@ -61,21 +166,31 @@ class Exchange:
 
     @property
     def tokens(self) -> int:
-        """The server's own count where it gave one, else the number of events with text."""
+        """The server's count of the completion tokens, or the number of events with text if there is none."""
         return self._counted_tokens or sum(map(len, self.token_times.values()))
 
     @property
+    def text(self) -> str:
+        """The text of the first choice."""
+        return "".join(self.pieces.get(0, []))
+
+    @property
     def first_token(self) -> float | None:
-        """When the first text came."""
+        """Time of the first event with text."""
         return min((times[0] for times in self.token_times.values()), default=None)
 
     @property
+    def first_token_wait(self) -> float | None:
+        """Seconds from the request to the first event with text."""
+        return None if self.first_token is None else self.first_token - self.started
+
+    @property
     def gaps(self) -> list[tuple[float, float]]:
-        """The times of every two events with text that follow one another in one choice."""
+        """The pairs of times of consecutive events with text in one choice."""
         return [pair for times in self.token_times.values() for pair in itertools.pairwise(times)]
 
     def receive(self, payload: bytes) -> None:
-        """Take in the data of one event.
+        """Add the data of one event.
 
         Raises:
             StreamError: The event reports an error.
@@ -85,28 +200,27 @@ class Exchange:
         if "choices" not in chunk:
             raise StreamError(f"an event without choices: {payload[:SHOWN_ERROR_SIZE].decode(errors='replace')}")
         if usage := chunk.get("usage"):
-            self.count(usage)
+            self._count(usage)
         for choice in chunk["choices"]:
-            delta = choice["delta"]
-            if choice["index"] == 0:
+            index, delta = choice["index"], choice["delta"]
+            if index == 0:
                 self.finish = choice.get("finish_reason") or self.finish
             if not (delta.get("content") or delta.get("reasoning_content") or delta.get("tool_calls")):
                 continue
-            self.token_times.setdefault(choice["index"], []).append(now)
-            if choice["index"] == 0:
-                self.read(delta)
+            self.token_times.setdefault(index, []).append(now)
+            if isinstance(content := delta.get("content"), str):
+                self.pieces.setdefault(index, []).append(content)
+            if index == 0:
+                self._add_calls(delta.get("tool_calls") or [])
 
-    def read(self, delta: "ChunkDelta") -> None:
-        """Add what a chunk has of the answer."""
-        if isinstance(content := delta.get("content"), str):
-            self.text.append(content)
-        for part in delta.get("tool_calls") or []:
+    def _add_calls(self, parts: list["CallDelta"]) -> None:
+        for part in parts:
             call = self.calls.setdefault(part.get("index", 0), Call())
             call.name += part["function"].get("name") or ""
             call.arguments += part["function"].get("arguments") or ""
 
-    def count(self, usage: "Usage") -> None:
-        """Add up the counts: llama-server sends one for each choice, others one for all."""
+    def _count(self, usage: "Usage") -> None:
+        """Add the counts of one event: llama-server sends one for each choice, others one for all."""
         self.prompt_tokens = usage["prompt_tokens"]
         self._counted_tokens += usage["completion_tokens"]
         if details := usage.get("completion_tokens_details"):
@@ -115,14 +229,14 @@ class Exchange:
 
 
 class UsageDetails(TypedDict, total=False):
-    """What became of a prediction."""
+    """The tokens of a prediction."""
 
     accepted_prediction_tokens: int | None
     rejected_prediction_tokens: int | None
 
 
 class Usage(TypedDict):
-    """The part of a chunk's usage that is read."""
+    """The fields of a chunk's usage that are read."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -130,21 +244,21 @@ class Usage(TypedDict):
 
 
 class FunctionDelta(TypedDict, total=False):
-    """What a chunk adds to a call: first the name, then piece by piece the arguments."""
+    """A chunk's part of a call: first the name, then the arguments in pieces."""
 
     name: str | None
     arguments: str | None
 
 
 class CallDelta(TypedDict):
-    """The call that a chunk adds to."""
+    """A chunk's part of a call, with the call's index."""
 
     index: NotRequired[int]
     function: FunctionDelta
 
 
 class ChunkDelta(TypedDict, total=False):
-    """What a chunk adds to a choice, in any dialect."""
+    """A chunk's part of a choice, in any dialect."""
 
     content: object
     reasoning_content: object
@@ -160,21 +274,21 @@ class ChunkChoice(TypedDict):
 
 
 class Chunk(TypedDict, total=False):
-    """The data of one event; one that reports an error has no choices, whatever its shape."""
+    """The data of one event. An event that reports an error has no choices."""
 
     choices: list[ChunkChoice]
     usage: Usage | None
 
 
 async def send(target: Target, request: Request) -> Exchange:
-    """Send one request and read its stream to the end; a failure becomes the exchange's error."""
+    """Send one request and read its stream to the end; a failure is the exchange's `error`."""
     exchange = Exchange(started=time.perf_counter())
     await fill(exchange, target, request)
     return exchange
 
 
 async def fill(exchange: Exchange, target: Target, request: Request) -> None:
-    """Send one request and add what comes back to an exchange, for those who look at it meanwhile."""
+    """Send one request and add its events to an exchange, which can be read meanwhile."""
     body = request_body(request, target.dialect, target.model)
     exchange.started = time.perf_counter()
     try:
@@ -182,7 +296,7 @@ async def fill(exchange: Exchange, target: Target, request: Request) -> None:
             async for payload in events:
                 exchange.receive(payload)
     except TimeoutError:
-        exchange.error = f"no complete answer within {target.timeout:g} s"
+        exchange.error = f"no complete response within {target.timeout:g} s"
     except (StreamError, OSError) as error:
         exchange.error = str(error)
     except (LookupError, TypeError, ValueError) as error:

@@ -1,17 +1,13 @@
-"""Fine-tunes the bundled model, and says what that takes: `python -m benchmarks.finetune`.
+"""Measure fine-tuning of the bundled model: `python -m benchmarks.finetune`.
 
-A server gets a job of 60 steps of 512 tokens, made of a text that ships with the tests: how long it takes from its
-creation to SUCCESS, the first time on a machine (the weights are read from the GGUF file then), and how much memory the
-trainer takes. Then streams are run alone and beside another such job: shown is the share of their rate that they keep.
+A server gets a job of 60 steps of 512 tokens, made of a text of the tests, then another one: the first one on a machine
+reads the weights from the GGUF file. The report has the time from a job's creation to SUCCESS and the memory of the
+trainer. Then streams run alone and during another such job; the table shows the share of their rate that they keep.
 """
 
 import argparse
 import asyncio
 import json
-import os
-import statistics
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -21,60 +17,48 @@ from typing import Any
 import httpx2
 import psutil
 
-from benchmarks.chat import positive
+from benchmarks.cli import add_ponant, add_rounds, add_threads, make_parser, positive, run
 from benchmarks.exchange import Target
-from benchmarks.machine import describe_machine
-from benchmarks.processes import ServerError, running
-from benchmarks.servers import PONANT, find
-from benchmarks.setups import Given, Setup
-from benchmarks.sharing import Load, chat_load, run, show
-from ponant.weights.bundled import BUNDLED
-from ponant.weights.locate import locate
+from benchmarks.report import Table, describe_machine, publish, show_progress
+from benchmarks.servers import ServerError, Setup, find_ponant, open_resources, running
+from benchmarks.sharing import Workload, chat_workload, run_workloads, share_cells
 
+BUNDLED = "smollm2"
 TEXT = Path(__file__).parents[1] / "tests" / "data" / "perplexity.txt"
 SETUP = Setup("the bundled model", parallel=16, cells=8_192)
 JOBS = "/v1/fine_tuning/jobs"
+TRAINER = "ponant.training.worker"
+"""The module that the trainer's process runs."""
 SEQ_LEN = 512
 ENDLESS = 10_000
-"""Steps of the job beside which streams are measured; it is cancelled then."""
-BETWEEN_LOOKS = 0.2
+"""Steps of the job that runs during the streams; it is cancelled after them."""
+POLL_SECONDS = 0.2
 
 
 def main() -> int:
-    """Run the program; return its exit code: 2 when it could not begin."""
+    """Run the program; return its exit code."""
     arguments = parse_arguments()
-    ponant = find(PONANT, arguments.ponant)
-    if ponant is None:
-        print(f"no program {arguments.ponant} found", file=sys.stderr)
-        return 2
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            given = Given(locate(BUNDLED, Path(folder)), arguments.threads, Path(folder))
-            with running(ponant, given, SETUP) as server:
-                target = Target(server.endpoint, ponant.kind.dialect)
-                print("\n".join(asyncio.run(measure(target, arguments.steps, arguments.rounds))))
-    except ServerError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    ponant = find_ponant(arguments.ponant)
+    with (
+        open_resources(ponant, BUNDLED, arguments.threads) as resources,
+        running(ponant, resources, SETUP) as server,
+    ):
+        publish(asyncio.run(measure(server.target, arguments.steps, arguments.rounds)))
     return 0
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.finetune", description=__doc__)
+    """Parse the command line."""
+    parser = make_parser("finetune", __doc__)
     parser.add_argument("--steps", type=positive, default=60, help="steps of the job (%(default)s)")
-    parser.add_argument("--rounds", type=positive, default=3, help="how often streams are run (%(default)s)")
-    parser.add_argument("--threads", type=positive, default=os.cpu_count(), help="threads of model and trainer")
-    parser.add_argument(
-        "--ponant", default="ponant", help="the ponant program (default: beside this Python, or on PATH)"
-    )
+    add_rounds(parser)
+    add_threads(parser)
+    add_ponant(parser)
     return parser.parse_args()
 
 
 def dataset() -> bytes:
-    """Conversations made of a text: a third of a passage is the question, the rest is the answer."""
+    """Return conversations made of a text: a third of a passage is the question, the rest is the answer."""
     words = TEXT.read_text().split()
     lines = [
         {
@@ -89,39 +73,36 @@ def dataset() -> bytes:
 
 
 async def measure(target: Target, steps: int, rounds: int) -> list[str]:
-    """Run the jobs and the loads; return what is to be printed."""
-    async with httpx2.AsyncClient(
-        base_url=f"http://{target.endpoint.host}:{target.endpoint.port}", timeout=120
-    ) as client:
+    """Run the jobs and the streams; return the report."""
+    async with httpx2.AsyncClient(base_url=target.endpoint.base_url, timeout=120) as client:
         model = (await client.get("/v1/models")).json()["data"][0]["id"]
         uploaded = await client.post("/v1/files", files={"file": ("data.jsonl", dataset())})
         file_id = uploaded.raise_for_status().json()["id"]
         lines = [f"{steps} steps of {SEQ_LEN} tokens. {describe_machine()}", ""]
         for name in ("the first job of a machine", "the next one"):
-            show(name)
-            lines += describe(name, *await train(client, model, file_id, steps))
-        loads = [chat_load(target, model, 1), chat_load(target, model, 8)]
-        alone: dict[str, list[float]] = {load.name: [] for load in loads}
-        beside: dict[str, list[float]] = {load.name: [] for load in loads}
-        for number in range(rounds):
-            show(f"round {number + 1}: streams alone")
-            for load in loads:
-                alone[load.name] += await run(load)
+            show_progress(name)
+            lines.append(describe(name, *await train(client, model, file_id, steps)))
+        workloads = [chat_workload(target, model, 1), chat_workload(target, model, 8)]
+        alone: dict[str, list[float]] = {workload.name: [] for workload in workloads}
+        during: dict[str, list[float]] = {workload.name: [] for workload in workloads}
+        for number in range(1, rounds + 1):
+            show_progress(f"round {number}: streams alone")
+            for workload in workloads:
+                alone[workload.name] += await run_workloads(workload)
             async with training(client, model, file_id):
-                show(f"round {number + 1}: streams beside a job")
-                for load in loads:
-                    beside[load.name] += await run(load)
-        return lines + list(format_table(loads, alone, beside))
+                show_progress(f"round {number}: streams during a job")
+                for workload in workloads:
+                    during[workload.name] += await run_workloads(workload)
+        return [*lines, *format_table(workloads, alone, during)]
 
 
 async def train(client: httpx2.AsyncClient, model: str, file_id: str, steps: int) -> tuple[dict[str, Any], float, int]:
-    """The job at its end, the seconds that it took, and the bytes that its process took at most."""
+    """Run a job; return it as it ended, its seconds, and the most bytes of its process."""
     began = time.monotonic()
     job = await create(client, model, file_id, steps)
     peak = 0
     while job["status"] not in ("SUCCESS", "FAILED", "FAILED_VALIDATION"):
-        await asyncio.sleep(BETWEEN_LOOKS)
-        job = (await client.get(f"{JOBS}/{job['id']}")).raise_for_status().json()
+        job = await reload(client, job)
         peak = max(peak, trainer_memory())
     if job["status"] != "SUCCESS":
         raise ServerError(f"the job ended as {job['status']}: {job['events'][0]}")
@@ -129,7 +110,7 @@ async def train(client: httpx2.AsyncClient, model: str, file_id: str, steps: int
 
 
 async def create(client: httpx2.AsyncClient, model: str, file_id: str, steps: int) -> dict[str, Any]:
-    """A new job."""
+    """Create a job."""
     asked = {
         "model": model,
         "training_files": [{"file_id": file_id, "weight": 1}],
@@ -139,52 +120,58 @@ async def create(client: httpx2.AsyncClient, model: str, file_id: str, steps: in
     return job
 
 
+async def reload(client: httpx2.AsyncClient, job: dict[str, Any]) -> dict[str, Any]:
+    """Return a job's state after a short pause."""
+    await asyncio.sleep(POLL_SECONDS)
+    reloaded: dict[str, Any] = (await client.get(f"{JOBS}/{job['id']}")).raise_for_status().json()
+    return reloaded
+
+
 @asynccontextmanager
 async def training(client: httpx2.AsyncClient, model: str, file_id: str) -> AsyncIterator[None]:
-    """A job that takes steps for as long as the block lasts."""
+    """Run a job from its first step until the block ends."""
     job = await create(client, model, file_id, ENDLESS)
     while not any(event["name"] == "progress" for event in job.get("events", [])):
-        await asyncio.sleep(BETWEEN_LOOKS)
-        job = (await client.get(f"{JOBS}/{job['id']}")).raise_for_status().json()
+        job = await reload(client, job)
     yield
     await client.post(f"{JOBS}/{job['id']}/cancel")
     while job["status"] != "CANCELLED":
-        await asyncio.sleep(BETWEEN_LOOKS)
-        job = (await client.get(f"{JOBS}/{job['id']}")).raise_for_status().json()
+        job = await reload(client, job)
 
 
 def trainer_memory() -> int:
-    """Bytes that the training processes below this one take."""
+    """Return the resident bytes of the training processes below this one."""
     taken = 0
     for process in psutil.Process().children(recursive=True):
         try:
-            if "ponant.training.worker" in process.cmdline():
+            if TRAINER in process.cmdline():
                 taken += process.memory_info().rss
         except psutil.Error:
             continue
     return taken
 
 
-def describe(name: str, job: dict[str, Any], seconds: float, peak: int) -> Iterator[str]:
-    """What a job took."""
+def describe(name: str, job: dict[str, Any], seconds: float, peak: int) -> str:
+    """Return the line about a job."""
     times = {event["data"]["status"]: event["created_at"] for event in job["events"] if "status" in event["data"]}
     losses = [checkpoint["metrics"]["train_loss"] for checkpoint in job["checkpoints"]]
-    yield (
+    return (
         f"- {name}: {seconds:.0f} s from its creation to SUCCESS, {times['SUCCESS'] - times['RUNNING']} s of them "
         f"RUNNING; {job['trained_tokens']} tokens; at most {peak / 2**30:.2f} GiB; loss {losses[-1]:.2f} to "
         f"{losses[0]:.2f}"
     )
 
 
-def format_table(loads: list[Load], alone: dict[str, list[float]], beside: dict[str, list[float]]) -> Iterator[str]:
-    """Return the table: for each load its rate alone and beside a job."""
+def format_table(
+    workloads: list[Workload], alone: dict[str, list[float]], during: dict[str, list[float]]
+) -> Iterator[str]:
+    """Yield the table: for each workload its rate alone and its rate during a job."""
     yield ""
-    yield "| load | alone | beside a job | share |"
-    yield "|---|---:|---:|---:|"
-    for load in loads:
-        before, during = statistics.median(alone[load.name]), statistics.median(beside[load.name])
-        yield f"| {load.name} | {before:.0f} {load.unit} | {during:.0f} | {during / before:.2f} |"
+    table = Table(("load", "alone", "during a job", "share"), text=("load",))
+    yield from table.lines(
+        (workload.name, *share_cells(workload, alone[workload.name], during[workload.name])) for workload in workloads
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

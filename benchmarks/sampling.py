@@ -1,17 +1,18 @@
-"""Measures what drawing tokens costs: `python -m benchmarks.sampling`.
+"""Measure the cost of drawing tokens: `python -m benchmarks.sampling`.
 
-The logits are made up, as flat as those of the bundled model in answers at temperature 0.7: there, of 512 rows, the
-median has 230 tokens within 12.5 temperatures of the likeliest one, a tenth have less than 13 and a tenth more than
-1,300; here they are 240, 19 and 1,100. They are in the processor's caches, as they are not in the worker after a step:
-what a token costs there, `benchmarks.steps` tells.
+The logits are random, about as flat as those of the bundled model in answers at temperature 0.7. There, of 512 rows,
+the median row has 230 tokens within 12.5 temperatures of the likeliest one, a tenth have less than 13 and a tenth more
+than 1,300; here these numbers are 240, 19 and 1,100. The logits are in the processor's caches, unlike in the worker
+after a step: `benchmarks.steps` measures the cost of a token there.
 """
 
-import argparse
-import time
+from functools import partial
 from statistics import median
 
 import numpy as np
 
+from benchmarks.cli import make_parser, run
+from benchmarks.report import seconds
 from ponant.engine.base import Sampling
 from ponant.engine.llama.sampling import Row, Sampler
 from ponant.engine.llama.sequence import Sequence
@@ -28,9 +29,9 @@ CASES = {
 }
 
 
-def main() -> None:
-    """Run the program."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sampling", description=__doc__)
+def main() -> int:
+    """Run the program; return its exit code."""
+    parser = make_parser("sampling", __doc__)
     parser.add_argument("--vocabulary", type=int, default=49_152, help="tokens of the vocabulary (%(default)s)")
     parser.add_argument("--rows", type=int, default=16, help="sequences in the batch (%(default)s)")
     arguments = parser.parse_args()
@@ -39,24 +40,25 @@ def main() -> None:
     logits[:, 0] = np.linspace(15, 23, arguments.rows)
     for name, sampling in CASES.items():
         print(f"{name}: {1000 * row_seconds(logits, sampling):.3f} ms for each token")
+    return 0
 
 
 def row_seconds(logits: np.ndarray[tuple[int, int], np.dtype[np.float32]], sampling: Sampling) -> float:
-    """Return the median time of a draw."""
+    """Return the median seconds of one draw.
+
+    Args:
+        logits: float32, shape (rows, vocabulary size).
+        sampling: The parameters of every row.
+    """
     rows, vocabulary = logits.shape
     sampler = Sampler(vocabulary, [0, 2])
     batch = [Row(make_sequence(seed, vocabulary, sampling)) for seed in range(rows)]
-    times: list[float] = []
-    for _ in range(REPEATS):
-        copy = logits.copy()
-        began = time.perf_counter()
-        sampler.sample(copy, batch)
-        times.append(time.perf_counter() - began)
-    return median(times) / rows
+    copies = (logits.copy() for _ in range(REPEATS))
+    return median(seconds(partial(sampler.sample, copy, batch)) for copy in copies) / rows
 
 
 def make_sequence(seed: int, vocabulary: int, sampling: Sampling) -> Sequence:
-    """Return a sequence that has generated some tokens, and may not end yet."""
+    """Return a sequence with some generated tokens, below its `min_tokens`."""
     sequence = Sequence(
         seed, 0, [1, 2, 3], seed=seed, sampling=sampling, max_tokens=None, min_tokens=2 * GENERATED, context=1 << 20
     )
@@ -66,4 +68,4 @@ def make_sequence(seed: int, vocabulary: int, sampling: Sampling) -> Sequence:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

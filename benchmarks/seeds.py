@@ -1,120 +1,164 @@
-"""Measures how far seeded answers depend on load: `python -m benchmarks.seeds URL`.
+"""Measure how far seeded answers depend on load: `python -m benchmarks.seeds URL`.
 
 Every request is sent three times with the same seed: alone, together with others, and alone again once the server is
-idle. The program counts the answers whose text differs from the first one, and says where the differences begin. A
-server whose answers do not depend on load has 0 in both columns. It exits with 1 when a request failed.
+idle. The program counts the answers whose text differs from the first one, and shows where the differences begin. A
+server whose answers do not depend on load has 0 in both columns. The program exits with 1 when a request failed.
 """
 
 import argparse
 import asyncio
-import json
-import sys
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TypedDict, cast
 
-from benchmarks.chat import base_url, positive
-from benchmarks.stream_client import Endpoint, StreamError, stream_events
+from benchmarks.cli import add_api_key, add_url, make_parser, positive, run
+from benchmarks.exchange import Dialect, Exchange, Message, Request, Target, send
+from benchmarks.report import NOTHING, Table, publish, show_progress
+from benchmarks.stream_client import Endpoint, StreamError
 from benchmarks.texts import shuffled_prompts
 
 SENTENCES_OF_A_LONG_PROMPT = 118
-COLUMNS = ("prompts", "temperature", "requests", "prompt tokens", "together differ", "from token", "alone again differ")
-ROW = "{:>8} {:>12} {:>9} {:>14} {:>16} {:>11} {:>19}"
+"""Sentences of about 800 tokens."""
+TIMEOUT = 3600.0
+"""Most seconds of one request, as a slow server may compute 16 long prompts before it answers."""
+TABLE = Table(
+    ("prompts", "temperature", "requests", "prompt tokens", "together, differ", "from token", "alone again, differ"),
+    text=("prompts",),
+)
 
 
 def main() -> int:
     """Run the program; return its exit code."""
     arguments = parse_arguments()
-    endpoint = Endpoint.parse(arguments.url, arguments.api_key)
-    print(ROW.format(*COLUMNS))
+    target = Target(Endpoint.parse(arguments.url, arguments.api_key), Dialect.MISTRAL, timeout=TIMEOUT)
+    publish(TABLE.head())
     try:
         for long in {"short": [False], "long": [True], "both": [False, True]}[arguments.prompts]:
             for temperature in arguments.temperatures:
-                trial = Trial(
+                requests = SeededRequests(
                     long=long,
                     temperature=temperature,
-                    requests=arguments.requests,
+                    count=arguments.requests,
                     together=arguments.together,
                     tokens=arguments.tokens,
                     choices=arguments.choices,
                     seed=arguments.seed,
                 )
-                print(format_row(asyncio.run(run_trial(endpoint, trial))), flush=True)
-    except (StreamError, OSError) as error:
-        print(error, file=sys.stderr)
+                publish([format_row(requests, asyncio.run(compare(target, requests)))])
+    except StreamError as error:
+        show_progress(str(error))
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.seeds", description=__doc__)
-    parser.add_argument("url", type=base_url, help="base URL of the server, with or without /v1")
-    parser.add_argument("--api-key", help="sent as a bearer token")
-    parser.add_argument("--prompts", choices=("short", "long", "both"), default="both", help="%(default)s by default")
+    """Parse the command line."""
+    parser = make_parser("seeds", __doc__)
+    add_url(parser)
+    add_api_key(parser)
+    parser.add_argument(
+        "--prompts", choices=("short", "long", "both"), default="both", help="length of the prompts (%(default)s)"
+    )
     parser.add_argument(
         "--temperatures", type=float, nargs="+", default=[0.7, 0.0], metavar="T", help="sampling temperatures (0.7 0)"
     )
-    parser.add_argument("--requests", type=positive, default=32, help="requests of a trial (%(default)s)")
-    parser.add_argument("--together", type=positive, default=16, help="how many at once under load (%(default)s)")
-    parser.add_argument("--tokens", type=positive, default=64, help="longest answer in tokens (%(default)s)")
+    parser.add_argument("--requests", type=positive, default=32, help="requests of a row (%(default)s)")
+    parser.add_argument("--together", type=positive, default=16, help="requests at once under load (%(default)s)")
+    parser.add_argument("--tokens", type=positive, default=64, help="most tokens of an answer (%(default)s)")
     parser.add_argument("--choices", type=positive, default=1, help="n of each request (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of prompts and sampling (%(default)s)")
     return parser.parse_args()
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """Requests of one kind, each with a prompt and a seed of its own."""
+class SeededRequests:
+    """Requests of one kind, each with a prompt and a seed of its own.
+
+    Attributes:
+        long: True for prompts of about 800 tokens.
+        temperature: The sampling temperature.
+        count: The number of requests.
+        together: Requests at once under load.
+        tokens: Most tokens of each choice.
+        choices: Completions of each request.
+        seed: Seed of the prompts and of the requests' seeds.
+    """
 
     long: bool
     temperature: float
-    requests: int
+    count: int
     together: int
     tokens: int
     choices: int
     seed: int
 
     def prompt(self, number: int) -> str:
-        """Return the prompt of one request: a task, or so many of them that they take about 800 tokens."""
+        """Return the prompt of one request: one sentence, or a long text."""
         prompts = shuffled_prompts(self.seed)
         count = SENTENCES_OF_A_LONG_PROMPT if self.long else 1
         return " ".join(prompts[(number + 7 * place) % len(prompts)] for place in range(count))
 
-    def body(self, number: int) -> bytes:
-        """Return the JSON body of one request."""
-        body = {
-            "messages": [{"role": "user", "content": self.prompt(number)}],
-            "temperature": self.temperature,
-            "max_tokens": self.tokens,
-            "random_seed": 1000 * self.seed + number,
-            "n": self.choices,
-            "stream": True,
-        }
-        return json.dumps(body).encode()
+    def request(self, number: int) -> Request:
+        """Return one request."""
+        return Request(
+            (Message("user", self.prompt(number)),),
+            tokens=self.tokens,
+            temperature=self.temperature,
+            seed=1000 * self.seed + number,
+            choices=self.choices,
+            exact=False,
+        )
 
 
 @dataclass(slots=True)
-class Answer:
-    """The pieces of text of each choice, as they came. Ponant sends one for each token that completes a character."""
+class Differences:
+    """The differences between the answers to the same requests.
 
-    choices: list[list[str]]
-    prompt_tokens: int = 0
+    Attributes:
+        prompt_tokens: Median length of the prompts.
+        together: For each answer that differs under load, the number of the first token that differs.
+        again: The same for the answers on the idle server.
+    """
 
-    def first_differences(self, other: "Answer") -> list[int]:
-        """Return for each choice whose text differs the number of the piece with the first other character."""
-        return [
-            place
-            for mine, theirs in zip(self.choices, other.choices, strict=True)
-            if (place := first_difference(mine, theirs)) is not None
-        ]
+    prompt_tokens: float
+    together: list[int] = field(default_factory=list[int])
+    again: list[int] = field(default_factory=list[int])
+
+
+async def compare(target: Target, requests: SeededRequests) -> Differences:
+    """Send all requests three times: alone, together, alone again.
+
+    Raises:
+        StreamError: A request failed.
+    """
+    first = await send_all(target, requests, at_once=1)
+    differences = Differences(median(answer.prompt_tokens for answer in first))
+    for places, at_once in ((differences.together, requests.together), (differences.again, 1)):
+        for before, after in zip(first, await send_all(target, requests, at_once=at_once), strict=True):
+            for choice in range(requests.choices):
+                place = first_difference(before.pieces.get(choice, []), after.pieces.get(choice, []))
+                if place is not None:
+                    places.append(place)
+    return differences
+
+
+async def send_all(target: Target, requests: SeededRequests, *, at_once: int) -> list[Exchange]:
+    """Send the requests in their order, `at_once` at the same time."""
+    places = asyncio.Semaphore(at_once)
+
+    async def send_in_turn(number: int) -> Exchange:
+        async with places:
+            exchange = await send(target, requests.request(number))
+        if exchange.error is not None:
+            raise StreamError(exchange.error)
+        return exchange
+
+    return await asyncio.gather(*(send_in_turn(number) for number in range(requests.count)))
 
 
 def first_difference(pieces: list[str], others: list[str]) -> int | None:
-    """Return the number, from 1, of the piece in which the text departs from the other one; None for equal texts.
+    """Return the number, from 1, of the piece in which two texts begin to differ, or None for equal texts.
+
+    Ponant sends a piece for each token that completes a character.
 
     Examples:
         >>> first_difference(["a", "bc", "d"], ["ab", "x"])
@@ -139,95 +183,24 @@ def first_difference(pieces: list[str], others: list[str]) -> int | None:
     return len(pieces) + 1
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What a trial gave; ``together`` and ``again`` hold a number for each answer that differs: where it begins to."""
-
-    trial: Trial
-    prompt_tokens: float
-    together: list[int] = field(default_factory=list[int])
-    again: list[int] = field(default_factory=list[int])
-
-
-async def run_trial(endpoint: Endpoint, trial: Trial) -> Outcome:
-    """Send all requests three times: alone, together, alone again.
-
-    Raises:
-        StreamError: A request failed.
-        OSError: A connection failed.
-    """
-    first = await send_all(endpoint, trial, at_once=1)
-    outcome = Outcome(trial, median(answer.prompt_tokens for answer in first))
-    for places, at_once in ((outcome.together, trial.together), (outcome.again, 1)):
-        for before, after in zip(first, await send_all(endpoint, trial, at_once=at_once), strict=True):
-            places.extend(before.first_differences(after))
-    return outcome
-
-
-async def send_all(endpoint: Endpoint, trial: Trial, *, at_once: int) -> list[Answer]:
-    """Send the requests of a trial in their order, so many at once."""
-    places = asyncio.Semaphore(at_once)
-
-    async def send_in_turn(number: int) -> Answer:
-        async with places:
-            return await send(endpoint, trial, number)
-
-    return await asyncio.gather(*(send_in_turn(number) for number in range(trial.requests)))
-
-
-class _Delta(TypedDict, total=False):
-    content: str | None
-
-
-class _Choice(TypedDict):
-    index: int
-    delta: _Delta
-
-
-class _Usage(TypedDict):
-    prompt_tokens: int
-
-
-class _Chunk(TypedDict, total=False):
-    choices: list[_Choice]
-    usage: _Usage | None
-
-
-async def send(endpoint: Endpoint, trial: Trial, number: int) -> Answer:
-    """Send one request and read its answer."""
-    answer = Answer([[] for _ in range(trial.choices)])
-    async with aclosing(stream_events(endpoint, trial.body(number))) as events:
-        async for payload in events:
-            chunk = cast(_Chunk, json.loads(payload))
-            if "choices" not in chunk:
-                raise StreamError(payload.decode(errors="replace"))
-            for choice in chunk["choices"]:
-                if content := choice["delta"].get("content"):
-                    answer.choices[choice["index"]].append(content)
-            if usage := chunk.get("usage"):
-                answer.prompt_tokens = usage["prompt_tokens"]
-    return answer
-
-
-def format_row(outcome: Outcome) -> str:
-    """Return an outcome as one row of the printed table."""
-    trial = outcome.trial
-    answers = trial.requests * trial.choices
-    return ROW.format(
-        "long" if trial.long else "short",
-        trial.temperature,
-        trial.requests,
-        f"{outcome.prompt_tokens:.0f}",
-        share(outcome.together, answers),
-        f"{median(outcome.together):.0f}" if outcome.together else "-",
-        share(outcome.again, answers),
+def format_row(requests: SeededRequests, differences: Differences) -> str:
+    """Return one row of the table."""
+    answers = requests.count * requests.choices
+    return TABLE.row(
+        "long" if requests.long else "short",
+        requests.temperature,
+        requests.count,
+        f"{differences.prompt_tokens:.0f}",
+        share(differences.together, answers),
+        f"{median(differences.together):.0f}" if differences.together else NOTHING,
+        share(differences.again, answers),
     )
 
 
 def share(places: list[int], answers: int) -> str:
-    """Return how many answers differ, out of all."""
+    """Return the number of answers that differ, of all."""
     return f"{len(places)} of {answers} ({len(places) / answers:.0%})"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

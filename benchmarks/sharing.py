@@ -1,49 +1,55 @@
-"""How models that are served together share the machine: `python -m benchmarks.sharing MODEL.gguf [OTHER.gguf]`.
+"""Measure how models of one server share the machine: `python -m benchmarks.sharing MODEL.gguf [OTHER.gguf]`.
 
-One server has two chat models, the same one twice unless another is given, and the bundled embedding model. Each load
-is run alone, and then beside another one: streams of one model beside one of the other, and streams beside texts being
-embedded. Shown is the share of its rate alone that each load keeps.
+The server has two chat models, the same one twice unless another is given, and the bundled embedding model. Each
+workload runs alone, and then together with another one: streams of one model with streams of the other, and streams
+with texts being embedded. The table shows the share of its rate alone that each workload keeps.
 """
 
 import argparse
 import asyncio
 import json
-import os
-import signal
 import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import httpx2
 
-from benchmarks.chat import positive
-from benchmarks.compare import interrupt, weights
-from benchmarks.dialects import Message, Request
-from benchmarks.exchange import Target, send
-from benchmarks.machine import describe_machine
-from benchmarks.processes import ServerError, running
-from benchmarks.servers import HOST, PONANT, Contender, find
-from benchmarks.setups import Given, Setup
-from benchmarks.weights import kv_cell_size
+from benchmarks.cli import add_models, add_ponant, add_rounds, add_threads, make_parser, run
+from benchmarks.exchange import Message, Request, Target, send
+from benchmarks.report import Table, describe_machine, publish, show_progress
+from benchmarks.servers import (
+    HOST,
+    Contender,
+    Resources,
+    ServerError,
+    Setup,
+    find_ponant,
+    open_resources,
+    running,
+)
 
 SETUP = Setup("two chat models and an embedding model", parallel=16, cells=8_192)
 SECONDS = 10.0
-"""How long each load runs."""
+"""Duration of each workload."""
 TOKENS = 64
 TEXTS_AT_ONCE = 16
 FIRST, SECOND, EMBEDDER = "first", "second", "multilingual-e5-small"
 
 Work = Callable[[], Awaitable[int]]
-"""Does something once; returns how much that was: tokens, or texts."""
+"""Work that is done once; returns its amount: tokens or texts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """Something that is done again and again: ``clients`` of it at once, counted in ``unit``."""
+class Workload:
+    """Work that is repeated.
+
+    Attributes:
+        name: Name in the table.
+        unit: Unit of its rate.
+        clients: Number of times that it runs at once.
+        work: One repetition.
+    """
 
     name: str
     unit: str
@@ -51,82 +57,75 @@ class Load:
     work: Work
 
 
+Pair = tuple[Workload, Workload]
+Rates = dict[tuple[Workload, Workload | None], list[float]]
+"""The rates of a workload in all rounds, alone (None) and together with another one."""
+
+
 def main() -> int:
-    """Run the program; return its exit code: 2 when it could not begin."""
+    """Run the program; return its exit code."""
     arguments = parse_arguments()
-    signal.signal(signal.SIGTERM, interrupt)
-    ponant = find(PONANT, arguments.ponant)
-    if ponant is None:
-        print(f"no program {arguments.ponant} found", file=sys.stderr)
-        return 2
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            given = Given(arguments.models[0].resolve(), arguments.threads, Path(folder))
-            with running(serving(ponant, arguments.models), given, SETUP) as server:
-                target = Target(server.endpoint, ponant.kind.dialect)
-                print("\n".join(asyncio.run(measure(target, arguments.rounds))))
-    except ServerError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    ponant = find_ponant(arguments.ponant)
+    with open_resources(ponant, arguments.models[0], arguments.threads) as first:
+        with open_resources(ponant, arguments.models[-1], arguments.threads) as second:
+            contender = serving(ponant, (first, second))
+        with running(contender, first, SETUP) as server:
+            publish(asyncio.run(measure(server.target, arguments.rounds)))
     return 0
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.sharing", description=__doc__)
-    parser.add_argument("models", type=weights, nargs="+", metavar="MODEL.gguf", help="weights of one model or of two")
-    parser.add_argument("--rounds", type=positive, default=3, help="how often each load is run (%(default)s)")
-    parser.add_argument("--threads", type=positive, default=os.cpu_count(), help="threads of each model (%(default)s)")
-    parser.add_argument(
-        "--ponant", default="ponant", help="the ponant program (default: beside this Python, or on PATH)"
-    )
+    """Parse the command line."""
+    parser = make_parser("sharing", __doc__)
+    add_models(parser, "weights of one model or of two")
+    add_rounds(parser)
+    add_threads(parser)
+    add_ponant(parser)
     return parser.parse_args()
 
 
-def serving(ponant: Contender, models: Sequence[Path]) -> Contender:
-    """The server with its models."""
-    first, second = models[0].resolve(), models[-1].resolve()
+def serving(ponant: Contender, models: Sequence[Resources]) -> Contender:
+    """Return the server with its models."""
+    served = [
+        {"source": str(model.model), "id": name, "kv_memory": SETUP.cells * model.cell_size}
+        for name, model in zip((FIRST, SECOND), models, strict=True)
+    ]
 
-    def arguments(given: Given, _setup: Setup, port: int) -> list[str]:
-        return ["serve", "--host", HOST, "--port", str(port), "--threads", str(given.threads)]
+    def arguments(resources: Resources, _setup: Setup, port: int) -> list[str]:
+        return ["serve", "--host", HOST, "--port", str(port), "--threads", str(resources.threads)]
 
-    def environment(given: Given, setup: Setup) -> dict[str, str]:
-        served = [
-            {"source": str(source), "id": name, "kv_memory": setup.cells * kv_cell_size(source)}
-            for name, source in ((FIRST, first), (SECOND, second))
-        ]
-        return {"PONANT_DATA_DIR": str(given.data_dir), "PONANT_MODELS": json.dumps([*served, EMBEDDER])}
-
-    return replace(ponant, kind=replace(ponant.kind, arguments=arguments, environment=environment))
+    kind = replace(ponant.kind, arguments=arguments)
+    return replace(ponant, kind=kind, settings={"PONANT_MODELS": json.dumps([*served, EMBEDDER])})
 
 
 async def measure(target: Target, rounds: int) -> list[str]:
-    """Run all loads; return a table."""
-    async with httpx2.AsyncClient(
-        base_url=f"http://{target.endpoint.host}:{target.endpoint.port}", timeout=120
-    ) as client:
-        first, second = chat_load(target, FIRST, 1), chat_load(target, SECOND, 1)
-        many = chat_load(target, FIRST, 8)
-        texts = embedding_load(client)
+    """Run all workloads; return the report."""
+    async with httpx2.AsyncClient(base_url=target.endpoint.base_url, timeout=120) as client:
+        first, second = chat_workload(target, FIRST, 1), chat_workload(target, SECOND, 1)
+        many, texts = chat_workload(target, FIRST, 8), embedding_workload(client)
+        workloads = (first, second, many, texts)
+        for workload in workloads:
+            await workload.work()  # loads the model
         pairs = ((first, second), (many, second), (first, texts), (many, texts))
-        rates: dict[tuple[Load, Load | None], list[float]] = {}
-        for load in (first, second, many, texts):
-            await load.work()  # the model is loaded now
-        for number in range(rounds):
-            for load in (first, second, many, texts):
-                show(f"round {number + 1}: {load.name}")
-                rates.setdefault((load, None), []).extend(await run(load))
-            for pair in pairs:
-                show(f"round {number + 1}: {pair[0].name} beside {pair[1].name}")
-                for load, other, rate in zip(pair, reversed(pair), await run(*pair), strict=True):
-                    rates.setdefault((load, other), []).append(rate)
-    return list(format_table(pairs, rates))
+        return list(format_table(pairs, await run_rounds(workloads, pairs, rounds)))
 
 
-def chat_load(target: Target, model: str, clients: int) -> Load:
-    """Conversations with a model."""
+async def run_rounds(workloads: Sequence[Workload], pairs: Sequence[Pair], rounds: int) -> Rates:
+    """Run each workload alone and each pair together, in every round."""
+    rates: Rates = {}
+    for number in range(1, rounds + 1):
+        for workload in workloads:
+            show_progress(f"round {number}: {workload.name}")
+            rates.setdefault((workload, None), []).extend(await run_workloads(workload))
+        for pair in pairs:
+            show_progress(f"round {number}: {pair[0].name} and {pair[1].name}")
+            for workload, other, rate in zip(pair, reversed(pair), await run_workloads(*pair), strict=True):
+                rates.setdefault((workload, other), []).append(rate)
+    return rates
+
+
+def chat_workload(target: Target, model: str, clients: int) -> Workload:
+    """Return streams of a chat model."""
     chosen = replace(target, model=model)
 
     async def chat() -> int:
@@ -136,11 +135,12 @@ def chat_load(target: Target, model: str, clients: int) -> Load:
             raise ServerError(exchange.error)
         return exchange.tokens
 
-    return Load(f"{clients} {'stream' if clients == 1 else 'streams'} of the {model} model", "tokens/s", clients, chat)
+    streams = "stream" if clients == 1 else "streams"
+    return Workload(f"{clients} {streams} of the {model} model", "tokens/s", clients, chat)
 
 
-def embedding_load(client: httpx2.AsyncClient) -> Load:
-    """Texts being embedded."""
+def embedding_workload(client: httpx2.AsyncClient) -> Workload:
+    """Return texts that are embedded, several per call."""
     texts = [f"Sentence number {number} of a text about the sea and its islands." for number in range(TEXTS_AT_ONCE)]
 
     async def embed() -> int:
@@ -148,44 +148,42 @@ def embedding_load(client: httpx2.AsyncClient) -> Load:
         response.raise_for_status()
         return len(texts)
 
-    return Load(f"texts embedded, {TEXTS_AT_ONCE} at once", "texts/s", 1, embed)
+    return Workload(f"texts embedded, {TEXTS_AT_ONCE} at once", "texts/s", 1, embed)
 
 
-async def run(*loads: Load) -> list[float]:
-    """Run loads at the same time; return the rate of each."""
+async def run_workloads(*workloads: Workload) -> list[float]:
+    """Run workloads at the same time; return the rate of each, per second."""
     ends = time.perf_counter() + SECONDS
 
-    async def repeat(load: Load) -> tuple[int, float]:
+    async def repeat(workload: Workload) -> float:
         began, done = time.perf_counter(), 0
         while time.perf_counter() < ends:
-            done += await load.work()
-        return done, time.perf_counter() - began
+            done += await workload.work()
+        return done / (time.perf_counter() - began)
 
-    async def rate(load: Load) -> float:
-        parts = await asyncio.gather(*(repeat(load) for _ in range(load.clients)))
-        return sum(done / seconds for done, seconds in parts)
+    async def rate(workload: Workload) -> float:
+        return sum(await asyncio.gather(*(repeat(workload) for _ in range(workload.clients))))
 
-    return await asyncio.gather(*map(rate, loads))
-
-
-def show(text: str) -> None:
-    """Tell how far it is."""
-    print(text, file=sys.stderr, flush=True)
+    return await asyncio.gather(*map(rate, workloads))
 
 
-def format_table(
-    pairs: Sequence[tuple[Load, Load]], rates: dict[tuple[Load, Load | None], list[float]]
-) -> Iterator[str]:
-    """Return the table: for both loads of each pair the rate, alone and beside the other."""
+def format_table(pairs: Sequence[Pair], rates: Rates) -> Iterator[str]:
+    """Yield the table: for both workloads of each pair the rate alone, and the rate together with the other."""
     yield f"Medians of rounds of {SECONDS:g} s a load. {describe_machine()}"
     yield ""
-    yield "| load | beside | alone | beside it | share |"
-    yield "|---|---|---:|---:|---:|"
-    for pair in pairs:
-        for load, other in (pair, pair[::-1]):
-            alone, beside = statistics.median(rates[load, None]), statistics.median(rates[load, other])
-            yield f"| {load.name} | {other.name} | {alone:.0f} {load.unit} | {beside:.0f} | {beside / alone:.2f} |"
+    table = Table(("load", "other load", "alone", "together", "share"), text=("load", "other load"))
+    yield from table.lines(
+        (load.name, other.name, *share_cells(load, rates[load, None], rates[load, other]))
+        for pair in pairs
+        for load, other in (pair, pair[::-1])
+    )
+
+
+def share_cells(workload: Workload, alone: list[float], together: list[float]) -> tuple[str, str, str]:
+    """Return the median rate alone, the median rate together with other work, and their ratio."""
+    before, during = statistics.median(alone), statistics.median(together)
+    return f"{before:.0f} {workload.unit}", f"{during:.0f}", f"{during / before:.2f}"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -1,33 +1,30 @@
-"""Measures where the time of a decode step goes in the engine's worker: `python -m benchmarks.steps MODEL.gguf`.
+"""Measure the parts of a decode step in the engine's worker: `python -m benchmarks.steps MODEL.gguf`.
 
-It runs the worker's own loop in this process, without a socket, and takes the median over the steps in which every
+The worker's own loop runs in this process, without a socket. The figures are medians over the steps in which every
 sequence gets one token at temperature 0.7.
 """
 
-import argparse
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+import benchmarks.engine  # noqa: F401  # sets the environment of llama.cpp before it is loaded
+from benchmarks.cli import add_model, add_threads, make_parser, run
+from benchmarks.report import Table
 from benchmarks.texts import shuffled_prompts
+from ponant.engine.base import GenerateRequest, Sampling
+from ponant.engine.llama.config import EngineConfig
+from ponant.engine.llama.frames import Generate, Stepped
+from ponant.engine.llama.worker import Worker
+from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.processes.frames import encode
 
 TOKENS = 64
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the engine's process has it
-
-from ponant.engine.base import GenerateRequest, Sampling  # noqa: E402  # the environment is read there
-from ponant.engine.llama.config import EngineConfig  # noqa: E402
-from ponant.engine.llama.frames import Generate, Stepped  # noqa: E402
-from ponant.engine.llama.worker import Worker  # noqa: E402
-from ponant.llamacpp.vocabulary import Vocabulary  # noqa: E402
-from ponant.processes.frames import encode  # noqa: E402
-
 
 class Stopwatch:
-    """A function, and how long its last call took."""
+    """A function that keeps the seconds of its last call."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -41,20 +38,21 @@ class Stopwatch:
         return result
 
 
-def main() -> None:
-    """Run the program."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.steps", description=__doc__)
-    parser.add_argument("model", type=Path, metavar="MODEL.gguf", help="the weights")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the engine (%(default)s)")
+def main() -> int:
+    """Run the program; return its exit code."""
+    parser = make_parser("steps", __doc__)
+    add_model(parser)
+    add_threads(parser)
     arguments = parser.parse_args()
     worker = Worker(EngineConfig(str(arguments.model), threads=arguments.threads))
     vocabulary = Vocabulary(arguments.model)
     prompts = [vocabulary.tokenize(prompt, control=False) for prompt in shuffled_prompts(1)]
-    print("| sequences | whole step, ms | scheduling | decoding | sampling | encoding |")
-    print("|---:|---:|---:|---:|---:|---:|")
+    table = Table(("sequences", "whole step, ms", "scheduling", "decoding", "sampling", "encoding"))
+    print("\n".join(table.head()))
     for sequences in (1, 16):
         whole, *parts = measure(worker, prompts[:sequences])
-        print(f"| {sequences} | {whole:.2f} | {' | '.join(f'{part:.3f}' for part in parts)} |", flush=True)
+        print(table.row(sequences, f"{whole:.2f}", *(f"{part:.3f}" for part in parts)), flush=True)
+    return 0
 
 
 def measure(worker: Worker, prompts: list[list[int]]) -> list[float]:
@@ -84,4 +82,4 @@ def measure(worker: Worker, prompts: list[list[int]]) -> list[float]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

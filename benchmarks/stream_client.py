@@ -1,7 +1,7 @@
-"""A streaming HTTP/1.1 client that takes little of the processor it shares with the server under test.
+"""A streaming HTTP/1.1 client with little overhead, as it shares the processor with the server under test.
 
-It opens one connection per request and reads server-sent events straight from the bytes: a third of the processor time
-per event of httpx2. Connecting is part of what is timed.
+It opens one connection per request, which is part of the measured time, and parses server-sent events from the raw
+bytes. An event takes a third of the processor time that it takes with httpx2.
 """
 
 import asyncio
@@ -10,12 +10,13 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+CHAT_PATH = "/v1/chat/completions"
 READ_SIZE = 65_536
 SHOWN_ERROR_SIZE = 300
 
 
 class StreamError(Exception):
-    """The server answered with something other than a complete stream of events."""
+    """The response is not a complete stream of events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Endpoint:
         """Return the endpoint below a base URL.
 
         Raises:
-            ValueError: The URL is not an http or https one.
+            ValueError: The URL is not an http or https URL.
 
         Examples:
             >>> Endpoint.parse("http://127.0.0.1:8000").path
@@ -46,14 +47,22 @@ class Endpoint:
             raise ValueError(f"not an http or https URL: {base_url}")
         tls = parts.scheme == "https"
         root = parts.path.rstrip("/").removesuffix("/v1")
-        return cls(parts.hostname, parts.port or (443 if tls else 80), f"{root}/v1/chat/completions", tls, api_key)
+        return cls(parts.hostname, parts.port or (443 if tls else 80), root + CHAT_PATH, tls, api_key)
+
+    @property
+    def base_url(self) -> str:
+        """The URL above `/v1`."""
+        return f"{'https' if self.tls else 'http'}://{self._authority}{self.path.removesuffix(CHAT_PATH)}"
+
+    @property
+    def _authority(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def request(self, body: bytes) -> bytes:
         """Return the bytes of a whole POST request."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
         lines = [
             f"POST {self.path} HTTP/1.1",
-            f"Host: {host}:{self.port}",
+            f"Host: {self._authority}",
             "Content-Type: application/json",
             "Accept: text/event-stream",
             f"Content-Length: {len(body)}",
@@ -65,10 +74,10 @@ class Endpoint:
 
 
 async def stream_events(endpoint: Endpoint, body: bytes) -> AsyncGenerator[bytes]:
-    """Post a request and yield the data of each event as it arrives, up to the closing `[DONE]`.
+    """Post a request and yield the data of each event as it arrives, up to the final `[DONE]`.
 
     Raises:
-        StreamError: The status is not 200, the answer is not HTTP, or the stream ends before `[DONE]`.
+        StreamError: The status is not 200, the response is not HTTP, or the stream ends before `[DONE]`.
         OSError: The connection failed.
     """
     reader, writer = await asyncio.open_connection(
@@ -102,25 +111,25 @@ async def stream_events(endpoint: Endpoint, body: bytes) -> AsyncGenerator[bytes
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """Read a response's status line and headers; return the status and whether the body comes in chunks."""
+    """Read a response's status line and headers; return the status, and True if the body is chunked."""
     try:
         status_line, *headers = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
         status = int(status_line.split(b" ", 2)[1])
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, IndexError, ValueError) as error:
-        raise StreamError("the answer is not HTTP") from error
+        raise StreamError("the response is not HTTP") from error
     chunked = any(header.lower().replace(b" ", b"") == b"transfer-encoding:chunked" for header in headers)
     return status, chunked
 
 
 class ChunkedDecoder:
-    """Takes the chunked transfer encoding off a body, however its bytes are cut."""
+    """A decoder of the chunked transfer encoding that accepts the body in pieces of any size."""
 
     def __init__(self) -> None:
         self.finished = False
         self._pending: bytes = b""
 
     def decode(self, data: bytes) -> bytes:
-        r"""Return the content of every chunk that is complete with this data.
+        r"""Add data; return the content of the chunks that it completes.
 
         Examples:
             >>> decoder = ChunkedDecoder()

@@ -1,4 +1,4 @@
-"""The words that prompts are made of: short ones that all differ, and long ones of about so many tokens."""
+"""Texts of prompts: short prompts that all differ, and long texts of an approximate number of tokens."""
 
 import random
 from functools import cache
@@ -57,12 +57,12 @@ SUBJECTS = (
     "ink",
 )
 TOKENS_PER_SENTENCE = 6.9
-"""About how many tokens a task with its subject takes; vocabularies differ, and reports give the server's count."""
+"""Approximate tokens of a task with its subject. Vocabularies differ; reports give the server's count."""
 
 
 @cache
 def shuffled_prompts(seed: int) -> tuple[str, ...]:
-    """Return every pairing of a task and a subject, in an order that the seed decides."""
+    """Return all pairs of a task and a subject, in an order that depends on the seed."""
     prompts = [f"{task} {subject}." for task, subject in product(TASKS, SUBJECTS)]
     random.Random(seed).shuffle(prompts)
     return tuple(prompts)
@@ -70,7 +70,7 @@ def shuffled_prompts(seed: int) -> tuple[str, ...]:
 
 @cache
 def long_text(seed: int, tokens: int) -> str:
-    """Return sentences of about so many tokens in all; texts of two seeds differ from the first sentence on."""
+    """Return sentences of about `tokens` tokens together. Texts of different seeds differ from the first sentence."""
     words = random.Random(seed)
     count = round(tokens / TOKENS_PER_SENTENCE)
     sentences = [f"{words.choice(TASKS)} {words.choice(SUBJECTS)}." for _ in range(count)]
