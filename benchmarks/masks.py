@@ -17,7 +17,7 @@ from ponant.api.chat import Tool
 from ponant.api.messages import UserMessage
 from ponant.engine.llama.grammar import Grammar, GrammarTokenizer
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.prompts.answer.spec import AnswerForm
+from ponant.prompts.answer.spec import AnswerSpec
 from ponant.prompts.chat.prompt import PromptBuilder
 
 REPEATS = 20
@@ -87,8 +87,8 @@ def measure_masks(model: Path) -> Iterator[str]:
     )
     yield f"|---|{'---:|' * 12}"
     prompts = PromptBuilder(vocabulary, context=CONTEXT)
-    for title, form, text in answers():
-        source = prompts.build([UserMessage(content="Hello.")], form=form).grammar
+    for title, spec, text in answers():
+        source = prompts.build([UserMessage(content="Hello.")], spec=spec).grammar
         assert source is not None
         compiling, grammar = timed(partial(Grammar, tokenizer, source))
         walk = Walk()
@@ -97,12 +97,12 @@ def measure_masks(model: Path) -> Iterator[str]:
         yield format_walk(title, compiling, walk)
 
 
-def answers() -> list[tuple[str, AnswerForm, str]]:
+def answers() -> list[tuple[str, AnswerSpec, str]]:
     """Return the answers that are followed: what each is, the form it obeys, its text."""
     tools = tuple(Tool.model_validate(tool) for tool in TOOLS)
-    either = AnswerForm(tools, tuple(tool.function for tool in tools), "auto")
+    either = AnswerSpec(tools, tuple(tool.function for tool in tools), "auto")
     return [
-        ("a document of 20 fields", AnswerForm(schema=SCHEMA), json.dumps(EXAMPLE)),
+        ("a document of 20 fields", AnswerSpec(schema=SCHEMA), json.dumps(EXAMPLE)),
         ("text, where it could be a call of five tools", either, TEXT),
         ("a call, where it could be text", either, json.dumps(CALL)),
     ]

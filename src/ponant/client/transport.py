@@ -19,7 +19,7 @@ from ponant.client.errors import ConnectionLostError, ResponseValidationError
 from ponant.client.event_stream import EventStream, EventStreamAsync
 from ponant.client.failures import error_of, failure, unexpected
 from ponant.client.loops import LOOPBACK, LoopClients
-from ponant.client.retries import Attempts, RetryConfig
+from ponant.client.retries import RetryAttempts, RetryConfig
 from ponant.client.unset import UNSET, OptionalNullable
 
 T = TypeVar("T")
@@ -231,7 +231,7 @@ class _Sending:
         self._timeout_ms = configuration.timeout_ms if options.timeout_ms is None else options.timeout_ms
         check_timeout(self._timeout_ms)
         retries = configuration.retries if options.retries is UNSET else options.retries
-        self.attempts = Attempts(None if retries is UNSET else retries)
+        self.attempts = RetryAttempts(None if retries is UNSET else retries)
         self.deadline = Deadline(None)
 
     def request(self, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
