@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx2
 
-import ponant
+from ponant._version import __version__
 from ponant.client.call import Call, Form
 from ponant.client.deadline import Deadline, watch
 from ponant.client.errors import ConnectionLostError, ResponseValidationError
@@ -288,7 +288,7 @@ class _Sending:
         return httpx2.Timeout(None, connect=_CONNECT_SECONDS)
 
     def _headers(self, given: Mapping[str, str]) -> httpx2.Headers:
-        headers = httpx2.Headers({"accept": self._expected, "user-agent": f"ponant/{ponant.__version__}"})
+        headers = httpx2.Headers({"accept": self._expected, "user-agent": f"ponant/{__version__}"})
         key = self._configuration.api_key
         if callable(key):
             key = key()
