@@ -11,8 +11,8 @@ from jinja2 import TemplateError
 
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.chat.conversation import Turn
 from ponant.prompts.chat.templates import FALLBACK, ChatTemplate, TemplateRefusedError
+from ponant.prompts.chat.turns import Turn
 from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, CallFormat
 from tests.prompts.chat_templates import (
     ALTERNATING,

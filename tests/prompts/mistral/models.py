@@ -18,7 +18,7 @@ from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 from ponant.api.chat import Function, Tool
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.prompts.chat.conversation import Turn
+from ponant.prompts.chat.turns import Turn
 from ponant.prompts.mistral.tokenizer import (
     MistralTokens,
 )

@@ -15,7 +15,7 @@ from ponant.api.chat import Function, Tool
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.errors import InvalidRequestError
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.prompts.chat.conversation import Turn, without_tools
+from ponant.prompts.chat.turns import Turn, without_tools
 from ponant.prompts.mistral.tokenizer import (
     MistralTokens,
 )

@@ -9,8 +9,9 @@ from ponant.prompts.answer.grammar import answer_grammar, terminal_writer
 from ponant.prompts.answer.instructions import joined, reasoning_instructions, schema_instructions, tools_instructions
 from ponant.prompts.answer.output_format import PLAIN, OutputFormat, Thinking
 from ponant.prompts.answer.spec import FREE, AnswerSpec
-from ponant.prompts.chat.conversation import Conversation, Turn, read_conversation, without_tools
+from ponant.prompts.chat.conversation import Conversation, read_conversation
 from ponant.prompts.chat.rendering import Rendered, Renderer, TemplateRenderer
+from ponant.prompts.chat.turns import Turn, without_tools
 from ponant.prompts.tools.call_formats import TAGGED, ArgumentCalls, CallFormat, JsonCalls
 from ponant.prompts.vocabulary import Vocabulary
 

@@ -12,8 +12,8 @@ from ponant.api.messages import FunctionCall, ToolCall
 from ponant.errors import InvalidRequestError
 from ponant.prompts.answer.instructions import describe
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.chat.conversation import Turn
 from ponant.prompts.chat.templates import FALLBACK, ChatTemplate, TemplateRefusedError
+from ponant.prompts.chat.turns import Turn
 from ponant.prompts.escaping import Escaping
 from ponant.prompts.tokenizer import PromptTokenizer, template_markers
 from ponant.prompts.tools.call_formats import CallFormat

@@ -13,7 +13,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.chat.conversation import Turn, one_call_each, without_later_system, without_system, without_tools
+from ponant.prompts.chat.turns import Turn, one_call_each, without_later_system, without_system, without_tools
 from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, CallFormat
 
 FALLBACK = (

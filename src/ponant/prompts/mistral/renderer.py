@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ponant.api.chat import Tool
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.chat.conversation import Turn
 from ponant.prompts.chat.rendering import Rendered, too_long
+from ponant.prompts.chat.turns import Turn
 from ponant.prompts.mistral.tokenizer import MistralTokens, find_tokenizer_file
 from ponant.prompts.tools.call_formats import LISTED, NAMED, CallFormat
 from ponant.prompts.vocabulary import Vocabulary, is_mistral

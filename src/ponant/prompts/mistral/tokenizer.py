@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ponant.api.chat import Tool
 from ponant.api.messages import ToolCall
 from ponant.errors import InvalidRequestError
-from ponant.prompts.chat.conversation import Turn, without_later_system, without_tools
+from ponant.prompts.chat.turns import Turn, without_later_system, without_tools
 from ponant.prompts.vocabulary import Vocabulary
 
 CallSyntax = Literal["none", "list", "arguments"]
