@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ponant._version import __version__
+
 if TYPE_CHECKING:
     from ponant import models, utils
     from ponant.client.sdk import Mistral
     from ponant.models import *  # noqa: F403
 
 __all__ = ["Mistral", "__version__", "models", "utils"]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

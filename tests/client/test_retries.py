@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from ponant import Mistral, models
-from ponant.client.retries import Attempts, retry_after
+from ponant.client.retries import RetryAttempts, retry_after
 from ponant.utils import BackoffStrategy, RetryConfig
 from tests.client.misbehaving import ANSWER, DONE, event, misbehaving, reset, respond, send, stream
 from tests.client.ways import Way
@@ -156,7 +156,7 @@ def test_pauses_grow_and_are_not_all_the_same(monkeypatch: pytest.MonkeyPatch) -
         return most
 
     monkeypatch.setattr(random, "uniform", longest)
-    attempts = Attempts(RetryConfig("backoff", BackoffStrategy(100, 1000, 2.0, 10**9), False))
+    attempts = RetryAttempts(RetryConfig("backoff", BackoffStrategy(100, 1000, 2.0, 10**9), False))
     failed = httpx2.Response(503)
     assert [attempts.pause_after(failed) for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
     assert set(drawn) == {0.5}
@@ -164,7 +164,7 @@ def test_pauses_grow_and_are_not_all_the_same(monkeypatch: pytest.MonkeyPatch) -
 
 def test_attempts_end_when_the_time_is_over() -> None:
     now = 0.0
-    attempts = Attempts(RetryConfig("backoff", BackoffStrategy(1000, 1000, 1, 10_000), False), clock=lambda: now)
+    attempts = RetryAttempts(RetryConfig("backoff", BackoffStrategy(1000, 1000, 1, 10_000), False), clock=lambda: now)
     failed = httpx2.Response(503)
     now = 9.0
     assert attempts.pause_after(failed) is not None
@@ -173,5 +173,5 @@ def test_attempts_end_when_the_time_is_over() -> None:
 
 
 def test_pauses_stay_finite_however_many_attempts() -> None:
-    attempts = Attempts(RetryConfig("backoff", BackoffStrategy(500, 60_000, 1e300, 10**12), True))
+    attempts = RetryAttempts(RetryConfig("backoff", BackoffStrategy(500, 60_000, 1e300, 10**12), True))
     assert all((attempts.pause_after(httpx2.ReadError("x")) or 0) <= 60 for _ in range(5))

@@ -8,7 +8,7 @@ from typing import Any
 
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
 from ponant.completion.reader import AnswerReader
-from ponant.prompts.answer.output_format import Reading, Thinking
+from ponant.prompts.answer.output_format import OutputFormat, Thinking
 from tests.prompts.styles import (
     Style,
     function,
@@ -50,11 +50,11 @@ NAMES = frozenset(OBJECTS)
 CALL = ("weather", '{"city": "a }{ \\"]\\" \\\\"}')
 
 
-def reading_of(style: Style, thinking: Thinking | None = None, controls: dict[str, int] | None = None) -> Reading:
+def reading_of(style: Style, thinking: Thinking | None = None, controls: dict[str, int] | None = None) -> OutputFormat:
     """How answers in this style are read."""
     known = style.controls | (controls or {})
     marks = [*style.form.controls, *((thinking.open, thinking.close) if thinking else ())]
-    return Reading(
+    return OutputFormat(
         calls=style.form,
         functions=NAMES,
         thinking=thinking,
@@ -62,7 +62,7 @@ def reading_of(style: Style, thinking: Thinking | None = None, controls: dict[st
     )
 
 
-def pieces_of(text: str, reading: Reading) -> Pieces:
+def pieces_of(text: str, reading: OutputFormat) -> Pieces:
     """A text in which there are control tokens."""
     marks = list(reading.controls.values())
     parts = re.split(f"({'|'.join(map(re.escape, marks))})", text) if marks else [text]
@@ -84,7 +84,7 @@ def cut(pieces: Pieces, at: Iterable[int]) -> Pieces:
     return smaller
 
 
-def read(reading: Reading, pieces: Pieces) -> list[Part]:
+def read(reading: OutputFormat, pieces: Pieces) -> list[Part]:
     """The parts of an answer, neighbours of one kind joined."""
     reader = AnswerReader(reading)
     parts = [part for text, control in pieces for part in reader.push(text, control=control)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ponant.completion.output import AnswerOutput, StopScanner
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
-from ponant.prompts.answer.output_format import PLAIN, Reading, Thinking
+from ponant.prompts.answer.output_format import PLAIN, OutputFormat, Thinking
 from ponant.prompts.tools.call_formats import NAMED, TAGGED
 
 
@@ -170,16 +170,16 @@ def test_scanner_says_what_it_found() -> None:
 
 
 TRIGGER, ARGUMENTS, OPEN, CLOSE = 100, 101, 102, 103
-TOOLS = Reading(calls=TAGGED, functions=frozenset({"f"}))
+TOOLS = OutputFormat(calls=TAGGED, functions=frozenset({"f"}))
 CONTROLS = {TRIGGER: "[TOOL_CALLS]", ARGUMENTS: "[ARGS]", OPEN: "[THINK]", CLOSE: "[/THINK]"}
-NAMED_CALLS = Reading(
+NAMED_CALLS = OutputFormat(
     calls=NAMED, functions=frozenset({"f"}), controls={token: CONTROLS[token] for token in (TRIGGER, ARGUMENTS)}
 )
-THOUGHTS = Reading(thinking=Thinking("[THINK]", "[/THINK]"), controls={OPEN: "[THINK]", CLOSE: "[/THINK]"})
+THOUGHTS = OutputFormat(thinking=Thinking("[THINK]", "[/THINK]"), controls={OPEN: "[THINK]", CLOSE: "[/THINK]"})
 CALL = '<tool_call>\n{"name": "f", "arguments": {"a": "stop"}}\n</tool_call>'
 
 
-def read(reading: Reading, written: list[str | int], stops: list[str], *, min_tokens: int = 0) -> list[Part]:
+def read(reading: OutputFormat, written: list[str | int], stops: list[str], *, min_tokens: int = 0) -> list[Part]:
     """The parts of an answer of these tokens, texts or control tokens, with neighbours of one kind joined."""
     pieces = {index: text.encode() for index, text in enumerate(written) if isinstance(text, str)}
     made = AnswerOutput(lambda token: pieces.get(token, b""), stops, min_tokens=min_tokens, reading=reading)
@@ -214,7 +214,7 @@ def test_white_space_before_calls_is_left_out(text: str, shown: str) -> None:
 
 @pytest.mark.parametrize("reading", [PLAIN, TOOLS, NAMED_CALLS, THOUGHTS])
 @pytest.mark.parametrize("text", ["a \n", " \n", "a \n b \n", "\n", ""])
-def test_white_space_at_the_end_of_a_text_is_part_of_it(reading: Reading, text: str) -> None:
+def test_white_space_at_the_end_of_a_text_is_part_of_it(reading: OutputFormat, text: str) -> None:
     whole = [Text(text)] if text else []
     assert read(reading, [text], []) == read(reading, [*text], []) == read(reading, [*text], ["?"]) == whole
     assert read(reading, [*text], [], min_tokens=2) == whole
@@ -250,21 +250,21 @@ def test_what_may_become_a_stop_is_shown_before_a_call() -> None:
 
 @pytest.mark.parametrize("reading", [PLAIN, TOOLS, NAMED_CALLS, THOUGHTS])
 @pytest.mark.parametrize("stop", ["\n\n", " \n", '{"', "]"])
-def test_stops_count_whatever_else_an_answer_might_have(reading: Reading, stop: str) -> None:
+def test_stops_count_whatever_else_an_answer_might_have(reading: OutputFormat, stop: str) -> None:
     written = ["a", " ", "\n", "\n", '[{"', 'b"', "}]", "c"]
     text = "".join(written)
     assert read(reading, [*written], [stop]) == [Text(text[: text.index(stop)])]
 
 
 @pytest.mark.parametrize("reading", [PLAIN, TOOLS, NAMED_CALLS, THOUGHTS])
-def test_stop_at_the_end_is_found_when_its_last_token_comes(reading: Reading) -> None:
+def test_stop_at_the_end_is_found_when_its_last_token_comes(reading: OutputFormat) -> None:
     made = AnswerOutput([b"a", b"\n", b"\n", b"b"].__getitem__, ["\n\n"], reading=reading)
     assert (text_of(made.push([0, 1, 2])), made.stopped, made.tokens) == ("a", True, 3)
 
 
 @pytest.mark.parametrize("reading", [PLAIN, TOOLS, NAMED_CALLS, THOUGHTS])
 @pytest.mark.parametrize(("min_tokens", "shown"), [(0, "a"), (1, "a"), (2, "a\n\nb"), (3, "a\n\nb")])
-def test_stops_that_begin_within_min_tokens_do_not_count(reading: Reading, min_tokens: int, shown: str) -> None:
+def test_stops_that_begin_within_min_tokens_do_not_count(reading: OutputFormat, min_tokens: int, shown: str) -> None:
     assert read(reading, ["a", "\n", "\nb"], ["\n\n"], min_tokens=min_tokens) == [Text(shown)]
 
 

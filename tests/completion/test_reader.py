@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
 from ponant.completion.reader import AnswerReader
-from ponant.prompts.answer.output_format import PLAIN, Reading, Thinking
+from ponant.prompts.answer.output_format import PLAIN, OutputFormat, Thinking
 from ponant.prompts.tools.call_formats import BARE, ArgumentCalls
 from tests.completion.reading import CALL, FUNCTIONS, Answer, Pieces, answer, cut, pieces_of, read, reading_of
 from tests.prompts.styles import (
@@ -177,7 +177,7 @@ def test_thinking_and_text_come_apart(
     thinking: Thinking, with_controls: bool, written: str, thought: str, text: str | None
 ) -> None:
     controls = {259: thinking.open, 260: thinking.close} if with_controls else {}
-    reading = Reading(thinking=thinking, controls=controls)
+    reading = OutputFormat(thinking=thinking, controls=controls)
     whole = written.replace("{", thinking.open).replace("}", thinking.close)
     pieces = pieces_of(whole, reading)
     made = answer(read(reading, pieces))
@@ -201,7 +201,7 @@ def test_thinking_and_text_come_apart(
 )
 def test_thinking_that_the_prompt_began(thinking: Thinking, written: str, thought: str, text: str) -> None:
     whole = written.replace("{", thinking.open).replace("}", thinking.close)
-    made = answer(read(Reading(thinking=thinking), [(whole, False)]))
+    made = answer(read(OutputFormat(thinking=thinking), [(whole, False)]))
     assert made == Answer(thought.replace("{", thinking.open), text, [])
 
 
@@ -239,7 +239,7 @@ def fragments(style: Style) -> list[str]:
 
 
 @st.composite
-def any_answers(draw: st.DrawFn) -> tuple[Reading, Pieces]:
+def any_answers(draw: st.DrawFn) -> tuple[OutputFormat, Pieces]:
     style = draw(st.sampled_from(list(STYLES.values())))
     kinds: dict[str, tuple[Thinking, dict[str, int]]] = NATIVE | TOLD
     kind = draw(st.none() | st.sampled_from(list(kinds)))
@@ -251,7 +251,7 @@ def any_answers(draw: st.DrawFn) -> tuple[Reading, Pieces]:
 
 @settings(deadline=None, max_examples=300, derandomize=True)
 @hypothesis.given(any_answers(), st.lists(st.integers(0, 120), max_size=12))
-def test_parts_are_the_same_however_the_text_is_cut(made: tuple[Reading, Pieces], at: list[int]) -> None:
+def test_parts_are_the_same_however_the_text_is_cut(made: tuple[OutputFormat, Pieces], at: list[int]) -> None:
     reading, pieces = made
     parts = read(reading, pieces)
     assert read(reading, cut(pieces, at)) == parts
@@ -260,7 +260,7 @@ def test_parts_are_the_same_however_the_text_is_cut(made: tuple[Reading, Pieces]
 
 @settings(deadline=None, max_examples=150, derandomize=True)
 @hypothesis.given(any_answers())
-def test_text_is_neither_lost_nor_changed_where_there_is_no_call(made: tuple[Reading, Pieces]) -> None:
+def test_text_is_neither_lost_nor_changed_where_there_is_no_call(made: tuple[OutputFormat, Pieces]) -> None:
     reading, pieces = made
     parts = read(replace(reading, thinking=None), pieces)
     if any(control for _, control in pieces) or any(isinstance(part, CallBegun) for part in parts):
@@ -305,7 +305,7 @@ def test_text_is_held_back_no_longer_than_it_may_become_a_call() -> None:
 @pytest.mark.parametrize("kind", ["native", "native, begun", "told"])
 def test_thoughts_are_shown_as_they_come(kind: str) -> None:
     thinking = (NATIVE | TOLD)[kind][0]
-    reader = AnswerReader(Reading(thinking=thinking))
+    reader = AnswerReader(OutputFormat(thinking=thinking))
     if not thinking.begun:
         assert reader.push("<thi") == []
         assert reader.push("nk>") == []
@@ -321,7 +321,7 @@ def test_thoughts_are_shown_as_they_come(kind: str) -> None:
 
 @pytest.mark.parametrize("written", ["<think>\n", "<think> a \n", "<think>a\n\n"])
 def test_thoughts_that_were_cut_have_no_white_space_around_them(written: str) -> None:
-    made = answer(read(Reading(thinking=TAGS), [(written, False)]))
+    made = answer(read(OutputFormat(thinking=TAGS), [(written, False)]))
     assert made == Answer(written.removeprefix("<think>").strip(), "", [])
 
 

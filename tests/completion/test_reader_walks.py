@@ -12,7 +12,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from ponant.api.chat import Function
-from ponant.prompts.answer.output_format import Reading, Thinking
+from ponant.prompts.answer.output_format import OutputFormat, Thinking
 from ponant.prompts.answer.spec import Calls
 from ponant.prompts.tools.call_formats import ArgumentCalls, arguments_schema
 from tests.completion.reading import FUNCTIONS, NAMES, Answer, Pieces, answer, cut, read, reading_of
@@ -54,7 +54,7 @@ class Walk:
 
     style: Style
     calls: Calls
-    reading: Reading
+    reading: OutputFormat
     pieces: tuple[tuple[str, bool], ...]
     is_whole: bool
 

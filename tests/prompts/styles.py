@@ -10,10 +10,10 @@ import pytest
 from llguidance import LLMatcher, LLTokenizer
 
 from ponant.api.chat import Function
-from ponant.prompts.answer.grammar import answer_grammar, named_literal
+from ponant.prompts.answer.grammar import answer_grammar, terminal_writer
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.answer.spec import AnswerForm, Calls
-from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, ArgumentCalls, CallForm
+from ponant.prompts.answer.spec import AnswerSpec, Calls
+from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, ArgumentCalls, CallFormat
 
 BYTES = LLTokenizer("byte")
 """A vocabulary of bytes, and after them some control tokens that are free to be called anything."""
@@ -57,7 +57,7 @@ GOOD = {
 class Style:
     """A form of calls in a vocabulary: with the ids of what are control tokens in it."""
 
-    form: CallForm
+    form: CallFormat
     controls: dict[str, int] = field(default_factory=dict)
 
     def __hash__(self) -> int:
@@ -132,9 +132,9 @@ def grammar_of(
     most_thinking: int = 1000,
 ) -> str:
     """The grammar of answers with calls in this style, if there are to be any."""
-    form = AnswerForm(functions=tuple(functions), calls=calls, parallel=parallel, schema=schema)
-    literal = named_literal(style.controls | (controls or {}))
-    grammar = answer_grammar(form, style.form, thinking, literal=literal, most_thinking=most_thinking)
+    spec = AnswerSpec(functions=tuple(functions), calls=calls, parallel=parallel, schema=schema)
+    terminal = terminal_writer(style.controls | (controls or {}))
+    grammar = answer_grammar(spec, style.form, thinking, terminal=terminal, most_thinking=most_thinking)
     assert grammar is not None
     return grammar
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponant.prompts.escaping import Quoting
+from ponant.prompts.escaping import Escaping
 
 CONTROLS = ["<a>", "<a><b", "[I]", "[/I]", "aba", "<a>[I"]
 letters = st.text("<>[]/Iab x", max_size=8)
@@ -26,35 +26,35 @@ letters = st.text("<>[]/Iab x", max_size=8)
     ],
 )
 def test_marks_are_set_where_they_are_needed_alone(text: str, expected: str) -> None:
-    marked = Quoting(["<|a|>", ""]).quote(text)
+    marked = Escaping(["<|a|>", ""]).escape(text)
     assert marked.replace("\ufdd0", "«").replace("\ufdd1", "»") == expected
 
 
 def test_without_control_tokens_nothing_is_marked() -> None:
-    quoting = Quoting([])
-    assert quoting.quote("<|a|>") == "<|a|>"
-    assert list(quoting.parts("<|a|>")) == [("<|a|>", True)]
+    escaping = Escaping([])
+    assert escaping.escape("<|a|>") == "<|a|>"
+    assert list(escaping.parts("<|a|>")) == [("<|a|>", True)]
 
 
 def test_control_tokens_of_the_template_may_be_read() -> None:
-    quoting = Quoting(["<|a|>"])
-    parts = list(quoting.parts(f"<|a|>{quoting.quote('1<|a|>2')}<|a|>"))
+    escaping = Escaping(["<|a|>"])
+    parts = list(escaping.parts(f"<|a|>{escaping.escape('1<|a|>2')}<|a|>"))
     assert parts == [("<|a|>1", True), ("<|a|>", False), ("2<|a|>", True)]
 
 
 def test_escaped_marks_count_too() -> None:
-    quoting = Quoting(["<|a|>"])
-    assert list(quoting.parts(repr([quoting.quote("<|a|>")]))) == [("['", True), ("<|a|>", False), ("']", True)]
+    escaping = Escaping(["<|a|>"])
+    assert list(escaping.parts(repr([escaping.escape("<|a|>")]))) == [("['", True), ("<|a|>", False), ("']", True)]
 
 
 @settings(deadline=None, max_examples=500)
 @given(st.lists(st.tuples(letters, st.booleans()), max_size=6))
 def test_parts_that_may_be_read_have_no_control_token_of_the_texts(pieces: list[tuple[str, bool]]) -> None:
-    quoting = Quoting(CONTROLS)
-    parts = list(quoting.parts("".join(quoting.quote(text) if quoted else text for text, quoted in pieces)))
+    escaping = Escaping(CONTROLS)
+    parts = list(escaping.parts("".join(escaping.escape(text) if escaped else text for text, escaped in pieces)))
     rendered = "".join(text for text, _ in pieces)
     assert "".join(text for text, _ in parts) == rendered
-    foreign = [quoted for text, quoted in pieces for _ in text]
+    foreign = [escaped for text, escaped in pieces for _ in text]
     position = 0
     for text, may_be_read in parts:
         assert text

@@ -19,10 +19,10 @@ from ponant.api.messages import (
     UserMessage,
 )
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.prompts.answer.spec import AnswerForm
+from ponant.prompts.answer.spec import AnswerSpec
 from ponant.prompts.chat.prompt import PromptBuilder
 from ponant.prompts.fim.prompts import FimPrompts
-from ponant.prompts.tokenizer import Tokenizer, template_markers
+from ponant.prompts.tokenizer import PromptTokenizer, template_markers
 from tests.prompts.chat_templates import CHATML, TAGS_AND_THINKING
 from tests.prompts.fim.test_fim import spaced_vocabulary
 from tests.tiny_model import write_tiny_model
@@ -83,7 +83,7 @@ hostile_texts = st.lists(
 ).map("".join)
 
 
-def conversation(text: str) -> tuple[list[Message], AnswerForm]:
+def conversation(text: str) -> tuple[list[Message], AnswerSpec]:
     """One that has a text wherever there can be any."""
     schema: dict[str, Any] = {"type": "object", "properties": {text: {"description": text, "enum": [text]}}}
     tool = Tool(function=Function(name="f", description=text, parameters=schema))
@@ -97,7 +97,7 @@ def conversation(text: str) -> tuple[list[Message], AnswerForm]:
         UserMessage(content=f"{text}\n"),
         AssistantMessage(content=f"B{text}", prefix=True),
     ]
-    return messages, AnswerForm((tool,), (tool.function,), "auto")
+    return messages, AnswerSpec((tool,), (tool.function,), "auto")
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +112,8 @@ def documents(vocabulary: Vocabulary, prompts: PromptBuilder) -> FimPrompts:
 
 @pytest.fixture(scope="module")
 def harmless(prompts: PromptBuilder) -> list[int]:
-    messages, form = conversation("QQ")
-    return prompts.build(messages, form=form).tokens
+    messages, spec = conversation("QQ")
+    return prompts.build(messages, spec=spec).tokens
 
 
 @settings(deadline=None, max_examples=200)
@@ -121,8 +121,8 @@ def harmless(prompts: PromptBuilder) -> list[int]:
 def test_conversations_have_the_markers_of_the_template_alone(
     vocabulary: Vocabulary, prompts: PromptBuilder, harmless: list[int], text: str
 ) -> None:
-    messages, form = conversation(text)
-    tokens = prompts.build(messages, form=form).tokens
+    messages, spec = conversation(text)
+    tokens = prompts.build(messages, spec=spec).tokens
     assert markers_in(vocabulary, tokens) == markers_in(vocabulary, harmless)
     assert "<tool_call>" in markers_in(vocabulary, harmless)
     if text and not set(text) & set('"\\\n'):  # no character that JSON writes in another way
@@ -176,8 +176,8 @@ def test_texts_get_no_spaces_around_what_reads_like_a_marker(tmp_path: Path, tex
 def test_markers_that_merge_from_letters_are_cut_too(tmp_path: Path) -> None:
     vocabulary = spaced_vocabulary(tmp_path / "model.gguf")
     (marker,) = (token for token in range(vocabulary.size) if vocabulary.text(token) == "▁xy")
-    assert Tokenizer(vocabulary, []).tokens("xy") == [marker]
-    assert marker not in Tokenizer(vocabulary, [marker]).tokens("xy xy")
+    assert PromptTokenizer(vocabulary, []).tokens("xy") == [marker]
+    assert marker not in PromptTokenizer(vocabulary, [marker]).tokens("xy xy")
 
 
 def test_templates_without_user_defined_tokens_have_no_markers(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from ponant.api.chat import ChatCompletionRequest, Tool
 from ponant.api.messages import Message
-from ponant.prompts.answer.spec import FREE, read_answer_form
+from ponant.prompts.answer.spec import FREE, read_answer_spec
 from ponant.training.samples import BadLineError, Encoded, SampleEncoder
 from tests.prompts.chat_templates import LLAMA, TAGS
 from tests.tiny_model import write_tiny_model
@@ -65,11 +65,11 @@ def refused(encoder: SampleEncoder, line: object) -> str:
 def prompt_of(model: Model, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> list[int]:
     """What serving computes for a request."""
     read: list[Message] = TypeAdapter(list[Message]).validate_python(messages)
-    form = FREE
+    spec = FREE
     if tools:
         declared = TypeAdapter(list[Tool]).validate_python(tools)
-        form = read_answer_form(ChatCompletionRequest(messages=read, tools=declared))
-    return model.prompts.build(read, form=form).tokens
+        spec = read_answer_spec(ChatCompletionRequest(messages=read, tools=declared))
+    return model.prompts.build(read, spec=spec).tokens
 
 
 def test_answers_are_learned_with_their_end_and_nothing_else(model: Model) -> None:

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-import ponant
+from ponant._version import __version__
 
 _COMMANDS = {
     "chat": "chat",
@@ -35,7 +35,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(ponant.__version__, prog_name="ponant")
+@click.version_option(__version__, prog_name="ponant")
 def main() -> None:
     """The Mistral API on your own hardware.
 

@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ponant.api.chat import CompletionChunk, CompletionEvent
 from ponant.client.call import Call
-from ponant.client.lenient import tolerant
+from ponant.client.lenient import lenient
 from ponant.client.resource import Resource
 
 R = TypeVar("R", bound=Resource)
@@ -32,4 +32,4 @@ def as_stream(operation: Callable[Concatenate[R, P], Call[Any]]) -> Callable[Con
 
 
 def _read_event(data: str | bytes) -> CompletionEvent:
-    return CompletionEvent.model_construct(data=tolerant(CompletionChunk).model_validate_json(data))
+    return CompletionEvent.model_construct(data=lenient(CompletionChunk).model_validate_json(data))

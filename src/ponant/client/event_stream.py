@@ -39,7 +39,7 @@ class EventStream(Generic[T]):
             owner: what must live for as long as the stream does.
         """
         self.response = response
-        self._reader = _Reader(response, read, deadline)
+        self._reader = _EventReader(response, read, deadline)
         self._owner = owner
         self._events = _follow(self._reader)
 
@@ -78,7 +78,7 @@ class EventStreamAsync(Generic[T]):
     ) -> None:
         """Follow a response; the arguments are those of ``EventStream``."""
         self.response = response
-        self._reader = _Reader(response, read, deadline)
+        self._reader = _EventReader(response, read, deadline)
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._events = _follow_async(self._reader)
@@ -110,7 +110,7 @@ class EventStreamAsync(Generic[T]):
 # The generators know nothing of the streams that own them: a stream that nobody holds any more ends at once.
 
 
-def _follow(reader: "_Reader[T]") -> Iterator[T]:
+def _follow(reader: "_EventReader[T]") -> Iterator[T]:
     try:
         with reader.errors():
             for event in httpx2.EventSource(reader.response, _LARGEST_EVENT):
@@ -126,7 +126,7 @@ def _follow(reader: "_Reader[T]") -> Iterator[T]:
         reader.response.close()
 
 
-async def _follow_async(reader: "_Reader[T]") -> AsyncIterator[T]:
+async def _follow_async(reader: "_EventReader[T]") -> AsyncIterator[T]:
     try:
         with reader.errors():
             async for event in httpx2.EventSource(reader.response, _LARGEST_EVENT):
@@ -141,7 +141,7 @@ async def _follow_async(reader: "_Reader[T]") -> AsyncIterator[T]:
         await reader.response.aclose()
 
 
-class _Reader(Generic[T]):
+class _EventReader(Generic[T]):
     """What both kinds of streams do with an event."""
 
     def __init__(self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline) -> None:

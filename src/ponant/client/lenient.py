@@ -21,7 +21,7 @@ AS_IS = object()
 """In a field's metadata: its type is not the API's and is read as it was written."""
 
 
-class Kept(BaseModel):
+class LenientModel(BaseModel):
     """A part of a response; attributes that this version does not know can be read like any others."""
 
     model_config = ConfigDict(extra="allow", strict=False)
@@ -31,7 +31,7 @@ class Kept(BaseModel):
         return _unpickled, (*self._made_from, self.__getstate__())
 
 
-class Unknown(Kept):
+class Unknown(LenientModel):
     """A variant of something that this version does not know, such as a new kind of chunk."""
 
     type: str
@@ -40,31 +40,31 @@ class Unknown(Kept):
         return object.__new__, (Unknown,), self.__getstate__()
 
 
-def tolerant(model: type[Model]) -> type[Model]:
+def lenient(model: type[Model]) -> type[Model]:
     """The type of responses made from a wire type: a subclass that takes and keeps what is new."""
-    return _tolerant(model, None)
+    return _lenient(model, None)
 
 
 def reader(model: type[Model]) -> Callable[[str | bytes], Model]:
-    """Reads a response's body as a tolerant type; raises ValueError if it cannot."""
-    return lambda body: tolerant(model).model_validate_json(body)
+    """Reads a response's body as a lenient type; raises ValueError if it cannot."""
+    return lambda body: lenient(model).model_validate_json(body)
 
 
 @cache
-def tolerant_adapter(annotation: Any) -> TypeAdapter[Any]:
-    """Reads something that is not one model, such as a union of them, as ``tolerant`` types do."""
+def lenient_adapter(annotation: Any) -> TypeAdapter[Any]:
+    """Reads something that is not one model, such as a union of them, as ``lenient`` types do."""
     return TypeAdapter(_widened(annotation))
 
 
 @cache
-def _tolerant(model: type[Model], discriminator: str | None) -> type[Model]:
+def _lenient(model: type[Model], discriminator: str | None) -> type[Model]:
     """``discriminator`` names the field that tells variants apart, and so must keep its one value."""
     fields: dict[str, Any] = {
         name: _widened_field(field)
         for name, field in model.model_fields.items()
         if name != discriminator and AS_IS not in field.metadata
     }
-    bases = (model, Kept)
+    bases = (model, LenientModel)
     made: type[Any] = cast(
         "Any",
         create_model(model.__name__, __base__=bases, __module__=model.__module__, __doc__=model.__doc__, **fields),
@@ -92,7 +92,7 @@ def _widened(annotation: Any) -> Any:
     """The type, taking more."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return tolerant(annotation)
+        return lenient(annotation)
     if origin is Literal:
         return annotation | str
     if origin is Annotated:
@@ -116,7 +116,7 @@ def _widened_union(parts: Sequence[Any]) -> Any:
 
 def _variants(union: Any, discriminator: str) -> Any:
     """The known variants, told apart by a field, or else an unknown one."""
-    known: Any = Union[tuple(_tolerant(part, discriminator) for part in get_args(union))]  # noqa: UP007
+    known: Any = Union[tuple(_lenient(part, discriminator) for part in get_args(union))]  # noqa: UP007
     told_apart: Any = Annotated[known, Field(discriminator=discriminator)]
     return Annotated[told_apart | Unknown, Field(union_mode="left_to_right")]
 
@@ -127,6 +127,6 @@ def _discriminator(metadata: Sequence[Any]) -> str | None:
 
 
 def _unpickled(model: type[BaseModel], discriminator: str | None, state: dict[Any, Any]) -> BaseModel:
-    made: BaseModel = object.__new__(_tolerant(model, discriminator))
+    made: BaseModel = object.__new__(_lenient(model, discriminator))
     made.__setstate__(state)
     return made

@@ -8,7 +8,7 @@ from typing_extensions import Unpack
 from ponant.api.fine_tuning import ArchiveFTModelOut, CompletionFTModelOut, UnarchiveFTModelOut
 from ponant.api.models import BaseModelCard, DeleteModelOut, FTModelCard, ModelCard, ModelList
 from ponant.client.call import Call, OptionParameters, Options, fields
-from ponant.client.lenient import reader, tolerant_adapter
+from ponant.client.lenient import lenient_adapter, reader
 from ponant.client.resource import Resource, answered, answered_async
 from ponant.client.unset import UNSET, OptionalNullable
 
@@ -129,5 +129,5 @@ def _fine_tuned_path(model_id: str) -> str:
 
 
 def _read_card(body: str | bytes) -> AnyModelCard:
-    card: AnyModelCard = tolerant_adapter(ModelCard).validate_json(body)
+    card: AnyModelCard = lenient_adapter(ModelCard).validate_json(body)
     return card

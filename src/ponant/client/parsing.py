@@ -17,7 +17,7 @@ from ponant.api.chat import (
 from ponant.api.messages import AssistantMessage
 from ponant.client.errors import ResponseValidationError
 from ponant.client.event_stream import EventStream, EventStreamAsync
-from ponant.client.lenient import AS_IS, tolerant
+from ponant.client.lenient import AS_IS, lenient
 from ponant.client.text import text_of
 
 Target = TypeVar("Target", bound=BaseModel)
@@ -54,7 +54,7 @@ def parsed_response(target: type[Target]) -> Callable[[str | bytes], ParsedChatC
     """Reads a response and the objects in it."""
 
     def read(body: str | bytes) -> ParsedChatCompletionResponse[Target]:
-        kind = tolerant(ParsedChatCompletionResponse[target])  # type: ignore[valid-type]
+        kind = lenient(ParsedChatCompletionResponse[target])  # type: ignore[valid-type]
         response: ParsedChatCompletionResponse[Target] = kind.model_validate_json(body)
         for choice in response.choices:
             text = text_of(choice.message.content)

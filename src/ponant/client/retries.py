@@ -49,7 +49,7 @@ class RetryConfig:
     retry_connection_errors: bool
 
 
-class Attempts:
+class RetryAttempts:
     """The attempts of one request."""
 
     def __init__(self, config: RetryConfig | None, clock: Callable[[], float] = time.monotonic) -> None:

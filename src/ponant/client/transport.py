@@ -12,14 +12,14 @@ from typing import Any, Protocol, TypeVar
 
 import httpx2
 
-import ponant
+from ponant._version import __version__
 from ponant.client.call import Call, Form
 from ponant.client.deadline import Deadline, watch
 from ponant.client.errors import ConnectionLostError, ResponseValidationError
 from ponant.client.event_stream import EventStream, EventStreamAsync
 from ponant.client.failures import error_of, failure, unexpected
 from ponant.client.loops import LOOPBACK, LoopClients
-from ponant.client.retries import Attempts, RetryConfig
+from ponant.client.retries import RetryAttempts, RetryConfig
 from ponant.client.unset import UNSET, OptionalNullable
 
 T = TypeVar("T")
@@ -231,7 +231,7 @@ class _Sending:
         self._timeout_ms = configuration.timeout_ms if options.timeout_ms is None else options.timeout_ms
         check_timeout(self._timeout_ms)
         retries = configuration.retries if options.retries is UNSET else options.retries
-        self.attempts = Attempts(None if retries is UNSET else retries)
+        self.attempts = RetryAttempts(None if retries is UNSET else retries)
         self.deadline = Deadline(None)
 
     def request(self, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
@@ -288,7 +288,7 @@ class _Sending:
         return httpx2.Timeout(None, connect=_CONNECT_SECONDS)
 
     def _headers(self, given: Mapping[str, str]) -> httpx2.Headers:
-        headers = httpx2.Headers({"accept": self._expected, "user-agent": f"ponant/{ponant.__version__}"})
+        headers = httpx2.Headers({"accept": self._expected, "user-agent": f"ponant/{__version__}"})
         key = self._configuration.api_key
         if callable(key):
             key = key()

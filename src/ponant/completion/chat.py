@@ -12,7 +12,7 @@ from ponant.completion.generation import check_length, generate_request, stop_st
 from ponant.completion.schemas.checker import SchemaChecker
 from ponant.completion.support import refuse_unsupported
 from ponant.engine.base import GenerateRequest
-from ponant.prompts.answer.spec import AnswerForm, read_answer_form
+from ponant.prompts.answer.spec import AnswerSpec, read_answer_spec
 from ponant.prompts.chat.prompt import Prompt
 
 _LONGEST_TOKEN = 32
@@ -63,15 +63,15 @@ class ChatService:
         """
         self._catalog.find(request.model, "chat")
         refuse_unsupported(request)
-        form = read_answer_form(request)
-        await self._schemas.check(form.schemas)
+        spec = read_answer_spec(request)
+        await self._schemas.check(spec.schemas)
         async with self._catalog.use(request.model, "chat") as model:
-            return await self._start(request, form, model)
+            return await self._start(request, spec, model)
 
-    async def _start(self, request: ChatCompletionRequest, form: AnswerForm, model: LoadedModel) -> Completion:
+    async def _start(self, request: ChatCompletionRequest, spec: AnswerSpec, model: LoadedModel) -> Completion:
         safe = self._safe_prompt if request.safe_prompt or request.safe_mode else None
         prompt = await asyncio.to_thread(
-            model.prompts.build, request.messages, system=safe, form=form, max_tokens=request.max_tokens
+            model.prompts.build, request.messages, system=safe, spec=spec, max_tokens=request.max_tokens
         )
         check_length(prompt, request, model.engine.limits.context)
         prediction: list[int] = []

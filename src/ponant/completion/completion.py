@@ -84,14 +84,16 @@ class Completion:
         self._predicted = predicted
         self._choices = [
             _Choice(
-                AnswerOutput(model.vocabulary.piece, stops, min_tokens=generate.min_tokens, reading=prompt.reading),
+                AnswerOutput(
+                    model.vocabulary.piece, stops, min_tokens=generate.min_tokens, reading=prompt.output_format
+                ),
                 call_ids(seed, len(prompt.tokens)),
                 None if generate.top_logprobs is None else [],
                 WholeCalls() if whole_calls else None,
             )
             for seed in generate.seeds
         ]
-        self._in_chunks = prompt.reading.thinking is not None
+        self._in_chunks = prompt.output_format.thinking is not None
         self._cached_tokens = 0
         self._timed_out = False
         self._generation: Generation | None = None

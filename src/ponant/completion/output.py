@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ponant.completion.parts import Arguments, CallBegun, Part, Text
 from ponant.completion.reader import AnswerReader
-from ponant.prompts.answer.output_format import PLAIN, Reading
+from ponant.prompts.answer.output_format import PLAIN, OutputFormat
 
 
 class StopScanner:
@@ -64,7 +64,7 @@ class AnswerOutput:
         stops: Sequence[str] = (),
         *,
         min_tokens: int = 0,
-        reading: Reading = PLAIN,
+        reading: OutputFormat = PLAIN,
     ) -> None:
         """Make an empty one.
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
-from ponant.prompts.answer.output_format import Reading, Thinking
+from ponant.prompts.answer.output_format import OutputFormat, Thinking
 from ponant.prompts.tools.call_formats import FENCE, OPEN_FENCE, SPACE, ArgumentCalls, JsonCalls, untagged_beginning
 
 _NAME = r"[a-zA-Z0-9_-]{1,64}"
@@ -15,7 +15,7 @@ _FIRST_CALL = re.compile(rf"{SPACE}{OPEN_FENCE}(?:\[{SPACE})?{_CALL.pattern}")
 class AnswerReader:
     """Reads one answer. Text and control tokens come in pieces, parts of the answer come out."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: OutputFormat) -> None:
         """Read answers of this kind."""
         self._thinking = _ThinkingReader(reading.thinking) if reading.thinking else None
         self._calls: _JsonCallsReader | _ArgumentCallsReader | None = None

@@ -5,13 +5,13 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 # Noncharacters: Unicode reserves them for internal use, so that no text has a reason to contain them.
-_QUOTE, _UNQUOTE = "\ufdd0", "\ufdd1"
+_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 # A template that prints a whole object escapes them.
-_ESCAPED_QUOTE, _ESCAPED_UNQUOTE = r"\ufdd0", r"\ufdd1"
-_MARK = re.compile("|".join(map(re.escape, (_QUOTE, _UNQUOTE, _ESCAPED_QUOTE, _ESCAPED_UNQUOTE))))
+_JSON_OPEN, _JSON_CLOSE = r"\ufdd0", r"\ufdd1"
+_MARK = re.compile("|".join(map(re.escape, (_OPEN, _CLOSE, _JSON_OPEN, _JSON_CLOSE))))
 
 
-class Quoting:
+class Escaping:
     """Keeps text that reads like one of the ``controls`` text, also where it becomes so beside other text.
 
     They are the control tokens, and what else structures conversations.
@@ -21,12 +21,12 @@ class Quoting:
 
     def __init__(self, controls: Iterable[str]) -> None:
         self._controls = sorted(filter(None, controls), key=len, reverse=True)
-        self._joined = _QUOTE.join(self._controls)
+        self._joined = _OPEN.join(self._controls)
         self._longest = len(self._controls[0]) if self._controls else 0
         self._beginnings = {control[:end] for control in self._controls for end in range(1, len(control))}
         self._endings = {control[start:] for control in self._controls for start in range(1, len(control))}
 
-    def quote(self, text: str) -> str:
+    def escape(self, text: str) -> str:
         """The text with marks around control tokens' texts, and around ends that could become part of one."""
         text = _MARK.sub("\ufffd", text)
         present = [control for control in self._controls if control in text]
@@ -36,9 +36,9 @@ class Quoting:
 
     def parts(self, marked: str) -> Iterator[tuple[str, bool]]:
         """A rendered prompt without its marks, cut so that control tokens may be read in parts with True alone."""
-        text, quoted = self._without_marks(marked)
+        text, escaped = self._without_marks(marked)
         end = 0
-        for start, stop in self._forged(text, quoted):
+        for start, stop in self._forged(text, escaped):
             if end < start:
                 yield text[end:start], True
             yield text[max(start, end) : stop], False
@@ -61,21 +61,21 @@ class Quoting:
         middle = max(head, len(text) - tail)
         return _marked(text[:head]) + text[head:middle] + _marked(text[middle:])
 
-    def _forged(self, text: str, quoted: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    def _forged(self, text: str, escaped: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         """Where control tokens' texts are not the template's alone."""
-        if not quoted:
+        if not escaped:
             return []
-        starts = [start for start, _ in quoted]
+        starts = [start for start, _ in escaped]
 
-        def touches_quoted(start: int, stop: int) -> bool:
+        def touches_escaped(start: int, stop: int) -> bool:
             before = bisect_left(starts, stop) - 1
-            return before >= 0 and quoted[before][1] > start
+            return before >= 0 and escaped[before][1] > start
 
         return sorted(
             (start, start + len(control))
             for control in self._controls
             for start in _positions(control, text)
-            if touches_quoted(start, start + len(control))
+            if touches_escaped(start, start + len(control))
         )
 
     def _without_marks(self, marked: str) -> tuple[str, list[tuple[int, int]]]:
@@ -85,22 +85,22 @@ class Quoting:
         does not count: it is no piece of a single token.
         """
         texts: list[str] = []
-        quoted: list[tuple[int, int]] = []
+        escaped: list[tuple[int, int]] = []
         position = 0
         inside = False
         for piece in re.split(f"({_MARK.pattern})", marked):
             if _MARK.fullmatch(piece):
-                inside = piece in (_QUOTE, _ESCAPED_QUOTE)
+                inside = piece in (_OPEN, _JSON_OPEN)
             elif piece:
                 texts.append(piece)
                 if inside and piece in self._joined:
-                    quoted.append((position, position + len(piece)))
+                    escaped.append((position, position + len(piece)))
                 position += len(piece)
-        return "".join(texts), quoted
+        return "".join(texts), escaped
 
 
 def _marked(text: str) -> str:
-    return f"{_QUOTE}{text}{_UNQUOTE}" if text else ""
+    return f"{_OPEN}{text}{_CLOSE}" if text else ""
 
 
 def _positions(part: str, text: str) -> Iterator[int]:

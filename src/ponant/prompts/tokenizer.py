@@ -35,7 +35,7 @@ def template_markers(vocabulary: Vocabulary) -> dict[str, int]:
     }
 
 
-class Tokenizer:
+class PromptTokenizer:
     """Makes the tokens of the texts in prompts."""
 
     def __init__(self, vocabulary: Vocabulary, markers: Iterable[int]) -> None:

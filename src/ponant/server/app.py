@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-import ponant
+from ponant._version import __version__
 from ponant.api.chat import CompletionEvent
 from ponant.api.errors import HTTPValidationError, ValidationError
 from ponant.catalog.catalog import Catalog
@@ -82,7 +82,7 @@ def create_app(
             await asyncio.gather(*following, return_exceptions=True)
             await service.close()
 
-    app = _Application(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = _Application(title="Ponant", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.include_router(chat_routes(service, keep_alive=settings.keep_alive))
     fim = FimService(catalog, request_timeout=settings.request_timeout, always_reuse=settings.prefix_cache == "always")
     app.include_router(fim_routes(fim, keep_alive=settings.keep_alive))

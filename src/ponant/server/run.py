@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-import ponant
+from ponant._version import __version__
 from ponant.catalog.catalog import Catalog
 from ponant.server.wiring import make_catalog
 from ponant.settings import Settings
@@ -51,7 +51,7 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
     """
     listener = listen(settings)
     with contextlib.closing(listener):
-        say(f"Ponant {ponant.__version__}")
+        say(f"Ponant {__version__}")
         catalog = make_catalog(settings, say=say)
         loading = asyncio.create_task(catalog.open(on_loaded=lambda model: say(model.backend.describe(model.id))))
         try:

@@ -19,7 +19,7 @@ from ponant.api.messages import (
 )
 from ponant.errors import InvalidRequestError
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.prompts.answer.spec import AnswerForm, read_answer_form
+from ponant.prompts.answer.spec import AnswerSpec, read_answer_spec
 from ponant.prompts.chat.conversation import read_conversation
 from ponant.prompts.chat.prompt import PromptBuilder
 from ponant.prompts.fim.prompts import FimPrompts
@@ -140,7 +140,7 @@ class SampleEncoder:
         messages = [_plain(message) for message in line.messages]
         _check_roles(messages)
         read_conversation(messages[:-1], mistral_tool_ids=False)
-        form = read_answer_form(ChatCompletionRequest(messages=messages, tools=line.tools or None))
+        spec = read_answer_spec(ChatCompletionRequest(messages=messages, tools=line.tools or None))
         samples: list[Sample] = []
         tokens: list[int] = []
         learned: list[bool] = []
@@ -149,8 +149,8 @@ class SampleEncoder:
             if not isinstance(message, LearnedMessage):
                 continue
             try:
-                prompt = self._prompts.tokens(messages[:index], form=form)
-                answer = self._answer(prompt, messages[: index + 1], form)
+                prompt = self._prompts.tokens(messages[:index], spec=spec)
+                answer = self._answer(prompt, messages[: index + 1], spec)
             except InvalidRequestError as error:
                 if error.kind != "context_length_exceeded":
                     raise
@@ -172,7 +172,7 @@ class SampleEncoder:
             raise BadLineError("no assistant message has a weight other than 0: there is nothing to learn")
         return Encoded("conversation", kept, is_cut)
 
-    def _answer(self, prompt: list[int], messages: Sequence[Message], form: AnswerForm) -> list[int]:
+    def _answer(self, prompt: list[int], messages: Sequence[Message], spec: AnswerSpec) -> list[int]:
         """The tokens of the last message as the model would write them, with the one that ends them.
 
         They are cut out of the prompt of the next turn. Text in messages never becomes a control token, so the first
@@ -182,7 +182,7 @@ class SampleEncoder:
         assert isinstance(message, AssistantMessage)
         calls = message.tool_calls or []
         results = [ToolMessage(content=_PROBE, tool_call_id=call.id) for call in calls]
-        following = self._prompts.tokens([*messages, *results, UserMessage(content=_PROBE)], form=form)
+        following = self._prompts.tokens([*messages, *results, UserMessage(content=_PROBE)], spec=spec)
         if following[: len(prompt)] == prompt:
             rest = following[len(prompt) :]
             for index, token in enumerate(rest):

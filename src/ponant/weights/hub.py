@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
-import ponant
+from ponant._version import __version__
 from ponant.weights.attempts import DownloadError, Watcher, get
 from ponant.weights.download import Checksum
 
@@ -61,7 +61,7 @@ class Hub:
         """Nothing is asked for yet."""
         self.endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or _ENDPOINT
         self._token = _token()
-        headers = {"user-agent": f"ponant/{ponant.__version__}"}
+        headers = {"user-agent": f"ponant/{__version__}"}
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
         silence = _seconds(os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT"), _SILENCE_SECONDS)

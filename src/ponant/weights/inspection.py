@@ -16,7 +16,7 @@ from ponant.prompts.chat.rendering import Renderer, TemplateRenderer
 from ponant.prompts.fim.prompts import FimPrompts
 from ponant.prompts.mistral.renderer import MistralRenderer
 from ponant.prompts.mistral.tokenizer import TokenizerError, find_tokenizer_file
-from ponant.prompts.tools.call_formats import CallForm, JsonCalls
+from ponant.prompts.tools.call_formats import CallFormat, JsonCalls
 from ponant.prompts.vocabulary import is_mistral
 from ponant.weights.kinds import CHAT_TEMPLATE, Kind, kind_of
 
@@ -184,7 +184,7 @@ def _memory(path: Path, vocabulary: Vocabulary) -> Memory:
     return Memory(vocabulary.weights, 1000 * size.kv_bytes_per_token, chosen)
 
 
-def _example(form: CallForm) -> str:
+def _example(form: CallFormat) -> str:
     """A call in this form."""
     if isinstance(form, JsonCalls):
         return form.text("get_weather", {"city": "Paris"})

@@ -8,9 +8,9 @@ import pytest
 from llguidance import LLMatcher
 
 from ponant.api.chat import Function
-from ponant.prompts.answer.grammar import answer_grammar, is_token, named_literal
+from ponant.prompts.answer.grammar import answer_grammar, is_token, terminal_writer
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.answer.spec import MOST_TOOLS, AnswerForm, Calls
+from ponant.prompts.answer.spec import MOST_TOOLS, AnswerSpec, Calls
 from ponant.prompts.tools.call_formats import BARE, MOST_CALLS, TAGGED, ArgumentCalls
 from tests.prompts.styles import (
     BYTES,
@@ -282,9 +282,9 @@ def test_document_alone(style: Style) -> None:
 @each_style
 @pytest.mark.parametrize("thinking", [None, TAGS, MARKS, replace(TAGS, begun=True)])
 def test_free_text_has_no_grammar(style: Style, thinking: Thinking | None) -> None:
-    literal = named_literal(style.controls | THINK)
-    form = AnswerForm(functions=FUNCTIONS, reasoning=thinking is not None)
-    assert answer_grammar(form, style.form, thinking, literal=literal, most_thinking=100) is None
+    terminal = terminal_writer(style.controls | THINK)
+    spec = AnswerSpec(functions=FUNCTIONS, reasoning=thinking is not None)
+    assert answer_grammar(spec, style.form, thinking, terminal=terminal, most_thinking=100) is None
 
 
 def compiles(grammar: str, tokens: list[int]) -> bool:
@@ -360,7 +360,7 @@ def test_names_are_no_part_of_the_grammar(style: Style, name: str) -> None:
 
 
 def test_literals_are_tokens_where_there_are_some() -> None:
-    literal = named_literal({"[ARGS]": 7})
-    assert (literal("[ARGS]"), literal('"\n')) == ("<[7]>", '"\\"\\n"')
-    assert is_token(literal("[ARGS]"))
-    assert not is_token(literal("<think>"))
+    terminal = terminal_writer({"[ARGS]": 7})
+    assert (terminal("[ARGS]"), terminal('"\n')) == ("<[7]>", '"\\"\\n"')
+    assert is_token(terminal("[ARGS]"))
+    assert not is_token(terminal("<think>"))

@@ -6,7 +6,7 @@ import pytest
 
 from ponant.api.chat import ChatCompletionRequest
 from ponant.errors import InvalidRequestError
-from ponant.prompts.answer.spec import FREE, MOST_TOOLS, AnswerForm, Calls, read_answer_form
+from ponant.prompts.answer.spec import FREE, MOST_TOOLS, AnswerSpec, Calls, read_answer_spec
 
 OTHER = "invalid_request_error"
 FUNCTION = "invalid_function_definition"
@@ -27,11 +27,11 @@ def tool(name: str = "f", parameters: dict[str, Any] | None = None) -> dict[str,
     }
 
 
-def read(*, prefix: bool = False, **fields: Any) -> AnswerForm:
+def read(*, prefix: bool = False, **fields: Any) -> AnswerSpec:
     messages = [{"role": "user", "content": "U"}]
     if prefix:
         messages.append({"role": "assistant", "content": "A", "prefix": True})  # type: ignore[dict-item]
-    return read_answer_form(ChatCompletionRequest.model_validate({"messages": messages, **fields}))
+    return read_answer_spec(ChatCompletionRequest.model_validate({"messages": messages, **fields}))
 
 
 NAME_RULE = "must be a-z, A-Z, 0-9, or contain underscores and dashes, with a maximum length of 64"
@@ -201,18 +201,18 @@ def test_contradiction_is_named(fields: dict[str, Any], kind: str, param: str, m
         ({"prefix": True, "response_format": {"type": "text"}, "reasoning_effort": "none"}, FREE),
         ({"tools": [tool()], "tool_choice": "none"}, FREE),
         ({"prefix": True, "tools": [tool()], "tool_choice": "none"}, FREE),
-        ({"response_format": JSON_OBJECT}, AnswerForm(schema={"type": "object"})),
-        ({"prompt_mode": "reasoning"}, AnswerForm(reasoning=True)),
-        ({"prompt_mode": "reasoning", "reasoning_effort": "high"}, AnswerForm(reasoning=True)),
-        ({"reasoning_effort": "high"}, AnswerForm(reasoning=True)),
+        ({"response_format": JSON_OBJECT}, AnswerSpec(schema={"type": "object"})),
+        ({"prompt_mode": "reasoning"}, AnswerSpec(reasoning=True)),
+        ({"prompt_mode": "reasoning", "reasoning_effort": "high"}, AnswerSpec(reasoning=True)),
+        ({"reasoning_effort": "high"}, AnswerSpec(reasoning=True)),
         (
             {"reasoning_effort": "high", "response_format": JSON_OBJECT},
-            AnswerForm(schema={"type": "object"}, reasoning=True),
+            AnswerSpec(schema={"type": "object"}, reasoning=True),
         ),
-        ({"parallel_tool_calls": False}, AnswerForm(parallel=False)),
+        ({"parallel_tool_calls": False}, AnswerSpec(parallel=False)),
     ],
 )
-def test_form_without_tools(fields: dict[str, Any], expected: AnswerForm) -> None:
+def test_form_without_tools(fields: dict[str, Any], expected: AnswerSpec) -> None:
     assert read(**fields) == expected
 
 
@@ -236,25 +236,25 @@ def test_form_without_tools(fields: dict[str, Any], expected: AnswerForm) -> Non
     ],
 )
 def test_form_with_tools(fields: dict[str, Any], calls: Calls, parallel: bool, functions: list[str]) -> None:
-    form = read(tools=[tool("f"), tool("g")], **fields)
-    assert [each.function.name for each in form.tools] == ["f", "g"]
-    assert (form.calls, form.parallel) == (calls, parallel)
-    assert [function.name for function in form.functions] == functions
-    assert form.reasoning == ("reasoning_effort" in fields)
-    assert form.schema == ({"type": "object"} if fields.get("response_format") == JSON_OBJECT else None)
+    spec = read(tools=[tool("f"), tool("g")], **fields)
+    assert [each.function.name for each in spec.tools] == ["f", "g"]
+    assert (spec.calls, spec.parallel) == (calls, parallel)
+    assert [function.name for function in spec.functions] == functions
+    assert spec.reasoning == ("reasoning_effort" in fields)
+    assert spec.schema == ({"type": "object"} if fields.get("response_format") == JSON_OBJECT else None)
 
 
 def test_tools_that_may_not_be_called_are_not_shown() -> None:
-    form = read(tools=[tool()], tool_choice="none", response_format=JSON_SCHEMA)
-    assert (form.tools, form.functions, form.calls, form.schema) == ((), (), "none", SCHEMA)
+    spec = read(tools=[tool()], tool_choice="none", response_format=JSON_SCHEMA)
+    assert (spec.tools, spec.functions, spec.calls, spec.schema) == ((), (), "none", SCHEMA)
 
 
 @pytest.mark.parametrize("schema", [SCHEMA, {}, {"type": "array"}, {"type": "string"}])
 def test_schema_is_the_one_that_was_given(schema: dict[str, Any]) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "s", "schema": schema, "strict": True}}
-    form = read(response_format=wanted)
-    assert form.schema == schema
-    assert [(named.where, named.schema) for named in form.schemas] == [("response_format.json_schema.schema", schema)]
+    spec = read(response_format=wanted)
+    assert spec.schema == schema
+    assert [(named.where, named.schema) for named in spec.schemas] == [("response_format.json_schema.schema", schema)]
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from ponant.completion.reader import AnswerReader
 from ponant.engine.llama.grammar import GrammarTokenizer
 from ponant.llamacpp.model import Model
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.prompts.answer.output_format import PLAIN, Reading, Thinking
-from ponant.prompts.answer.spec import AnswerForm, Calls
+from ponant.prompts.answer.output_format import PLAIN, OutputFormat, Thinking
+from ponant.prompts.answer.spec import AnswerSpec, Calls
 from ponant.prompts.chat.prompt import Prompt, PromptBuilder
 from ponant.prompts.json_schema.outline import outline
 from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED
@@ -86,11 +86,11 @@ CONVERSATION: list[Message] = [
 CALL_TOKENS = ("[TOOL_CALLS]", "[CALL_ID]", "[ARGS]")
 
 
-def form_of(
+def spec_of(
     *tools: Tool, calls: Calls = "auto", schema: dict[str, Any] | None = None, reasoning: bool = False
-) -> AnswerForm:
+) -> AnswerSpec:
     functions = tuple(tool.function for tool in tools)
-    return AnswerForm(tools, functions, calls if tools else "none", schema=schema, reasoning=reasoning)
+    return AnswerSpec(tools, functions, calls if tools else "none", schema=schema, reasoning=reasoning)
 
 
 def with_controls(vocabulary: Vocabulary, template: str, *controls: str) -> PromptBuilder:
@@ -115,8 +115,8 @@ def accepts(prompt: Prompt, text: str) -> bool:
 def test_free_answer_has_neither_grammar_nor_hint(vocabulary: Vocabulary) -> None:
     for template in (CHATML, TAGS, PARAMETERS, TAGS_AND_THINKING):
         prompt = builder(vocabulary, template).build([user("U")])
-        assert (prompt.grammar, prompt.reading) == (None, PLAIN)
-        assert prompt == builder(vocabulary, template).build([user("U")], form=form_of(), max_tokens=10)
+        assert (prompt.grammar, prompt.output_format) == (None, PLAIN)
+        assert prompt == builder(vocabulary, template).build([user("U")], spec=spec_of(), max_tokens=10)
 
 
 @pytest.mark.parametrize("template", [CHATML, LLAMA, XML, TAGS_WITHOUT_TOOLS, TOOLS, THINKS_ALWAYS, None])
@@ -132,8 +132,8 @@ def test_free_answer_has_neither_grammar_nor_hint(vocabulary: Vocabulary) -> Non
 def test_models_without_a_form_are_told_of_one(
     vocabulary: Vocabulary, template: str | None, calls: Calls, tools: tuple[Tool, ...], choice: str
 ) -> None:
-    form = form_of(*tools, calls=calls)
-    prompt = builder(vocabulary, template).build([SystemMessage(content="S"), user("U")], form=form)
+    spec = spec_of(*tools, calls=calls)
+    prompt = builder(vocabulary, template).build([SystemMessage(content="S"), user("U")], spec=spec)
     text = text_in(vocabulary, prompt.tokens)
     assert text.count(GENERIC) == text.count(choice) == 1
     assert text.index("S\n\n") < text.index(GENERIC) < text.index("U")
@@ -145,26 +145,26 @@ def test_models_without_a_form_are_told_of_one(
     example = json.dumps({"name": tools[0].function.name, "arguments": arguments}, ensure_ascii=False)
     assert f"<tool_call>\n{example}\n</tool_call>" in text
     assert ("plain text" in text) == (calls == "auto")
-    assert prompt.reading.calls == TAGGED
-    assert prompt.reading.functions == {tool.function.name for tool in tools}
+    assert prompt.output_format.calls == TAGGED
+    assert prompt.output_format.functions == {tool.function.name for tool in tools}
     assert accepts(prompt, "Hello") == (calls == "auto")
     assert accepts(prompt, TAGGED_CALL) == (WEATHER in tools)
 
 
 @pytest.mark.parametrize("template", [CHATML, XML])
 def test_function_that_must_be_called_is_named_among_others(vocabulary: Vocabulary, template: str) -> None:
-    form = AnswerForm((WEATHER, CLOCK), (CLOCK.function,), "required", parallel=False)
-    prompt = builder(vocabulary, template).build([user("U")], form=form)
+    spec = AnswerSpec((WEATHER, CLOCK), (CLOCK.function,), "required", parallel=False)
+    prompt = builder(vocabulary, template).build([user("U")], spec=spec)
     text = text_in(vocabulary, prompt.tokens)
     assert "Now you must call the function clock." in text
     assert '"name": "weather"' in text
-    assert prompt.reading.functions == {"clock"}
+    assert prompt.output_format.functions == {"clock"}
     assert not accepts(prompt, TAGGED_CALL)
 
 
 @pytest.mark.parametrize("template", [CHATML, XML, TAGS_WITHOUT_TOOLS, LLAMA])
 def test_models_without_a_form_read_calls_and_results_as_they_were_told(vocabulary: Vocabulary, template: str) -> None:
-    prompt = builder(vocabulary, template).build(CONVERSATION, form=form_of(WEATHER))
+    prompt = builder(vocabulary, template).build(CONVERSATION, spec=spec_of(WEATHER))
     text = text_in(vocabulary, prompt.tokens)
     assert TAGGED_CALL in text
     assert "<tool_response>\nR\n</tool_response>" in text
@@ -184,13 +184,13 @@ def test_models_without_a_form_read_calls_and_results_as_they_were_told(vocabula
 def test_models_with_a_form_have_it_in_the_prompt_and_in_the_grammar(
     vocabulary: Vocabulary, template: str, form: Any, call: str, calls: Calls
 ) -> None:
-    prompt = builder(vocabulary, template).build(CONVERSATION, form=form_of(WEATHER, CLOCK, calls=calls))
+    prompt = builder(vocabulary, template).build(CONVERSATION, spec=spec_of(WEATHER, CLOCK, calls=calls))
     text = text_in(vocabulary, prompt.tokens)
     assert GENERIC not in text
     assert call in text
     assert "Says how it is." in text
     functions = frozenset({"weather", "clock"})
-    assert prompt.reading == Reading(calls=form, functions=functions, required=calls == "required")
+    assert prompt.output_format == OutputFormat(calls=form, functions=functions, required=calls == "required")
     assert accepts(prompt, call)
     assert not accepts(prompt, call.replace("city", "town"))
     assert not accepts(prompt, call.replace("weather", "other")) or (form == BARE and calls == "auto")
@@ -199,36 +199,38 @@ def test_models_with_a_form_have_it_in_the_prompt_and_in_the_grammar(
 
 @pytest.mark.parametrize("template", [CHATML, TAGS, PARAMETERS])
 def test_tools_without_calls_are_shown_alone(vocabulary: Vocabulary, template: str) -> None:
-    prompt = builder(vocabulary, template).build([user("U")], form=AnswerForm((WEATHER,)))
+    prompt = builder(vocabulary, template).build([user("U")], spec=AnswerSpec((WEATHER,)))
     assert "Says how it is." in text_in(vocabulary, prompt.tokens)
-    assert (prompt.grammar, prompt.reading) == (None, PLAIN)
+    assert (prompt.grammar, prompt.output_format) == (None, PLAIN)
 
 
 @pytest.mark.parametrize("template", [CHATML, TAGS])
 def test_earlier_calls_are_in_the_prompt_without_tools_too(vocabulary: Vocabulary, template: str) -> None:
     prompt = builder(vocabulary, template).build(CONVERSATION)
     assert TAGGED_CALL in text_in(vocabulary, prompt.tokens)
-    assert prompt.reading == PLAIN
+    assert prompt.output_format == PLAIN
 
 
 @pytest.mark.parametrize("template", [ARGUMENTS, ARGUMENTS_AND_IDS])
 def test_control_tokens_of_calls_are_read_by_their_ids(vocabulary: Vocabulary, template: str) -> None:
     made = with_controls(vocabulary, template, *CALL_TOKENS)
-    prompt = made.build([user("U")], form=form_of(WEATHER))
+    prompt = made.build([user("U")], spec=spec_of(WEATHER))
     size = vocabulary.size
     expected = {size - 1: "[TOOL_CALLS]", size - 3: "[ARGS]"}
-    assert prompt.reading.calls in (NAMED, type(NAMED)(before_id=""))
-    assert prompt.reading.controls == expected | ({size - 2: "[CALL_ID]"} if template == ARGUMENTS_AND_IDS else {})
+    assert prompt.output_format.calls in (NAMED, type(NAMED)(before_id=""))
+    assert prompt.output_format.controls == expected | (
+        {size - 2: "[CALL_ID]"} if template == ARGUMENTS_AND_IDS else {}
+    )
     assert prompt.grammar is not None
     assert f"<[{size - 1}]>" in prompt.grammar
 
 
 def test_form_of_control_tokens_needs_them(vocabulary: Vocabulary) -> None:
     """Where a vocabulary lacks them, calls could not be told from text: there is another form."""
-    prompt = builder(vocabulary, ARGUMENTS_AND_IDS).build([user("U")], form=form_of(WEATHER, calls="required"))
+    prompt = builder(vocabulary, ARGUMENTS_AND_IDS).build([user("U")], spec=spec_of(WEATHER, calls="required"))
     written = TAGGED_CALL if accepts(prompt, TAGGED_CALL) else '[TOOL_CALLS]weather[ARGS]{"city": "P"}'
     assert accepts(prompt, written)
-    reader = AnswerReader(prompt.reading)
+    reader = AnswerReader(prompt.output_format)
     assert not any(isinstance(part, Text) for part in [*reader.push(written), *reader.finish()])
 
 
@@ -237,11 +239,11 @@ def test_form_of_control_tokens_needs_them(vocabulary: Vocabulary) -> None:
     ("schema", "hint"), [({"type": "object"}, OBJECT_HINT), (CITY, SCHEMA_HINT), ({"type": "array"}, SCHEMA_HINT)]
 )
 def test_schema_is_shown_to_the_model(vocabulary: Vocabulary, template: str, schema: dict[str, Any], hint: str) -> None:
-    prompt = builder(vocabulary, template).build([SystemMessage(content="S"), user("U")], form=form_of(schema=schema))
+    prompt = builder(vocabulary, template).build([SystemMessage(content="S"), user("U")], spec=spec_of(schema=schema))
     text = text_in(vocabulary, prompt.tokens)
     assert f"S\n\n{hint}" in text
     assert (f"Its form:\n{outline(schema)}" in text) == (hint == SCHEMA_HINT)
-    assert prompt.reading == PLAIN
+    assert prompt.output_format == PLAIN
     assert not accepts(prompt, "Hello")
     assert accepts(prompt, "[]") == (schema == {"type": "array"})
     assert accepts(prompt, '{"city": "P"}') == (schema != {"type": "array"})
@@ -250,45 +252,45 @@ def test_schema_is_shown_to_the_model(vocabulary: Vocabulary, template: str, sch
 
 @pytest.mark.parametrize("template", [CHATML, TAGS, PARAMETERS, TIGHT_LIST])
 def test_answer_may_be_a_document_or_a_call(vocabulary: Vocabulary, template: str) -> None:
-    form = form_of(WEATHER, schema={"type": "object", "properties": {"a": {"type": "integer"}}})
-    prompt = builder(vocabulary, template).build([user("U")], form=form)
+    spec = spec_of(WEATHER, schema={"type": "object", "properties": {"a": {"type": "integer"}}})
+    prompt = builder(vocabulary, template).build([user("U")], spec=spec)
     text = text_in(vocabulary, prompt.tokens)
     assert "Says how it is." in text
     assert SCHEMA_HINT in text
     assert accepts(prompt, '{"a": 1}')
     assert accepts(prompt, "{}")
     assert not accepts(prompt, "Hello")
-    assert isinstance(prompt.reading.calls, type(TAGGED))
-    assert accepts(prompt, prompt.reading.calls.text("weather", {"city": "P"}))
+    assert isinstance(prompt.output_format.calls, type(TAGGED))
+    assert accepts(prompt, prompt.output_format.calls.text("weather", {"city": "P"}))
 
 
 @pytest.mark.parametrize("template", [CHATML, TAGS, PARAMETERS, TIGHT_LIST])
 @pytest.mark.parametrize("key", ["arguments", "parameters"])
 def test_document_that_reads_like_a_call_is_none(vocabulary: Vocabulary, template: str, key: str) -> None:
     """Its arguments would not be what the function takes."""
-    prompt = builder(vocabulary, template).build([user("U")], form=form_of(WEATHER, schema={"type": "object"}))
+    prompt = builder(vocabulary, template).build([user("U")], spec=spec_of(WEATHER, schema={"type": "object"}))
     document = f'{{"name": "weather", "{key}": {{"town": 1}}}}'
     assert accepts(prompt, document)
-    reader = AnswerReader(prompt.reading)
+    reader = AnswerReader(prompt.output_format)
     parts = [*reader.push(document), *reader.finish()]
     assert "".join(part.text for part in parts if isinstance(part, Text)) == document
 
 
 @pytest.mark.parametrize("template", [CHATML, TAGS, PARAMETERS, LLAMA, None])
 def test_models_that_do_not_think_are_told_how(vocabulary: Vocabulary, template: str | None) -> None:
-    form = form_of(reasoning=True)
-    prompt = builder(vocabulary, template).build([SystemMessage(content="S"), user("U")], form=form)
+    spec = spec_of(reasoning=True)
+    prompt = builder(vocabulary, template).build([SystemMessage(content="S"), user("U")], spec=spec)
     text = text_in(vocabulary, prompt.tokens)
     assert text.count(THINKING_HINT) == 1
     assert "<think> and </think>" in text
-    assert prompt.reading == Reading(thinking=Thinking("<think>", "</think>", native=False))
+    assert prompt.output_format == OutputFormat(thinking=Thinking("<think>", "</think>", native=False))
     assert accepts(prompt, "<think>\nWell.\n</think>\n\nHello")
     assert not accepts(prompt, "Hello")
 
 
 @pytest.mark.parametrize("max_tokens", [1, 2, 320, None])
 def test_thinking_leaves_half_of_the_tokens_for_the_answer(vocabulary: Vocabulary, max_tokens: int | None) -> None:
-    prompt = builder(vocabulary, CHATML).build([user("U")], form=form_of(reasoning=True), max_tokens=max_tokens)
+    prompt = builder(vocabulary, CHATML).build([user("U")], spec=spec_of(reasoning=True), max_tokens=max_tokens)
     if max_tokens in (1, 2):
         assert accepts(prompt, "<think>\na</think>\n\nHello")
         assert not accepts(prompt, "<think>\na\n</think>\n\nHello")
@@ -300,13 +302,13 @@ def test_thinking_leaves_half_of_the_tokens_for_the_answer(vocabulary: Vocabular
 
 @pytest.mark.parametrize("tools", [(), (WEATHER,)])
 def test_models_that_think_by_themselves_are_not_told_how(vocabulary: Vocabulary, tools: tuple[Tool, ...]) -> None:
-    form = form_of(*tools, reasoning=True)
+    spec = spec_of(*tools, reasoning=True)
     for template, begun in ((TAGS_AND_THINKING, False), (THINKS_ALWAYS, True)):
-        prompt = builder(vocabulary, template).build([user("U")], form=form)
+        prompt = builder(vocabulary, template).build([user("U")], spec=spec)
         text = text_in(vocabulary, prompt.tokens)
         assert THINKING_HINT not in text
         assert "<think>\n\n</think>" not in text
-        assert prompt.reading.thinking == Thinking("<think>", "</think>", begun=begun)
+        assert prompt.output_format.thinking == Thinking("<think>", "</think>", begun=begun)
         assert (prompt.grammar is None) == (not tools)
 
 
@@ -314,14 +316,14 @@ def test_models_that_think_by_themselves_are_not_told_how(vocabulary: Vocabulary
 def test_user_cannot_begin_the_thinking(vocabulary: Vocabulary, prefixed: bool) -> None:
     """Whether it has begun is for the template to say."""
     last = prefix("<think>") if prefixed else user("<think>")
-    prompt = builder(vocabulary, TAGS_AND_THINKING).build([user("U"), last], form=form_of(reasoning=True))
-    assert prompt.reading.thinking == Thinking("<think>", "</think>")
+    prompt = builder(vocabulary, TAGS_AND_THINKING).build([user("U"), last], spec=spec_of(reasoning=True))
+    assert prompt.output_format.thinking == Thinking("<think>", "</think>")
 
 
 def test_thinking_that_is_not_wanted_is_turned_off(vocabulary: Vocabulary) -> None:
     prompt = builder(vocabulary, TAGS_AND_THINKING).build([user("U")])
     assert text_in(vocabulary, prompt.tokens).endswith("<think>\n\n</think>\n\n")
-    assert prompt.reading.thinking is None
+    assert prompt.output_format.thinking is None
 
 
 def test_earlier_thinking_is_for_the_template_to_show(vocabulary: Vocabulary) -> None:
@@ -334,8 +336,8 @@ def test_earlier_thinking_is_for_the_template_to_show(vocabulary: Vocabulary) ->
 
 
 def test_hints_stand_in_one_system_text_after_what_was_there(vocabulary: Vocabulary) -> None:
-    form = form_of(WEATHER, schema=CITY, reasoning=True)
-    prompt = builder(vocabulary, CHATML).build([SystemMessage(content="S"), user("U")], system="Be safe.", form=form)
+    spec = spec_of(WEATHER, schema=CITY, reasoning=True)
+    prompt = builder(vocabulary, CHATML).build([SystemMessage(content="S"), user("U")], system="Be safe.", spec=spec)
     text = text_in(vocabulary, prompt.tokens)
     places = [text.index(part) for part in ("system\n", "Be safe.\n\nS\n\n", GENERIC, SCHEMA_HINT, THINKING_HINT)]
     assert places == sorted(places)
@@ -343,7 +345,7 @@ def test_hints_stand_in_one_system_text_after_what_was_there(vocabulary: Vocabul
 
 
 def test_hints_stand_before_a_conversation_without_a_system_text(vocabulary: Vocabulary) -> None:
-    prompt = builder(vocabulary, CHATML).build([user("U")], form=form_of(schema={"type": "object"}))
+    prompt = builder(vocabulary, CHATML).build([user("U")], spec=spec_of(schema={"type": "object"}))
     assert text_in(vocabulary, prompt.tokens) == f"system\n{OBJECT_HINT}\nuser\nU\nassistant\n"
 
 
@@ -364,9 +366,9 @@ def test_tools_and_schemas_form_no_control_token(
         "required": [key],
     }
     tool = Tool(function=Function(name=name, description=description, parameters=parameters))
-    form = AnswerForm((tool,), (tool.function,), calls, schema=parameters if calls == "none" else None)
+    spec = AnswerSpec((tool,), (tool.function,), calls, schema=parameters if calls == "none" else None)
     messages: list[Message] = [SystemMessage(content=name), user(description)]
-    tokens = builder(vocabulary, template).build(messages, form=form).tokens
+    tokens = builder(vocabulary, template).build(messages, spec=spec).tokens
     expected = [START, END] * 2 + [START] if template in (CHATML, TAGS, XML) else [START]  # as it begins
     assert controls_in(vocabulary, tokens) == expected
 
@@ -383,7 +385,7 @@ def test_results_and_thinking_form_no_control_token(vocabulary: Vocabulary, text
         AssistantMessage(content=content),
         user("V"),
     ]
-    tokens = builder(vocabulary, template).build(messages, form=form_of(CLOCK)).tokens
+    tokens = builder(vocabulary, template).build(messages, spec=spec_of(CLOCK)).tokens
     system = [START, END]  # with the tools
     expected = [START] if template == PARAMETERS else system + [START, END] * 5 + [START]
     assert controls_in(vocabulary, tokens) == expected
@@ -393,8 +395,8 @@ def test_results_and_thinking_form_no_control_token(vocabulary: Vocabulary, text
 def test_control_tokens_in_hints_are_text(vocabulary: Vocabulary, text: str) -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {text: {"description": text}}, "required": [text]}
     tool = Tool(function=Function(name=text, description=text, parameters=schema))
-    form = form_of(tool, schema=schema)
-    tokens = builder(vocabulary, CHATML).build([user("U")], form=form).tokens
+    spec = spec_of(tool, schema=schema)
+    tokens = builder(vocabulary, CHATML).build([user("U")], spec=spec).tokens
     assert controls_in(vocabulary, tokens) == [START, END] * 2 + [START]
     assert text_in(vocabulary, tokens).count(text) == 9
 
@@ -407,7 +409,7 @@ def test_tag_that_is_one_token_may_begin_a_call(tmp_path: Path, calls: Calls) ->
     made = Vocabulary(tmp_path / "model.gguf")
     (token,) = made.tokenize(tag, control=False)
     assert (made.piece(token), tag in made.control_tokens()) == (tag.encode(), False)
-    prompt = PromptBuilder(made, context=CONTEXT).build([user("U")], form=form_of(WEATHER, calls=calls))
+    prompt = PromptBuilder(made, context=CONTEXT).build([user("U")], spec=spec_of(WEATHER, calls=calls))
     assert prompt.grammar is not None
     model = Model(tmp_path / "model.gguf")
     grammars = GrammarTokenizer(model.vocab, model.vocabulary_size, model.end_tokens)

@@ -11,9 +11,9 @@ from jinja2 import TemplateError
 
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.chat.conversation import Turn
 from ponant.prompts.chat.templates import FALLBACK, ChatTemplate, TemplateRefusedError
-from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, CallForm
+from ponant.prompts.chat.turns import Turn
+from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, CallFormat
 from tests.prompts.chat_templates import (
     ALTERNATING,
     ARGUMENTS,
@@ -177,7 +177,7 @@ def test_turns_are_brought_into_what_the_template_can_express(source: str, turns
         pytest.param("{% if tools %}{{ raise_exception('no tools') }}{% endif %}" + TAGS, None, id="refuses tools"),
     ],
 )
-def test_form_of_calls_is_that_of_the_template(source: str, form: CallForm | None) -> None:
+def test_form_of_calls_is_that_of_the_template(source: str, form: CallFormat | None) -> None:
     assert ChatTemplate(source, bos="<s>", eos="</s>").calls == form
 
 

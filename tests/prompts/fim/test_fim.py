@@ -86,8 +86,8 @@ def written(vocabulary: Vocabulary, tokens: Sequence[int]) -> str:
 
 
 def reader_of(prompt: Prompt) -> TextFilter:
-    assert prompt.reading.filter
-    return prompt.reading.filter()
+    assert prompt.output_format.filter
+    return prompt.output_format.filter()
 
 
 @functools.cache
@@ -164,7 +164,7 @@ def test_without_a_suffix_the_text_goes_on(
     vocabulary = make(controls)
     prompt = prompts(vocabulary).build(PROMPT, suffix)
     assert prompt.tokens == plain(vocabulary, PROMPT)
-    assert prompt.reading.filter is None
+    assert prompt.output_format.filter is None
 
 
 def test_encoding_that_is_given_takes_precedence(qwen: Vocabulary) -> None:
@@ -179,7 +179,7 @@ def test_encoding_that_is_given_takes_precedence(qwen: Vocabulary) -> None:
     for suffix in ("S", "", None):
         prompt = made.build("P", suffix)
         assert prompt.tokens == [1, 2, 3]
-        assert (prompt.reading.filter is None) == (not suffix)
+        assert (prompt.output_format.filter is None) == (not suffix)
     assert asked == [("P", "S"), ("P", ""), ("P", None)]
 
 
@@ -189,7 +189,7 @@ def test_tokens_that_end_a_filling_are_known(make: Callable[..., Vocabulary]) ->
     vocabulary = make((*QWEN, *known, *others))
     tokens = vocabulary.control_tokens()
     assert {tokens[text] for text in known} <= vocabulary.end_tokens
-    ends = prompts(vocabulary).build(PROMPT, SUFFIX).reading.end_tokens
+    ends = prompts(vocabulary).build(PROMPT, SUFFIX).output_format.end_tokens
     assert ends == {tokens[text] for text in (*QWEN, *others, "<|im_start|>")}
 
 
@@ -283,7 +283,7 @@ def test_suffix_gets_no_space_that_it_does_not_have(tmp_path: Path, suffix: str)
     assert {before, after, middle}.isdisjoint(tokens[4:-1])
     text = suffix.replace("▁", " ")  # which is how the vocabulary writes spaces
     assert b"".join(map(vocabulary.piece, tokens[4:-1])).decode() == text
-    assert "▁<EOT>" in map(vocabulary.text, made.build("xy", suffix).reading.end_tokens)
+    assert "▁<EOT>" in map(vocabulary.text, made.build("xy", suffix).output_format.end_tokens)
 
 
 def too_long_texts() -> list[tuple[str, str | None]]:

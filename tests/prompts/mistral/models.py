@@ -18,7 +18,7 @@ from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 from ponant.api.chat import Function, Tool
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.prompts.chat.conversation import Turn
+from ponant.prompts.chat.turns import Turn
 from ponant.prompts.mistral.tokenizer import (
     MistralTokens,
 )
@@ -186,7 +186,7 @@ def everywhere(model: Made, text: str) -> list[int]:
     schema = {"type": "object", "description": text, "properties": {text: {"enum": [text]}}}
     tool = Tool(function=Function(name="f", description=text, parameters=schema))
     said = [Turn("system", text), Turn("user", text), Turn("assistant", text, thinking=text), Turn("user", text)]
-    if model.tokens.call_form == "none":
+    if model.tokens.call_syntax == "none":
         return model.tokens.encode(said, prefix=text)
     arguments = {text: [text, {"nested": text}]}
     for tool_id, value in ((ID, arguments), (OTHER_ID, json.dumps(arguments)), ("abcdefgh3", text)):

@@ -15,7 +15,7 @@ from ponant.api.chat import Function, Tool
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.errors import InvalidRequestError
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.prompts.chat.conversation import Turn, without_tools
+from ponant.prompts.chat.turns import Turn, without_tools
 from ponant.prompts.mistral.tokenizer import (
     MistralTokens,
 )
@@ -142,10 +142,10 @@ def test_calls_read_as_the_version_has_them(model_of: Callable[[str], Made], nam
 
 def test_what_is_said_of_calls_holds(model: Made) -> None:
     forms = {1: "none", 2: "list", 3: "list", 7: "list"}
-    assert model.tokens.call_form == forms.get(model.number, "arguments")
+    assert model.tokens.call_syntax == forms.get(model.number, "arguments")
     assert model.tokens.has_call_ids == model.tokens.has_short_call_ids == (model.number in (3, 7, 11))
     assert (model.tokens.thinking is not None) == (model.number >= 13)
-    if model.tokens.call_form != "none":
+    if model.tokens.call_syntax != "none":
         turns = [USER, Turn("assistant", "", [call()]), Turn("tool", "sunny", tool_call_id=ID)]
         rendered = model.rendered(model.tokens.encode(turns))
         assert (ID in rendered) == model.tokens.has_call_ids
@@ -309,7 +309,7 @@ def test_result_is_named_by_its_call(model_of: Callable[[str], Made]) -> None:
 def test_broken_characters_are_read_as_others(model: Made, text: str) -> None:
     turns = [Turn("system", text), Turn("user", text), Turn("assistant", text), Turn("user", text)]
     assert model.tokens.encode(turns, prefix=text)
-    if model.tokens.call_form == "none":
+    if model.tokens.call_syntax == "none":
         return
     tool = Tool(function=Function.model_construct(name="f", description=text, parameters={"title": text}))
     for arguments in (text, {text: text}):

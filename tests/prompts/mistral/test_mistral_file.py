@@ -13,7 +13,7 @@ from mistral_common.tokens.tokenizers import sentencepiece
 
 from ponant.llamacpp.model import Model
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.prompts.chat.conversation import Turn
+from ponant.prompts.chat.turns import Turn
 from ponant.prompts.mistral.tokenizer import (
     MissingLibraryError,
     MistralTokens,

@@ -1,7 +1,7 @@
 """Text in prompts by Mistral's library stays text, whatever it says."""
 
 from ponant.errors import InvalidRequestError
-from ponant.prompts.chat.conversation import Turn
+from ponant.prompts.chat.turns import Turn
 from tests.prompts.mistral.models import HOSTILE, ID, USER, WITH_TOOLS, Made, call, everywhere, for_versions
 
 

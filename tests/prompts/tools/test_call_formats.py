@@ -13,7 +13,7 @@ from ponant.prompts.tools.call_formats import (
     NAMED,
     TAGGED,
     ArgumentCalls,
-    CallForm,
+    CallFormat,
     JsonCalls,
     arguments_schema,
     characters,
@@ -38,7 +38,7 @@ AUTO_OR_REQUIRED: tuple[Calls, ...] = ("auto", "required")
         (WITHOUT_IDS, ("[TOOL_CALLS]", "[ARGS]")),
     ],
 )
-def test_marks_may_be_control_tokens(form: CallForm, controls: tuple[str, ...]) -> None:
+def test_marks_may_be_control_tokens(form: CallFormat, controls: tuple[str, ...]) -> None:
     assert form.controls == controls
 
 

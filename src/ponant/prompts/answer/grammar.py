@@ -3,12 +3,12 @@
 import re
 
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.answer.spec import AnswerForm
+from ponant.prompts.answer.spec import AnswerSpec
 from ponant.prompts.json_schema.rules import json_rules
 from ponant.prompts.tools.call_formats import (
     SPACE,
-    CallForm,
-    Literal,
+    CallFormat,
+    TerminalWriter,
     arguments_rules,
     characters,
     not_untagged,
@@ -21,55 +21,55 @@ _LINE = 80
 
 
 def answer_grammar(
-    form: AnswerForm, calls: CallForm, thinking: Thinking | None, *, literal: Literal, most_thinking: int
+    spec: AnswerSpec, calls: CallFormat, thinking: Thinking | None, *, terminal: TerminalWriter, most_thinking: int
 ) -> str | None:
     """The grammar that answers of this form obey; None where anything goes.
 
     Args:
-        form: what the request asks for.
+        spec: what the request asks for.
         calls: how calls are written.
         thinking: what stands around the thinking, if there is to be any.
-        literal: names what may be a control token.
+        terminal: names what may be a control token.
         most_thinking: the most tokens of thinking.
     """
     is_forced = thinking is not None and not thinking.native
-    if form.calls == "none" and form.schema is None and not is_forced:
+    if spec.calls == "none" and spec.schema is None and not is_forced:
         return None
-    rules = [_thinking_rules(thinking, literal, most_thinking) if thinking else "start: body"]
-    if form.calls != "none":
-        rules.append(arguments_rules(form.functions))
-    if form.calls == "auto" and form.schema is None:
-        rules += _free_rules(form, calls, literal, _not_thinking(thinking, literal))
-    elif form.calls == "none" and form.schema is None:
+    rules = [_thinking_rules(thinking, terminal, most_thinking) if thinking else "start: body"]
+    if spec.calls != "none":
+        rules.append(arguments_rules(spec.functions))
+    if spec.calls == "auto" and spec.schema is None:
+        rules += _free_rules(spec, calls, terminal, _not_thinking(thinking, terminal))
+    elif spec.calls == "none" and spec.schema is None:
         rules.append("body: /(?s:.+)/")
     else:
-        rules += _fixed_rules(form, calls, literal)
+        rules += _fixed_rules(spec, calls, terminal)
     return "\n".join(rules)
 
 
-def _fixed_rules(form: AnswerForm, calls: CallForm, literal: Literal) -> list[str]:
+def _fixed_rules(spec: AnswerSpec, calls: CallFormat, terminal: TerminalWriter) -> list[str]:
     """A document that satisfies a schema, calls, or one of both."""
     rules: list[str] = []
     bodies: list[str] = []
-    if form.schema is not None:
-        (document,) = json_rules([form.schema])
+    if spec.schema is not None:
+        (document,) = json_rules([spec.schema])
         rules.append(f"document: {document}")
         bodies.append("document")
-    if form.calls != "none":
-        rules.append(calls.rules(form.functions, parallel=form.parallel, literal=literal))
-        bodies.append(f"{literal(calls.trigger)} calls" if calls.trigger else "calls")
+    if spec.calls != "none":
+        rules.append(calls.rules(spec.functions, parallel=spec.parallel, terminal=terminal))
+        bodies.append(f"{terminal(calls.trigger)} calls" if calls.trigger else "calls")
     return [*rules, f"body: {' | '.join(bodies)}"]
 
 
-def _free_rules(form: AnswerForm, calls: CallForm, literal: Literal, unlike: str) -> list[str]:
+def _free_rules(spec: AnswerSpec, calls: CallFormat, terminal: TerminalWriter, unlike: str) -> list[str]:
     """Text or calls, as the model likes; where a call has begun, it must be one. No text is ``unlike`` something."""
-    rules = [untagged_calls(form.functions, parallel=form.parallel)]
-    unlike = f"{not_untagged(form.functions)}{unlike}"
+    rules = [untagged_calls(spec.functions, parallel=spec.parallel)]
+    unlike = f"{not_untagged(spec.functions)}{unlike}"
     text = f"/(?s:.*)/ & {unlike}"
-    trigger = literal(calls.trigger) if calls.trigger else ""
+    trigger = terminal(calls.trigger) if calls.trigger else ""
     if not trigger:
         return [*rules, "body: TEXT | untagged", f"TEXT: {text}"]
-    rules.append(calls.rules(form.functions, parallel=form.parallel, literal=literal))
+    rules.append(calls.rules(spec.functions, parallel=spec.parallel, terminal=terminal))
     if is_token(trigger):
         return [*rules, f"body: TEXT | TEXT? {trigger} calls | untagged", f"TEXT: {text}"]
     pattern = _pattern(calls.trigger)
@@ -82,15 +82,15 @@ def _free_rules(form: AnswerForm, calls: CallForm, literal: Literal, unlike: str
     ]
 
 
-def _not_thinking(thinking: Thinking | None, literal: Literal) -> str:
+def _not_thinking(thinking: Thinking | None, terminal: TerminalWriter) -> str:
     """What keeps a text from beginning like thinking, where its mark is text too."""
-    if thinking is None or thinking.begun or not thinking.native or is_token(literal(thinking.open)):
+    if thinking is None or thinking.begun or not thinking.native or is_token(terminal(thinking.open)):
         return ""
     return f" & ~/(?s:{SPACE}{_pattern(thinking.open)}.*)/"
 
 
-def _thinking_rules(thinking: Thinking, literal: Literal, most_tokens: int) -> str:
-    begin, end = literal(thinking.open), literal(thinking.close)
+def _thinking_rules(thinking: Thinking, terminal: TerminalWriter, most_tokens: int) -> str:
+    begin, end = terminal(thinking.open), terminal(thinking.close)
     if is_token(end):
         something = "" if thinking.native else r"\s*\S"
         thought = rf"thought[max_tokens={most_tokens}]: /(?s:{something}.*)/"
@@ -121,11 +121,11 @@ def _pattern(text: str) -> str:
     return re.escape(text).replace("/", r"\/")
 
 
-def is_token(literal: str) -> bool:
+def is_token(terminal: str) -> bool:
     """Whether a grammar names a text as a control token."""
-    return literal.startswith("<")
+    return terminal.startswith("<")
 
 
-def named_literal(controls: dict[str, int]) -> Literal:
+def terminal_writer(controls: dict[str, int]) -> TerminalWriter:
     """Names the control tokens of a vocabulary, given their ids, by these."""
     return lambda text: f"<[{controls[text]}]>" if text in controls else characters(text)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ponant.api.chat import Function, Tool
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.answer.spec import AnswerForm
+from ponant.prompts.answer.spec import AnswerSpec
 from ponant.prompts.json_schema.outline import outline
 
 _TOOLS = """\
@@ -34,21 +34,21 @@ from it, and whether that can be right. Write these thoughts between the lines <
 the answer for the user, complete in itself, as the thoughts are not shown."""
 
 
-def tools_hint(form: AnswerForm) -> str:
+def tools_instructions(spec: AnswerSpec) -> str:
     """Of the tools of an answer, when to call them and how (``prompts.calls.TAGGED``).
 
     Small models follow an example that has a function of theirs, and what comes first.
     """
-    described = [json.dumps(describe(tool)["function"], ensure_ascii=False) for tool in form.tools]
+    described = [json.dumps(describe(tool)["function"], ensure_ascii=False) for tool in spec.tools]
     tools = _TOOLS.format(functions="\n".join(described))
-    if form.calls == "none":
+    if spec.calls == "none":
         return tools
-    if form.calls == "auto":
+    if spec.calls == "auto":
         when, otherwise = _WHERE_IT_CAN, _OTHERWISE
     else:
-        what = f"the function {form.functions[0].name}" if len(form.functions) == 1 else "a function"
+        what = f"the function {spec.functions[0].name}" if len(spec.functions) == 1 else "a function"
         when, otherwise = f"Now you must call {what}.", ""
-    return joined([tools, _CALL.format(when=when, example=_example(form.functions[0])) + otherwise])
+    return joined([tools, _CALL.format(when=when, example=_example(spec.functions[0])) + otherwise])
 
 
 def _example(function: Function) -> str:
@@ -58,7 +58,7 @@ def _example(function: Function) -> str:
     return json.dumps({"name": function.name, "arguments": arguments}, ensure_ascii=False)
 
 
-def schema_hint(schema: dict[str, Any]) -> str:
+def schema_instructions(schema: dict[str, Any]) -> str:
     """Of the schema that the answer must satisfy."""
     if schema == {"type": "object"}:
         return _OBJECT
@@ -67,7 +67,7 @@ def schema_hint(schema: dict[str, Any]) -> str:
     return f"{form}\n{description}" if isinstance(description, str) else form
 
 
-def reasoning_hint(thinking: Thinking) -> str:
+def reasoning_instructions(thinking: Thinking) -> str:
     """To think before answering."""
     return _REASONING.replace("<think>", thinking.open).replace("</think>", thinking.close)
 

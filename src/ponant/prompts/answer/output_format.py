@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ponant.prompts.tools.call_formats import CallForm
+from ponant.prompts.tools.call_formats import CallFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class TextFilter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class OutputFormat:
     """How to read an answer: as plain text, unless it may have calls of ``functions`` or thinking in it.
 
     ``required``: after any thinking there is nothing but calls. ``untagged``: JSON that reads like a call is one, also
@@ -49,7 +49,7 @@ class Reading:
     those that end all of the model's. ``filter``, if there is one, makes a filter for the text of one completion.
     """
 
-    calls: CallForm | None = None
+    calls: CallFormat | None = None
     functions: frozenset[str] = frozenset()
     required: bool = False
     untagged: bool = True
@@ -59,5 +59,5 @@ class Reading:
     filter: Callable[[], TextFilter] | None = None
 
 
-PLAIN = Reading()
+PLAIN = OutputFormat()
 """Nothing but text."""

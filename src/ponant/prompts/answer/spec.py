@@ -20,7 +20,7 @@ Calls = Literal["none", "auto", "required"]
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerForm:
+class AnswerSpec:
     """What an answer may be.
 
     ``tools`` are those that the model is told of, ``functions`` those of them that it may call, if ``calls`` says so;
@@ -37,11 +37,11 @@ class AnswerForm:
     schemas: list[NamedSchema] = field(default_factory=list[NamedSchema])
 
 
-FREE = AnswerForm()
+FREE = AnswerSpec()
 """Text, and nothing that is said about it."""
 
 
-def read_answer_form(request: ChatCompletionRequest) -> AnswerForm:
+def read_answer_spec(request: ChatCompletionRequest) -> AnswerSpec:
     """The form that a request asks for.
 
     Raises:
@@ -58,22 +58,22 @@ def read_answer_form(request: ChatCompletionRequest) -> AnswerForm:
             f"A response_format of JSON and tool_choice {_written(choice)} exclude each other: use auto or none",
             param="tool_choice",
         )
-    form = _without_schemas(request, tools if choice != "none" else [], choice, schema)
-    _check_prefix(request, form)
+    spec = _without_schemas(request, tools if choice != "none" else [], choice, schema)
+    _check_prefix(request, spec)
     schemas = [
         NamedSchema(f"tools[{index}].function.parameters", arguments_schema(tool.function))
         for index, tool in enumerate(tools)
-        if tool.function in form.functions
+        if tool.function in spec.functions
     ]
     if schema is not None and request.response_format and request.response_format.json_schema:
         schemas.append(NamedSchema("response_format.json_schema.schema", schema))
-    form.schemas.extend(schemas)
-    return form
+    spec.schemas.extend(schemas)
+    return spec
 
 
 def _without_schemas(
     request: ChatCompletionRequest, tools: Sequence[Tool], choice: ToolChoice | str, schema: dict[str, Any] | None
-) -> AnswerForm:
+) -> AnswerSpec:
     functions = tuple(tool.function for tool in tools)
     calls: Calls = "none" if not tools else "auto" if choice == "auto" else "required"
     parallel = request.parallel_tool_calls is not False
@@ -85,7 +85,7 @@ def _without_schemas(
                 f"tool_choice names a function that is not among the tools: {choice.function.name!r}",
                 param="tool_choice",
             )
-    return AnswerForm(tuple(tools), functions, calls, parallel, schema, _reasons(request))
+    return AnswerSpec(tuple(tools), functions, calls, parallel, schema, _reasons(request))
 
 
 def _check_functions(tools: Sequence[Tool]) -> None:
@@ -136,14 +136,14 @@ def _reasons(request: ChatCompletionRequest) -> bool:
     return request.prompt_mode == "reasoning" or request.reasoning_effort == "high"
 
 
-def _check_prefix(request: ChatCompletionRequest, form: AnswerForm) -> None:
+def _check_prefix(request: ChatCompletionRequest, spec: AnswerSpec) -> None:
     last = request.messages[-1]
     if not isinstance(last, AssistantMessage) or not last.prefix:
         return
     for is_asked, what in (
-        (form.schema is not None, "a response_format of JSON"),
-        (form.calls == "required", "a tool_choice that demands a call"),
-        (form.reasoning, "reasoning"),
+        (spec.schema is not None, "a response_format of JSON"),
+        (spec.calls == "required", "a tool_choice that demands a call"),
+        (spec.reasoning, "reasoning"),
     ):
         if is_asked:
             raise InvalidRequestError(f"A prefix of the answer and {what} exclude each other", param="messages")

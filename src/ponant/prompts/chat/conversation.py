@@ -3,8 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from ponant.api.messages import (
     AssistantMessage,
@@ -17,24 +16,10 @@ from ponant.api.messages import (
     UserMessage,
 )
 from ponant.errors import InvalidRequestError
-from ponant.prompts.tools.call_formats import TAGGED
-
-Role = Literal["system", "user", "assistant", "tool"]
+from ponant.prompts.chat.turns import Turn, joined_turns
 
 _ORDER = "invalid_request_message_order"
 _MISTRAL_TOOL_ID = re.compile(r"[a-zA-Z0-9]{9}")
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A message with its content as one text, and what was thought before it."""
-
-    role: Role
-    text: str
-    tool_calls: list[ToolCall] = field(default_factory=list[ToolCall])
-    tool_call_id: str | None = None
-    name: str | None = None
-    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +46,8 @@ def read_conversation(messages: Sequence[Message], *, mistral_tool_ids: bool) ->
     turns = _with_results_checked(turns)
     last = messages[-1]
     if isinstance(last, AssistantMessage):
-        return Conversation(_joined(turns[:-1]), turns[-1].text)
-    return Conversation(_joined(turns))
+        return Conversation(joined_turns(turns[:-1]), turns[-1].text)
+    return Conversation(joined_turns(turns))
 
 
 def _refusal(message: str, *, kind: str = "invalid_request_error") -> InvalidRequestError:
@@ -198,81 +183,3 @@ def _missing_results(where: str, calls: Sequence[ToolCall]) -> InvalidRequestErr
         f"Not the same number of function calls and responses: no result of {ids} before {where}",
         kind=_ORDER,
     )
-
-
-def _joined(turns: Iterable[Turn]) -> list[Turn]:
-    """Neighbours of the same role as one turn, their texts a blank line apart. Tool results stay apart."""
-    joined: list[Turn] = []
-    for turn in turns:
-        if joined and turn.role == joined[-1].role and turn.role != "tool":
-            joined[-1] = _join(joined[-1], turn)
-        else:
-            joined.append(turn)
-    return joined
-
-
-def _join(first: Turn, second: Turn) -> Turn:
-    return replace(
-        first,
-        text=_paragraphs(first.text, second.text),
-        thinking=_paragraphs(first.thinking, second.thinking),
-        tool_calls=first.tool_calls + second.tool_calls,
-    )
-
-
-def _paragraphs(*texts: str) -> str:
-    return "\n\n".join(filter(None, texts))
-
-
-def without_later_system(turns: Iterable[Turn]) -> list[Turn]:
-    """All system texts as one turn at the head, for templates that know no other place for them."""
-    turns = list(turns)
-    system = [turn for turn in turns if turn.role == "system"]
-    return _joined(system + [turn for turn in turns if turn.role != "system"])
-
-
-def without_system(turns: Iterable[Turn]) -> list[Turn]:
-    """System texts at the head of the first user turn, for templates that know no system role."""
-    system, *others = without_later_system(turns)
-    if system.role != "system":
-        return [system, *others]
-    return _joined([Turn("user", system.text), *others])
-
-
-def without_tools(turns: Iterable[Turn]) -> list[Turn]:
-    """Tool calls and results as text, for templates that know neither."""
-    plain: list[Turn] = []
-    for turn in turns:
-        if turn.role == "tool":
-            plain.append(Turn("user", f"<tool_response>\n{turn.text}\n</tool_response>"))
-        elif turn.tool_calls:
-            calls = [TAGGED.text(call.function.name, call.function.arguments) for call in turn.tool_calls]
-            plain.append(replace(turn, text="\n".join([turn.text, *calls] if turn.text else calls), tool_calls=[]))
-        else:
-            plain.append(turn)
-    return _joined(plain)
-
-
-def one_call_each(turns: Iterable[Turn]) -> list[Turn]:
-    """Each call as a turn of its own, its result right after it, for templates that know no more of them at once."""
-    apart: list[Turn] = []
-    for turn in turns:
-        if turn.tool_calls:
-            calls = [replace(turn, tool_calls=[call]) for call in turn.tool_calls]
-            apart += [calls[0], *(replace(call, text="", thinking="") for call in calls[1:])]
-        elif turn.role == "tool":
-            apart.insert(_place_of(turn, apart), turn)
-        else:
-            apart.append(turn)
-    return apart
-
-
-def _place_of(result: Turn, turns: Sequence[Turn]) -> int:
-    """Where a result belongs: after its call among the last ones, or after the first that has none yet."""
-    free = [
-        index
-        for index, turn in enumerate(turns, start=1)
-        if turn.tool_calls and (index == len(turns) or turns[index].role != "tool")
-    ]
-    own = [index for index in free if turns[index - 1].tool_calls[0].id == result.tool_call_id]
-    return (own or free or [len(turns)])[0]

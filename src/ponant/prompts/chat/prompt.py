@@ -5,16 +5,17 @@ from dataclasses import dataclass, replace
 
 from ponant.api.messages import Message
 from ponant.errors import InvalidRequestError
-from ponant.prompts.answer.grammar import answer_grammar, named_literal
-from ponant.prompts.answer.instructions import joined, reasoning_hint, schema_hint, tools_hint
-from ponant.prompts.answer.output_format import PLAIN, Reading, Thinking
-from ponant.prompts.answer.spec import FREE, AnswerForm
-from ponant.prompts.chat.conversation import Conversation, Turn, read_conversation, without_tools
+from ponant.prompts.answer.grammar import answer_grammar, terminal_writer
+from ponant.prompts.answer.instructions import joined, reasoning_instructions, schema_instructions, tools_instructions
+from ponant.prompts.answer.output_format import PLAIN, OutputFormat, Thinking
+from ponant.prompts.answer.spec import FREE, AnswerSpec
+from ponant.prompts.chat.conversation import Conversation, read_conversation
 from ponant.prompts.chat.rendering import Rendered, Renderer, TemplateRenderer
-from ponant.prompts.tools.call_formats import TAGGED, ArgumentCalls, CallForm, JsonCalls
+from ponant.prompts.chat.turns import Turn, without_tools
+from ponant.prompts.tools.call_formats import TAGGED, ArgumentCalls, CallFormat, JsonCalls
 from ponant.prompts.vocabulary import Vocabulary
 
-_TOLD = Thinking("<think>", "</think>", native=False)
+_DEFAULT_THINKING = Thinking("<think>", "</think>", native=False)
 """What stands around the thinking of models that do not think by themselves."""
 
 
@@ -23,13 +24,13 @@ class Prompt:
     """A prompt's tokens, and what comes of them.
 
     ``prefix`` is the forced beginning of the answer, which is at their end (empty for none); ``grammar`` what the
-    answer must obey (None for anything), ``reading`` how to read it.
+    answer must obey (None for anything), ``output_format`` how to read it.
     """
 
     tokens: list[int]
     prefix: str = ""
     grammar: str | None = None
-    reading: Reading = PLAIN
+    output_format: OutputFormat = PLAIN
 
 
 class PromptBuilder:
@@ -52,7 +53,7 @@ class PromptBuilder:
         messages: Sequence[Message],
         *,
         system: str | None = None,
-        form: AnswerForm = FREE,
+        spec: AnswerSpec = FREE,
         max_tokens: int | None = None,
     ) -> Prompt:
         """The prompt for a conversation.
@@ -60,71 +61,71 @@ class PromptBuilder:
         Args:
             messages: the conversation, not empty.
             system: a system text to put before it.
-            form: what the answer may be.
+            spec: what the answer may be.
             max_tokens: the most tokens that the answer will have.
 
         Raises:
             InvalidRequestError: the messages break a rule, or are too long for the context.
         """
-        rendered, conversation, calls, thinking = self._render(messages, system, form)
+        rendered, conversation, calls, thinking = self._render(messages, system, spec)
         if thinking:
             thinking = replace(thinking, begun=rendered.begins_thinking)
         grammar = answer_grammar(
-            form,
+            spec,
             calls or TAGGED,
             thinking,
-            literal=named_literal(self._controls),
+            terminal=terminal_writer(self._controls),
             most_thinking=max(1, (max_tokens or self._context // 2) // 2),
         )
-        reading = self._reading(form, calls or TAGGED, thinking)
-        return Prompt(rendered.tokens, conversation.prefix, grammar, reading)
+        output_format = self._output_format(spec, calls or TAGGED, thinking)
+        return Prompt(rendered.tokens, conversation.prefix, grammar, output_format)
 
-    def tokens(self, messages: Sequence[Message], *, form: AnswerForm = FREE) -> list[int]:
+    def tokens(self, messages: Sequence[Message], *, spec: AnswerSpec = FREE) -> list[int]:
         """The tokens alone of the prompt that ``build`` makes, without the grammar. Raises InvalidRequestError."""
-        return self._render(messages, None, form)[0].tokens
+        return self._render(messages, None, spec)[0].tokens
 
     def _render(
-        self, messages: Sequence[Message], system: str | None, form: AnswerForm
-    ) -> tuple[Rendered, Conversation, CallForm | None, Thinking | None]:
+        self, messages: Sequence[Message], system: str | None, spec: AnswerSpec
+    ) -> tuple[Rendered, Conversation, CallFormat | None, Thinking | None]:
         conversation = read_conversation(messages, mistral_tool_ids=self._renderer.needs_mistral_tool_ids)
-        calls = self._form_of_calls(form)
-        thinking = (self._renderer.thinking or _TOLD) if form.reasoning else None
+        calls = self._call_format(spec)
+        thinking = (self._renderer.thinking or _DEFAULT_THINKING) if spec.reasoning else None
         turns = list(conversation.turns)
-        if form.tools and not calls:
+        if spec.tools and not calls:
             turns = without_tools(turns)
-        hints = [
-            tools_hint(form) if form.tools and not calls else None,
-            schema_hint(form.schema) if form.schema is not None else None,
-            reasoning_hint(thinking) if thinking and not thinking.native else None,
+        instructions = [
+            tools_instructions(spec) if spec.tools and not calls else None,
+            schema_instructions(spec.schema) if spec.schema is not None else None,
+            reasoning_instructions(thinking) if thinking and not thinking.native else None,
         ]
         rendered = self._renderer.render(
-            _with_system(turns, system, joined(hints)),
+            _with_system(turns, system, joined(instructions)),
             prefix=conversation.prefix,
-            tools=form.tools if calls else (),
-            reasoning=form.reasoning,
+            tools=spec.tools if calls else (),
+            reasoning=spec.reasoning,
         )
         if not rendered.tokens:
             raise InvalidRequestError("The prompt is empty", param="messages")
         return rendered, conversation, calls, thinking
 
-    def _form_of_calls(self, form: AnswerForm) -> CallForm | None:
+    def _call_format(self, spec: AnswerSpec) -> CallFormat | None:
         """How the model writes calls; None if it must be told."""
-        calls = self._renderer.calls if form.tools else None
+        calls = self._renderer.calls if spec.tools else None
         if isinstance(calls, ArgumentCalls) and not all(text in self._controls for text in calls.controls):
             return None  # nothing would tell them from text
-        if isinstance(calls, JsonCalls) and not calls.trigger and form.schema is not None:
+        if isinstance(calls, JsonCalls) and not calls.trigger and spec.schema is not None:
             return None  # nor these from a document
         return calls
 
-    def _reading(self, form: AnswerForm, calls: CallForm, thinking: Thinking | None) -> Reading:
+    def _output_format(self, spec: AnswerSpec, calls: CallFormat, thinking: Thinking | None) -> OutputFormat:
         """How an answer of this form is read."""
-        has_calls = form.calls != "none"
+        has_calls = spec.calls != "none"
         texts = [*(calls.controls if has_calls else ()), *((thinking.open, thinking.close) if thinking else ())]
-        return Reading(
+        return OutputFormat(
             calls=calls if has_calls else None,
-            functions=frozenset(function.name for function in form.functions) if has_calls else frozenset(),
-            required=form.calls == "required",
-            untagged=form.schema is None or not has_calls,
+            functions=frozenset(function.name for function in spec.functions) if has_calls else frozenset(),
+            required=spec.calls == "required",
+            untagged=spec.schema is None or not has_calls,
             thinking=thinking,
             controls={self._controls[text]: text for text in texts if text in self._controls},
         )

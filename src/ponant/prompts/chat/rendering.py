@@ -12,11 +12,11 @@ from ponant.api.messages import FunctionCall, ToolCall
 from ponant.errors import InvalidRequestError
 from ponant.prompts.answer.instructions import describe
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.chat.conversation import Turn
 from ponant.prompts.chat.templates import FALLBACK, ChatTemplate, TemplateRefusedError
-from ponant.prompts.escaping import Quoting
-from ponant.prompts.tokenizer import Tokenizer, template_markers
-from ponant.prompts.tools.call_formats import CallForm
+from ponant.prompts.chat.turns import Turn
+from ponant.prompts.escaping import Escaping
+from ponant.prompts.tokenizer import PromptTokenizer, template_markers
+from ponant.prompts.tools.call_formats import CallFormat
 from ponant.prompts.vocabulary import Vocabulary, is_mistral
 
 logger = logging.getLogger("ponant.prompts")
@@ -34,7 +34,7 @@ class Renderer(Protocol):
     """Turns conversations into the tokens that a model was taught to read."""
 
     @property
-    def calls(self) -> CallForm | None:
+    def calls(self) -> CallFormat | None:
         """How the model writes calls; None if it must be told."""
         ...
 
@@ -73,9 +73,9 @@ class TemplateRenderer:
         self._vocabulary = vocabulary
         self._context = context
         markers = template_markers(vocabulary)
-        self._tokenizer = Tokenizer(vocabulary, markers.values())
-        self._quoting = Quoting([*vocabulary.control_tokens(), *markers])
-        self._quote = self._quoting.quote
+        self._tokenizer = PromptTokenizer(vocabulary, markers.values())
+        self._escaping = Escaping([*vocabulary.control_tokens(), *markers])
+        self._escape = self._escaping.escape
         self._longest_piece = vocabulary.longest_piece()
         source = vocabulary.metadata.get("tokenizer.chat_template", FALLBACK)
         tokens = {"bos": vocabulary.text(vocabulary.bos), "eos": vocabulary.text(vocabulary.eos)}
@@ -87,7 +87,7 @@ class TemplateRenderer:
         self.needs_mistral_tool_ids = is_mistral(vocabulary)
 
     @property
-    def calls(self) -> CallForm | None:
+    def calls(self) -> CallFormat | None:
         """The form in which the template writes calls, if it does."""
         return self._template.calls
 
@@ -102,8 +102,8 @@ class TemplateRenderer:
         """The prompt; see ``Renderer``."""
         try:
             rendered = self._template.render(
-                [self._quoted(turn) for turn in turns],
-                tools=[self._quote_values(describe(tool)) for tool in tools],
+                [self._escaped(turn) for turn in turns],
+                tools=[self._escape_values(describe(tool)) for tool in tools],
                 reasoning=reasoning,
             )
         except TemplateRefusedError as error:
@@ -112,38 +112,38 @@ class TemplateRenderer:
             raise InvalidRequestError("The arguments of a tool call are nested too deep", param="messages") from None
         thinking = self._template.thinking
         begins_thinking = thinking is not None and rendered.rstrip().endswith(thinking.open)
-        return Rendered(self._tokenize(rendered + self._quote(prefix)), begins_thinking)
+        return Rendered(self._tokenize(rendered + self._escape(prefix)), begins_thinking)
 
-    def _quoted(self, turn: Turn) -> Turn:
+    def _escaped(self, turn: Turn) -> Turn:
         calls = [
             ToolCall.model_construct(
-                id=self._quote(call.id),
+                id=self._escape(call.id),
                 type=call.type,
                 index=call.index,
                 function=FunctionCall.model_construct(
-                    name=self._quote(call.function.name), arguments=self._quote_values(call.function.arguments)
+                    name=self._escape(call.function.name), arguments=self._escape_values(call.function.arguments)
                 ),
             )
             for call in turn.tool_calls
         ]
         return replace(
             turn,
-            text=self._quote(turn.text),
+            text=self._escape(turn.text),
             tool_calls=calls,
-            tool_call_id=turn.tool_call_id and self._quote(turn.tool_call_id),
-            name=turn.name and self._quote(turn.name),
-            thinking=self._quote(turn.thinking),
+            tool_call_id=turn.tool_call_id and self._escape(turn.tool_call_id),
+            name=turn.name and self._escape(turn.name),
+            thinking=self._escape(turn.thinking),
         )
 
-    def _quote_values(self, value: Any) -> Any:
+    def _escape_values(self, value: Any) -> Any:
         match value:
             case str():
-                return self._quote(value)
+                return self._escape(value)
             case dict():
                 items = cast("dict[str, Any]", value).items()
-                return {self._quote(key): self._quote_values(item) for key, item in items}
+                return {self._escape(key): self._escape_values(item) for key, item in items}
             case list():
-                return [self._quote_values(item) for item in value]
+                return [self._escape_values(item) for item in value]
             case _:
                 return value
 
@@ -151,7 +151,7 @@ class TemplateRenderer:
         if len(rendered.encode("utf-8", "replace")) > self._context * self._longest_piece:
             raise too_long(f"more than {self._context} tokens", self._context)
         tokens: list[int] = []
-        for part, control in self._quoting.parts(rendered):
+        for part, control in self._escaping.parts(rendered):
             tokens += self._tokenizer.tokens(part, may_be_control=control, continues=bool(tokens))
         bos = self._vocabulary.bos
         if self._vocabulary.adds_bos and bos is not None and tokens[:1] != [bos]:

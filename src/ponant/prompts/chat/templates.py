@@ -13,8 +13,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.chat.conversation import Turn, one_call_each, without_later_system, without_system, without_tools
-from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, CallForm
+from ponant.prompts.chat.turns import Turn, one_call_each, without_later_system, without_system, without_tools
+from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, CallFormat
 
 FALLBACK = (
     "{% for message in messages %}"
@@ -63,13 +63,13 @@ class ChatTemplate:
             TemplateRefusedError: the template refuses them.
         """
         plain = list(turns)
-        if not self._knows_tools:
+        if not self._supports_tools:
             plain = without_tools(plain)
-        elif any(len(turn.tool_calls) > 1 for turn in plain) and not self._knows_several_calls:
+        elif any(len(turn.tool_calls) > 1 for turn in plain) and not self._supports_several_calls:
             plain = one_call_each(plain)
-        if not self._knows_system:
+        if not self._supports_system:
             plain = without_system(plain)
-        elif not self._knows_later_system:
+        elif not self._supports_later_system:
             plain = without_later_system(plain)
         return self._render(plain, tools, reasoning=reasoning)
 
@@ -79,9 +79,9 @@ class ChatTemplate:
         return next((Thinking(*texts) for texts in _THINKING if texts[1] in self._source), None)
 
     @cached_property
-    def calls(self) -> CallForm | None:
+    def calls(self) -> CallFormat | None:
         """The form in which the template writes calls; None if it does not show tools to the model, or has no form."""
-        if not self._knows_tools:
+        if not self._supports_tools:
             return None
         user = Turn("user", "text")
         call = ToolCall(id=_PROBE_ID, function=FunctionCall(name=_PROBE, arguments={"key": "value"}))
@@ -92,7 +92,7 @@ class ChatTemplate:
             written = self._render([user, Turn("assistant", "", [call]), result])
         except TemplateRefusedError:
             return None
-        return _form_of(written) if _PROBE in shown else None
+        return _call_format_of(written) if _PROBE in shown else None
 
     def _render(
         self, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]] = (), *, reasoning: bool = False
@@ -117,23 +117,23 @@ class ChatTemplate:
         return rendered.count(_PROBE) == len(turns)
 
     @cached_property
-    def _knows_system(self) -> bool:
+    def _supports_system(self) -> bool:
         return self._expresses([Turn("system", _PROBE), Turn("user", _PROBE)])
 
     @cached_property
-    def _knows_later_system(self) -> bool:
+    def _supports_later_system(self) -> bool:
         return self._expresses(
             [Turn("user", _PROBE), Turn("assistant", _PROBE), Turn("system", _PROBE), Turn("user", _PROBE)]
         )
 
     @cached_property
-    def _knows_tools(self) -> bool:
+    def _supports_tools(self) -> bool:
         call = ToolCall(id=_PROBE_ID, function=FunctionCall(name=_PROBE, arguments={}))
         result = Turn("tool", _PROBE, tool_call_id=_PROBE_ID, name="name")
         return self._expresses([Turn("user", _PROBE), Turn("assistant", "", [call]), result])
 
     @cached_property
-    def _knows_several_calls(self) -> bool:
+    def _supports_several_calls(self) -> bool:
         ids = (_PROBE_ID, _PROBE_ID[::-1])
         calls = [ToolCall(id=call_id, function=FunctionCall(name=_PROBE, arguments={})) for call_id in ids]
         results = [Turn("tool", _PROBE, tool_call_id=call_id, name="name") for call_id in ids]
@@ -144,7 +144,7 @@ class ChatTemplate:
         return written.count(_PROBE) == 5
 
 
-def _form_of(written: str) -> CallForm | None:
+def _call_format_of(written: str) -> CallFormat | None:
     """The form of a call in a rendered conversation."""
     if "[TOOL_CALLS]" in written:
         if "[ARGS]" in written:

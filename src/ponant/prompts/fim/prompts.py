@@ -8,11 +8,11 @@ from typing import Protocol
 
 from ponant.api.messages import AssistantMessage, Message, UserMessage
 from ponant.errors import InvalidRequestError
-from ponant.prompts.answer.output_format import Reading, TextFilter
+from ponant.prompts.answer.output_format import OutputFormat, TextFilter
 from ponant.prompts.chat.prompt import Prompt
 from ponant.prompts.chat.rendering import too_long
 from ponant.prompts.fim.filling import FillReader, SuffixReader
-from ponant.prompts.tokenizer import Tokenizer, is_marker, template_markers
+from ponant.prompts.tokenizer import PromptTokenizer, is_marker, template_markers
 from ponant.prompts.vocabulary import Vocabulary
 
 _SYSTEM = "You continue documents. Write the text that comes next and nothing else, without any explanation."
@@ -71,11 +71,11 @@ class FimPrompts:
         self._context = context
         self._chat = chat
         self._encode = encode
-        self._form = None if encode else _find_form(vocabulary)
-        self.native = encode is not None or self._form is not None
-        markers = vocabulary.written_like(_END_TEXTS) | (self._form.markers if self._form else frozenset())
+        self._format = None if encode else _find_format(vocabulary)
+        self.native = encode is not None or self._format is not None
+        markers = vocabulary.written_like(_END_TEXTS) | (self._format.markers if self._format else frozenset())
         self._end_tokens = markers - vocabulary.end_tokens
-        self._tokenizer = Tokenizer(vocabulary, markers.union(template_markers(vocabulary).values()))
+        self._tokenizer = PromptTokenizer(vocabulary, markers.union(template_markers(vocabulary).values()))
         self._longest_piece = vocabulary.longest_piece()
 
     def build(self, prompt: str, suffix: str | None) -> Prompt:
@@ -92,9 +92,9 @@ class FimPrompts:
             tokens = self._encode(prompt, suffix)
         elif not suffix:
             tokens = self._beginning() + self._tokenizer.tokens(prompt)
-        elif self._form:
+        elif self._format:
             texts = self._tokenizer.tokens(prompt), self._tokenizer.tokens(suffix, continues=True)
-            tokens = self._beginning() + self._form.arrange(*texts)
+            tokens = self._beginning() + self._format.arrange(*texts)
         else:
             begun = _begun_answer(prompt, suffix)
             tokens = self._ask(prompt, suffix, begun)
@@ -103,7 +103,7 @@ class FimPrompts:
             raise InvalidRequestError("The prompt is empty", param="prompt")
         if len(tokens) >= self._context:
             raise self._too_long(f"{len(tokens)} tokens")
-        return Prompt(tokens, reading=Reading(end_tokens=self._end_tokens, filter=filling))
+        return Prompt(tokens, output_format=OutputFormat(end_tokens=self._end_tokens, filter=filling))
 
     def continuation(self, text: str) -> list[int]:
         """The tokens of a text that comes after a prompt."""
@@ -138,7 +138,7 @@ class FimPrompts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _FimFormat:
     """The tokens around the texts of a prompt, and which text the model reads first."""
 
     prefix: int
@@ -160,10 +160,10 @@ class _Form:
 
 def has_fim_tokens(vocabulary: Vocabulary) -> bool:
     """Whether the model was trained to fill in the middle, by its tokens."""
-    return _find_form(vocabulary) is not None
+    return _find_format(vocabulary) is not None
 
 
-def _find_form(vocabulary: Vocabulary) -> _Form | None:
+def _find_format(vocabulary: Vocabulary) -> _FimFormat | None:
     """The form that the model was trained on, if it was trained to fill in the middle.
 
     Codestral and Mellum have the tokens of other models and an order of their own: their names tell them.
@@ -173,14 +173,14 @@ def _find_form(vocabulary: Vocabulary) -> _Form | None:
     names = " ".join(vocabulary.metadata.get(key, "") for key in keys).lower()
     if "codestral" in names and controls.keys() >= set(_CODESTRAL):
         prefix, suffix = (controls[text] for text in _CODESTRAL)
-        return _Form(prefix, suffix, None, suffix_first=True)
+        return _FimFormat(prefix, suffix, None, suffix_first=True)
     if controls.keys() >= set(_SEED_CODER):
         prefix, suffix, middle = (controls[text] for text in _SEED_CODER)
-        return _Form(prefix, suffix, middle, suffix_first=True)
+        return _FimFormat(prefix, suffix, middle, suffix_first=True)
     tokens = vocabulary.fim_tokens
     if tokens is None or not all(_may_be_fim_token(vocabulary.text(token)) for token in tokens):
         return None
-    return _Form(*tokens, suffix_first="mellum" in names)
+    return _FimFormat(*tokens, suffix_first="mellum" in names)
 
 
 def _may_be_fim_token(text: str) -> bool:

@@ -52,12 +52,12 @@ def translate_pattern(pattern: str) -> str:
     Raises:
         PatternError: it uses what cannot be followed, such as lookarounds.
     """
-    return _Reader(pattern, wide=False).read()
+    return _PatternReader(pattern, wide=False).read()
 
 
 def name_pattern(pattern: str) -> NamePattern:
     """The same for names of properties. Raises PatternError."""
-    narrow, wide = _Reader(pattern, wide=False), _Reader(pattern, wide=True)
+    narrow, wide = _PatternReader(pattern, wide=False), _PatternReader(pattern, wide=True)
     written = narrow.read()
     bounded = pattern.startswith("^") and pattern.endswith("$") and "|" not in pattern
     return NamePattern(written, wide.read(), narrow.ambiguous, narrow.broad or not bounded)
@@ -91,7 +91,7 @@ def _escaped(character: str) -> str:
     return character if character.isalnum() and character.isascii() else rf"\u{{{ord(character):X}}}"
 
 
-class _Reader:
+class _PatternReader:
     """One regular expression, read from left to right. Whether its parentheses match is for llguidance to say."""
 
     def __init__(self, pattern: str, *, wide: bool) -> None:

@@ -49,10 +49,10 @@ def translate(schema: dict[str, Any], part: Path = ()) -> dict[str, Any]:
     Raises:
         UnusableSchemaError: there is none that comes near enough.
     """
-    return Translation(schema, part).translated()
+    return _Translation(schema, part).translated()
 
 
-class Translation:
+class _Translation:
     """One schema being translated."""
 
     def __init__(self, root: dict[str, Any], part: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ponant.api.chat import Tool
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.chat.conversation import Turn
 from ponant.prompts.chat.rendering import Rendered, too_long
+from ponant.prompts.chat.turns import Turn
 from ponant.prompts.mistral.tokenizer import MistralTokens, find_tokenizer_file
-from ponant.prompts.tools.call_formats import LISTED, NAMED, CallForm
+from ponant.prompts.tools.call_formats import LISTED, NAMED, CallFormat
 from ponant.prompts.vocabulary import Vocabulary, is_mistral
 
 logger = logging.getLogger("ponant.prompts")
@@ -39,9 +39,9 @@ class MistralRenderer:
         self._has_space = path.suffix != ".json"  # before a word, as SentencePiece has it
 
     @property
-    def calls(self) -> CallForm | None:
+    def calls(self) -> CallFormat | None:
         """The form of the tokenizer's version."""
-        match self._tokens.call_form:
+        match self._tokens.call_syntax:
             case "list":
                 return replace(LISTED, open=" [" if self._has_space else "[", has_ids=self._tokens.has_call_ids)
             case "arguments":

@@ -12,10 +12,10 @@ from typing import Any, Literal
 from ponant.api.chat import Tool
 from ponant.api.messages import ToolCall
 from ponant.errors import InvalidRequestError
-from ponant.prompts.chat.conversation import Turn, without_later_system, without_tools
+from ponant.prompts.chat.turns import Turn, without_later_system, without_tools
 from ponant.prompts.vocabulary import Vocabulary
 
-CallForm = Literal["none", "list", "arguments"]
+CallSyntax = Literal["none", "list", "arguments"]
 
 _SENTENCEPIECE_FILE = re.compile(r"tokenizer\.model\.v(\d+)(m\d+)?")
 _NO_ID = (None, "", "null")
@@ -74,7 +74,7 @@ class MistralTokens:
     Attributes:
         version: the version of the tokenizer: ``v1``, ``v2``, ``v3``, ``v7``, ``v11``, ``v13`` or ``v15``.
         thinking: the texts of the control tokens around thoughts, where the model has them (v13 and later).
-        call_form: how the model writes calls, always after the answer's text if there is any, and before ``</s>``.
+        call_syntax: how the model writes calls, always after the answer's text if there is any, and before ``</s>``.
             ``none``: it knows no tools (v1).
             ``list``: ``[TOOL_CALLS]`` once, then all calls as JSON: ``[{"name": "f", "arguments": {"a": 1}}]`` (v2),
             with an id at the end of each: ``[{"name": "f", "arguments": {"a": 1}, "id": "abcdefgh1"}]`` (v3, v7).
@@ -100,7 +100,7 @@ class MistralTokens:
         self.version: str = tokens.version.value
         self._number = int(self.version.removeprefix("v"))
         _check_same(tokens, vocabulary, path)
-        self.call_form: CallForm = "none" if self._number < 2 else "list" if self._number < 11 else "arguments"
+        self.call_syntax: CallSyntax = "none" if self._number < 2 else "list" if self._number < 11 else "arguments"
         self.has_call_ids = self.has_short_call_ids = 3 <= self._number <= 11
         self.has_fim = all(_is_in(vocabulary, tokens, text) for text in _FIM)
         thinks = self._number >= 13 and all(map(tokens.is_special, _THINKING))
@@ -131,7 +131,7 @@ class MistralTokens:
         from mistral_common.protocol.instruct.messages import AssistantMessage
         from mistral_common.protocol.instruct.request import ChatCompletionRequest, ReasoningEffort
 
-        if tools and self.call_form == "none":
+        if tools and self.call_syntax == "none":
             raise InvalidRequestError("The model knows no tools", param="tools")
         if effort is not None and effort not in self.efforts:
             raise InvalidRequestError(f"The model knows no reasoning effort {effort!r}", param="reasoning_effort")
@@ -162,7 +162,7 @@ class MistralTokens:
 
     def _expressible(self, turns: Sequence[Turn]) -> list[Turn]:
         """The turns in a form that the library accepts. It joins neighbours by itself."""
-        plain = without_tools(turns) if self.call_form == "none" else list(turns)
+        plain = without_tools(turns) if self.call_syntax == "none" else list(turns)
         after = [turn.role for before, turn in pairwise(plain) if before.role in ("assistant", "tool")]
         if "system" in after:
             plain = without_later_system(plain)

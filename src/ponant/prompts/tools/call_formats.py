@@ -12,7 +12,7 @@ from ponant.prompts.json_schema.rules import json_rules
 MOST_CALLS = 32
 """The most calls of one answer."""
 
-Literal = Callable[[str], str]
+TerminalWriter = Callable[[str], str]
 """How a grammar names a text that may be a control token: as that token where there is one, else as its characters."""
 
 _CALL_ID = "/[a-zA-Z0-9]{9}/"
@@ -45,14 +45,14 @@ class JsonCalls:
         """What of this form are control tokens in some vocabularies."""
         return tuple(text for text in (self.trigger, self.close.strip()) if len(text) > 1)
 
-    def rules(self, functions: Sequence[Function], *, parallel: bool, literal: Literal) -> str:
+    def rules(self, functions: Sequence[Function], *, parallel: bool, terminal: TerminalWriter) -> str:
         """A grammar for what follows the trigger: the rule ``calls`` and those that it needs beside ``arguments``."""
         calls = " | ".join(self._call(function, index) for index, function in enumerate(functions))
         more = f"(between call){{0,{MOST_CALLS - 1}}}" if parallel else ""
         return "\n".join(
             [
-                f"calls: {self._literals(self.open, literal)} call {more} {self._literals(self.close, literal)}",
-                f"between: {self._literals(self.between, literal)}",
+                f"calls: {self._terminals(self.open, terminal)} call {more} {self._terminals(self.close, terminal)}",
+                f"between: {self._terminals(self.between, terminal)}",
                 f"call: {calls}",
             ]
         )
@@ -67,10 +67,10 @@ class JsonCalls:
         call_id = f'("{_escaped(", " + _QUOTED_ID)}" {_CALL_ID} "\\"")?' if self.has_ids else ""
         return f'({beginning} arguments_{index} {call_id} "}}")'
 
-    def _literals(self, text: str, literal: Literal) -> str:
+    def _terminals(self, text: str, terminal: TerminalWriter) -> str:
         """Text that may have control tokens in it, as part of a rule."""
         parts = re.split("(" + "|".join(map(re.escape, self.controls)) + ")", text) if self.controls else [text]
-        return " ".join(literal(part) if part in self.controls else characters(part) for part in parts if part) or '""'
+        return " ".join(terminal(part) if part in self.controls else characters(part) for part in parts if part) or '""'
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +89,18 @@ class ArgumentCalls:
         """The control tokens of this form."""
         return tuple(filter(None, (self.trigger, self.before_id, self.before_arguments)))
 
-    def rules(self, functions: Sequence[Function], *, parallel: bool, literal: Literal) -> str:
+    def rules(self, functions: Sequence[Function], *, parallel: bool, terminal: TerminalWriter) -> str:
         """A grammar for what follows the trigger: the rule ``calls`` and those that it needs beside ``arguments``."""
-        call_id = f"({literal(self.before_id)} {_CALL_ID})?" if self.before_id else ""
+        call_id = f"({terminal(self.before_id)} {_CALL_ID})?" if self.before_id else ""
         calls = " | ".join(
-            f"({characters(function.name)} {call_id} {literal(self.before_arguments)} arguments_{index})"
+            f"({characters(function.name)} {call_id} {terminal(self.before_arguments)} arguments_{index})"
             for index, function in enumerate(functions)
         )
-        more = f"({literal(self.trigger)} call){{0,{MOST_CALLS - 1}}}" if parallel else ""
+        more = f"({terminal(self.trigger)} call){{0,{MOST_CALLS - 1}}}" if parallel else ""
         return f"calls: call {more}\ncall: {calls}"
 
 
-CallForm = JsonCalls | ArgumentCalls
+CallFormat = JsonCalls | ArgumentCalls
 
 TAGGED = JsonCalls(
     trigger="<tool_call>",

@@ -1,0 +1,3 @@
+"""The version of Ponant."""
+
+__version__ = "0.1.0"
