@@ -15,6 +15,7 @@ from ponant.api.errors import HTTPValidationError, ValidationError
 from ponant.catalog.catalog import Catalog
 from ponant.completion.chat import ChatService
 from ponant.completion.fim import FimService
+from ponant.completion.generation import CompletionStarter
 from ponant.completion.text import TextService
 from ponant.embedding.service import EmbeddingService
 from ponant.fine_tuning.registry import ModelRegistry
@@ -51,13 +52,13 @@ def create_app(
         storage: what is kept; whoever opened it closes it.
         stopping: whether the server is about to end and should get no new requests.
     """
-    service = ChatService(
+    completions = CompletionStarter(
         catalog,
         request_timeout=settings.request_timeout,
-        safe_prompt=settings.safe_prompt,
         always_reuse=settings.prefix_cache == "always",
         whole_calls=settings.stream_calls == "whole",
     )
+    chat = ChatService(catalog, completions, safe_prompt=settings.safe_prompt)
 
     registry = ModelRegistry(catalog, storage)
     jobs_changed = asyncio.Event()
@@ -80,13 +81,12 @@ def create_app(
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
-            await service.close()
+            await chat.close()
 
     app = _Application(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.include_router(chat_routes(service, keep_alive=settings.keep_alive))
-    fim = FimService(catalog, request_timeout=settings.request_timeout, always_reuse=settings.prefix_cache == "always")
-    app.include_router(fim_routes(fim, keep_alive=settings.keep_alive))
-    app.include_router(text_routes(TextService(fim), keep_alive=settings.keep_alive))
+    app.include_router(chat_routes(chat, keep_alive=settings.keep_alive))
+    app.include_router(fim_routes(FimService(completions), keep_alive=settings.keep_alive))
+    app.include_router(text_routes(TextService(completions), keep_alive=settings.keep_alive))
     app.include_router(embeddings_routes(EmbeddingService(catalog), request_timeout=settings.request_timeout))
     app.include_router(models_routes(catalog, registry))
     jobs = JobService(catalog, storage, wake=jobs_changed.set, nice=settings.training_nice)
