@@ -3,27 +3,27 @@
 from collections.abc import Callable
 
 from ponant.api.chat import ChoiceLogprobs, CompletionResponseStreamChoice, DeltaMessage, TokenLogprob
+from ponant.completion.calls import CallHolder, CallStyle
 from ponant.completion.choice import Update
 from ponant.completion.message import delta_message
-from ponant.completion.output import WholeCalls
 
 
 class ChoiceStream:
     """Writes the pieces of one choice."""
 
-    def __init__(self, index: int, *, in_chunks: bool, call_id: Callable[[int], str], whole_calls: bool) -> None:
+    def __init__(self, index: int, *, in_chunks: bool, call_id: Callable[[int], str], calls: CallStyle) -> None:
         """Write a choice.
 
         Args:
             index: index of the choice.
             in_chunks: as for ``delta_message``.
             call_id: as for ``delta_message``.
-            whole_calls: True to send each call in one piece.
+            calls: form of calls.
         """
         self._index = index
         self._in_chunks = in_chunks
         self._call_id = call_id
-        self._calls = WholeCalls() if whole_calls else None
+        self._calls = CallHolder(calls)
         self._logprobs: list[TokenLogprob] = []
 
     def beginning(self, prefix: str) -> CompletionResponseStreamChoice:
@@ -34,10 +34,8 @@ class ChoiceStream:
     def push(self, update: Update) -> CompletionResponseStreamChoice | None:
         """Return the piece that an update adds; None if there is nothing to send yet."""
         self._logprobs += update.logprobs
-        parts = update.parts
-        if self._calls:
-            parts = self._calls.push(parts, is_end=update.finish is not None)
-        if not parts and not update.finish:
+        parts = self._calls.push(update.parts, is_end=update.finish is not None)
+        if parts is None:
             return None
         delta = delta_message(parts, in_chunks=self._in_chunks, call_id=self._call_id)
         piece = CompletionResponseStreamChoice(index=self._index, delta=delta, finish_reason=update.finish)

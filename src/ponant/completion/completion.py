@@ -16,6 +16,7 @@ from ponant.api.chat import (
     CompletionResponseStreamChoice,
 )
 from ponant.catalog.loading.loaded import LoadedModel
+from ponant.completion.calls import CallStyle
 from ponant.completion.choice import Choice, Update
 from ponant.completion.choice_stream import ChoiceStream
 from ponant.completion.message import call_ids, whole_message
@@ -54,7 +55,6 @@ class Completion:
         spec: CompletionSpec,
         *,
         timeout: float,
-        whole_calls: bool = False,
     ) -> None:
         """Prepare a completion; nothing is generated before ``start``.
 
@@ -64,7 +64,6 @@ class Completion:
             request: request for the engine.
             spec: request of the client.
             timeout: most seconds from the start to the end.
-            whole_calls: True to stream each call in one piece.
         """
         self.id = f"cmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
@@ -74,7 +73,6 @@ class Completion:
         self._request = request
         self._predicted = spec.prediction is not None
         self._timeout = timeout
-        self._whole_calls = whole_calls
         self._in_chunks = prompt.reading.thinking is not None
         self._call_ids = [call_ids(seed, len(prompt.tokens)) for seed in request.seeds]
         self._choices = [_choice(index, model, prompt, request, spec.stops) for index in range(len(request.seeds))]
@@ -95,8 +93,11 @@ class Completion:
         self._generation = self._engine.generate(self._request)
         self._deadline = asyncio.get_running_loop().call_later(self._timeout, self._time_out)
 
-    async def chunks(self) -> AsyncIterator[CompletionChunk]:
+    async def chunks(self, calls: CallStyle = "pieces") -> AsyncIterator[CompletionChunk]:
         """Yield the chunks of a stream: the roles, then the pieces of all choices, with the usage in the last one.
+
+        Args:
+            calls: form of calls.
 
         Raises:
             EngineError: the engine refused the request, or failed under it.
@@ -104,7 +105,7 @@ class Completion:
             RequestTimeoutError: it took too long.
         """
         streams = [
-            ChoiceStream(index, in_chunks=self._in_chunks, call_id=call_id, whole_calls=self._whole_calls)
+            ChoiceStream(index, in_chunks=self._in_chunks, call_id=call_id, calls=calls)
             for index, call_id in enumerate(self._call_ids)
         ]
         has_begun = False
@@ -154,10 +155,11 @@ class Completion:
     async def _updates(self) -> AsyncGenerator[Update, None]:
         """Yield the updates of all choices. Raises as ``chunks``."""
         try:
-            if self._generation is None:
+            if self._request.max_tokens == 0:
                 for choice in self._choices:
                     yield choice.end("length")
                 return
+            assert self._generation, "start comes first"
             async for delta in self._generation:
                 yield self._update(delta, self._generation)
             if self._timed_out:

@@ -20,14 +20,7 @@ _LONGEST_TOKEN = 32
 class CompletionStarter:
     """Starts completions with the models of a catalog."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        *,
-        request_timeout: float = 600,
-        always_reuse: bool = False,
-        whole_calls: bool = False,
-    ) -> None:
+    def __init__(self, catalog: Catalog, *, request_timeout: float = 600, always_reuse: bool = False) -> None:
         """Start completions.
 
         Args:
@@ -35,12 +28,10 @@ class CompletionStarter:
             request_timeout: most seconds that a request may take.
             always_reuse: True if seeded requests, too, may reuse the KV cache of other requests. This is faster, but
                 rounding then depends on earlier requests.
-            whole_calls: True to stream each call in one piece.
         """
         self._catalog = catalog
         self._request_timeout = request_timeout
         self._always_reuse = always_reuse
-        self._whole_calls = whole_calls
 
     async def start(self, spec: CompletionSpec) -> Completion:
         """Start a completion.
@@ -56,9 +47,7 @@ class CompletionStarter:
             _check_length(prompt, spec, model.engine.limits.context)
             prediction = await _prediction(prompt, spec, model)
             request = self._generate_request(prompt, prediction, spec, model)
-            completion = Completion(
-                model, prompt, request, spec, timeout=self._request_timeout, whole_calls=self._whole_calls
-            )
+            completion = Completion(model, prompt, request, spec, timeout=self._request_timeout)
             completion.start()
             return completion
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from ponant.api.base import UsageInfo
 from ponant.api.chat import ChatCompletionResponse, CompletionChunk
+from ponant.completion.calls import CallStyle
 from ponant.completion.completion import Completion
 from ponant.completion.usage import total_usage
 
@@ -16,11 +17,11 @@ class JoinedCompletions:
         self._completions = completions
         self._choices = choices
 
-    async def chunks(self) -> AsyncIterator[CompletionChunk]:
+    async def chunks(self, calls: CallStyle = "pieces") -> AsyncIterator[CompletionChunk]:
         """What all add, as it comes, with the usage in the last one; raises what ``Completion.chunks`` raises."""
         queue = asyncio.Queue[CompletionChunk | Exception | None]()
         followers = [
-            asyncio.create_task(self._follow(number, completion, queue))
+            asyncio.create_task(self._follow(number, completion.chunks(calls), queue))
             for number, completion in enumerate(self._completions)
         ]
         usages: list[UsageInfo] = []
@@ -63,10 +64,13 @@ class JoinedCompletions:
             completion.cancel()
 
     async def _follow(
-        self, number: int, completion: Completion, queue: asyncio.Queue[CompletionChunk | Exception | None]
+        self,
+        number: int,
+        chunks: AsyncIterator[CompletionChunk],
+        queue: asyncio.Queue[CompletionChunk | Exception | None],
     ) -> None:
         try:
-            async for chunk in completion.chunks():
+            async for chunk in chunks:
                 for choice in chunk.choices:
                     choice.index += number * self._choices
                 queue.put_nowait(chunk)

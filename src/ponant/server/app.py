@@ -56,7 +56,6 @@ def create_app(
         catalog,
         request_timeout=settings.request_timeout,
         always_reuse=settings.prefix_cache == "always",
-        whole_calls=settings.stream_calls == "whole",
     )
     chat = ChatService(catalog, completions, safe_prompt=settings.safe_prompt)
 
@@ -84,7 +83,7 @@ def create_app(
             await chat.close()
 
     app = _Application(title="Ponant", version=ponant.__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.include_router(chat_routes(chat, keep_alive=settings.keep_alive))
+    app.include_router(chat_routes(chat, keep_alive=settings.keep_alive, calls=settings.stream_calls))
     app.include_router(fim_routes(FimService(completions), keep_alive=settings.keep_alive))
     app.include_router(text_routes(TextService(completions), keep_alive=settings.keep_alive))
     app.include_router(embeddings_routes(EmbeddingService(catalog), request_timeout=settings.request_timeout))

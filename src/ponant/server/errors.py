@@ -17,6 +17,7 @@ from ponant.completion.completion import CompletionFailedError, RequestTimeoutEr
 from ponant.engine.embed.base import EmbeddingFailedError
 from ponant.errors import EngineUnavailableError, InvalidRequestError, QueueFullError
 from ponant.server.dialects.base import exchange_of
+from ponant.server.disconnect import GONE
 from ponant.storage.errors import StorageError, StorageFullError, UnknownFileError, UnknownJobError
 
 logger = logging.getLogger("ponant.server")
@@ -81,7 +82,7 @@ def add_error_handlers(app: FastAPI) -> None:
         return error_response(*describe(error))
 
     async def gone(_: Request, __: Exception) -> Response:
-        return Response(status_code=499)  # nobody reads it
+        return Response(status_code=GONE)
 
     async def unexpected(request: Request, error: Exception) -> Response:
         logger.error("request failed", exc_info=error)

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from ponant.api.chat import CompletionChunk
+from ponant.completion.calls import CallStyle
 from ponant.server.dialects.table import Table
 
 Json = dict[str, Any]
@@ -71,11 +72,13 @@ class Dialect:
         name: what the settings call it.
         tables: what becomes of requests, by path; bodies of other paths are the Mistral API's.
         answers: makes the writer of the answer to a request. None: answers are the Mistral API's.
+        calls: form of calls in streams; None for the one that the settings choose.
     """
 
     name: str
     tables: Mapping[str, Table]
     answers: "Callable[[Exchange], Answers] | None" = None
+    calls: CallStyle | None = None
 
 
 MISTRAL = Dialect("mistral", {})

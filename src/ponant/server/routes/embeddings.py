@@ -9,9 +9,8 @@ from starlette.requests import ClientDisconnect
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse
 from ponant.completion.completion import RequestTimeoutError
 from ponant.embedding.service import EmbeddingService
-from ponant.server.disconnect import unless_disconnected
+from ponant.server.disconnect import GONE, unless_disconnected
 from ponant.server.json_body import StrictJsonRoute
-from ponant.server.sse import GONE
 
 
 def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> APIRouter:
