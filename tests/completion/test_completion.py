@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from ponant.callers import ANYONE
 from ponant.completion.completion import Completion
 from ponant.completion.spec import CompletionSpec
 from ponant.engine.base import Delta, GenerateRequest
@@ -12,7 +13,7 @@ from tests.server.scripted import ScriptedEngine, scripted_model
 
 def completion(engine: ScriptedEngine, weights: Path) -> Completion:
     model = scripted_model(engine, weights)
-    spec = CompletionSpec(model=None, kind="chat", build=lambda _: Prompt([1, 2]))
+    spec = CompletionSpec(caller=ANYONE, model=None, kind="chat", build=lambda _: Prompt([1, 2]))
     return Completion(model, Prompt([1, 2]), GenerateRequest(prompt=[1, 2], seeds=[3]), spec, timeout=60)
 
 

@@ -108,10 +108,12 @@ class OneModel:
 
 
 @contextlib.asynccontextmanager
-async def scripted_client(engine: ScriptedEngine, weights: Path, data: Path) -> AsyncIterator[httpx2.AsyncClient]:
+async def scripted_client(
+    engine: ScriptedEngine, weights: Path, data: Path, **settings: Any
+) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application whose model has this engine."""
     catalog = cast(Catalog, OneModel(scripted_model(engine, weights)))
-    app = create_app(catalog, Settings(data_dir=data), LazyStorage(data))
+    app = create_app(catalog, Settings(data_dir=data, **settings), LazyStorage(data))
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:

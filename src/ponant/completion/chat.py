@@ -1,6 +1,7 @@
 """Chat requests."""
 
 from ponant.api.chat import ChatCompletionRequest
+from ponant.callers import Caller
 from ponant.catalog.catalog import Catalog
 from ponant.completion.completion import Completion
 from ponant.completion.generation import CompletionStarter
@@ -30,7 +31,7 @@ class ChatService:
         """End the process that checks schemas."""
         await self._schemas.close()
 
-    async def start(self, request: ChatCompletionRequest) -> Completion:
+    async def start(self, request: ChatCompletionRequest, caller: Caller) -> Completion:
         """Start to answer a request.
 
         Raises:
@@ -43,11 +44,12 @@ class ChatService:
         refuse_unsupported(request)
         form = read_answer_form(request)
         await self._schemas.check(form.schemas)
-        return await self._completions.start(self._spec(request, form))
+        return await self._completions.start(self._spec(request, form, caller))
 
-    def _spec(self, request: ChatCompletionRequest, form: AnswerForm) -> CompletionSpec:
+    def _spec(self, request: ChatCompletionRequest, form: AnswerForm, caller: Caller) -> CompletionSpec:
         system = self._safe_prompt if request.safe_prompt or request.safe_mode else None
         return CompletionSpec(
+            caller=caller,
             model=request.model,
             kind="chat",
             build=lambda model: model.prompts.build(

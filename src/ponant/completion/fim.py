@@ -1,6 +1,7 @@
 """Fill-in-the-middle requests."""
 
 from ponant.api.fim import FIMCompletionRequest
+from ponant.callers import Caller
 from ponant.completion.completion import Completion
 from ponant.completion.generation import CompletionStarter
 from ponant.completion.spec import CompletionSpec, stop_strings
@@ -12,10 +13,11 @@ class FimService:
     def __init__(self, completions: CompletionStarter) -> None:
         self._completions = completions
 
-    async def start(self, request: FIMCompletionRequest) -> Completion:
+    async def start(self, request: FIMCompletionRequest, caller: Caller) -> Completion:
         """Start to answer a request. Raises as ``CompletionStarter.start``."""
         return await self._completions.start(
             CompletionSpec(
+                caller=caller,
                 model=request.model,
                 kind="fim",
                 build=lambda model: model.fim.build(request.prompt, request.suffix),

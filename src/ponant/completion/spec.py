@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ponant.callers import Caller
 from ponant.catalog.loading.loaded import LoadedModel
 from ponant.prompts.chat.prompt import Prompt
 
@@ -13,6 +14,7 @@ class CompletionSpec:
     """A request for completions of one prompt.
 
     Attributes:
+        caller: origin of the request.
         model: name of the model; None for the default one.
         kind: ability that the model needs.
         build: builds the prompt for the loaded model. It is called in a thread.
@@ -27,6 +29,7 @@ class CompletionSpec:
         prediction: text that the completion probably consists of; None for none.
     """
 
+    caller: Caller
     model: str | None
     kind: Literal["chat", "fim"]
     build: Callable[[LoadedModel], Prompt]

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from ponant.api.base import RequestModel
 from ponant.api.chat import MAX_CHOICES, StopString
+from ponant.callers import Caller
 from ponant.completion.completion import Completion
 from ponant.completion.generation import CompletionStarter
 from ponant.completion.joined import JoinedCompletions
@@ -39,12 +40,12 @@ class TextService:
     def __init__(self, completions: CompletionStarter) -> None:
         self._completions = completions
 
-    async def start(self, request: TextRequest) -> JoinedCompletions:
+    async def start(self, request: TextRequest, caller: Caller) -> JoinedCompletions:
         """Start to answer a request. Raises as ``CompletionStarter.start``."""
         started: list[Completion] = []
         try:
             for prompt in request.prompts:
-                started.append(await self._completions.start(_spec(request, prompt)))  # noqa: PERF401 - see except
+                started.append(await self._completions.start(_spec(request, prompt, caller)))  # noqa: PERF401 - see except
         except BaseException:
             for completion in started:
                 completion.cancel()
@@ -52,8 +53,9 @@ class TextService:
         return JoinedCompletions(started, choices=request.n or 1)
 
 
-def _spec(request: TextRequest, prompt: str) -> CompletionSpec:
+def _spec(request: TextRequest, prompt: str, caller: Caller) -> CompletionSpec:
     return CompletionSpec(
+        caller=caller,
         model=request.model,
         kind="fim",
         build=lambda model: model.fim.build(prompt, request.suffix),

@@ -6,6 +6,7 @@ from fastapi.responses import Response
 from ponant.api.chat import ChatCompletionRequest, ChatCompletionResponse
 from ponant.completion.calls import CallStyle
 from ponant.completion.chat import ChatService
+from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.responses import STREAM, respond
 
@@ -19,7 +20,11 @@ def chat_routes(service: ChatService, *, keep_alive: float, calls: CallStyle) ->
     )
     async def chat_completion(body: ChatCompletionRequest, request: Request) -> Response:
         return await respond(
-            lambda: service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive, calls=calls
+            lambda: service.start(body, caller_of(request.scope)),
+            request,
+            stream=bool(body.stream),
+            keep_alive=keep_alive,
+            calls=calls,
         )
 
     return router

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse
 from ponant.completion.completion import RequestTimeoutError
 from ponant.embedding.service import EmbeddingService
+from ponant.server.callers import caller_of
 from ponant.server.disconnect import GONE, unless_disconnected
 from ponant.server.json_body import StrictJsonRoute
 
@@ -20,7 +21,8 @@ def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> A
     @router.post("/v1/embeddings", summary="Embeddings", response_model=EmbeddingResponse)
     async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
         try:
-            response = await unless_disconnected(service.embed(body), request.receive, limit=request_timeout)
+            work = service.embed(body, caller_of(request.scope))
+            response = await unless_disconnected(work, request.receive, limit=request_timeout)
         except TimeoutError:
             raise RequestTimeoutError from None
         except ClientDisconnect:

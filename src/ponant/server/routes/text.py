@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ponant.completion.text import TextRequest, TextService
+from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.responses import respond
 
@@ -14,6 +15,11 @@ def text_routes(service: TextService, *, keep_alive: float) -> APIRouter:
 
     @router.post("/v1/completions")
     async def text_completion(body: TextRequest, request: Request) -> Response:
-        return await respond(lambda: service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive)
+        return await respond(
+            lambda: service.start(body, caller_of(request.scope)),
+            request,
+            stream=bool(body.stream),
+            keep_alive=keep_alive,
+        )
 
     return router
