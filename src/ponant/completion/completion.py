@@ -24,12 +24,8 @@ from ponant.completion.output import AnswerOutput
 from ponant.completion.spec import CompletionSpec
 from ponant.completion.usage import completion_usage
 from ponant.engine.base import Delta, GenerateRequest, Generation
-from ponant.errors import EngineError
+from ponant.errors import DeadlineExceededError, EngineError
 from ponant.prompts.chat.prompt import Prompt
-
-
-class RequestTimeoutError(Exception):
-    """The request took longer than the settings allow."""
 
 
 class CompletionFailedError(EngineError):
@@ -102,7 +98,7 @@ class Completion:
         Raises:
             EngineError: the engine refused the request, or failed under it.
             CompletionFailedError: no choice could be completed.
-            RequestTimeoutError: it took too long.
+            DeadlineExceededError: it took too long.
         """
         streams = [
             ChoiceStream(index, in_chunks=self._in_chunks, call_id=call_id, calls=calls)
@@ -163,7 +159,7 @@ class Completion:
             async for delta in self._generation:
                 yield self._update(delta, self._generation)
             if self._timed_out:
-                raise RequestTimeoutError
+                raise DeadlineExceededError
         finally:
             self.cancel()
 

@@ -11,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 import ponant
 from ponant.api.chat import CompletionEvent
-from ponant.api.errors import HTTPValidationError, ValidationError
+from ponant.api.errors import HTTPValidationErrorData, ValidationError
 from ponant.catalog.catalog import Catalog
 from ponant.completion.chat import ChatService
 from ponant.completion.fim import FimService
@@ -20,7 +20,7 @@ from ponant.completion.text import TextService
 from ponant.embedding.service import EmbeddingService
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.fine_tuning.service import JobService
-from ponant.server.dialects.detection import Dialects
+from ponant.server.dialects.detection import DialectDetection
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
 from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestIds
@@ -106,7 +106,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
         )
-    app.add_middleware(Dialects, default=settings.dialect, strict=settings.strict)
+    app.add_middleware(DialectDetection, default=settings.dialect, strict=settings.strict)
     app.add_middleware(RequestIds)
     return app
 
@@ -123,8 +123,8 @@ class _Application(FastAPI):
         if not self.openapi_schema:
             schema = super().openapi()
             schemas: dict[str, Any] = schema["components"]["schemas"]
-            for kind in (CompletionEvent, HTTPValidationError, ValidationError):
+            for kind in (CompletionEvent, HTTPValidationErrorData, ValidationError):
                 definition = kind.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= definition.pop("$defs", {})
-                schemas[kind.__name__] = definition
+                schemas[definition["title"]] = definition
         return super().openapi()

@@ -77,7 +77,7 @@ class Dialect:
 
     name: str
     tables: Mapping[str, Table]
-    answers: "Callable[[Exchange], Answers] | None" = None
+    answers: "Callable[[DialectExchange], Answers] | None" = None
     calls: CallStyle | None = None
 
 
@@ -85,7 +85,7 @@ MISTRAL = Dialect("mistral", {})
 
 
 @dataclass
-class Exchange:
+class DialectExchange:
     """A request and its answer.
 
     Attributes:
@@ -137,7 +137,7 @@ class Exchange:
         return self.dialect.answers(self) if self.dialect.answers else Answers()
 
 
-def exchange_of(scope: MutableMapping[str, Any]) -> Exchange:
+def exchange_of(scope: MutableMapping[str, Any]) -> DialectExchange:
     """What was found out about a request."""
     found = scope.get("exchange")
-    return found if isinstance(found, Exchange) else Exchange()
+    return found if isinstance(found, DialectExchange) else DialectExchange()

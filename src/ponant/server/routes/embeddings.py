@@ -7,8 +7,8 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse
-from ponant.completion.completion import RequestTimeoutError
 from ponant.embedding.service import EmbeddingService
+from ponant.errors import DeadlineExceededError
 from ponant.server.callers import caller_of
 from ponant.server.disconnect import GONE, unless_disconnected
 from ponant.server.json_body import StrictJsonRoute
@@ -24,7 +24,7 @@ def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> A
             work = service.embed(body, caller_of(request.scope))
             response = await unless_disconnected(work, request.receive, limit=request_timeout)
         except TimeoutError:
-            raise RequestTimeoutError from None
+            raise DeadlineExceededError from None
         except ClientDisconnect:
             return Response(status_code=GONE)
         content = await asyncio.to_thread(response.model_dump_json, exclude_unset=True)
