@@ -35,7 +35,7 @@ from ponant.api.chat import Tool
 from ponant.api.messages import UserMessage
 from ponant.engine.llama.grammar import Grammar, GrammarTokenizer
 from ponant.llamacpp.vocabulary import Vocabulary
-from ponant.prompts.answer.spec import AnswerForm
+from ponant.prompts.answer.spec import AnswerSpec
 from ponant.prompts.chat.prompt import PromptBuilder
 
 SETUP = Setup("documents", parallel=16, cells=16_384)
@@ -95,7 +95,7 @@ def measure_grammars(model: Path) -> Iterator[str]:
     yield from table.head()
     prompts = PromptBuilder(vocabulary, context=CONTEXT)
     for title, form, text in answers():
-        source = prompts.build([UserMessage(content="Hello.")], form=form).grammar
+        source = prompts.build([UserMessage(content="Hello.")], spec=form).grammar
         assert source is not None
         compiling, grammar = timed(partial(Grammar, tokenizer, source))
         walk = Walk()
@@ -104,12 +104,12 @@ def measure_grammars(model: Path) -> Iterator[str]:
         yield table.row(title, *walk.format(compiling))
 
 
-def answers() -> list[tuple[str, AnswerForm, str]]:
+def answers() -> list[tuple[str, AnswerSpec, str]]:
     """Return the answers that are followed: a title, the form of the answer, and its text."""
     tools = tuple(Tool.model_validate(tool) for tool in TOOLS)
-    either = AnswerForm(tools, tuple(tool.function for tool in tools), "auto")
+    either = AnswerSpec(tools, tuple(tool.function for tool in tools), "auto")
     return [
-        ("a document of 20 fields", AnswerForm(schema=SCHEMA), json.dumps(EXAMPLE)),
+        ("a document of 20 fields", AnswerSpec(schema=SCHEMA), json.dumps(EXAMPLE)),
         ("text, where it could be a call of five tools", either, TEXT),
         ("a call, where it could be text", either, json.dumps(CALL)),
     ]

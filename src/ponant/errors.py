@@ -31,3 +31,7 @@ class QueueFullError(EngineError):
 
 class EngineUnavailableError(EngineError):
     """The engine is starting, restarting or stopping, or died under the request."""
+
+
+class DeadlineExceededError(Exception):
+    """The request took longer than the settings allow."""

@@ -28,8 +28,7 @@ from ponant.api.embeddings import (
     EmbeddingResponseData,
     EncodingFormat,
 )
-from ponant.api.errors import ErrorResponse, ValidationError
-from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
+from ponant.api.errors import ErrorResponse, HTTPValidationErrorData, ValidationError
 from ponant.api.files import (
     DeleteFileOut,
     FilePurpose,

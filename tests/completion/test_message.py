@@ -11,10 +11,10 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from ponant.api.chat import DeltaMessage
-from ponant.api.messages import AssistantMessage, FunctionCall, TextChunk, ThinkChunk, ToolCall
+from ponant.api.messages import AssistantMessage, TextChunk, ThinkChunk, ToolCall
 from ponant.completion.message import call_ids, delta_message, whole_message
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
+from tests.gathering import gathered
 
 
 def call_id(index: int) -> str:
@@ -28,10 +28,17 @@ def delta(*parts: Part, in_chunks: bool = False) -> dict[str, Any]:
     return sent
 
 
-def whole(*deltas: Sequence[Part], in_chunks: bool = False) -> AssistantMessage:
-    """The message of deltas with these parts, after the one that has the role."""
-    first = DeltaMessage(role="assistant", content="")
-    return whole_message([first, *(delta_message(parts, in_chunks=in_chunks, call_id=call_id) for parts in deltas)])
+def whole(*parts: Part, prefix: str = "", in_chunks: bool = False) -> AssistantMessage:
+    return whole_message(parts, prefix=prefix, in_chunks=in_chunks, call_id=call_id)
+
+
+def streamed(*deltas: Sequence[Part], in_chunks: bool = False) -> dict[str, Any]:
+    """The message that clients put together from a stream whose deltas have these parts."""
+    sent = [{"role": "assistant", "content": ""}, *(delta(*parts, in_chunks=in_chunks) for parts in deltas)]
+    *before, last = ({"index": 0, "delta": one, "finish_reason": None} for one in sent)
+    (choice,) = gathered({"choices": [piece]} for piece in [*before, last | {"finish_reason": "stop"}])
+    message: dict[str, Any] = choice["message"]
+    return message
 
 
 def begun(index: int, name: str, arguments: str = "") -> dict[str, Any]:
@@ -124,24 +131,24 @@ def test_id_of_a_call_is_asked_for_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deltas", "content", "calls"),
+    ("parts", "content", "calls"),
     [
         pytest.param([], "", None, id="nothing"),
-        pytest.param([[Text("a")], [], [Text("b")]], "ab", None, id="text"),
-        pytest.param([[CallBegun(0, "f")], [Arguments(0, "{}")]], "", [("f", "{}")], id="a call"),
-        pytest.param([[CallBegun(0, "f")]], "", [("f", "")], id="a call cut before its arguments"),
-        pytest.param([[CallBegun(0, "f"), Arguments(0, '{"a')]], "", [("f", '{"a')], id="a call cut in its arguments"),
-        pytest.param([[Text("a")], [CallBegun(0, "f"), Arguments(0, "{}")]], "a", [("f", "{}")], id="text and a call"),
+        pytest.param([Text("a"), Text("b")], "ab", None, id="text"),
+        pytest.param([CallBegun(0, "f"), Arguments(0, "{}")], "", [("f", "{}")], id="a call"),
+        pytest.param([CallBegun(0, "f")], "", [("f", "")], id="a call cut before its arguments"),
+        pytest.param([CallBegun(0, "f"), Arguments(0, '{"a')], "", [("f", '{"a')], id="a call cut in its arguments"),
+        pytest.param([Text("a"), CallBegun(0, "f"), Arguments(0, "{}")], "a", [("f", "{}")], id="text and a call"),
         pytest.param(
-            [[CallBegun(0, "f"), Arguments(0, "{")], [Arguments(0, "}"), CallBegun(1, "f")], [Arguments(1, "{}")]],
+            [CallBegun(0, "f"), Arguments(0, "{"), Arguments(0, "}"), CallBegun(1, "f"), Arguments(1, "{}")],
             "",
             [("f", "{}"), ("f", "{}")],
             id="two calls of one function",
         ),
     ],
 )
-def test_message_of_text_and_calls(deltas: list[list[Part]], content: str, calls: Any) -> None:
-    message = whole(*deltas)
+def test_message_of_text_and_calls(parts: list[Part], content: str, calls: Any) -> None:
+    message = whole(*parts)
     made = [(call.function.name, call.function.arguments) for call in message.tool_calls or []]
     assert (message.role, message.content, made or None) == ("assistant", content, calls)
     assert [call.id for call in message.tool_calls or []] == [call_id(index) for index in range(len(made))]
@@ -150,36 +157,26 @@ def test_message_of_text_and_calls(deltas: list[list[Part]], content: str, calls
 
 
 @pytest.mark.parametrize(
-    ("deltas", "content"),
+    ("parts", "content"),
     [
-        ([[Thought("a")], [Thought("b")], [Text("c")], [Text("d")]], [think_chunk("ab"), text_chunk("cd")]),
-        ([[Thought("a")]], [think_chunk("a")]),
-        ([[Thought("a")], [CallBegun(0, "f"), Arguments(0, "{}")]], [think_chunk("a")]),
-        ([[Thought("a"), Text("b")], [CallBegun(0, "f"), Arguments(0, "{}")]], [think_chunk("a"), text_chunk("b")]),
-        ([[Text("a")]], [text_chunk("a")]),
-        ([[CallBegun(0, "f"), Arguments(0, "{}")]], ""),
+        ([Thought("a"), Thought("b"), Text("c"), Text("d")], [think_chunk("ab"), text_chunk("cd")]),
+        ([Thought("a")], [think_chunk("a")]),
+        ([Thought("a"), CallBegun(0, "f"), Arguments(0, "{}")], [think_chunk("a")]),
+        ([Thought("a"), Text("b"), CallBegun(0, "f"), Arguments(0, "{}")], [think_chunk("a"), text_chunk("b")]),
+        ([Text("a")], [text_chunk("a")]),
+        ([CallBegun(0, "f"), Arguments(0, "{}")], ""),
         ([], ""),
     ],
 )
-def test_message_with_thinking(deltas: list[list[Part]], content: Any) -> None:
-    made = whole(*deltas, in_chunks=True).model_dump(exclude_unset=True)
+def test_message_with_thinking(parts: list[Part], content: Any) -> None:
+    made = whole(*parts, in_chunks=True).model_dump(exclude_unset=True)
     assert made["content"] == content
     assert list(made)[:2] == ["role", "content"]
 
 
 def test_message_begins_with_the_prefix() -> None:
-    first = DeltaMessage(role="assistant", content="Once")
-    assert (
-        whole_message([first, delta_message([Text(" upon")], in_chunks=False, call_id=call_id)]).content == "Once upon"
-    )
-
-
-def test_deltas_stay_as_they_are() -> None:
-    parts: list[Part] = [Text("a"), CallBegun(0, "f"), Arguments(0, "{"), Arguments(0, "}")]
-    deltas = [delta_message([part], in_chunks=False, call_id=call_id) for part in parts]
-    before = [made.model_dump(exclude_unset=True) for made in deltas]
-    assert whole_message(deltas) == whole_message(deltas)
-    assert [made.model_dump(exclude_unset=True) for made in deltas] == before
+    assert whole(Text(" upon"), prefix="Once").content == "Once upon"
+    assert whole(prefix="Once", in_chunks=True).content == "Once"
 
 
 some_text = st.text(max_size=4)
@@ -202,8 +199,9 @@ def test_message_is_the_same_however_it_is_streamed(parts: list[Part], at: list[
     in_chunks = in_chunks or any(isinstance(part, Thought) for part in parts)
     places = [0, *sorted(min(place, len(parts)) for place in at), len(parts)]
     deltas = [parts[start:end] for start, end in itertools.pairwise(places)]
-    message = whole(*deltas, in_chunks=in_chunks)
-    assert message == whole(parts, in_chunks=in_chunks) == whole(*([part] for part in parts), in_chunks=in_chunks)
+    message = whole(*parts, in_chunks=in_chunks)
+    sent = message.model_dump(exclude_unset=True)
+    assert sent == streamed(*deltas, in_chunks=in_chunks) == streamed(*([part] for part in parts), in_chunks=in_chunks)
     thoughts, texts = texts_of(message)
     assert thoughts == "".join(part.text for part in parts if isinstance(part, Thought))
     assert texts == "".join(part.text for part in parts if isinstance(part, Text))
@@ -247,5 +245,3 @@ def test_ids_of_calls_are_those_of_the_seed_the_prompt_and_the_place() -> None:
 def test_arguments_are_sent_as_text() -> None:
     sent = delta(CallBegun(0, "f"), Arguments(0, '{"é": 1}'))
     assert json.loads(sent["tool_calls"][0]["function"]["arguments"]) == {"é": 1}
-    call = ToolCall(function=FunctionCall(name="f", arguments={"a": 1}))
-    assert whole_message([DeltaMessage(tool_calls=[call])]).tool_calls == [call]

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from ponant.api.chat import ChatCompletionRequest
 from ponant.server.app import create_app
-from ponant.server.dialects.base import Exchange
+from ponant.server.dialects.base import DialectExchange
 from ponant.server.dialects.nim import NIM
 from ponant.server.dialects.openai import CHAT, CHAT_RULES, EMBEDDINGS, OPENAI, TEXT
 from ponant.server.dialects.openai_messages import MESSAGES, call_id, read_messages
@@ -137,7 +137,7 @@ def test_what_the_tables_refuse_is_in_the_body(body: dict[str, Any]) -> None:
 @every
 @given(body=chats)
 def test_errors_name_a_place_in_the_body(body: dict[str, Any]) -> None:
-    exchange = Exchange(CHAT, OPENAI)
+    exchange = DialectExchange(CHAT, OPENAI)
     try:
         ChatCompletionRequest.model_validate(exchange.read(body))
     except RefusedFieldError:
@@ -301,7 +301,7 @@ def test_what_cannot_be_translated_is_refused_where_it_stands(
     ],
 )
 def test_errors_have_openais_shape(status: int, error: dict[str, Any], expected: tuple[int, str, str | None]) -> None:
-    exchange = Exchange(CHAT, OPENAI)
+    exchange = DialectExchange(CHAT, OPENAI)
     exchange.read({"seed": 1})
     sent = {"object": "error", "message": "No.", "param": "random_seed", "code": None} | error
     status, content = exchange.answers.whole(status, json.dumps(sent).encode())
@@ -313,7 +313,7 @@ def test_errors_have_openais_shape(status: int, error: dict[str, Any], expected:
 
 
 def _embedding_answers() -> Callable[[dict[str, Any]], dict[str, Any]]:
-    exchange = Exchange(EMBEDDINGS, OPENAI)
+    exchange = DialectExchange(EMBEDDINGS, OPENAI)
     assert exchange.read({"input": ["a"], "dimensions": 2, "user": "u", "encoding_format": "base64"}) == {
         "input": ["a"],
         "output_dimension": 2,

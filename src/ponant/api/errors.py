@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from ponant.api.base import ResponseModel
 
@@ -27,7 +27,9 @@ class ValidationError(BaseModel):
     ctx: dict[str, Any] = {}
 
 
-class HTTPValidationError(BaseModel):
+class HTTPValidationErrorData(BaseModel):
     """The body of a 422 answer."""
+
+    model_config = ConfigDict(title="HTTPValidationError")
 
     detail: list[ValidationError] = []

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ponant.api.errors import ErrorResponse
-from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
+from ponant.api.errors import ErrorResponse, HTTPValidationErrorData
 
 if TYPE_CHECKING:
     import httpx2

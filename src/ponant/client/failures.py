@@ -6,8 +6,7 @@ from typing import Any
 import httpx2
 from pydantic_core import from_json
 
-from ponant.api.errors import ErrorResponse
-from ponant.api.errors import HTTPValidationError as HTTPValidationErrorData
+from ponant.api.errors import ErrorResponse, HTTPValidationErrorData
 from ponant.client.errors import (
     ConnectError,
     ConnectionLostError,

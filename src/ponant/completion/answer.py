@@ -4,23 +4,28 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from ponant.api.chat import ChatCompletionResponse, CompletionChunk
+from ponant.completion.calls import CallStyle
 
 
 class Answer(Protocol):
-    """A request being answered."""
+    """A request being answered: iterate over ``chunks`` once, or call ``collect`` once."""
 
-    def chunks(self) -> AsyncIterator[CompletionChunk]:
-        """The answer in pieces."""
+    def chunks(self, calls: CallStyle = "pieces") -> AsyncIterator[CompletionChunk]:
+        """Return the answer in pieces. An error of the engine, even a refusal, may come as late as here.
+
+        Args:
+            calls: form of calls.
+        """
         ...
 
     async def collect(self) -> ChatCompletionResponse:
-        """The whole answer."""
+        """Return the whole answer. Raises as ``chunks``."""
         ...
 
     def cancel(self) -> None:
-        """Stop generating."""
+        """Stop generating. May be called at any time and more than once."""
         ...
 
 
 Start = Callable[[], Awaitable[Answer]]
-"""Begins a completion."""
+"""Starts an answer."""

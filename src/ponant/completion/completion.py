@@ -1,159 +1,135 @@
-"""One request being answered: its chunks, and the response that they add up to."""
+"""A request being answered: the chunks of its stream, or its whole response."""
 
 import asyncio
+import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
-from ponant.api.base import CompletionTokensDetails, PromptTokensDetails, UsageInfo
+from ponant.api.base import UsageInfo
 from ponant.api.chat import (
     ChatCompletionChoice,
     ChatCompletionResponse,
     ChoiceLogprobs,
     CompletionChunk,
     CompletionResponseStreamChoice,
-    DeltaMessage,
-    FinishReason,
-    TokenLogprob,
 )
 from ponant.catalog.loading.loaded import LoadedModel
-from ponant.completion.logprobs import choice_logprobs
-from ponant.completion.message import call_ids, delta_message, whole_message
-from ponant.completion.output import AnswerOutput, WholeCalls
-from ponant.completion.parts import CallBegun, Part
+from ponant.completion.calls import CallStyle
+from ponant.completion.choice import Choice, Update
+from ponant.completion.choice_stream import ChoiceStream
+from ponant.completion.message import call_ids, whole_message
+from ponant.completion.output import AnswerOutput
+from ponant.completion.spec import CompletionSpec
+from ponant.completion.usage import completion_usage
 from ponant.engine.base import Delta, GenerateRequest, Generation
-from ponant.errors import EngineError
+from ponant.errors import DeadlineExceededError, EngineError
 from ponant.prompts.chat.prompt import Prompt
-
-
-class RequestTimeoutError(Exception):
-    """The request took longer than the settings allow."""
 
 
 class CompletionFailedError(EngineError):
     """The model could not complete the prompt."""
 
 
-@dataclass(slots=True)
-class _Choice:
-    """A completion as far as it has come; ``logprobs`` are those not yet sent, None if none were asked for."""
-
-    output: AnswerOutput
-    call_id: Callable[[int], str]
-    logprobs: list[TokenLogprob] | None
-    whole_calls: WholeCalls | None
-    finish: FinishReason | None = None
-    has_calls: bool = False
-    accepted: int = 0
-    rejected: int = 0
-
-
 class Completion:
-    """A request being answered: iterate over ``chunks`` once, or ``collect`` them. ``cancel`` ends it at any time."""
+    """A request being answered.
+
+    After ``start``, iterate over ``chunks`` once or call ``collect`` once. ``cancel`` ends it at any time.
+
+    Attributes:
+        id: id of the response.
+        created: time of its creation, in seconds since the epoch.
+        model: name of the model in the response.
+    """
 
     def __init__(
         self,
         model: LoadedModel,
         prompt: Prompt,
-        generate: GenerateRequest,
+        request: GenerateRequest,
+        spec: CompletionSpec,
         *,
-        name: str | None,
-        stops: Sequence[str],
-        predicted: bool,
         timeout: float,
-        whole_calls: bool = False,
     ) -> None:
-        """Hand the prompt to the model's engine; raises what ``Engine.generate`` raises.
+        """Prepare a completion; nothing is generated before ``start``.
 
         Args:
-            model: completes it.
-            prompt: what is completed.
-            generate: what the engine gets.
-            name: how the request calls the model, if it does.
-            stops: strings that end the text.
-            predicted: whether the usage tells how a prediction fared.
-            timeout: seconds that the request may take.
-            whole_calls: whether a stream has each call in one piece.
+            model: model that completes the prompt.
+            prompt: the prompt.
+            request: request for the engine.
+            spec: request of the client.
+            timeout: most seconds from the start to the end.
         """
         self.id = f"cmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
-        self.model = name or model.id
+        self.model = spec.model or model.id
+        self._engine = model.engine
         self._prompt = prompt
-        self._vocabulary = model.vocabulary
-        self._predicted = predicted
-        self._choices = [
-            _Choice(
-                AnswerOutput(
-                    model.vocabulary.piece, stops, min_tokens=generate.min_tokens, reading=prompt.output_format
-                ),
-                call_ids(seed, len(prompt.tokens)),
-                None if generate.top_logprobs is None else [],
-                WholeCalls() if whole_calls else None,
-            )
-            for seed in generate.seeds
-        ]
+        self._request = request
+        self._predicted = spec.prediction is not None
+        self._timeout = timeout
         self._in_chunks = prompt.output_format.thinking is not None
+        self._call_ids = [call_ids(seed, len(prompt.tokens)) for seed in request.seeds]
+        self._choices = [_choice(index, model, prompt, request, spec.stops) for index in range(len(request.seeds))]
         self._cached_tokens = 0
         self._timed_out = False
         self._generation: Generation | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        if generate.max_tokens == 0:
-            return
-        self._generation = model.engine.generate(generate)
-        self._deadline = asyncio.get_running_loop().call_later(timeout, self._time_out)
 
-    async def chunks(self) -> AsyncIterator[CompletionChunk]:
-        """The answer in pieces: the roles, then what each choice adds, with the usage in the last one.
+    def start(self) -> None:
+        """Hand the request to the model's engine.
 
         Raises:
-            EngineUnavailableError: the engine died.
-            CompletionFailedError: no choice could be completed.
-            RequestTimeoutError: it took too long.
+            QueueFullError: too many requests wait.
+            EngineUnavailableError: the engine is not ready.
         """
-        try:
-            if self._generation is None:
-                yield self._beginning()
-                for index, choice in enumerate(self._choices):
-                    yield self._finished(index, choice, [], "length")
-                return
-            beginning: CompletionChunk | None = self._beginning()
-            async for delta in self._generation:
-                update = self._update(delta)
-                if update is None:
+        if self._request.max_tokens == 0:
+            return
+        self._generation = self._engine.generate(self._request)
+        self._deadline = asyncio.get_running_loop().call_later(self._timeout, self._time_out)
+
+    async def chunks(self, calls: CallStyle = "pieces") -> AsyncIterator[CompletionChunk]:
+        """Yield the chunks of a stream: the roles, then the pieces of all choices, with the usage in the last one.
+
+        Args:
+            calls: form of calls.
+
+        Raises:
+            EngineError: the engine refused the request, or failed under it.
+            CompletionFailedError: no choice could be completed.
+            DeadlineExceededError: it took too long.
+        """
+        streams = [
+            ChoiceStream(index, in_chunks=self._in_chunks, call_id=call_id, calls=calls)
+            for index, call_id in enumerate(self._call_ids)
+        ]
+        has_begun = False
+        async with aclosing(self._updates()) as updates:
+            async for update in updates:
+                piece = streams[update.choice].push(update)
+                if piece is None:
                     continue
-                if beginning is not None:
-                    yield beginning
-                    beginning = None
-                yield update
-            if self._timed_out:
-                raise RequestTimeoutError
-        finally:
-            self.cancel()
+                if not has_begun:
+                    has_begun = True
+                    yield self._chunk([stream.beginning(self._prompt.prefix) for stream in streams])
+                chunk = self._chunk([piece])
+                if self._is_complete:
+                    chunk.usage = self._usage()
+                yield chunk
 
     async def collect(self) -> ChatCompletionResponse:
-        """The whole answer; raises what ``chunks`` raises."""
-        deltas: list[list[DeltaMessage]] = [[] for _ in self._choices]
-        logprobs: list[list[TokenLogprob]] = [[] for _ in self._choices]
-        async for chunk in self.chunks():
-            for part in chunk.choices:
-                deltas[part.index].append(part.delta)
-                if part.logprobs:
-                    logprobs[part.index] += part.logprobs.content
+        """Return the whole response. Raises as ``chunks``."""
+        updates: list[list[Update]] = [[] for _ in self._choices]
+        async with aclosing(self._updates()) as arriving:
+            async for update in arriving:
+                updates[update.choice].append(update)
         return ChatCompletionResponse(
             id=self.id,
             object="chat.completion",
             created=self.created,
             model=self.model,
-            choices=[
-                ChatCompletionChoice(
-                    index=index,
-                    message=whole_message(deltas[index]),
-                    finish_reason=choice.finish or "error",
-                    **({} if choice.logprobs is None else {"logprobs": ChoiceLogprobs(content=logprobs[index])}),
-                )
-                for index, choice in enumerate(self._choices)
-            ],
+            choices=[self._whole_choice(index, gathered) for index, gathered in enumerate(updates)],
             usage=self._usage(),
         )
 
@@ -164,81 +140,63 @@ class Completion:
         if self._generation:
             self._generation.cancel()
 
+    @property
+    def _is_complete(self) -> bool:
+        return all(choice.finish for choice in self._choices)
+
     def _time_out(self) -> None:
         self._timed_out = True
         self.cancel()
 
-    def _beginning(self) -> CompletionChunk:
-        delta = DeltaMessage(role="assistant", content=self._prompt.prefix)
-        return self._chunk(
-            [
-                CompletionResponseStreamChoice(index=index, delta=delta, finish_reason=None)
-                for index in range(len(self._choices))
-            ]
-        )
+    async def _updates(self) -> AsyncGenerator[Update, None]:
+        """Yield the updates of all choices. Raises as ``chunks``."""
+        try:
+            if self._request.max_tokens == 0:
+                for choice in self._choices:
+                    yield choice.end("length")
+                return
+            assert self._generation, "start comes first"
+            async for delta in self._generation:
+                yield self._update(delta, self._generation)
+            if self._timed_out:
+                raise DeadlineExceededError
+        finally:
+            self.cancel()
 
-    def _update(self, delta: Delta) -> CompletionChunk | None:
-        """What a delta of the engine adds to the stream, if anything."""
-        choice = self._choices[delta.choice]
+    def _update(self, delta: Delta, generation: Generation) -> Update:
         if delta.choice == 0:
             self._cached_tokens = delta.cached_tokens
-        choice.accepted, choice.rejected = delta.accepted, delta.rejected
-        counted = choice.output.tokens
-        parts = choice.output.push(delta.tokens)
-        if choice.logprobs is not None and delta.logprobs:
-            counted = choice.output.tokens - counted
-            known = choice_logprobs(self._vocabulary, delta.tokens[:counted], delta.logprobs[:counted])
-            choice.logprobs += known.content
-        reason = delta.finish
-        if reason and not choice.output.stopped:
-            parts += choice.output.finish()
-        if choice.output.stopped:
-            assert self._generation is not None
-            self._generation.stop(delta.choice)
-            reason = "stop"
-        choice.has_calls = choice.has_calls or any(isinstance(part, CallBegun) for part in parts)
-        if choice.whole_calls:
-            parts = choice.whole_calls.push(parts, is_end=reason is not None)
-        if reason:
-            return self._finished(delta.choice, choice, parts, reason)
-        return self._added(delta.choice, parts, None) if parts else None
-
-    def _finished(self, index: int, choice: _Choice, parts: list[Part], reason: FinishReason) -> CompletionChunk:
-        choice.finish = "tool_calls" if reason == "stop" and choice.has_calls else reason
-        chunk = self._added(index, parts, choice.finish)
-        if all(choice.finish for choice in self._choices):
-            if all(choice.finish == "error" for choice in self._choices):
-                raise CompletionFailedError("The model could not complete this prompt in the form asked for")
-            chunk.usage = self._usage()
-        return chunk
-
-    def _added(self, index: int, parts: list[Part], reason: FinishReason | None) -> CompletionChunk:
-        choice = self._choices[index]
-        delta = delta_message(parts, in_chunks=self._in_chunks, call_id=choice.call_id)
-        part = CompletionResponseStreamChoice(index=index, delta=delta, finish_reason=reason)
-        if choice.logprobs:
-            part.logprobs = ChoiceLogprobs(content=choice.logprobs)
-            choice.logprobs = []
-        return self._chunk([part])
+        choice = self._choices[delta.choice]
+        update = choice.push(delta)
+        if choice.stopped:
+            generation.stop(delta.choice)
+        if all(choice.finish == "error" for choice in self._choices):
+            raise CompletionFailedError("The model could not complete this prompt in the form asked for")
+        return update
 
     def _chunk(self, choices: list[CompletionResponseStreamChoice]) -> CompletionChunk:
         return CompletionChunk(
             id=self.id, object="chat.completion.chunk", created=self.created, model=self.model, choices=choices
         )
 
-    def _usage(self) -> UsageInfo:
-        prompt = len(self._prompt.tokens)
-        completion = sum(choice.output.tokens for choice in self._choices)
-        usage = UsageInfo(
-            prompt_tokens=prompt,
-            completion_tokens=completion,
-            total_tokens=prompt + completion,
-            num_cached_tokens=self._cached_tokens,
-            prompt_tokens_details=PromptTokensDetails(cached_tokens=self._cached_tokens),
+    def _whole_choice(self, index: int, updates: Sequence[Update]) -> ChatCompletionChoice:
+        parts = itertools.chain.from_iterable(update.parts for update in updates)
+        choice = ChatCompletionChoice(
+            index=index,
+            message=whole_message(
+                list(parts), prefix=self._prompt.prefix, in_chunks=self._in_chunks, call_id=self._call_ids[index]
+            ),
+            finish_reason=self._choices[index].finish or "error",
         )
-        if self._predicted:
-            usage.completion_tokens_details = CompletionTokensDetails(
-                accepted_prediction_tokens=sum(choice.accepted for choice in self._choices),
-                rejected_prediction_tokens=sum(choice.rejected for choice in self._choices),
-            )
-        return usage
+        if self._request.top_logprobs is not None:
+            logprobs = itertools.chain.from_iterable(update.logprobs for update in updates)
+            choice.logprobs = ChoiceLogprobs(content=list(logprobs))
+        return choice
+
+    def _usage(self) -> UsageInfo:
+        return completion_usage(len(self._prompt.tokens), self._cached_tokens, self._choices, predicted=self._predicted)
+
+
+def _choice(index: int, model: LoadedModel, prompt: Prompt, request: GenerateRequest, stops: Sequence[str]) -> Choice:
+    output = AnswerOutput(model.vocabulary.piece, stops, min_tokens=request.min_tokens, reading=prompt.output_format)
+    return Choice(index, output, model.vocabulary)

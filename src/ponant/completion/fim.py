@@ -1,55 +1,31 @@
-"""From a fill-in-the-middle request to what its model's engine gets."""
-
-import asyncio
-
-from msgspec import structs
+"""Fill-in-the-middle requests."""
 
 from ponant.api.fim import FIMCompletionRequest
-from ponant.catalog.catalog import Catalog
+from ponant.callers import Caller
 from ponant.completion.completion import Completion
-from ponant.completion.generation import check_length, generate_request, stop_strings
+from ponant.completion.generation import CompletionStarter
+from ponant.completion.spec import CompletionSpec, stop_strings
 
 
 class FimService:
-    """Answers fill-in-the-middle requests with the models of a catalog."""
+    """Answers fill-in-the-middle requests."""
 
-    def __init__(self, catalog: Catalog, *, request_timeout: float = 600, always_reuse: bool = False) -> None:
-        """Answer from this catalog; the arguments are those of ``ChatService``."""
-        self._catalog = catalog
-        self._request_timeout = request_timeout
-        self._always_reuse = always_reuse
+    def __init__(self, completions: CompletionStarter) -> None:
+        self._completions = completions
 
-    async def start(
-        self,
-        request: FIMCompletionRequest,
-        *,
-        choices: int = 1,
-        top_logprobs: int | None = None,
-        presence_penalty: float = 0.0,
-        frequency_penalty: float = 0.0,
-    ) -> Completion:
-        """Begin to answer a request; raises what ``ChatService.start`` raises.
-
-        Args:
-            request: what is asked for.
-            choices: how many completions there are to be.
-            top_logprobs: how many of the likeliest tokens are told at each place; None for no log-probabilities.
-            presence_penalty: as for chat.
-            frequency_penalty: as for chat.
-        """
-        async with self._catalog.use(request.model, "fim") as model:
-            prompt = await asyncio.to_thread(model.fim.build, request.prompt, request.suffix)
-            check_length(prompt, request, model.engine.limits.context)
-            common = generate_request(request, model, prompt, choices=choices, always_reuse=self._always_reuse)
-            penalties = {"presence_penalty": presence_penalty, "frequency_penalty": frequency_penalty}
-            return Completion(
-                model,
-                prompt,
-                structs.replace(
-                    common, sampling=structs.replace(common.sampling, **penalties), top_logprobs=top_logprobs
-                ),
-                name=request.model,
-                stops=stop_strings(request),
-                predicted=False,
-                timeout=self._request_timeout,
+    async def start(self, request: FIMCompletionRequest, caller: Caller) -> Completion:
+        """Start to answer a request. Raises as ``CompletionStarter.start``."""
+        return await self._completions.start(
+            CompletionSpec(
+                caller=caller,
+                model=request.model,
+                kind="fim",
+                build=lambda model: model.fim.build(request.prompt, request.suffix),
+                seed=request.random_seed,
+                stops=stop_strings(request.stop),
+                max_tokens=request.max_tokens,
+                min_tokens=request.min_tokens or 0,
+                temperature=request.temperature,
+                top_p=1.0 if request.top_p is None else request.top_p,
             )
+        )

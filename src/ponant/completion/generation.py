@@ -1,94 +1,102 @@
-"""What all requests for completions have in common on their way to the engine."""
+"""The path of all completions: use the model, build the prompt, check, generate, answer."""
 
+import asyncio
 import hashlib
 import secrets
-from typing import Protocol
 
+from ponant.catalog.catalog import Catalog
 from ponant.catalog.loading.loaded import LoadedModel
+from ponant.completion.completion import Completion
+from ponant.completion.spec import CompletionSpec
 from ponant.engine.base import GenerateRequest, Sampling
 from ponant.errors import InvalidRequestError
 from ponant.prompts.chat.prompt import Prompt
 from ponant.prompts.chat.rendering import too_long
 
-
-class CompletionRequest(Protocol):
-    """The fields that every request for completions has."""
-
-    @property
-    def temperature(self) -> float | None:
-        """How much chance there is."""
-        ...
-
-    @property
-    def top_p(self) -> float | None:
-        """The share of the likeliest tokens that are drawn from."""
-        ...
-
-    @property
-    def max_tokens(self) -> int | None:
-        """The most tokens."""
-        ...
-
-    @property
-    def min_tokens(self) -> int | None:
-        """The fewest tokens."""
-        ...
-
-    @property
-    def stop(self) -> str | list[str] | None:
-        """Strings that end the text."""
-        ...
-
-    @property
-    def random_seed(self) -> int | None:
-        """Where chance begins."""
-        ...
+_LONGEST_TOKEN = 32
+"""Assumed upper limit of a token's length in a prediction, in characters."""
 
 
-def check_length(prompt: Prompt, request: CompletionRequest, context: int) -> None:
+class CompletionStarter:
+    """Starts completions with the models of a catalog."""
+
+    def __init__(self, catalog: Catalog, *, request_timeout: float = 600, always_reuse: bool = False) -> None:
+        """Start completions.
+
+        Args:
+            catalog: the models.
+            request_timeout: most seconds that a request may take.
+            always_reuse: True if seeded requests, too, may reuse the KV cache of other requests. This is faster, but
+                rounding then depends on earlier requests.
+        """
+        self._catalog = catalog
+        self._request_timeout = request_timeout
+        self._always_reuse = always_reuse
+
+    async def start(self, spec: CompletionSpec) -> Completion:
+        """Start a completion.
+
+        Raises:
+            InvalidRequestError: the prompt cannot be built, or the context has no room for the completion.
+            UnknownModelError: there is no such model.
+            QueueFullError: too many requests wait.
+            EngineUnavailableError: the model cannot be loaded, or its engine is not ready.
+        """
+        async with self._catalog.use(spec.model, spec.kind) as model:
+            prompt = await asyncio.to_thread(spec.build, model)
+            _check_length(prompt, spec, model.engine.limits.context)
+            prediction = await _prediction(prompt, spec, model)
+            request = self._generate_request(prompt, prediction, spec, model)
+            completion = Completion(model, prompt, request, spec, timeout=self._request_timeout)
+            completion.start()
+            return completion
+
+    def _generate_request(
+        self, prompt: Prompt, prediction: list[int], spec: CompletionSpec, model: LoadedModel
+    ) -> GenerateRequest:
+        return GenerateRequest(
+            prompt=prompt.tokens,
+            seeds=_seeds(spec.seed, spec.choices),
+            max_tokens=spec.max_tokens,
+            min_tokens=spec.min_tokens,
+            sampling=Sampling(
+                temperature=model.spec.default_temperature if spec.temperature is None else spec.temperature,
+                top_p=spec.top_p,
+                top_k=spec.top_k,
+                repetition_penalty=spec.repetition_penalty,
+                presence_penalty=spec.presence_penalty,
+                frequency_penalty=spec.frequency_penalty,
+            ),
+            repeatable=spec.seed is not None and not self._always_reuse,
+            prediction=prediction,
+            top_logprobs=spec.top_logprobs,
+            grammar=prompt.grammar,
+            adapter=model.adapter,
+        )
+
+
+def _check_length(prompt: Prompt, spec: CompletionSpec, context: int) -> None:
     """Raise InvalidRequestError if the context has no room for the prompt and ``max_tokens``."""
     length = len(prompt.tokens)
-    if length + (request.max_tokens or 0) > context or (request.max_tokens is None and length >= context):
+    if length + (spec.max_tokens or 0) > context or (spec.max_tokens is None and length >= context):
         size = f"{length} tokens"
-        raise too_long(f"{size} and max_tokens is {request.max_tokens}" if request.max_tokens else size, context)
-    if request.max_tokens is not None and (request.min_tokens or 0) > request.max_tokens:
+        raise too_long(f"{size} and max_tokens is {spec.max_tokens}" if spec.max_tokens else size, context)
+    if spec.max_tokens is not None and spec.min_tokens > spec.max_tokens:
         raise InvalidRequestError("min_tokens is greater than max_tokens", param="min_tokens")
 
 
-def generate_request(
-    request: CompletionRequest, model: LoadedModel, prompt: Prompt, *, choices: int = 1, always_reuse: bool
-) -> GenerateRequest:
-    """What the engine gets.
-
-    Args:
-        request: what is asked for.
-        model: completes it.
-        prompt: what is completed.
-        choices: how many completions there are to be.
-        always_reuse: whether a seeded request need not repeat itself.
-    """
-    return GenerateRequest(
-        prompt=prompt.tokens,
-        seeds=_seeds(request.random_seed, choices),
-        max_tokens=request.max_tokens,
-        min_tokens=request.min_tokens or 0,
-        sampling=Sampling(
-            temperature=model.spec.default_temperature if request.temperature is None else request.temperature,
-            top_p=1.0 if request.top_p is None else request.top_p,
-        ),
-        repeatable=request.random_seed is not None and not always_reuse,
-        grammar=prompt.grammar,
-        adapter=model.adapter,
-    )
-
-
-def stop_strings(request: CompletionRequest) -> list[str]:
-    """The strings that end the text."""
-    return [request.stop] if isinstance(request.stop, str) else request.stop or []
+async def _prediction(prompt: Prompt, spec: CompletionSpec, model: LoadedModel) -> list[int]:
+    """Return the tokens of the predicted answer, at most as many as the context holds."""
+    if spec.prediction is None:
+        return []
+    context = model.engine.limits.context
+    text = spec.prediction.removeprefix(prompt.prefix)[: _LONGEST_TOKEN * context]
+    tokens = await asyncio.to_thread(model.vocabulary.tokenize, text, control=False)
+    return tokens[:context]
 
 
 def _seeds(seed: int | None, count: int) -> list[int]:
-    """A seed for each choice, all derived from the one given: the first choices of any ``n`` are the same."""
+    """Return a seed for each choice. They are derived in order: the first choices of any ``n`` have the same seeds."""
     root = secrets.randbits(64) if seed is None else seed
     digests = (hashlib.blake2b(f"{root} {choice}".encode(), digest_size=8).digest() for choice in range(count))
     return [int.from_bytes(digest, "little") for digest in digests]

@@ -1,4 +1,4 @@
-"""From the parts of an answer to what a stream's chunk adds to a message, and from those to the whole message."""
+"""Messages, whole and in deltas, made of the parts of an answer."""
 
 import base64
 import hashlib
@@ -29,37 +29,30 @@ def delta_message(parts: Sequence[Part], *, in_chunks: bool, call_id: Callable[[
         in_chunks: whether the content is a list of chunks, as it is where there is thinking, and not a text.
         call_id: gives the id of a call by its index.
     """
-    text = "".join(part.text for part in parts if isinstance(part, Text))
+    thought, text = _thought(parts), _text(parts)
     content: str | list[ContentChunk] = text
-    if in_chunks and (chunks := _chunks("".join(part.text for part in parts if isinstance(part, Thought)), text)):
-        content = chunks
+    if in_chunks and (thought or text):
+        content = _chunks(thought, text)
     calls = _calls(parts, call_id)
     return DeltaMessage(content=content, tool_calls=calls) if calls else DeltaMessage(content=content)
 
 
-def whole_message(deltas: Iterable[DeltaMessage]) -> AssistantMessage:
-    """The message that the deltas of a stream add up to; without text, its content is the empty text."""
-    texts: list[str] = []
-    thoughts: list[str] = []
-    calls: dict[int, ToolCall] = {}
-    in_chunks = False
-    for delta in deltas:
-        in_chunks = in_chunks or isinstance(delta.content, list)
-        for chunk in [TextChunk(text=delta.content)] if isinstance(delta.content, str) else delta.content or []:
-            if isinstance(chunk, TextChunk):
-                texts.append(chunk.text)
-            elif isinstance(chunk, ThinkChunk):
-                thoughts += [part.text for part in chunk.thinking if isinstance(part, TextChunk)]
-        for call in delta.tool_calls or []:
-            if call.index in calls:
-                arguments = f"{calls[call.index].function.arguments}{call.function.arguments}"
-                call = calls[call.index].model_copy(  # noqa: PLW2901
-                    update={"function": FunctionCall(name=calls[call.index].function.name, arguments=arguments)}
-                )
-            calls[call.index] = call
-    text = "".join(texts)
-    content: str | list[ContentChunk] = _chunks("".join(thoughts), text) if in_chunks else text
-    return AssistantMessage(role="assistant", content=content, tool_calls=list(calls.values()) or None)
+def whole_message(
+    parts: Sequence[Part], *, prefix: str, in_chunks: bool, call_id: Callable[[int], str]
+) -> AssistantMessage:
+    """Return the message that the parts of an answer make; without text, its content is the empty text.
+
+    Args:
+        parts: all parts, in their order.
+        prefix: forced beginning of the text.
+        in_chunks: as for ``delta_message``.
+        call_id: as for ``delta_message``.
+    """
+    thought, text = _thought(parts), _text(parts)
+    content: str | list[ContentChunk] = prefix + text
+    if in_chunks and (thought or text):
+        content = _chunks(thought, prefix + text)
+    return AssistantMessage(role="assistant", content=content, tool_calls=_calls(parts, call_id) or None)
 
 
 def call_ids(seed: int, prompt_length: int) -> Callable[[int], str]:
@@ -70,6 +63,14 @@ def call_ids(seed: int, prompt_length: int) -> Callable[[int], str]:
         return base64.b32encode(digest).decode()[:_ID_LENGTH].lower()
 
     return call_id
+
+
+def _thought(parts: Iterable[Part]) -> str:
+    return "".join(part.text for part in parts if isinstance(part, Thought))
+
+
+def _text(parts: Iterable[Part]) -> str:
+    return "".join(part.text for part in parts if isinstance(part, Text))
 
 
 def _chunks(thought: str, text: str) -> list[ContentChunk]:

@@ -6,7 +6,7 @@ Half a character at its end is left out: what is cut is the beginning of what it
 import codecs
 from collections.abc import Callable, Iterable, Sequence
 
-from ponant.completion.parts import Arguments, CallBegun, Part, Text
+from ponant.completion.parts import Part, Text
 from ponant.completion.reader import AnswerReader
 from ponant.prompts.answer.output_format import PLAIN, OutputFormat
 
@@ -165,27 +165,4 @@ class AnswerOutput:
         if is_end and self._blank:
             shown.append(Text(self._blank))
             self._blank = ""
-        return shown
-
-
-class WholeCalls:
-    """Holds calls back until they are complete, for clients that take every piece for a call."""
-
-    def __init__(self) -> None:
-        self._held: list[Part] = []
-
-    def push(self, parts: list[Part], *, is_end: bool) -> list[Part]:
-        """Take parts of an answer; returns them without those of a call that may go on."""
-        shown: list[Part] = []
-        for part in parts:
-            if isinstance(part, CallBegun):
-                shown += self._held
-                self._held = [part]
-            elif isinstance(part, Arguments) and self._held:
-                self._held.append(part)
-            else:
-                shown.append(part)
-        if is_end:
-            shown += self._held
-            self._held = []
         return shown

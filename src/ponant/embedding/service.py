@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from ponant.api.base import UsageInfo
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse, EmbeddingResponseData
+from ponant.callers import Caller
 from ponant.engine.embed.base import Embedder, Embeddings, InputTooLongError
 from ponant.errors import InvalidRequestError
 
@@ -39,7 +40,7 @@ class EmbeddingService:
         """Answer requests with these models."""
         self._models = models
 
-    async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+    async def embed(self, request: EmbeddingRequest, caller: Caller) -> EmbeddingResponse:
         """Answer a request. Cancelling the call drops the texts that are not yet in a batch.
 
         Raises:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
+from ponant.callers import Caller
 from ponant.catalog.catalog import Catalog, UnknownModelError
 from ponant.catalog.spec import FineTunedSpec
 from ponant.storage.errors import StorageError
@@ -66,11 +67,12 @@ class ModelRegistry:
             except StorageError as error:
                 logger.warning("fine-tuned models not known", extra={"reason": str(error)})
 
-    async def change(self, model_id: str, **changes: Any) -> FineTunedSpec:
+    async def change(self, model_id: str, caller: Caller, **changes: Any) -> FineTunedSpec:
         """Change what is told of a model, or whether it is archived.
 
         Args:
             model_id: the model's.
+            caller: origin of the request.
             changes: of ``name``, ``description`` or ``archived``.
 
         Raises:
@@ -87,7 +89,7 @@ class ModelRegistry:
                 self._catalog.update(spec)
             return spec
 
-    async def remove(self, model_id: str) -> None:
+    async def remove(self, model_id: str, caller: Caller) -> None:
         """Delete a model with its files. Requests that it works on go on to their end.
 
         Raises:

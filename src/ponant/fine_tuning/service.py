@@ -4,18 +4,20 @@ import asyncio
 import re
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from ponant.api.fine_tuning import JobIn
+from ponant.callers import Caller
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
 from ponant.errors import EngineUnavailableError, InvalidRequestError
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.runs import clean_run, describe_run
+from ponant.storage.descriptions import JobFilter
 from ponant.storage.errors import JobStateError, UnknownFileError
 from ponant.storage.lazy import LazyStorage
 from ponant.training.job import TrainingRun, write_run
@@ -48,7 +50,7 @@ class JobService:
         self._nice = nice
         self._trying = asyncio.Semaphore(1)
 
-    async def create(self, asked: JobIn) -> "FineTuningJob":
+    async def create(self, asked: JobIn, caller: Caller) -> "FineTuningJob":
         """A new job.
 
         Raises:
@@ -56,7 +58,7 @@ class JobService:
             UnknownModelError: there is no such model.
             StorageError: it cannot be kept.
         """
-        base, run = await self._described(asked)
+        base, run = await self._described(asked, caller)
         storage = await self._storage.open()
         from ponant.storage.tables import FineTuningJob  # loaded with the storage by now
 
@@ -80,7 +82,7 @@ class JobService:
         self._wake()
         return job
 
-    async def dry_run(self, asked: JobIn) -> Validated:
+    async def dry_run(self, asked: JobIn, caller: Caller) -> Validated:
         """What a job would be; nothing is kept.
 
         Raises:
@@ -88,7 +90,7 @@ class JobService:
             UnknownModelError: there is no such model.
             EngineUnavailableError: the files could not be looked at.
         """
-        _, run = await self._described(asked)
+        _, run = await self._described(asked, caller)
         last = None
         async with self._trying:
             with tempfile.TemporaryDirectory(prefix="ponant-dry-run-") as folder:
@@ -106,7 +108,24 @@ class JobService:
                 reason = last.message if isinstance(last, Failed) else "the process was ended"
                 raise EngineUnavailableError(f"the files could not be looked at: {reason}")
 
-    async def start(self, job_id: str) -> "FineTuningJob":
+    async def find(self, job_id: str, caller: Caller) -> "FineTuningJob":
+        """Return a job. Raises UnknownJobError."""
+        return await (await self._storage.open()).jobs.find(job_id)
+
+    async def page(
+        self, wanted: JobFilter, caller: Caller, *, number: int, size: int
+    ) -> tuple[Sequence["FineTuningJob"], int]:
+        """Return a page of jobs, the newest first, and the number of jobs on all pages.
+
+        Args:
+            wanted: conditions that the jobs fulfil.
+            caller: origin of the request.
+            number: number of the page, from 0.
+            size: most jobs of a page.
+        """
+        return await (await self._storage.open()).jobs.page(wanted, number=number, size=size)
+
+    async def start(self, job_id: str, caller: Caller) -> "FineTuningJob":
         """Start a job that waits for it. Raises UnknownJobError, and InvalidRequestError if it does not."""
         storage = await self._storage.open()
         try:
@@ -116,7 +135,7 @@ class JobService:
         self._wake()
         return job
 
-    async def cancel(self, job_id: str) -> "FineTuningJob":
+    async def cancel(self, job_id: str, caller: Caller) -> "FineTuningJob":
         """Cancel a job. Raises UnknownJobError, and InvalidRequestError if it is at an end."""
         storage = await self._storage.open()
         try:
@@ -128,11 +147,13 @@ class JobService:
         self._wake()
         return job
 
-    async def _described(self, asked: JobIn) -> tuple[ServedModel, TrainingRun]:
+    async def _described(self, asked: JobIn, caller: Caller) -> tuple[ServedModel, TrainingRun]:
         _check(asked)
         base = self._base(asked.model)
-        training = [await self._content(file.file_id, "training_files") for file in asked.training_files]
-        validation = [await self._content(file_id, "validation_files") for file_id in asked.validation_files or []]
+        training = [await self._content(file.file_id, "training_files", caller) for file in asked.training_files]
+        validation = [
+            await self._content(file_id, "validation_files", caller) for file_id in asked.validation_files or []
+        ]
         cache = (await self._storage.open()).fine_tuned.folder / "base-weights"
         return base, describe_run(asked, base, cache, training, validation)
 
@@ -158,11 +179,11 @@ class JobService:
             )
         return model
 
-    async def _content(self, file_id: str, param: str) -> Path:
+    async def _content(self, file_id: str, param: str, caller: Caller) -> Path:
         """Where the content of a file to learn from is."""
         files = (await self._storage.open()).files
         try:
-            file = await files.find(file_id)
+            file = await files.find(file_id, caller=caller)
             path = await asyncio.to_thread(files.content, file)
         except UnknownFileError:
             raise InvalidRequestError(f"There is no file {file_id}.", param=param) from None

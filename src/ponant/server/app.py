@@ -11,15 +11,16 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from ponant._version import __version__
 from ponant.api.chat import CompletionEvent
-from ponant.api.errors import HTTPValidationError, ValidationError
+from ponant.api.errors import HTTPValidationErrorData, ValidationError
 from ponant.catalog.catalog import Catalog
 from ponant.completion.chat import ChatService
 from ponant.completion.fim import FimService
+from ponant.completion.generation import CompletionStarter
 from ponant.completion.text import TextService
 from ponant.embedding.service import EmbeddingService
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.fine_tuning.service import JobService
-from ponant.server.dialects.detection import Dialects
+from ponant.server.dialects.detection import DialectDetection
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
 from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestIds
@@ -51,13 +52,12 @@ def create_app(
         storage: what is kept; whoever opened it closes it.
         stopping: whether the server is about to end and should get no new requests.
     """
-    service = ChatService(
+    completions = CompletionStarter(
         catalog,
         request_timeout=settings.request_timeout,
-        safe_prompt=settings.safe_prompt,
         always_reuse=settings.prefix_cache == "always",
-        whole_calls=settings.stream_calls == "whole",
     )
+    chat = ChatService(catalog, completions, safe_prompt=settings.safe_prompt)
 
     registry = ModelRegistry(catalog, storage)
     jobs_changed = asyncio.Event()
@@ -80,13 +80,12 @@ def create_app(
             for task in following:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
-            await service.close()
+            await chat.close()
 
     app = _Application(title="Ponant", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.include_router(chat_routes(service, keep_alive=settings.keep_alive))
-    fim = FimService(catalog, request_timeout=settings.request_timeout, always_reuse=settings.prefix_cache == "always")
-    app.include_router(fim_routes(fim, keep_alive=settings.keep_alive))
-    app.include_router(text_routes(TextService(fim), keep_alive=settings.keep_alive))
+    app.include_router(chat_routes(chat, keep_alive=settings.keep_alive, calls=settings.stream_calls))
+    app.include_router(fim_routes(FimService(completions), keep_alive=settings.keep_alive))
+    app.include_router(text_routes(TextService(completions), keep_alive=settings.keep_alive))
     app.include_router(embeddings_routes(EmbeddingService(catalog), request_timeout=settings.request_timeout))
     app.include_router(models_routes(catalog, registry))
     jobs = JobService(catalog, storage, wake=jobs_changed.set, nice=settings.training_nice)
@@ -107,7 +106,7 @@ def create_app(
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
         )
-    app.add_middleware(Dialects, default=settings.dialect, strict=settings.strict)
+    app.add_middleware(DialectDetection, default=settings.dialect, strict=settings.strict)
     app.add_middleware(RequestIds)
     return app
 
@@ -124,8 +123,8 @@ class _Application(FastAPI):
         if not self.openapi_schema:
             schema = super().openapi()
             schemas: dict[str, Any] = schema["components"]["schemas"]
-            for kind in (CompletionEvent, HTTPValidationError, ValidationError):
+            for kind in (CompletionEvent, HTTPValidationErrorData, ValidationError):
                 definition = kind.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= definition.pop("$defs", {})
-                schemas[kind.__name__] = definition
+                schemas[definition["title"]] = definition
         return super().openapi()

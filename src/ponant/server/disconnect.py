@@ -1,33 +1,34 @@
-"""Work that nobody waits for any more is not done."""
+"""Work that ends when the client disconnects."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from ponant.completion.answer import Answer, Start
+
 T = TypeVar("T")
+
+GONE = 499
+"""Status of responses whose client has disconnected; proxies use it in their logs."""
 
 
 async def unless_disconnected(work: Coroutine[Any, Any, T], receive: Receive, *, limit: float) -> T:
-    """The result of some work, which is cancelled when the client goes away.
+    """Return the result of a coroutine, which is cancelled when the client disconnects.
 
     Args:
-        work: what is done.
-        receive: tells of the client.
-        limit: seconds that it may take.
+        work: the coroutine.
+        receive: the request's ASGI events.
+        limit: most seconds that it may take.
 
     Raises:
-        ClientDisconnect: the client went away.
+        ClientDisconnect: the client has disconnected.
         TimeoutError: it took too long.
     """
-
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    working, watching = asyncio.create_task(work), asyncio.create_task(watch())
+    working, watching = asyncio.create_task(work), asyncio.create_task(_disconnected(receive))
     try:
         await asyncio.wait({working, watching}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -36,6 +37,47 @@ async def unless_disconnected(work: Coroutine[Any, Any, T], receive: Receive, *,
             raise ClientDisconnect
         raise TimeoutError
     finally:
-        for task in (working, watching):
-            task.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
+        await _end(working, watching)
+
+
+@asynccontextmanager
+async def started(start: Start, receive: Receive) -> AsyncIterator[Answer]:
+    """Start an answer, which is cancelled when the client disconnects, during the start or later.
+
+    Args:
+        start: starts the answer.
+        receive: the request's ASGI events.
+
+    Raises:
+        ClientDisconnect: the client has disconnected before the answer was started.
+    """
+    starting = asyncio.ensure_future(start())
+
+    async def watch() -> None:
+        await _disconnected(receive)
+        if not starting.cancel():
+            starting.result().cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        try:
+            answer = await starting
+        except asyncio.CancelledError:
+            if watcher.done():
+                raise ClientDisconnect from None
+            raise
+        yield answer
+    finally:
+        await _end(watcher, starting)
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Wait until the client disconnects."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _end(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

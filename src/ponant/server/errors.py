@@ -13,10 +13,11 @@ from starlette.requests import ClientDisconnect
 
 from ponant.api.errors import ErrorResponse
 from ponant.catalog.catalog import UnknownModelError
-from ponant.completion.completion import CompletionFailedError, RequestTimeoutError
+from ponant.completion.completion import CompletionFailedError
 from ponant.engine.embed.base import EmbeddingFailedError
-from ponant.errors import EngineUnavailableError, InvalidRequestError, QueueFullError
+from ponant.errors import DeadlineExceededError, EngineUnavailableError, InvalidRequestError, QueueFullError
 from ponant.server.dialects.base import exchange_of
+from ponant.server.disconnect import GONE
 from ponant.storage.errors import StorageError, StorageFullError, UnknownFileError, UnknownJobError
 
 logger = logging.getLogger("ponant.server")
@@ -52,7 +53,7 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
             )
         case EngineUnavailableError():
             return 503, ErrorResponse(message=f"Service unavailable: {error}.", type="unavailable", code="3700")
-        case RequestTimeoutError():
+        case DeadlineExceededError():
             return 504, ErrorResponse(
                 message="The request took longer than the server allows.", type="timeout", code="3704"
             )
@@ -81,7 +82,7 @@ def add_error_handlers(app: FastAPI) -> None:
         return error_response(*describe(error))
 
     async def gone(_: Request, __: Exception) -> Response:
-        return Response(status_code=499)  # nobody reads it
+        return Response(status_code=GONE)
 
     async def unexpected(request: Request, error: Exception) -> Response:
         logger.error("request failed", exc_info=error)
@@ -97,7 +98,7 @@ def add_error_handlers(app: FastAPI) -> None:
         UnknownModelError,
         QueueFullError,
         EngineUnavailableError,
-        RequestTimeoutError,
+        DeadlineExceededError,
         CompletionFailedError,
         EmbeddingFailedError,
         StorageError,

@@ -13,6 +13,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ponant.api.errors import ErrorResponse
+from ponant.callers import Caller, caller_with
+from ponant.server.callers import set_caller
 from ponant.server.errors import error_response
 
 logger = logging.getLogger("ponant.server")
@@ -85,25 +87,29 @@ def _names_loopback(host: str) -> bool:
 
 
 class Keys:
-    """Refuses requests to the API that carry none of the keys."""
+    """Refuses requests to the API that carry none of the keys, and sets the caller of the others."""
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
         self._app = app
-        self._keys = [key.encode() for key in keys]
+        self._callers = {key.encode(): caller_with(key) for key in keys}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope["type"] == "http" and scope["path"].startswith("/v1/") and not self._allows(scope):
-            response = JSONResponse({"detail": "Unauthorized"}, 401, {"www-authenticate": "Bearer"})
-            await response(scope, receive, send)
-            return
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            caller = self._caller(scope)
+            if caller is None:
+                response = JSONResponse({"detail": "Unauthorized"}, 401, {"www-authenticate": "Bearer"})
+                await response(scope, receive, send)
+                return
+            set_caller(scope, caller)
         await self._app(scope, receive, send)
 
-    def _allows(self, scope: Scope) -> bool:
+    def _caller(self, scope: Scope) -> Caller | None:
+        """Return the caller whose key the request carries; None if it carries none."""
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        # Every key is compared, so that the time tells nothing.
-        matches = [hmac.compare_digest(given.strip().encode(), key) for key in self._keys]
-        return scheme.lower() == "bearer" and any(matches)
+        # All keys are compared, so that the time does not depend on which one matches.
+        matches = [caller for key, caller in self._callers.items() if hmac.compare_digest(given.strip().encode(), key)]
+        return matches[0] if matches and scheme.lower() == "bearer" else None
 
 
 class BodyLimit:

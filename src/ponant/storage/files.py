@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select
 from sqlalchemy.orm import Session
 
+from ponant.callers import Caller
 from ponant.storage.blobs import Blobs, BlobWriter
 from ponant.storage.database import Database
 from ponant.storage.descriptions import FileDetails, FileFilter
@@ -30,22 +31,25 @@ class FileStore:
         """A writer for the content of a new file. Blocks."""
         return self._blobs.create(str(uuid.uuid4()))
 
-    async def add(self, writer: BlobWriter, details: FileDetails) -> StoredFile:
+    async def add(self, writer: BlobWriter, details: FileDetails, *, caller: Caller) -> StoredFile:
         """Keep a file, its content being written."""
         return await in_thread(self._add, writer, details)
 
-    async def find(self, id_: str) -> StoredFile:
+    async def find(self, id_: str, *, caller: Caller) -> StoredFile:
         """A file. Raises UnknownFileError."""
         file = await self._database.read(lambda session: session.scalar(_by_id(id_)))
         if file is None:
             raise UnknownFileError(id_)
         return file
 
-    async def page(self, wanted: FileFilter, *, number: int, size: int) -> tuple[Sequence[StoredFile], int]:
+    async def page(
+        self, wanted: FileFilter, *, caller: Caller, number: int, size: int
+    ) -> tuple[Sequence[StoredFile], int]:
         """A page of the files that are wanted, the newest first, and how many there are on all pages.
 
         Args:
             wanted: which files.
+            caller: origin of the request.
             number: of the page, from 0 on.
             size: files on a page.
         """
@@ -68,9 +72,9 @@ class FileStore:
             raise UnknownFileError(file.id)
         return path
 
-    async def delete(self, id_: str) -> None:
+    async def delete(self, id_: str, *, caller: Caller) -> None:
         """Delete a file. Whoever is reading its content can go on. Raises UnknownFileError."""
-        file = await self.find(id_)
+        file = await self.find(id_, caller=caller)
         if not await in_thread(self._delete, file.id):
             raise UnknownFileError(id_)
 

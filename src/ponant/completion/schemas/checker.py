@@ -1,6 +1,6 @@
 """JSON schemas of requests, tried out in a process of their own before an engine sees them.
 
-A schema may take forever to compile or need any amount of memory. ``schema_check`` is where that happens, within
+A schema may take forever to compile or need any amount of memory. ``worker`` is where that happens, within
 limits; what is known of a schema from there is kept.
 """
 

@@ -52,13 +52,13 @@ _WORDINGS = {
 }
 
 
-class Checker:
+class FaultFinder:
     """Tells what is wrong with schemas."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def check(self, schema: dict[str, Any]) -> tuple[str, Path] | None:
+    def find(self, schema: dict[str, Any]) -> tuple[str, Path] | None:
         """Why a schema cannot be used, and which part of it is at fault; None if it can be."""
         search_until = time.monotonic() + self._seconds / 2
         reason = self._try(schema, ())
@@ -141,13 +141,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     seconds, memory = float(sys.argv[1]), int(sys.argv[2])
     _limit(memory)
-    checker = Checker(seconds)
+    finder = FaultFinder(seconds)
     try:
         for line in sys.stdin.buffer:
             signal.setitimer(signal.ITIMER_REAL, seconds)
             schemas = json.loads(line)
             for left, schema in zip(reversed(range(len(schemas))), schemas, strict=True):
-                answer = _answer(checker, schema)
+                answer = _answer(finder, schema)
                 if not left:
                     signal.setitimer(signal.ITIMER_REAL, 0)
                 _tell(answer)
@@ -169,9 +169,9 @@ def _lower(limit: int, value: int) -> None:
     resource.setrlimit(limit, (value if now == resource.RLIM_INFINITY else min(now, value), most))
 
 
-def _answer(checker: Checker, schema: dict[str, Any]) -> dict[str, str] | None:
+def _answer(finder: FaultFinder, schema: dict[str, Any]) -> dict[str, str] | None:
     try:
-        fault = checker.check(schema)
+        fault = finder.find(schema)
     except MemoryError:
         raise
     except BaseException as error:  # llguidance's panics are not exceptions

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from ponant.api.chat import CompletionChunk
+from ponant.completion.calls import CallStyle
 from ponant.server.dialects.table import Table
 
 Json = dict[str, Any]
@@ -71,18 +72,20 @@ class Dialect:
         name: what the settings call it.
         tables: what becomes of requests, by path; bodies of other paths are the Mistral API's.
         answers: makes the writer of the answer to a request. None: answers are the Mistral API's.
+        calls: form of calls in streams; None for the one that the settings choose.
     """
 
     name: str
     tables: Mapping[str, Table]
-    answers: "Callable[[Exchange], Answers] | None" = None
+    answers: "Callable[[DialectExchange], Answers] | None" = None
+    calls: CallStyle | None = None
 
 
 MISTRAL = Dialect("mistral", {})
 
 
 @dataclass
-class Exchange:
+class DialectExchange:
     """A request and its answer.
 
     Attributes:
@@ -134,7 +137,7 @@ class Exchange:
         return self.dialect.answers(self) if self.dialect.answers else Answers()
 
 
-def exchange_of(scope: MutableMapping[str, Any]) -> Exchange:
+def exchange_of(scope: MutableMapping[str, Any]) -> DialectExchange:
     """What was found out about a request."""
     found = scope.get("exchange")
-    return found if isinstance(found, Exchange) else Exchange()
+    return found if isinstance(found, DialectExchange) else DialectExchange()

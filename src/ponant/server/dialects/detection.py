@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ponant.server.dialects.base import MISTRAL, Exchange
+from ponant.server.dialects.base import MISTRAL, DialectExchange
 from ponant.server.dialects.mistral import EARLY_MISTRAL, NAMED_PIECES, STRICT, WHOLE_CALLS
 from ponant.server.dialects.nim import NIM
 from ponant.server.dialects.openai import OPENAI, TEXT
@@ -26,7 +26,7 @@ _RESOURCES = ("chat", "fim", "embeddings", "models", "files", "fine_tuning")
 """First parts of the paths that are answered without ``/v1`` too."""
 
 
-class Dialects:
+class DialectDetection:
     """Finds the dialect of a request, and hands it on with the path that the Mistral API has for it.
 
     Answers that are not streamed are translated on their way out, whoever wrote them; streams translate themselves.
@@ -55,31 +55,33 @@ class Dialects:
         scope["exchange"] = exchange
         await self._app(scope, receive, _AnswerSender(exchange, send).send)
 
-    def _recognise(self, scope: Scope) -> Exchange:
+    def _recognise(self, scope: Scope) -> DialectExchange:
         path: str = scope["path"]
         for prefix, dialect in _PREFIXES.items():
             if path.startswith(f"{prefix}/v1/"):
-                return Exchange(path.removeprefix(prefix).rstrip("/"), dialect)  # a redirect would lose the prefix
+                return DialectExchange(
+                    path.removeprefix(prefix).rstrip("/"), dialect
+                )  # a redirect would lose the prefix
         if path.partition("/")[2].partition("/")[0] in _RESOURCES:
             path = f"/v1{path}"
         if not path.startswith("/v1/"):
-            return Exchange(path)
+            return DialectExchange(path)
         if path == TEXT:
-            return Exchange(path, OPENAI)
+            return DialectExchange(path, OPENAI)
         if self._strict:
-            return Exchange(path, STRICT)
+            return DialectExchange(path, STRICT)
         if self._default is not MISTRAL:
-            return Exchange(path, self._default)
+            return DialectExchange(path, self._default)
         agent = Headers(scope=scope).get("user-agent", "")
         named = (dialect for beginning, dialect in _AGENTS.items() if agent.startswith(beginning))
-        return Exchange(path, next(named, MISTRAL), body_tells=OPENAI)
+        return DialectExchange(path, next(named, MISTRAL), body_tells=OPENAI)
 
 
 @dataclass
 class _AnswerSender:
     """Sends an answer on, translated as a whole if it is JSON."""
 
-    exchange: Exchange
+    exchange: DialectExchange
     send_on: Send
     held: Message | None = None
     body: bytes = b""

@@ -20,26 +20,8 @@ STRICT = Dialect("mistral", {"/v1/chat/completions": _strict_chat()})
 """The Mistral API without the fields that are taken beyond it."""
 
 
-class _WholeCalls(TranslatedAnswers):
-    """Streamed calls come whole, at the end."""
-
-    def __init__(self) -> None:
-        self._calls: dict[tuple[int, int], Json] = {}
-
-    def chunk(self, chunk: Json) -> list[Json]:
-        for choice in chunk["choices"]:
-            for piece in choice["delta"].pop("tool_calls", None) or []:
-                call = self._calls.setdefault((choice["index"], piece["index"]), piece)
-                if call is not piece:
-                    call["function"]["arguments"] += piece["function"]["arguments"]
-            if choice["finish_reason"]:
-                calls = [call for (index, _), call in self._calls.items() if index == choice["index"]]
-                choice["delta"] |= {"tool_calls": calls} if calls else {}
-        return [chunk]
-
-
-class _EarlyAnswers(_WholeCalls):
-    """Calls come whole, and reasons to finish are those that were known then."""
+class _EarlyAnswers(TranslatedAnswers):
+    """Answers with the finish reasons that early clients have."""
 
     def response(self, response: Json) -> Json:
         for choice in response.get("choices", []):
@@ -49,7 +31,7 @@ class _EarlyAnswers(_WholeCalls):
     def chunk(self, chunk: Json) -> list[Json]:
         for choice in chunk["choices"]:
             _known_finish(choice)
-        return super().chunk(chunk)
+        return [chunk]
 
 
 def _known_finish(choice: Json) -> None:
@@ -57,9 +39,9 @@ def _known_finish(choice: Json) -> None:
         choice["finish_reason"] = "length"
 
 
-EARLY_MISTRAL = Dialect("mistral", {}, lambda _: _EarlyAnswers())
+EARLY_MISTRAL = Dialect("mistral", {}, lambda _: _EarlyAnswers(), calls="together")
 """The Mistral API for the versions of its client before 1, which know fewer values."""
-WHOLE_CALLS = Dialect("mistral", {}, lambda _: _WholeCalls())
+WHOLE_CALLS = Dialect("mistral", {}, calls="together")
 """The Mistral API for clients that take every piece of a streamed call for a call."""
 
 

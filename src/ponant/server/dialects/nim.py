@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ponant.api.chat import ChatCompletionRequest
-from ponant.server.dialects.base import Answers, Dialect, Exchange, Json
+from ponant.server.dialects.base import Answers, Dialect, DialectExchange, Json
 from ponant.server.dialects.openai import CHAT, CHAT_RULES, is_model
 from ponant.server.dialects.openai_answers import ChatAnswers, ModelAnswers
 from ponant.server.dialects.table import KEPT, Rule, Table, checked
@@ -54,7 +54,7 @@ class _ModelAnswers(_MistralErrors, ModelAnswers):
     pass
 
 
-def _answers(exchange: Exchange) -> Answers:
+def _answers(exchange: DialectExchange) -> Answers:
     if exchange.path == CHAT:
         return _ChatAnswers(exchange)
     return _ModelAnswers(exchange) if is_model(exchange.path) else Answers()

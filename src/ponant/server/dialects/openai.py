@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ponant.api.chat import ChatCompletionRequest
-from ponant.server.dialects.base import Answers, Dialect, Exchange
+from ponant.server.dialects.base import Answers, Dialect, DialectExchange
 from ponant.server.dialects.openai_answers import (
     ChatAnswers,
     EmbeddingAnswers,
@@ -222,7 +222,7 @@ def is_model(path: str) -> bool:
     return path == _MODELS or path.startswith(f"{_MODELS}/")
 
 
-def _answers(exchange: Exchange) -> Answers:
+def _answers(exchange: DialectExchange) -> Answers:
     kinds = {CHAT: ChatAnswers, TEXT: TextAnswers, EMBEDDINGS: EmbeddingAnswers}
     return kinds.get(exchange.path, ModelAnswers if is_model(exchange.path) else OpenAIAnswers)(exchange)
 

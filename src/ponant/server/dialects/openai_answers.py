@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from ponant.server.dialects.base import Exchange, Json, TranslatedAnswers
+from ponant.server.dialects.base import DialectExchange, Json, TranslatedAnswers
 
 _CODES = {
     "extra_forbidden": "unknown_parameter",
@@ -20,7 +20,7 @@ _REASONS_TOLD = 3
 class OpenAIAnswers(TranslatedAnswers):
     """Answers that are the Mistral API's, with OpenAI's errors."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: DialectExchange) -> None:
         """Write the answer to this request."""
         self._exchange = exchange
         self.body = exchange.body
@@ -173,7 +173,7 @@ class ChatAnswers(OpenAIAnswers):
 class TextAnswers(OpenAIAnswers):
     """Text completions, made from chat completions whose choices are those of all prompts, one after the other."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: DialectExchange) -> None:
         """Write the answer to this request."""
         super().__init__(exchange)
         self._lengths = Counter[int]()

@@ -94,7 +94,7 @@ def checked(annotation: Any, says: str, *, to: str | None = None) -> Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Translation:
+class TranslatedFields:
     """Fields as the Mistral API has them, and which field of the request each comes from."""
 
     fields: Fields
@@ -122,7 +122,7 @@ class Table:
         """The fields that tell this dialect from the Mistral API."""
         return frozenset(self.rules) - self.shared
 
-    def read(self, sent: Mapping[str, Any]) -> Translation:
+    def read(self, sent: Mapping[str, Any]) -> TranslatedFields:
         """Translate an object.
 
         Raises:
@@ -144,7 +144,7 @@ class Table:
                     raise RefusedFieldError(f"{sources[to]} and {name} contradict each other", name)
                 fields[to] = meant
                 sources[to] = name
-        return Translation({**self.defaults, **fields}, sources)
+        return TranslatedFields({**self.defaults, **fields}, sources)
 
 
 def _written(value: object) -> str:

@@ -4,19 +4,27 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ponant.api.chat import ChatCompletionRequest, ChatCompletionResponse
+from ponant.completion.calls import CallStyle
 from ponant.completion.chat import ChatService
+from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
-from ponant.server.sse import STREAM, answer
+from ponant.server.responses import STREAM, respond
 
 
-def chat_routes(service: ChatService, *, keep_alive: float) -> APIRouter:
-    """The routes of chat, answered by ``service``; ``keep_alive`` as for ``EventStream``."""
+def chat_routes(service: ChatService, *, keep_alive: float, calls: CallStyle) -> APIRouter:
+    """Return the route of chat, answered by ``service``; the other arguments as for ``respond``."""
     router = APIRouter(tags=["chat"], route_class=StrictJsonRoute)
 
     @router.post(
         "/v1/chat/completions", summary="Chat Completion", response_model=ChatCompletionResponse, responses=STREAM
     )
     async def chat_completion(body: ChatCompletionRequest, request: Request) -> Response:
-        return await answer(lambda: service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive)
+        return await respond(
+            lambda: service.start(body, caller_of(request.scope)),
+            request,
+            stream=bool(body.stream),
+            keep_alive=keep_alive,
+            calls=calls,
+        )
 
     return router

@@ -7,11 +7,11 @@ from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
 
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse
-from ponant.completion.completion import RequestTimeoutError
 from ponant.embedding.service import EmbeddingService
-from ponant.server.disconnect import unless_disconnected
+from ponant.errors import DeadlineExceededError
+from ponant.server.callers import caller_of
+from ponant.server.disconnect import GONE, unless_disconnected
 from ponant.server.json_body import StrictJsonRoute
-from ponant.server.sse import GONE
 
 
 def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> APIRouter:
@@ -21,9 +21,10 @@ def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> A
     @router.post("/v1/embeddings", summary="Embeddings", response_model=EmbeddingResponse)
     async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
         try:
-            response = await unless_disconnected(service.embed(body), request.receive, limit=request_timeout)
+            work = service.embed(body, caller_of(request.scope))
+            response = await unless_disconnected(work, request.receive, limit=request_timeout)
         except TimeoutError:
-            raise RequestTimeoutError from None
+            raise DeadlineExceededError from None
         except ClientDisconnect:
             return Response(status_code=GONE)
         content = await asyncio.to_thread(response.model_dump_json, exclude_unset=True)

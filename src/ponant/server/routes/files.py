@@ -21,6 +21,7 @@ from ponant.api.files import (
     UploadFileOut,
 )
 from ponant.errors import InvalidRequestError
+from ponant.server.callers import caller_of
 from ponant.server.errors import error_response
 from ponant.server.upload import Upload
 from ponant.storage.descriptions import FileFilter
@@ -60,12 +61,13 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
                 await in_thread(upload.feed, piece)
             details = await in_thread(upload.finish)
             assert upload.writer
-            return UploadFileOut(**_fields(await files.add(upload.writer, details)))
+            return UploadFileOut(**_fields(await files.add(upload.writer, details, caller=caller_of(request.scope))))
         finally:
             await in_thread(upload.discard)
 
     @router.get("/v1/files", summary="List Files", response_model_exclude_unset=True)
     async def list_files(  # noqa: PLR0917 - FastAPI gives them by name
+        request: Request,
         page: int = 0,
         page_size: int = 100,
         include_total: bool = True,
@@ -83,30 +85,30 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
             sample_types=sample_type, sources=source, mimetypes=mimetypes, purpose=purpose, search=search
         )
         files = (await storage.open()).files
-        found, total = await files.page(wanted, number=page, size=page_size)
+        found, total = await files.page(wanted, caller=caller_of(request.scope), number=page, size=page_size)
         data = [FileSchema(**_fields(file)) for file in found]
         if include_total:
             return ListFilesOut(data=data, object="list", total=total)
         return ListFilesOut(data=data, object="list")
 
     @router.get("/v1/files/{file_id}", summary="Retrieve File", response_model_exclude_unset=True)
-    async def retrieve_file(file_id: FileIdPath) -> RetrieveFileOut:
-        return RetrieveFileOut(**_fields(await find(file_id)), deleted=False)
+    async def retrieve_file(request: Request, file_id: FileIdPath) -> RetrieveFileOut:
+        return RetrieveFileOut(**_fields(await find(request, file_id)), deleted=False)
 
     @router.delete("/v1/files/{file_id}", summary="Delete File")
-    async def delete_file(file_id: FileIdPath) -> DeleteFileOut:
-        await (await storage.open()).files.delete(file_id)
+    async def delete_file(request: Request, file_id: FileIdPath) -> DeleteFileOut:
+        await (await storage.open()).files.delete(file_id, caller=caller_of(request.scope))
         return DeleteFileOut(id=file_id, object="file", deleted=True)
 
     @router.get("/v1/files/{file_id}/content", summary="Download File", response_class=_Content, responses=_CONTENT)
-    async def download_file(file_id: FileIdPath) -> FileResponse:
-        return await content(file_id)
+    async def download_file(request: Request, file_id: FileIdPath) -> FileResponse:
+        return await content(request, file_id)
 
     @router.get("/v1/files/{file_id}/url", summary="Get Signed Url")
     async def get_signed_url(request: Request, file_id: FileIdPath, expiry: int = 24) -> FileSignedURL:
         if not 1 <= expiry <= _LONGEST_EXPIRY:
             raise InvalidRequestError(f"expiry must be from 1 to {_LONGEST_EXPIRY} hours", param="expiry")
-        file = await find(file_id)
+        file = await find(request, file_id)
         expires = int(time.time()) + expiry * _SECONDS_OF_AN_HOUR
         signature = (await storage.open()).signer.sign(_signed_text(file.id, expires))
         address = request.url.replace(path=_SIGNED.format(file_id=file.id), query=None, fragment=None)
@@ -114,21 +116,21 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
 
     # Not below /v1, so that it needs no key.
     @router.get(_SIGNED, include_in_schema=False, response_class=_Content)
-    async def download_signed(file_id: FileIdPath, expires: int = 0, signature: str = "") -> Response:
+    async def download_signed(request: Request, file_id: FileIdPath, expires: int = 0, signature: str = "") -> Response:
         if not (await storage.open()).signer.verifies(_signed_text(file_id, expires), signature):
             body = ErrorResponse(message="The signature of this address is wrong.", type="invalid_signature")
             return error_response(403, body)
         if expires <= time.time():
             body = ErrorResponse(message="This address has expired; ask for a new one.", type="expired_signature")
             return error_response(403, body)
-        return await content(file_id)
+        return await content(request, file_id)
 
-    async def find(file_id: str) -> "StoredFile":
-        return await (await storage.open()).files.find(file_id)
+    async def find(request: Request, file_id: str) -> "StoredFile":
+        return await (await storage.open()).files.find(file_id, caller=caller_of(request.scope))
 
-    async def content(file_id: str) -> FileResponse:
+    async def content(request: Request, file_id: str) -> FileResponse:
         files = (await storage.open()).files
-        file = await files.find(file_id)
+        file = await files.find(file_id, caller=caller_of(request.scope))
         path = await in_thread(files.content, file)
         headers = {"etag": f'"{file.sha256}"', "x-content-type-options": "nosniff"}
         return FileResponse(path, media_type=_Content.media_type, filename=file.filename, headers=headers)

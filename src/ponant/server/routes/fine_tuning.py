@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from ponant.api.fine_tuning import (
@@ -32,6 +32,7 @@ from ponant.errors import InvalidRequestError
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.fine_tuning.runs import plan_of
 from ponant.fine_tuning.service import JobService
+from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.routes.models import OWNER, unknown_model
 from ponant.storage.descriptions import JobFilter
@@ -54,6 +55,7 @@ def jobs_routes(service: JobService, storage: LazyStorage) -> APIRouter:
 
     @router.get("/v1/fine_tuning/jobs", summary="List Fine Tuning Jobs", response_model_exclude_unset=True)
     async def list_jobs(  # noqa: PLR0917 - FastAPI gives them by name
+        request: Request,
         page: int = 0,
         page_size: int = 100,
         model: str | None = None,
@@ -78,8 +80,7 @@ def jobs_routes(service: JobService, storage: LazyStorage) -> APIRouter:
             created_after=_seconds(created_after),
             created_before=_seconds(created_before),
         )
-        jobs = (await storage.open()).jobs
-        found, total = await jobs.page(wanted, number=page, size=page_size)
+        found, total = await service.page(wanted, caller_of(request.scope), number=page, size=page_size)
         return JobsOut(data=[CompletionJobOut(**_fields(job)) for job in found], object="list", total=total)
 
     @router.post(
@@ -88,26 +89,29 @@ def jobs_routes(service: JobService, storage: LazyStorage) -> APIRouter:
         response_model=CompletionJobOut | LegacyJobMetadataOut,
         response_model_exclude_unset=True,
     )
-    async def create_job(asked: JobIn, dry_run: bool | None = None) -> CompletionJobOut | LegacyJobMetadataOut:
+    async def create_job(
+        request: Request, asked: JobIn, dry_run: bool | None = None
+    ) -> CompletionJobOut | LegacyJobMetadataOut:
+        caller = caller_of(request.scope)
         if dry_run:
-            return _metadata(await service.dry_run(asked))
-        return CompletionJobOut(**_fields(await service.create(asked)))
+            return _metadata(await service.dry_run(asked, caller))
+        return CompletionJobOut(**_fields(await service.create(asked, caller)))
 
     @router.get("/v1/fine_tuning/jobs/{job_id}", summary="Get Fine Tuning Job", response_model_exclude_unset=True)
-    async def get_job(job_id: JobIdPath) -> CompletionDetailedJobOut:
-        return await detailed(await (await storage.open()).jobs.find(job_id))
+    async def get_job(request: Request, job_id: JobIdPath) -> CompletionDetailedJobOut:
+        return await detailed(await service.find(job_id, caller_of(request.scope)))
 
     @router.post(
         "/v1/fine_tuning/jobs/{job_id}/start", summary="Start Fine Tuning Job", response_model_exclude_unset=True
     )
-    async def start_job(job_id: JobIdPath) -> CompletionDetailedJobOut:
-        return await detailed(await service.start(job_id))
+    async def start_job(request: Request, job_id: JobIdPath) -> CompletionDetailedJobOut:
+        return await detailed(await service.start(job_id, caller_of(request.scope)))
 
     @router.post(
         "/v1/fine_tuning/jobs/{job_id}/cancel", summary="Cancel Fine Tuning Job", response_model_exclude_unset=True
     )
-    async def cancel_job(job_id: JobIdPath) -> CompletionDetailedJobOut:
-        return await detailed(await service.cancel(job_id))
+    async def cancel_job(request: Request, job_id: JobIdPath) -> CompletionDetailedJobOut:
+        return await detailed(await service.cancel(job_id, caller_of(request.scope)))
 
     async def detailed(job: "FineTuningJob") -> CompletionDetailedJobOut:
         events, checkpoints = await (await storage.open()).jobs.history(job.id)
@@ -126,13 +130,15 @@ def fine_tuned_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
         response_model=CompletionFTModelOut,
         response_model_exclude_unset=True,
     )
-    async def update_model(model_id: str, changes: UpdateFTModelIn) -> CompletionFTModelOut | Response:
+    async def update_model(
+        request: Request, model_id: str, changes: UpdateFTModelIn
+    ) -> CompletionFTModelOut | Response:
         given = changes.model_dump(exclude_none=True)
         for name, text in given.items():
             if "\0" in text:
                 raise InvalidRequestError(f"A {name} has no NUL character.", param=name)
         try:
-            return _model(catalog, await registry.change(model_id, **given))
+            return _model(catalog, await registry.change(model_id, caller_of(request.scope), **given))
         except UnknownModelError as error:
             return unknown_model(error)
 
@@ -141,9 +147,9 @@ def fine_tuned_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
         summary="Archive Fine Tuned Model",
         response_model=ArchiveFTModelOut,
     )
-    async def archive_model(model_id: str) -> ArchiveFTModelOut | Response:
+    async def archive_model(request: Request, model_id: str) -> ArchiveFTModelOut | Response:
         try:
-            await registry.change(model_id, archived=True)
+            await registry.change(model_id, caller_of(request.scope), archived=True)
         except UnknownModelError as error:
             return unknown_model(error)
         return ArchiveFTModelOut(id=model_id)
@@ -153,9 +159,9 @@ def fine_tuned_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
         summary="Unarchive Fine Tuned Model",
         response_model=UnarchiveFTModelOut,
     )
-    async def unarchive_model(model_id: str) -> UnarchiveFTModelOut | Response:
+    async def unarchive_model(request: Request, model_id: str) -> UnarchiveFTModelOut | Response:
         try:
-            await registry.change(model_id, archived=False)
+            await registry.change(model_id, caller_of(request.scope), archived=False)
         except UnknownModelError as error:
             return unknown_model(error)
         return UnarchiveFTModelOut(id=model_id)

@@ -1,6 +1,6 @@
 """``/v1/models``."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ponant.api.models import BaseModelCard, DeleteModelOut, FTModelCard, ModelCapabilities, ModelCard, ModelList
@@ -9,6 +9,7 @@ from ponant.catalog.fine_tuned import FineTunedModel
 from ponant.catalog.served import ServedModel
 from ponant.errors import InvalidRequestError
 from ponant.fine_tuning.registry import ModelRegistry
+from ponant.server.callers import caller_of
 from ponant.server.errors import describe, error_response
 from ponant.training.support import ARCHITECTURES, missing_package
 
@@ -54,13 +55,13 @@ def models_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
         response_model=DeleteModelOut,
         response_model_exclude_unset=True,
     )
-    async def delete_model(model_id: str) -> DeleteModelOut | Response:
+    async def delete_model(request: Request, model_id: str) -> DeleteModelOut | Response:
         try:
             model = catalog.find(model_id)
         except UnknownModelError as error:
             return unknown_model(error)
         if isinstance(model, FineTunedModel):
-            await registry.remove(model.spec.id)
+            await registry.remove(model.spec.id, caller_of(request.scope))
             return DeleteModelOut(id=model.spec.id, object="model", deleted=True)
         raise InvalidRequestError(
             f"{model.spec.id} is a base model: only fine-tuned models can be deleted", param="model_id"

@@ -4,16 +4,22 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ponant.completion.text import TextRequest, TextService
+from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
-from ponant.server.sse import answer
+from ponant.server.responses import respond
 
 
 def text_routes(service: TextService, *, keep_alive: float) -> APIRouter:
-    """The route of text completions, answered by ``service``; ``keep_alive`` as for ``EventStream``."""
+    """Return the route of text completions, answered by ``service``; ``keep_alive`` as for ``respond``."""
     router = APIRouter(include_in_schema=False, route_class=StrictJsonRoute)
 
     @router.post("/v1/completions")
     async def text_completion(body: TextRequest, request: Request) -> Response:
-        return await answer(lambda: service.start(body), request, stream=bool(body.stream), keep_alive=keep_alive)
+        return await respond(
+            lambda: service.start(body, caller_of(request.scope)),
+            request,
+            stream=bool(body.stream),
+            keep_alive=keep_alive,
+        )
 
     return router

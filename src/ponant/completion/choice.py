@@ -1,0 +1,83 @@
+"""One choice of a completion in progress."""
+
+from dataclasses import dataclass
+
+from ponant.api.chat import FinishReason, TokenLogprob
+from ponant.completion.logprobs import token_logprobs
+from ponant.completion.output import AnswerOutput
+from ponant.completion.parts import CallBegun, Part
+from ponant.engine.base import Delta
+from ponant.prompts.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """New parts of one choice.
+
+    Attributes:
+        choice: index of the choice.
+        parts: parts of the answer, in their order.
+        logprobs: log-probabilities of the tokens, if they were asked for.
+        finish: reason of the end, in the last update of a choice.
+    """
+
+    choice: int
+    parts: list[Part]
+    logprobs: list[TokenLogprob]
+    finish: FinishReason | None
+
+
+class Choice:
+    """A choice in progress.
+
+    Attributes:
+        finish: reason of the end; None while it runs.
+        accepted: number of right tokens of the prediction.
+        rejected: number of wrong tokens of the prediction.
+    """
+
+    def __init__(self, index: int, output: AnswerOutput, vocabulary: Vocabulary) -> None:
+        """Start with no tokens.
+
+        Args:
+            index: index of the choice.
+            output: reads its tokens.
+            vocabulary: spells the tokens of log-probabilities.
+        """
+        self.finish: FinishReason | None = None
+        self.accepted = 0
+        self.rejected = 0
+        self._index = index
+        self._output = output
+        self._vocabulary = vocabulary
+        self._has_calls = False
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens so far."""
+        return self._output.tokens
+
+    @property
+    def stopped(self) -> bool:
+        """True if a stop string or an end token was found: further tokens do not count."""
+        return self._output.stopped
+
+    def push(self, delta: Delta) -> Update:
+        """Return the parts that a delta of the engine adds."""
+        self.accepted, self.rejected = delta.accepted, delta.rejected
+        counted = self._output.tokens
+        parts = self._output.push(delta.tokens)
+        counted = self._output.tokens - counted
+        logprobs = token_logprobs(self._vocabulary, delta.tokens[:counted], (delta.logprobs or [])[:counted])
+        if delta.finish and not self._output.stopped:
+            parts += self._output.finish()
+        self._has_calls = self._has_calls or any(isinstance(part, CallBegun) for part in parts)
+        return self._update(parts, logprobs, "stop" if self._output.stopped else delta.finish)
+
+    def end(self, reason: FinishReason) -> Update:
+        """End the choice without further tokens."""
+        return self._update([], [], reason)
+
+    def _update(self, parts: list[Part], logprobs: list[TokenLogprob], reason: FinishReason | None) -> Update:
+        self.finish = "tool_calls" if reason == "stop" and self._has_calls else reason
+        return Update(self._index, parts, logprobs, self.finish)

@@ -1,0 +1,45 @@
+"""One choice of a completion as a stream has it."""
+
+from collections.abc import Callable
+
+from ponant.api.chat import ChoiceLogprobs, CompletionResponseStreamChoice, DeltaMessage, TokenLogprob
+from ponant.completion.calls import CallHolder, CallStyle
+from ponant.completion.choice import Update
+from ponant.completion.message import delta_message
+
+
+class ChoiceStream:
+    """Writes the pieces of one choice."""
+
+    def __init__(self, index: int, *, in_chunks: bool, call_id: Callable[[int], str], calls: CallStyle) -> None:
+        """Write a choice.
+
+        Args:
+            index: index of the choice.
+            in_chunks: as for ``delta_message``.
+            call_id: as for ``delta_message``.
+            calls: form of calls.
+        """
+        self._index = index
+        self._in_chunks = in_chunks
+        self._call_id = call_id
+        self._calls = CallHolder(calls)
+        self._logprobs: list[TokenLogprob] = []
+
+    def beginning(self, prefix: str) -> CompletionResponseStreamChoice:
+        """Return the first piece: the role, and the forced beginning of the answer."""
+        delta = DeltaMessage(role="assistant", content=prefix)
+        return CompletionResponseStreamChoice(index=self._index, delta=delta, finish_reason=None)
+
+    def push(self, update: Update) -> CompletionResponseStreamChoice | None:
+        """Return the piece that an update adds; None if there is nothing to send yet."""
+        self._logprobs += update.logprobs
+        parts = self._calls.push(update.parts, is_end=update.finish is not None)
+        if parts is None:
+            return None
+        delta = delta_message(parts, in_chunks=self._in_chunks, call_id=self._call_id)
+        piece = CompletionResponseStreamChoice(index=self._index, delta=delta, finish_reason=update.finish)
+        if self._logprobs:
+            piece.logprobs = ChoiceLogprobs(content=self._logprobs)
+            self._logprobs = []
+        return piece

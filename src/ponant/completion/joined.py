@@ -1,0 +1,88 @@
+"""Several completions joined to one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from ponant.api.base import UsageInfo
+from ponant.api.chat import ChatCompletionResponse, CompletionChunk
+from ponant.completion.calls import CallStyle
+from ponant.completion.completion import Completion
+from ponant.completion.usage import total_usage
+
+
+class JoinedCompletions:
+    """Completions with ``choices`` each that look like one: the choices of the second come after the first's."""
+
+    def __init__(self, completions: Sequence[Completion], *, choices: int) -> None:
+        self._completions = completions
+        self._choices = choices
+
+    async def chunks(self, calls: CallStyle = "pieces") -> AsyncIterator[CompletionChunk]:
+        """What all add, as it comes, with the usage in the last one; raises what ``Completion.chunks`` raises."""
+        queue = asyncio.Queue[CompletionChunk | Exception | None]()
+        followers = [
+            asyncio.create_task(self._follow(number, completion.chunks(calls), queue))
+            for number, completion in enumerate(self._completions)
+        ]
+        usages: list[UsageInfo] = []
+        try:
+            running = len(followers)
+            while running:
+                event = await queue.get()
+                if isinstance(event, Exception):
+                    raise event
+                if event is None:
+                    running -= 1
+                    continue
+                if event.usage:
+                    usages.append(event.usage)
+                is_last = len(usages) == len(followers)
+                yield self._chunk(event, total_usage(usages) if is_last else None)
+        finally:
+            self.cancel()
+            for follower in followers:
+                follower.cancel()
+            await asyncio.gather(*followers, return_exceptions=True)
+
+    async def collect(self) -> ChatCompletionResponse:
+        """The whole answer; raises what ``chunks`` raises."""
+        try:
+            responses = await asyncio.gather(*(completion.collect() for completion in self._completions))
+        finally:
+            self.cancel()
+        joined = responses[0]
+        for number, response in enumerate(responses):
+            for choice in response.choices:
+                choice.index += number * self._choices
+        joined.choices = [choice for response in responses for choice in response.choices]
+        joined.usage = total_usage(response.usage for response in responses)
+        return joined
+
+    def cancel(self) -> None:
+        """Stop generating."""
+        for completion in self._completions:
+            completion.cancel()
+
+    async def _follow(
+        self,
+        number: int,
+        chunks: AsyncIterator[CompletionChunk],
+        queue: asyncio.Queue[CompletionChunk | Exception | None],
+    ) -> None:
+        try:
+            async for chunk in chunks:
+                for choice in chunk.choices:
+                    choice.index += number * self._choices
+                queue.put_nowait(chunk)
+            queue.put_nowait(None)
+        except Exception as error:
+            queue.put_nowait(error)
+
+    def _chunk(self, chunk: CompletionChunk, usage: UsageInfo | None) -> CompletionChunk:
+        first = self._completions[0]
+        same = CompletionChunk(
+            id=first.id, object=chunk.object, created=first.created, model=first.model, choices=chunk.choices
+        )
+        if usage:
+            same.usage = usage
+        return same

@@ -1,0 +1,53 @@
+"""A request for completions as data, in the terms that chat, fill-in-the-middle and text requests share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ponant.callers import Caller
+from ponant.catalog.loading.loaded import LoadedModel
+from ponant.prompts.chat.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionSpec:
+    """A request for completions of one prompt.
+
+    Attributes:
+        caller: origin of the request.
+        model: name of the model; None for the default one.
+        kind: ability that the model needs.
+        build: builds the prompt for the loaded model. It is called in a thread.
+        choices: number of completions.
+        seed: seed from which the seeds of all choices are derived; None for a random one.
+        stops: strings that end the text.
+        max_tokens: most tokens of a completion; None for as many as the context holds.
+        min_tokens: fewest tokens of a completion.
+        temperature: None for the model's default; this and the following as for ``Sampling``.
+        top_logprobs: number of most likely tokens whose log-probabilities each token has; None for no
+            log-probabilities.
+        prediction: text that the completion probably consists of; None for none.
+    """
+
+    caller: Caller
+    model: str | None
+    kind: Literal["chat", "fim"]
+    build: Callable[[LoadedModel], Prompt]
+    choices: int = 1
+    seed: int | None = None
+    stops: Sequence[str] = ()
+    max_tokens: int | None = None
+    min_tokens: int = 0
+    temperature: float | None = None
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    top_logprobs: int | None = None
+    prediction: str | None = None
+
+
+def stop_strings(stop: str | list[str] | None) -> list[str]:
+    """Return the stop strings of a request as a list."""
+    return [stop] if isinstance(stop, str) else stop or []
