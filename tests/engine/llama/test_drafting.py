@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponant.engine.llama.drafting import MOST_DRAFTED, Drafter, DraftText, Follower, choose_lengths
-from ponant.engine.llama.pacing import USUAL_COSTS
+from ponant.engine.llama.step_costs import USUAL_COSTS
 
 TEXT = list(range(100, 200))
 

@@ -4,9 +4,9 @@ import pytest
 
 from ponant.engine.base import Delta
 from ponant.engine.llama.kv_cache import Restore, Share
-from ponant.engine.llama.pacing import Pacer
 from ponant.engine.llama.rotation import STEPS_PER_TURN
 from ponant.engine.llama.scheduler import Scheduler
+from ponant.engine.llama.step_costs import StepTime
 from tests.engine.llama.scheduling import END, WORD, completion, ids, lengths, run, scheduler
 
 
@@ -49,16 +49,21 @@ def test_short_prompts_overtake_long_ones_that_still_move_on() -> None:
     assert steps[-1] == {1: 1, 2: 1, 3: 1, 4: 1}
 
 
-def pacer_of_a_machine_for_bursts() -> Pacer:
+def scheduler_of_a_machine_for_bursts(cells: int = 4096, parallel: int = 4) -> Scheduler:
     """Two rows of completions take 20 ms; a token of a prompt 1 ms in a large chunk, 3 ms in a small one."""
-    pacer = Pacer(512)
+    made = scheduler(cells=cells, parallel=parallel)
     for decoded, prefilled, seconds in [(2, 0, 0.02), (0, 128, 0.128), *[(2, 8, 0.044)] * 5]:
-        pacer.observe(decoded, prefilled, 0, seconds)
-    return pacer
+        observe(made, StepTime(decoded, prefilled, 0, seconds))
+    return made
+
+
+def observe(made: Scheduler, step: StepTime) -> None:
+    made.costs.observe(step)
+    made.prefill.observe(step)
 
 
 def test_bursts_are_steps_of_their_own_with_steps_of_decoding_between_them() -> None:
-    made = scheduler(pacer=pacer_of_a_machine_for_bursts())
+    made = scheduler_of_a_machine_for_bursts()
     made.add([completion(1, 5), completion(2, 5)])
     run(made)
     made.add([completion(3, 1500)])
@@ -66,7 +71,7 @@ def test_bursts_are_steps_of_their_own_with_steps_of_decoding_between_them() -> 
     for _ in range(50):
         step, _ = run(made)
         seconds = 0.001 * step.prefilled + 0.01 * step.decoded
-        made.pacer.observe(step.decoded, step.prefilled, step.depth, seconds, delayed=step.delayed)
+        made.observe(step, seconds)
         computed.append(lengths(step))
     bursts = [number for number, step in enumerate(computed) if 3 in step]
     assert bursts == [0, 23, 46]
@@ -75,12 +80,13 @@ def test_bursts_are_steps_of_their_own_with_steps_of_decoding_between_them() -> 
 
 
 def test_bursts_are_for_all_long_prompts_and_short_ones_do_not_wait_for_them() -> None:
-    made = scheduler(parallel=8, cells=8192, pacer=pacer_of_a_machine_for_bursts())
+    made = scheduler_of_a_machine_for_bursts(cells=8192, parallel=8)
     made.add([completion(1, 5), completion(2, 5)])
     run(made)
     made.add([completion(3, 1500), completion(4, 1500), completion(5, 20)])
-    assert lengths(run(made)[0]) == {3: 224, 4: 224}
-    made.pacer.observe(0, 448, 0, 0.448, delayed=2)
+    step, _ = run(made)
+    assert lengths(step) == {3: 224, 4: 224}
+    made.observe(step, 0.448)
     assert lengths(run(made)[0]) == {1: 1, 2: 1, 5: 6}
 
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from ponant.engine.base import Delta
 from ponant.engine.llama.kv_cache import Empty, Restore, Save, Share, Trim
-from ponant.engine.llama.pacing import Pacer
 from ponant.engine.llama.prefix_store import PIECE, Segment
 from ponant.engine.llama.scheduler import FIXED_CHUNK
 from ponant.engine.llama.sequence import Sequence
@@ -128,7 +127,6 @@ class Simulation:
             stored=traffic.stored,
             deterministic=traffic.deterministic,
             most_draws=traffic.parallel + self.random.choice([0, 1, 5, 63]) if traffic.guesses else 0,
-            pacer=Pacer(traffic.batch_tokens),
         )
         self.cache = PlainCache(traffic.cells)
         self.stems = [[self.random.randint(1, 3) for _ in range(traffic.context)] for _ in range(3)]
@@ -224,8 +222,7 @@ class Simulation:
             self.cache.compute(chunk, alone=len(step.chunks) == 1)
         assert self.cache.used <= self.traffic.cells
         self.take_deltas(step)
-        seconds = self.random.random()
-        self.scheduler.pacer.observe(step.decoded, step.prefilled, step.depth, seconds, delayed=step.delayed)
+        self.scheduler.observe(step, self.random.random())
 
     def check_cache(self) -> None:
         """What is said to be computed and nothing else is in the cache: no guess that was wrong, above all."""

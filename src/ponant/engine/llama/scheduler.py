@@ -1,10 +1,10 @@
 """Which tokens are computed next.
 
 Sequences wait, first come, first served, until there is a free slot and room in the KV cache. In each step every
-running sequence whose prompt is done gets its next token, and what the pacer allows is left for prompts. A sequence
-that begins like another one takes over what that one has computed; if that one is still computing it, the sequence
-follows it: it waits rather than computing the same again. When the cache is full the youngest sequence is put back in
-the queue; it goes on later where it stopped. Where the next tokens can be guessed, a step verifies several of them.
+running sequence whose prompt is done gets its next token, and the prefill policy chooses the tokens of prompts. A
+sequence that begins like another one takes over what that one has computed; if that one is still computing it, the
+sequence follows it: it waits rather than computing the same again. When the cache is full the youngest sequence is put
+back in the queue; it goes on later where it stopped. Where the next tokens can be guessed, a step verifies several.
 Sequences with different adapters cannot be computed in one step, so the adapters take turns.
 """
 
@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from ponant.engine.base import Delta, FinishReason
 from ponant.engine.llama.drafting import choose_lengths
 from ponant.engine.llama.kv_cache import KVCache, Reuse
-from ponant.engine.llama.pacing import USUAL_COSTS, Pacer
+from ponant.engine.llama.prefill import PrefillPolicy
 from ponant.engine.llama.prefix_store import PIECE, common_prefix
 from ponant.engine.llama.rotation import Rotation
 from ponant.engine.llama.sampling import Draw
 from ponant.engine.llama.sequence import WAITING, Sequence
-from ponant.engine.llama.step import Chunk, Step, next_chunk, shares
+from ponant.engine.llama.step import Chunk, Step, next_chunk
+from ponant.engine.llama.step_costs import USUAL_COSTS, StepCosts, StepTime
 
 FIXED_CHUNK = 256
 """Where chunks of prefill end under ``deterministic``: at multiples of this position."""
@@ -48,7 +49,8 @@ class Scheduler:
     parallel: int
     batch_tokens: int
     end_tokens: frozenset[int]
-    pacer: Pacer
+    costs: StepCosts
+    prefill: PrefillPolicy
     most_draws: int = 0
     deterministic: bool = False
     contended: bool = False
@@ -160,6 +162,12 @@ class Scheduler:
         """Note that so many tokens of a chunk are computed and stay."""
         chunk.sequence.computed = chunk.start + count
         self.cache.extend(chunk.sequence.slot, count, repeatable=chunk.sequence is self._undisturbed)
+
+    def observe(self, step: Step, seconds: float) -> None:
+        """Learn from the duration of a step."""
+        time = StepTime(step.decoded, step.prefilled, step.depth, seconds, step.delayed)
+        self.costs.observe(time)
+        self.prefill.observe(time)
 
     def put_back(self, *, keep: bool = False) -> None:
         """Move the youngest running sequence back to the head of the queue; ``keep`` what is computed of it."""
@@ -300,23 +308,12 @@ class Scheduler:
         if not prefilling:
             return self._with_drafts(chunks)
         rows = sum(chunk.length for chunk in chunks)
-        decoding = rows + delayed
-        bursting = [sequence for sequence in prefilling if decoding and self._comes_in_bursts(sequence, decoding)]
-        if bursting:
-            left = sum(sequence.remaining for sequence in bursting)
-            length = self.pacer.burst_tokens(decoding, max(sequence.computed for sequence in bursting), left)
-            if length:
-                return [next_chunk(*share) for share in shares(bursting, length)]
-        paced = [sequence for sequence in prefilling if sequence not in bursting]
-        budget = min(self.batch_tokens - rows, PIECE if self.contended else self.batch_tokens)
-        if paced:
-            budget = min(budget, self.pacer.prefill_tokens(decoding, paced[0].computed))
+        room = min(self.batch_tokens - rows, PIECE if self.contended else self.batch_tokens)
         if len(computing) == 1:
-            budget = min(budget, self._piece(prefilling[0]))
-        return chunks + [next_chunk(*share) for share in shares(paced, budget)]
-
-    def _comes_in_bursts(self, sequence: Sequence, decoding: int) -> bool:
-        return self.pacer.prefers_bursts(decoding, sequence.computed, len(sequence.tokens) - sequence.cached_tokens)
+            room = min(room, self._piece(prefilling[0]))
+        plan = self.prefill.plan(rows + delayed, prefilling, room=room)
+        prompts = [next_chunk(sequence, length) for sequence, length in plan.tokens]
+        return chunks + prompts if plan.decodes else prompts
 
     def _is_decoding(self, sequence: Sequence) -> bool:
         """Whether a sequence has no more to compute than what came last: one token, or some that its grammar forced."""
@@ -342,7 +339,7 @@ class Scheduler:
         if any(chunk.sequence.repeatable for chunk in chunks):
             seconds = USUAL_COSTS.seconds(rows + room)  # what depends on time would not repeat itself
         else:
-            seconds = self.pacer.costs.seconds(rows + room)
+            seconds = self.costs.rows.seconds(rows + room)
         if seconds is None:
             return chunks
         lengths = choose_lengths([(len(draft), trust) for draft, trust in drafts], rows, seconds)

@@ -1,6 +1,5 @@
 """What is computed in one batch: chunks of sequences."""
 
-from collections.abc import Iterator
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 
@@ -63,24 +62,3 @@ class Step:
 def next_chunk(sequence: Sequence, length: int) -> Chunk:
     """The next ``length`` tokens of a sequence."""
     return Chunk(sequence, sequence.computed, length, draws=length == sequence.remaining)
-
-
-def shares(prefilling: list[Sequence], budget: int) -> Iterator[tuple[Sequence, int]]:
-    """Divide the prefill of a step: half for the one that came first, the rest for those with the least to do.
-
-    So short prompts overtake long ones, and a long one still moves on under any number of short ones.
-    """
-    if not prefilling or budget <= 0:
-        return
-    first, *others = prefilling
-    others.sort(key=lambda sequence: sequence.remaining)
-    kept_for_others = min(budget // 2, sum(sequence.remaining for sequence in others))
-    length = min(first.remaining, budget - kept_for_others)
-    yield first, length
-    budget -= length
-    for sequence in others:
-        if budget <= 0:
-            return
-        length = min(sequence.remaining, budget)
-        yield sequence, length
-        budget -= length

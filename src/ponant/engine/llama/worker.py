@@ -29,12 +29,13 @@ from ponant.engine.llama.frames import (
 from ponant.engine.llama.grammar import Grammar, GrammarCompiler, GrammarTokenizer
 from ponant.engine.llama.kv_cache import Empty, KVCache, Operation, Restore, Save, Share, Trim
 from ponant.engine.llama.memory import plan
-from ponant.engine.llama.pacing import Pacer
+from ponant.engine.llama.prefill import BurstPrefill
 from ponant.engine.llama.prefix_store import PrefixStore
 from ponant.engine.llama.sampling import Draw, Row, Sampler
 from ponant.engine.llama.scheduler import Scheduler
 from ponant.engine.llama.sequence import Sequence
 from ponant.engine.llama.step import Chunk, Step
+from ponant.engine.llama.step_costs import StepCosts
 from ponant.errors import AdapterError, ModelLoadError
 from ponant.llamacpp.model import MOST_SLOTS, KVCacheFullError, Model
 from ponant.machine import available_memory, default_threads
@@ -80,7 +81,7 @@ class Worker:
         self._compiling: dict[int, GenerateRequest] = {}
         self._failed: list[tuple[int, Delta]] = []
         self._answers: list[AdapterAdded] = []
-        self._pacer = Pacer(BATCH_TOKENS)
+        costs = StepCosts()
         self._core_lock = CoreLock(config.core_slot) if config.core_slot else None
         self._scheduler = Scheduler(
             cache=KVCache(
@@ -91,7 +92,8 @@ class Worker:
             parallel=parallel,
             batch_tokens=BATCH_TOKENS,
             end_tokens=self._model.end_tokens,
-            pacer=self._pacer,
+            costs=costs,
+            prefill=BurstPrefill(costs, BATCH_TOKENS),
             most_draws=most_draws,
             deterministic=config.deterministic,
         )
@@ -224,7 +226,7 @@ class Worker:
             # What is not a number stays in the cache and spreads from there: start again from clean memory.
             self._scheduler.put_all_back()
             self._model.empty_all()
-        self._pacer.observe(step.decoded, step.prefilled, step.depth, time.perf_counter() - began, delayed=step.delayed)
+        self._scheduler.observe(step, time.perf_counter() - began)
         return deltas
 
     def _apply(self, operation: Operation) -> None:
