@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponant.engine.base import Delta
+from ponant.engine.llama.block_trie import BLOCK
 from ponant.engine.llama.kv_cache import Empty, Restore, Save, Share, Trim
-from ponant.engine.llama.prefix_store import PIECE, Segment
+from ponant.engine.llama.prefix_store import Segment
 from ponant.engine.llama.scheduler import FIXED_CHUNK
 from ponant.engine.llama.sequence import Sequence
 from ponant.engine.llama.step import Chunk, Step
@@ -83,7 +84,7 @@ class PlainCache:
         assert end <= len(sequence.tokens)
         held += [*sequence.tokens[chunk.start : end], *chunk.draft]
         cells = self.cells_of.setdefault(sequence.slot, [])
-        is_piece = alone and chunk.length == PIECE and chunk.start % PIECE == 0 and end <= sequence.prompt_length
+        is_piece = alone and chunk.length == BLOCK and chunk.start % BLOCK == 0 and end <= sequence.prompt_length
         is_piece = is_piece and all(cell.piece for cell in cells)
         cells += [Cell(is_piece, sequence.adapter) for _ in range(chunk.length + len(chunk.draft))]
 
@@ -349,7 +350,7 @@ def traffics(
     else:
         context = draw(st.integers(4, 100) | (st.integers(130, 300) if repeats else st.nothing()))
     cells = parallel * context if deterministic else draw(st.integers(context, 3 * context))
-    batch_tokens = draw(st.sampled_from([PIECE, 8 * PIECE]) if repeats else st.integers(8, 64))
+    batch_tokens = draw(st.sampled_from([BLOCK, 8 * BLOCK]) if repeats else st.integers(8, 64))
     return Traffic(
         seed=draw(st.integers(0, 2**32)),
         cells=cells,

@@ -14,10 +14,11 @@ from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field, replace
 
 from ponant.engine.base import Delta, FinishReason
+from ponant.engine.llama.block_trie import BLOCK, common_prefix
 from ponant.engine.llama.drafting import choose_lengths
-from ponant.engine.llama.kv_cache import KVCache, Reuse
+from ponant.engine.llama.kv_cache import KVCache
 from ponant.engine.llama.prefill import PrefillPolicy
-from ponant.engine.llama.prefix_store import PIECE, common_prefix
+from ponant.engine.llama.prefix_index import Reuse
 from ponant.engine.llama.rotation import Rotation
 from ponant.engine.llama.sampling import Draw
 from ponant.engine.llama.sequence import WAITING, Sequence
@@ -231,7 +232,7 @@ class Scheduler:
             self._undisturbed = sequence if sequence.repeatable and sequence.generated == 0 else None
             if sequence.repeatable:
                 return "what repeats"
-            return "all but the last piece" if sequence.greedy else "anything"
+            return "all but the last block" if sequence.greedy else "anything"
         if self._undisturbed and self._undisturbed.request_id == sequence.request_id:
             return "what repeats"
         self._undisturbed = None
@@ -308,7 +309,7 @@ class Scheduler:
         if not prefilling:
             return self._with_drafts(chunks)
         rows = sum(chunk.length for chunk in chunks)
-        room = min(self.batch_tokens - rows, PIECE if self.contended else self.batch_tokens)
+        room = min(self.batch_tokens - rows, BLOCK if self.contended else self.batch_tokens)
         if len(computing) == 1:
             room = min(room, self._piece(prefilling[0]))
         plan = self.prefill.plan(rows + delayed, prefilling, room=room)
@@ -323,8 +324,8 @@ class Scheduler:
     def _piece(self, sequence: Sequence) -> int:
         """How much of a prompt to compute at once so that it can be repeated from there on, see ``_reuse_for``."""
         if sequence is self._undisturbed:
-            return PIECE - sequence.computed % PIECE
-        last = (sequence.prompt_length - 1) // PIECE * PIECE
+            return BLOCK - sequence.computed % BLOCK
+        last = (sequence.prompt_length - 1) // BLOCK * BLOCK
         if sequence.greedy and sequence.computed < last:
             return last - sequence.computed
         return sequence.remaining
