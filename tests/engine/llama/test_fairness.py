@@ -57,7 +57,7 @@ class Machine:
         step = step_of(self.scheduler)
         deltas = list(self.scheduler.advance(step, [[drawn_as(WORD)] for chunk in step.chunks if chunk.draws]))
         seconds = self.seconds(step) * self._random.uniform(0.9, 1.1)
-        self.scheduler.observe(step, seconds)
+        self.scheduler.observe(step.timed(seconds))
         self.now += seconds
         for request_id, _ in deltas:
             self.times[request_id].append(self.now)

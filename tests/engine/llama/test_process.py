@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from ponant.engine.base import FinishReason, GenerateRequest, Sampling
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.process import EngineProcess
+from ponant.engine.llama.report import StepReport
 from ponant.errors import EngineUnavailableError, ModelLoadError, QueueFullError
 
 PROMPT = [10, 20, 30, 40, 50]
@@ -223,3 +224,40 @@ async def test_what_is_kept_gives_way_to_what_runs(tiny_model: Path) -> None:
     async with engine(tiny_model, context=256, kv_memory=512 * bytes_per_token) as tight:
         assert [await tokens_of(tight, one) for one in asked] == expected
         assert await asyncio.gather(*(tokens_of(tight, one) for one in asked)) == expected
+
+
+async def report_when(process: EngineProcess, is_there: Callable[[StepReport], bool]) -> StepReport:
+    async with asyncio.timeout(30):
+        while not is_there(process.report):
+            await asyncio.sleep(0.01)
+    return process.report
+
+
+async def test_report_has_what_was_computed_and_what_is_kept(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        assert process.report == StepReport()
+        (first,) = (await tokens_of(process, request(prompt=LONG_PROMPT))).values()
+        report = await report_when(process, lambda report: report.drawn_tokens == 40 and not report.running)
+        assert report.steps >= 40
+        assert report.step_seconds > 0
+        assert report == StepReport(
+            cells_kept=239, steps=report.steps, step_seconds=report.step_seconds, computed_tokens=239, drawn_tokens=40
+        )
+        await tokens_of(process, request(prompt=[*LONG_PROMPT, *first, 5], max_tokens=1))
+        report = await report_when(process, lambda report: report.drawn_tokens == 41 and not report.running)
+        assert (report.cached_tokens, report.computed_tokens, report.cells_kept) == (239, 239 + 2, 241)
+
+
+async def test_report_has_what_runs_and_waits_and_begins_anew_with_a_new_worker(tiny_model: Path) -> None:
+    async with engine(tiny_model, parallel=2) as process:
+        generations = [process.generate(request(seed, max_tokens=400)) for seed in range(3)]
+        report = await report_when(process, lambda report: report.running == 2)
+        assert report.waiting == 1
+        assert report.cells_used >= len(PROMPT)
+        assert process.process_id
+        os.kill(process.process_id, signal.SIGKILL)
+        await report_when(process, lambda report: report == StepReport())
+        for generation in generations:
+            with pytest.raises(EngineUnavailableError):
+                async for _ in generation:
+                    pass

@@ -53,13 +53,8 @@ def scheduler_of_a_machine_for_bursts(cells: int = 4096, parallel: int = 4) -> S
     """Two rows of completions take 20 ms; a token of a prompt 1 ms in a large chunk, 3 ms in a small one."""
     made = scheduler(cells=cells, parallel=parallel)
     for decoded, prefilled, seconds in [(2, 0, 0.02), (0, 128, 0.128), *[(2, 8, 0.044)] * 5]:
-        observe(made, StepTime(decoded, prefilled, 0, seconds))
+        made.observe(StepTime(decoded, prefilled, 0, seconds))
     return made
-
-
-def observe(made: Scheduler, step: StepTime) -> None:
-    made.costs.observe(step)
-    made.prefill.observe(step)
 
 
 def test_bursts_are_steps_of_their_own_with_steps_of_decoding_between_them() -> None:
@@ -71,7 +66,7 @@ def test_bursts_are_steps_of_their_own_with_steps_of_decoding_between_them() -> 
     for _ in range(50):
         step, _ = run(made)
         seconds = 0.001 * step.prefilled + 0.01 * step.decoded
-        made.observe(step, seconds)
+        made.observe(step.timed(seconds))
         computed.append(lengths(step))
     bursts = [number for number, step in enumerate(computed) if 3 in step]
     assert bursts == [0, 23, 46]
@@ -86,7 +81,7 @@ def test_bursts_are_for_all_long_prompts_and_short_ones_do_not_wait_for_them() -
     made.add([completion(3, 1500), completion(4, 1500), completion(5, 20)])
     step, _ = run(made)
     assert lengths(step) == {3: 224, 4: 224}
-    made.observe(step, 0.448)
+    made.observe(step.timed(0.448))
     assert lengths(run(made)[0]) == {1: 1, 2: 1, 5: 6}
 
 

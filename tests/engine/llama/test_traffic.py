@@ -223,7 +223,7 @@ class Simulation:
             self.cache.compute(chunk, alone=len(step.chunks) == 1)
         assert self.cache.used <= self.traffic.cells
         self.take_deltas(step)
-        self.scheduler.observe(step, self.random.random())
+        self.scheduler.observe(step.timed(self.random.random()))
 
     def check_cache(self) -> None:
         """What is said to be computed and nothing else is in the cache: no guess that was wrong, above all."""

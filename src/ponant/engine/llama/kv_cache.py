@@ -102,6 +102,24 @@ class KVCache:
         """Cells that nobody uses."""
         return len(self._free_cells)
 
+    @property
+    def used(self) -> int:
+        """Number of cells that sequences use, running or finished ones."""
+        return len(self._users) - self.free
+
+    @property
+    def kept(self) -> int:
+        """Number of cells that only finished sequences use."""
+        users = np.zeros_like(self._users)
+        for slot in self._kept:
+            users[self._slots[slot].cells] += 1
+        return int(np.count_nonzero((users > 0) & (users == self._users)))
+
+    @property
+    def stored(self) -> int:
+        """Number of tokens in the prefix store."""
+        return self._store.size if self._store else 0
+
     def length(self, slot: int) -> int:
         """How many tokens are computed in a slot."""
         return len(self._slots[slot].cells)

@@ -43,7 +43,7 @@ class Scheduler:
     most tokens that a step may give, guessed ones included. Under ``deterministic`` each step has tokens of one
     sequence only, in chunks with fixed borders; each slot must have room for a whole context, so that nothing is ever
     put back. While other engines wait for the same processor cores (``contended``), prompts are computed in small
-    pieces, so that they need not wait long.
+    pieces, so that they need not wait long. ``cached_tokens`` is how many tokens of prompts were taken over so far.
     """
 
     cache: KVCache
@@ -55,6 +55,7 @@ class Scheduler:
     most_draws: int = 0
     deterministic: bool = False
     contended: bool = False
+    cached_tokens: int = 0
     waiting: deque[Sequence] = field(default_factory=deque[Sequence])
     running: list[Sequence] = field(default_factory=list[Sequence])
     _leaders: dict[Sequence, tuple[Sequence, int]] = field(default_factory=dict[Sequence, tuple[Sequence, int]])
@@ -117,6 +118,8 @@ class Scheduler:
             if not chunk.draws:
                 self._compute(chunk, chunk.length)
                 continue
+            if sequence.generated == 0:
+                self.cached_tokens += sequence.cached_tokens
             tokens, finish = self._accept(chunk, next(draws))
             if finish:
                 self._leave(sequence, keep=finish != "error")
@@ -164,11 +167,10 @@ class Scheduler:
         chunk.sequence.computed = chunk.start + count
         self.cache.extend(chunk.sequence.slot, count, repeatable=chunk.sequence is self._undisturbed)
 
-    def observe(self, step: Step, seconds: float) -> None:
+    def observe(self, step: StepTime) -> None:
         """Learn from the duration of a step."""
-        time = StepTime(step.decoded, step.prefilled, step.depth, seconds, step.delayed)
-        self.costs.observe(time)
-        self.prefill.observe(time)
+        self.costs.observe(step)
+        self.prefill.observe(step)
 
     def put_back(self, *, keep: bool = False) -> None:
         """Move the youngest running sequence back to the head of the queue; ``keep`` what is computed of it."""

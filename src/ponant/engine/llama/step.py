@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ponant.engine.llama.kv_cache import Operation
 from ponant.engine.llama.sequence import Sequence
+from ponant.engine.llama.step_costs import StepTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class Step:
     def prefilled(self) -> int:
         """How many tokens of prompts are computed in this step."""
         return sum(chunk.length for chunk in self.chunks if not chunk.decodes)
+
+    def timed(self, seconds: float) -> StepTime:
+        """Return the step's size with its duration."""
+        return StepTime(self.decoded, self.prefilled, self.depth, seconds, self.delayed)
 
     @property
     def depth(self) -> int:

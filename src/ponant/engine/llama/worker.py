@@ -31,6 +31,7 @@ from ponant.engine.llama.kv_cache import Empty, KVCache, Operation, Restore, Sav
 from ponant.engine.llama.memory import plan
 from ponant.engine.llama.prefill import BurstPrefill
 from ponant.engine.llama.prefix_store import PrefixStore
+from ponant.engine.llama.reporter import Reporter
 from ponant.engine.llama.sampling import Draw, Row, Sampler
 from ponant.engine.llama.scheduler import Scheduler
 from ponant.engine.llama.sequence import Sequence
@@ -97,6 +98,7 @@ class Worker:
             most_draws=most_draws,
             deterministic=config.deterministic,
         )
+        self._reporter = Reporter(self._scheduler)
         self.info = EngineInfo(
             context=sizes.context,
             kv_cells=sizes.cells,
@@ -112,7 +114,9 @@ class Worker:
         while True:
             if self._core_lock and self._scheduler.idle:
                 self._core_lock.release()
-            for frame in connection.receive(wait=self._scheduler.idle, other=self._grammars):
+            idle = self._scheduler.idle
+            pause = self._reporter.pause(time.monotonic()) if idle else None
+            for frame in connection.receive(wait=idle, other=self._grammars, timeout=pause):
                 self._take(frame)
             for request_id, grammar in self._grammars.finished():
                 self._take_compiled(request_id, grammar)
@@ -128,6 +132,8 @@ class Worker:
             for answer in self._answers:
                 connection.send(answer)
             self._answers.clear()
+            if report := self._reporter.take(time.monotonic()):
+                connection.send(report)
 
     def _take(self, frame: ToWorker) -> None:
         match frame:
@@ -226,7 +232,9 @@ class Worker:
             # What is not a number stays in the cache and spreads from there: start again from clean memory.
             self._scheduler.put_all_back()
             self._model.empty_all()
-        self._scheduler.observe(step, time.perf_counter() - began)
+        timed = step.timed(time.perf_counter() - began)
+        self._scheduler.observe(timed)
+        self._reporter.count(timed, deltas)
         return deltas
 
     def _apply(self, operation: Operation) -> None:
