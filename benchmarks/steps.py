@@ -21,7 +21,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the engine's process has i
 from ponant.engine.base import GenerateRequest, Sampling  # noqa: E402  # the environment is read there
 from ponant.engine.llama.config import EngineConfig  # noqa: E402
 from ponant.engine.llama.frames import Generate, Stepped  # noqa: E402
-from ponant.engine.llama.worker import Worker  # noqa: E402
+from ponant.engine.llama.worker import EngineWorker  # noqa: E402
 from ponant.llamacpp.vocabulary import Vocabulary  # noqa: E402
 from ponant.processes.frames import encode  # noqa: E402
 
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, metavar="MODEL.gguf", help="the weights")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the engine (%(default)s)")
     arguments = parser.parse_args()
-    worker = Worker(EngineConfig(str(arguments.model), threads=arguments.threads))
+    worker = EngineWorker(EngineConfig(str(arguments.model), threads=arguments.threads))
     vocabulary = Vocabulary(arguments.model)
     prompts = [vocabulary.tokenize(prompt, control=False) for prompt in shuffled_prompts(1)]
     print("| sequences | whole step, ms | scheduling | decoding | sampling | encoding |")
@@ -57,7 +57,7 @@ def main() -> None:
         print(f"| {sequences} | {whole:.2f} | {' | '.join(f'{part:.3f}' for part in parts)} |", flush=True)
 
 
-def measure(worker: Worker, prompts: list[list[int]]) -> list[float]:
+def measure(worker: EngineWorker, prompts: list[list[int]]) -> list[float]:
     """Return the median milliseconds of a whole step and of its parts."""
     scheduler, model = worker._scheduler, worker._model
     decode, draw = Stopwatch(type(model).decode.__get__(model)), Stopwatch(type(worker)._draw.__get__(worker))

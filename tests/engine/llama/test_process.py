@@ -165,7 +165,7 @@ async def test_truncated_file_is_refused(tiny_model: Path, tmp_path: Path) -> No
 LONG_PROMPT = [3 + index * 7 % 250 for index in range(200)]
 
 
-async def reused(process: EngineProcess, asked: GenerateRequest) -> list[int]:
+async def cached_tokens(process: EngineProcess, asked: GenerateRequest) -> list[int]:
     return [delta.cached_tokens async for delta in process.generate(asked)]
 
 
@@ -175,10 +175,10 @@ async def test_prompt_that_begins_like_a_finished_one_is_not_computed_again(tiny
         next_turn = request(prompt=[*LONG_PROMPT, *first, 5, 6, 7], max_tokens=5)
         answer = await tokens_of(process, next_turn)
         # The last token drawn was never computed: nothing came after it.
-        assert await reused(process, next_turn) == [len(next_turn.prompt) - 1] * 5
+        assert await cached_tokens(process, next_turn) == [len(next_turn.prompt) - 1] * 5
     async with engine(tiny_model, prefix_cache=False) as plain:
         assert await tokens_of(plain, next_turn) == answer
-        assert await reused(plain, next_turn) == [0] * 5
+        assert await cached_tokens(plain, next_turn) == [0] * 5
 
 
 @pytest.mark.parametrize(("memory", "kept"), [(None, True), (0, False), (1 << 40, True)])
@@ -191,7 +191,7 @@ async def test_what_has_left_the_cache_for_others_comes_back(
         next_turn = request(prompt=[*LONG_PROMPT, *first, 5, 6, 7], max_tokens=5)
         for other in others:
             await tokens_of(process, other)
-        assert await reused(process, next_turn) == [len(next_turn.prompt) - 4 if kept else 0] * 5
+        assert await cached_tokens(process, next_turn) == [len(next_turn.prompt) - 4 if kept else 0] * 5
         answer = await tokens_of(process, next_turn)
     async with engine(tiny_model, prefix_cache=False) as plain:
         assert await tokens_of(plain, next_turn) == answer
@@ -200,7 +200,7 @@ async def test_what_has_left_the_cache_for_others_comes_back(
 async def test_prompts_that_begin_alike_are_computed_once_while_running(tiny_model: Path) -> None:
     asked = [request(seed, prompt=[*LONG_PROMPT, seed], max_tokens=4) for seed in range(8)]
     async with engine(tiny_model) as process:
-        together = await asyncio.gather(*(reused(process, one) for one in asked))
+        together = await asyncio.gather(*(cached_tokens(process, one) for one in asked))
     assert together[0] == [0] * 4
     assert together[1:] == [[len(LONG_PROMPT)] * 4] * 7
 

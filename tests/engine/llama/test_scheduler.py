@@ -128,7 +128,7 @@ def test_sequence_that_was_put_back_goes_on_where_it_stopped() -> None:
     made.add([completion(1, 10)])
     tokens = iter(range(1, 100))
     drawn = [delta.tokens for _ in range(5) for delta in run(made, lambda _: next(tokens))[1]]
-    made.put_back()
+    made.preempt()
     step, deltas = run(made, lambda _: next(tokens))
     assert [(chunk.start, chunk.length, chunk.draws) for chunk in step.chunks] == [(0, 15, True)]
     assert [*drawn, deltas[0].tokens] == [[1], [2], [3], [4], [5], [6]]
@@ -139,7 +139,7 @@ def test_all_are_put_back_in_the_order_of_arrival() -> None:
     made.add([completion(1, 5), completion(2, 5), completion(2, 5, choice=1), completion(3, 5)])
     for _ in range(6):
         run(made)
-    made.put_all_back()
+    made.preempt_all()
     assert [(sequence.request_id, sequence.choice) for sequence in made.waiting] == [(1, 0), (2, 0), (2, 1), (3, 0)]
     assert not made.running
 
@@ -196,7 +196,7 @@ def test_request_is_reported_as_started_once() -> None:
         run(made)
         reported.append(made.take_started())
         if len(reported) == 1:
-            made.put_back()
+            made.preempt()
     assert [started for started in reported if started] == [[1], [2]]
 
 
@@ -231,7 +231,7 @@ def test_deterministic_chunks_are_the_same_after_a_sequence_was_put_back() -> No
     made.add([completion(1, 300)])
     for _ in range(4):
         run(made)
-    made.put_all_back()
+    made.preempt_all()
     chunks = [run(made)[0].chunks[0] for _ in range(6)]
     assert [(chunk.start, chunk.length, chunk.draws) for chunk in chunks] == [
         (0, 256, False),

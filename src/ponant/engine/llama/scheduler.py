@@ -8,9 +8,7 @@ back in the queue; it goes on later where it stopped. Where the next tokens can 
 Sequences with different adapters cannot be computed in one step, so the adapters take turns.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from collections.abc import Sequence as Rows
+from collections import abc, deque
 from dataclasses import dataclass, field, replace
 
 from ponant.engine.base import Delta, FinishReason
@@ -69,7 +67,7 @@ class Scheduler:
         """Whether there is nothing to compute."""
         return not self.waiting and not self.running
 
-    def add(self, sequences: Iterable[Sequence]) -> None:
+    def add(self, sequences: abc.Iterable[Sequence]) -> None:
         """Queue new sequences."""
         for sequence in sequences:
             self.waiting.append(sequence)
@@ -104,7 +102,7 @@ class Scheduler:
         started, self._started = self._started, []
         return started
 
-    def advance(self, step: Step, drawn: Iterable[Rows[Draw | None]]) -> Iterator[tuple[int, Delta]]:
+    def advance(self, step: Step, drawn: abc.Iterable[abc.Sequence[Draw | None]]) -> abc.Iterator[tuple[int, Delta]]:
         """Take what was drawn; yields the deltas with the ids of their requests.
 
         Args:
@@ -136,7 +134,7 @@ class Scheduler:
                 ),
             )
 
-    def _accept(self, chunk: Chunk, draws: Rows[Draw | None]) -> tuple[list[Draw], FinishReason | None]:
+    def _accept(self, chunk: Chunk, draws: abc.Sequence[Draw | None]) -> tuple[list[Draw], FinishReason | None]:
         """Append what was drawn up to the first guess that it differs from; returns that, and why it is the end."""
         sequence = chunk.sequence
         tokens = _take_unsent(sequence)
@@ -172,18 +170,18 @@ class Scheduler:
         self.costs.observe(step)
         self.prefill.observe(step)
 
-    def put_back(self, *, keep: bool = False) -> None:
+    def preempt(self, *, keep: bool = False) -> None:
         """Move the youngest running sequence back to the head of the queue; ``keep`` what is computed of it."""
         sequence = self.running[-1]
         self._leave(sequence, keep=keep)
         sequence.computed = 0
         self.waiting.appendleft(sequence)
 
-    def put_all_back(self) -> None:
+    def preempt_all(self) -> None:
         """Move every running sequence back to the queue: what the KV cache holds is lost."""
         self.running.sort(key=lambda sequence: (sequence.request_id, sequence.choice))
         while self.running:
-            self.put_back()
+            self.preempt()
         self.cache.clear()
 
     def _missing_cells(self) -> int:
@@ -197,7 +195,7 @@ class Scheduler:
     def _make_room(self) -> None:
         while self._missing_cells() > 0:
             if not self.cache.evict():
-                self.put_back(keep=True)
+                self.preempt(keep=True)
 
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self.parallel:
@@ -313,7 +311,7 @@ class Scheduler:
         rows = sum(chunk.length for chunk in chunks)
         room = min(self.batch_tokens - rows, BLOCK if self.contended else self.batch_tokens)
         if len(computing) == 1:
-            room = min(room, self._piece(prefilling[0]))
+            room = min(room, self._reproducible_chunk(prefilling[0]))
         plan = self.prefill.plan(rows + delayed, prefilling, room=room)
         prompts = [next_chunk(sequence, length) for sequence, length in plan.tokens]
         return chunks + prompts if plan.decodes else prompts
@@ -323,7 +321,7 @@ class Scheduler:
         most_forced = self.batch_tokens // self.parallel
         return sequence.remaining == 1 or sequence.remaining <= min(most_forced, sequence.generated)
 
-    def _piece(self, sequence: Sequence) -> int:
+    def _reproducible_chunk(self, sequence: Sequence) -> int:
         """How much of a prompt to compute at once so that it can be repeated from there on, see ``_reuse_for``."""
         if sequence is self._undisturbed:
             return BLOCK - sequence.computed % BLOCK

@@ -1,6 +1,6 @@
 """What is computed in one batch: chunks of sequences."""
 
-from collections.abc import Sequence as Rows
+from collections import abc
 from dataclasses import dataclass
 
 from ponant.engine.llama.kv_cache import Operation
@@ -19,7 +19,7 @@ class Chunk:
     start: int
     length: int
     draws: bool
-    draft: Rows[int] = ()
+    draft: abc.Sequence[int] = ()
 
     @property
     def decodes(self) -> bool:

@@ -28,7 +28,7 @@ from ponant.engine.llama.frames import (
 )
 from ponant.engine.llama.grammar import Grammar, GrammarCompiler, GrammarTokenizer
 from ponant.engine.llama.kv_cache import Empty, KVCache, Operation, Restore, Save, Share, Trim
-from ponant.engine.llama.memory import plan
+from ponant.engine.llama.memory import plan_memory
 from ponant.engine.llama.prefill import BurstPrefill
 from ponant.engine.llama.prefix_store import PrefixStore
 from ponant.engine.llama.reporter import Reporter
@@ -51,14 +51,14 @@ _LONGEST_FOLLOWED = 16_384
 """How many of a prompt's last tokens are searched for what a completion repeats: making more searchable takes time."""
 
 
-class Worker:
+class EngineWorker:
     """One model and the sequences it is working on."""
 
     def __init__(self, config: EngineConfig) -> None:
         """Raises ModelLoadError."""
         self._model = Model(Path(config.model_path))
         size = self._model.size(config.kv_type)
-        sizes = plan(size, config, available_memory())
+        sizes = plan_memory(size, config, available_memory())
         threads = config.threads or default_threads()
         shares = config.prefix_cache and not config.deterministic and self._model.can_share_cells
         parallel = min(sizes.parallel, MOST_SLOTS - 1) if shares else sizes.parallel
@@ -222,7 +222,7 @@ class Worker:
         try:
             logits = self._model.decode(batch)
         except KVCacheFullError:
-            self._scheduler.put_back()
+            self._scheduler.preempt()
             return []
         draws = self._draw(step, logits)
         deltas = list(self._scheduler.advance(step, draws))
@@ -230,7 +230,7 @@ class Worker:
             None in drawn and not _has_failed_grammar(chunk) for chunk, drawn in zip(_drawing(step), draws, strict=True)
         ):
             # What is not a number stays in the cache and spreads from there: start again from clean memory.
-            self._scheduler.put_all_back()
+            self._scheduler.preempt_all()
             self._model.empty_all()
         timed = step.timed(time.perf_counter() - began)
         self._scheduler.observe(timed)
@@ -281,7 +281,7 @@ def main() -> None:
         if not isinstance(load, Load):
             raise TypeError("the first frame must name the model")
         try:
-            worker = Worker(load.config)
+            worker = EngineWorker(load.config)
         except ModelLoadError as error:
             connection.send(LoadFailed(str(error)))
             return
