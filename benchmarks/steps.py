@@ -16,7 +16,7 @@ from benchmarks.texts import shuffled_prompts
 from ponant.engine.base import GenerateRequest, Sampling
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.frames import Generate, Stepped
-from ponant.engine.llama.worker import Worker
+from ponant.engine.llama.worker import EngineWorker
 from ponant.llamacpp.vocabulary import Vocabulary
 from ponant.processes.frames import encode
 
@@ -44,7 +44,7 @@ def main() -> int:
     add_model(parser)
     add_threads(parser)
     arguments = parser.parse_args()
-    worker = Worker(EngineConfig(str(arguments.model), threads=arguments.threads))
+    worker = EngineWorker(EngineConfig(str(arguments.model), threads=arguments.threads))
     vocabulary = Vocabulary(arguments.model)
     prompts = [vocabulary.tokenize(prompt, control=False) for prompt in shuffled_prompts(1)]
     table = Table(("sequences", "whole step, ms", "scheduling", "decoding", "sampling", "encoding"))
@@ -55,7 +55,7 @@ def main() -> int:
     return 0
 
 
-def measure(worker: Worker, prompts: list[list[int]]) -> list[float]:
+def measure(worker: EngineWorker, prompts: list[list[int]]) -> list[float]:
     """Return the median milliseconds of a whole step and of its parts."""
     scheduler, model = worker._scheduler, worker._model
     decode, draw = Stopwatch(type(model).decode.__get__(model)), Stopwatch(type(worker)._draw.__get__(worker))

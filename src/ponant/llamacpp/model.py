@@ -5,7 +5,7 @@ Mistakes in C calls end the process, so everything is checked here before it is 
 """
 
 import ctypes
-from collections.abc import Sequence as Rows
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ class Model:
         self._slots = slots
         self._most_logits = most_logits
 
-    def decode(self, chunks: Rows[tuple[int, int, Rows[int], int]]) -> NDArray[np.float32]:
+    def decode(self, chunks: Sequence[tuple[int, int, Sequence[int], int]]) -> NDArray[np.float32]:
         """Compute tokens in one batch.
 
         Args:
@@ -222,7 +222,7 @@ class Batch:
         )
 
     def fill(
-        self, chunks: Rows[tuple[int, int, Rows[int], int]], slots: int, most_logits: int, vocabulary_size: int
+        self, chunks: Sequence[tuple[int, int, Sequence[int], int]], slots: int, most_logits: int, vocabulary_size: int
     ) -> int:
         """Take the chunks; returns how many rows of logits they want. Raises ValueError if llama.cpp would abort."""
         end = rows = 0

@@ -33,12 +33,13 @@ class Connection(Generic[Frame]):
         self._decode = decode
         self._buffer = FrameBuffer()
 
-    def receive(self, *, wait: bool, other: HasFileno | None = None) -> list[Frame]:
+    def receive(self, *, wait: bool, other: HasFileno | None = None, timeout: float | None = None) -> list[Frame]:
         """Return the frames that have arrived.
 
         Args:
             wait: wait until there is a frame, or until ``other`` can be read.
             other: a further object to wait for.
+            timeout: longest wait in seconds; None for no limit.
 
         Raises:
             EOFError: the parent has closed the socket.
@@ -46,7 +47,7 @@ class Connection(Generic[Frame]):
         frames: list[Frame] = []
         sources = [self._socket, other] if other else [self._socket]
         while not frames:
-            readable, _, _ = select.select(sources, [], [], None if wait else 0)
+            readable, _, _ = select.select(sources, [], [], timeout if wait else 0)
             if self._socket not in readable:
                 break
             data = self._socket.recv(1 << 20)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ponant.engine.llama.config import EngineConfig
-from ponant.engine.llama.memory import Plan, plan
+from ponant.engine.llama.memory import MemoryPlan, plan_memory
 from ponant.errors import ModelLoadError
 from ponant.llamacpp.memory import model_size
 from ponant.llamacpp.vocabulary import Vocabulary
@@ -70,7 +70,7 @@ class Memory:
 
     weights: int
     kv_per_1000_tokens: int | None = None
-    plan: Plan | None = None
+    plan: MemoryPlan | None = None
     refusal: str | None = None
 
 
@@ -178,7 +178,7 @@ def _memory(path: Path, vocabulary: Vocabulary) -> Memory:
     if not size.context or size.kv_bytes_per_token == 1:
         return Memory(vocabulary.weights)
     try:
-        chosen = plan(size, EngineConfig(str(path)), available_memory())
+        chosen = plan_memory(size, EngineConfig(str(path)), available_memory())
     except ModelLoadError as error:
         return Memory(vocabulary.weights, 1000 * size.kv_bytes_per_token, refusal=str(error))
     return Memory(vocabulary.weights, 1000 * size.kv_bytes_per_token, chosen)

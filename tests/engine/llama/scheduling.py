@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable
 from ponant.engine.base import Delta, Sampling
 from ponant.engine.llama.drafting import Drafter, DraftText
 from ponant.engine.llama.kv_cache import KVCache
-from ponant.engine.llama.pacing import Pacer
+from ponant.engine.llama.prefill import BurstPrefill
 from ponant.engine.llama.prefix_store import PrefixStore
 from ponant.engine.llama.sampling import Draw
 from ponant.engine.llama.scheduler import Scheduler
 from ponant.engine.llama.sequence import Sequence
 from ponant.engine.llama.step import Step
+from ponant.engine.llama.step_costs import StepCosts
 
 END = 0
 WORD = 1
@@ -25,8 +26,8 @@ def scheduler(
     stored: int = 2000,
     deterministic: bool = False,
     most_draws: int = 0,
-    pacer: Pacer | None = None,
 ) -> Scheduler:
+    costs = StepCosts()
     return Scheduler(
         cache=KVCache(
             cells=cells, slots=parallel + (8 if shares else 0), store=PrefixStore(stored) if shares else None
@@ -34,7 +35,8 @@ def scheduler(
         parallel=parallel,
         batch_tokens=batch_tokens,
         end_tokens=frozenset({END}),
-        pacer=pacer or Pacer(batch_tokens),
+        costs=costs,
+        prefill=BurstPrefill(costs, batch_tokens),
         most_draws=most_draws,
         deterministic=deterministic,
     )

@@ -17,7 +17,7 @@ from ponant.engine.base import GenerateRequest
 from ponant.engine.llama.process import EngineProcess
 from ponant.errors import AdapterError, EngineUnavailableError
 from ponant.llamacpp.adapter_file import check_adapter_file
-from tests.engine.llama.test_process import LONG_PROMPT, PROMPT, engine, request, reused, tokens_of
+from tests.engine.llama.test_process import LONG_PROMPT, PROMPT, cached_tokens, engine, request, tokens_of
 from tests.tiny_adapter import adapter_matrices, write_tiny_adapter
 from tests.tiny_model import write_tiny_model
 
@@ -84,10 +84,13 @@ async def test_prompts_are_shared_among_those_with_the_same_adapter_alone(
         await process.add_adapter("a", adapter_files["a"])
         for index, taken in enumerate([0, 0, 199, 199, 199, 199]):
             asked = under([None, "a"][index % 2], request(prompt=LONG_PROMPT))
-            assert (await reused(process, asked))[-1] == taken
+            assert (await cached_tokens(process, asked))[-1] == taken
             assert await tokens_of(process, asked) == expected[index % 2]
         both = await asyncio.gather(
-            *(reused(process, under(adapter, request(prompt=LONG_PROMPT[50:]))) for adapter in (None, "a", None, "a"))
+            *(
+                cached_tokens(process, under(adapter, request(prompt=LONG_PROMPT[50:])))
+                for adapter in (None, "a", None, "a")
+            )
         )
     assert sorted(counts[-1] for counts in both) == [0, 0, 149, 149]
 
@@ -120,10 +123,10 @@ async def test_adapters_come_and_go_while_streams_run(endless_model: Path, adapt
         assert await base == base_alone
         # The same id may stand for other weights then: nothing computed with the old ones is taken over.
         await process.add_adapter("a", adapter_files["b"])
-        assert (await reused(process, under("a", request(prompt=LONG_PROMPT))))[-1] == 0
+        assert (await cached_tokens(process, under("a", request(prompt=LONG_PROMPT))))[-1] == 0
         await process.remove_adapter("a")
         await process.add_adapter("a", adapter_files["c"])
-        assert (await reused(process, under("a", request(prompt=LONG_PROMPT))))[-1] == 0
+        assert (await cached_tokens(process, under("a", request(prompt=LONG_PROMPT))))[-1] == 0
         await process.remove_adapter("never there")
 
 

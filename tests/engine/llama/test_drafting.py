@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Sequence as Rows
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponant.engine.llama.drafting import MOST_DRAFTED, Drafter, DraftText, Follower, choose_lengths
-from ponant.engine.llama.pacing import USUAL_COSTS
+from ponant.engine.llama.step_costs import USUAL_COSTS
 
 TEXT = list(range(100, 200))
 
@@ -232,7 +232,9 @@ def test_trust_in_a_prediction_that_agrees_with_the_prompt_is_that_of_the_better
     assert trust >= follower_of_prompt.trust
 
 
-def tokens_per_second(drafts: Rows[tuple[int, float]], chosen: Rows[int], rows: int, seconds: Rows[float]) -> float:
+def tokens_per_second(
+    drafts: Sequence[tuple[int, float]], chosen: Sequence[int], rows: int, seconds: Sequence[float]
+) -> float:
     """What a step gives: a token of each row, and of each guess if it and all before it are right."""
     gained = sum(
         trust**depth for (_, trust), length in zip(drafts, chosen, strict=True) for depth in range(1, length + 1)

@@ -36,7 +36,7 @@ def ten_times_faster(rows: int, depth: float) -> float:
 
 
 class Machine:
-    """The real scheduler and pacer, and a clock that goes on by what each step would take, give or take a tenth."""
+    """The real scheduler, and a clock that goes on by what each step would take, give or take a tenth."""
 
     def __init__(self, row_cost: RowCost) -> None:
         self.scheduler = scheduler(cells=CELLS, parallel=16)
@@ -57,7 +57,7 @@ class Machine:
         step = step_of(self.scheduler)
         deltas = list(self.scheduler.advance(step, [[drawn_as(WORD)] for chunk in step.chunks if chunk.draws]))
         seconds = self.seconds(step) * self._random.uniform(0.9, 1.1)
-        self.scheduler.pacer.observe(step.decoded, step.prefilled, step.depth, seconds, delayed=step.delayed)
+        self.scheduler.observe(step.timed(seconds))
         self.now += seconds
         for request_id, _ in deltas:
             self.times[request_id].append(self.now)
@@ -97,7 +97,8 @@ def test_long_prompt_does_not_stall_streams_and_is_not_stalled_by_them(
     alone = idle.wait(0)
     machine = Machine(row_cost)
     if knows_the_machine:
-        machine.scheduler.pacer = idle.scheduler.pacer
+        machine.scheduler.costs = idle.scheduler.costs
+        machine.scheduler.prefill = idle.scheduler.prefill
     others = range(1, streams + 1)
     for request_id in others:
         machine.add(request_id, 30)

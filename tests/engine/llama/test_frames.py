@@ -19,6 +19,7 @@ from ponant.engine.llama.frames import (
     decode_from_worker,
     decode_to_worker,
 )
+from ponant.engine.llama.report import StepReport
 from ponant.processes.frames import HEADER, FrameBuffer, Loaded, LoadFailed, encode
 
 TO_WORKER: list[ToWorker] = [
@@ -32,6 +33,8 @@ FROM_WORKER: list[FromWorker] = [
     Loaded(EngineInfo(1, 2, 3, 4, 5, 6, 7)),
     LoadFailed("no such file"),
     Stepped([], []),
+    StepReport(),
+    StepReport(1, 2, 3, 4, 5, 6, 7.5, 8, 9, 10),
     Stepped([7, 8], [(7, Delta(0, [1, 2])), (8, Delta(3, [], "stop")), (8, Delta(4, [9], "model_length", 12))]),
 ]
 

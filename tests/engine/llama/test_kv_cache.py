@@ -1,9 +1,14 @@
 """The bookkeeping of the KV cache: what is kept for whom, down to the piece."""
 
+import math
+
 import pytest
 
-from ponant.engine.llama.kv_cache import Empty, KVCache, Operation, Restore, Reuse, Save, Share, Trim
-from ponant.engine.llama.prefix_store import PIECE, PrefixStore
+from ponant.engine.llama.block_trie import BLOCK
+from ponant.engine.llama.kv_cache import Empty, KVCache, Operation, Restore, Save, Share, Trim
+from ponant.engine.llama.prefix_index import Reuse
+from ponant.engine.llama.prefix_store import PrefixStore
+from tests.engine.llama.test_block_trie import Counted, counted
 
 PROMPT = list(range(1000, 1200))
 """Three whole pieces and some tokens more."""
@@ -26,7 +31,7 @@ def computed(
     slot = made.enter(tokens, len(prompt), adapter)
     made.catch_up(slot)
     while (length := made.length(slot)) < len(tokens):
-        made.extend(slot, min(PIECE - length % PIECE, len(tokens) - length), repeatable=repeatable)
+        made.extend(slot, min(BLOCK - length % BLOCK, len(tokens) - length), repeatable=repeatable)
     return slot
 
 
@@ -137,7 +142,7 @@ def test_exact_prompt_is_taken_over_but_for_its_last_piece(length: int, left: in
     made = cache()
     prompt = PROMPT[:length]
     kept(made, prompt, [1, 2, 3, 4, 5, 6], stored=stored)
-    assert reused(made, prompt, reuse="all but the last piece") == left
+    assert reused(made, prompt, reuse="all but the last block") == left
 
 
 @pytest.mark.parametrize(
@@ -146,7 +151,7 @@ def test_exact_prompt_is_taken_over_but_for_its_last_piece(length: int, left: in
 def test_other_prompts_are_taken_over_whole(other: list[int], length: int, *, stored: bool) -> None:
     made = cache()
     kept(made, PROMPT, [1, 2, 3], stored=stored)
-    assert reused(made, other, reuse="all but the last piece") == length
+    assert reused(made, other, reuse="all but the last block") == length
 
 
 def test_running_sequences_are_left_alone() -> None:
@@ -289,3 +294,15 @@ def test_nothing_is_left_when_all_is_dropped(*, stored: bool) -> None:
     made.clear()
     assert reused(made, PROMPT) == 0
     assert made.free == 1000
+
+
+@pytest.mark.parametrize("others", [1, 200])
+def test_lookup_costs_the_same_however_many_begin_alike(others: int, *, stored: bool) -> None:
+    made = cache(cells=100_000, slots=210, stored=100_000)
+    for number in range(others):
+        kept(made, counted([*PROMPT, 2000 + number, *PROMPT]), stored=stored)
+    prompt = counted([*PROMPT, 7, *PROMPT])
+    Counted.operations = 0
+    assert reused(made, prompt) == len(PROMPT)
+    lookups = 3  # among running sequences, finished ones, and those in the store
+    assert Counted.operations <= lookups * (2 * (len(PROMPT) + BLOCK) + BLOCK * (math.log2(others) + 6))

@@ -3,7 +3,7 @@
 import pytest
 
 from ponant.engine.llama.config import EngineConfig
-from ponant.engine.llama.memory import Plan, plan
+from ponant.engine.llama.memory import MemoryPlan, plan_memory
 from ponant.errors import ModelLoadError
 from ponant.llamacpp.memory import ModelSize
 from ponant.machine import available_memory
@@ -21,49 +21,61 @@ def config(**options: object) -> EngineConfig:
 @pytest.mark.parametrize(
     ("model", "options", "available", "expected"),
     [
-        pytest.param(MODEL, {}, 16 * GB, Plan(2048, 26214, 16), id="usual memory is filled, not all that is free"),
-        pytest.param(MODEL, {"parallel": 4}, 16 * GB, Plan(2048, 8192, 4), id="no more than the sequences can use"),
-        pytest.param(MODEL, {"context": 256}, 16 * GB, Plan(256, 4096, 16), id="short contexts need less"),
-        pytest.param(MODEL, {"context": 2048, "parallel": 1}, 16 * GB, Plan(2048, 2048, 1), id="one sequence"),
-        pytest.param(MODEL, {}, 1 * GB, Plan(2048, 8550, 16), id="a quarter of what is free"),
-        pytest.param(MODEL, {}, 456 * MB, Plan(1280, 1280, 16), id="contexts are cut to what is free"),
-        pytest.param(MODEL, {}, 360 * MB, Plan(128, 128, 16), id="but not below the smallest"),
-        pytest.param(MODEL, {"context": 2048}, 456 * MB, Plan(2048, 2048, 16), id="unless they were asked for"),
-        pytest.param(ModelSize(64, MB, 1024), {}, 16 * GB, Plan(64, 1024, 16), id="a model of short contexts"),
         pytest.param(
-            ModelSize(131072, GB, 128 * 1024), {}, 8 * GB, Plan(13824, 13824, 16), id="long contexts exceed the usual"
-        ),
-        pytest.param(MODEL, {"kv_memory": 200 * MB}, 16 * GB, Plan(2048, 10240, 16), id="memory asked for"),
-        pytest.param(MODEL, {"kv_memory": 20 * MB}, 16 * GB, Plan(1024, 1024, 16), id="contexts fit into it"),
-        pytest.param(
-            MODEL, {"kv_memory": 20 * MB, "context": 512}, 16 * GB, Plan(512, 1024, 16), id="memory and context"
+            MODEL, {}, 16 * GB, MemoryPlan(2048, 26214, 16), id="usual memory is filled, not all that is free"
         ),
         pytest.param(
-            MODEL, {"deterministic": True}, 16 * GB, Plan(2048, 24576, 12), id="deterministic: whole contexts"
+            MODEL, {"parallel": 4}, 16 * GB, MemoryPlan(2048, 8192, 4), id="no more than the sequences can use"
+        ),
+        pytest.param(MODEL, {"context": 256}, 16 * GB, MemoryPlan(256, 4096, 16), id="short contexts need less"),
+        pytest.param(MODEL, {"context": 2048, "parallel": 1}, 16 * GB, MemoryPlan(2048, 2048, 1), id="one sequence"),
+        pytest.param(MODEL, {}, 1 * GB, MemoryPlan(2048, 8550, 16), id="a quarter of what is free"),
+        pytest.param(MODEL, {}, 456 * MB, MemoryPlan(1280, 1280, 16), id="contexts are cut to what is free"),
+        pytest.param(MODEL, {}, 360 * MB, MemoryPlan(128, 128, 16), id="but not below the smallest"),
+        pytest.param(MODEL, {"context": 2048}, 456 * MB, MemoryPlan(2048, 2048, 16), id="unless they were asked for"),
+        pytest.param(ModelSize(64, MB, 1024), {}, 16 * GB, MemoryPlan(64, 1024, 16), id="a model of short contexts"),
+        pytest.param(
+            ModelSize(131072, GB, 128 * 1024),
+            {},
+            8 * GB,
+            MemoryPlan(13824, 13824, 16),
+            id="long contexts exceed the usual",
+        ),
+        pytest.param(MODEL, {"kv_memory": 200 * MB}, 16 * GB, MemoryPlan(2048, 10240, 16), id="memory asked for"),
+        pytest.param(MODEL, {"kv_memory": 20 * MB}, 16 * GB, MemoryPlan(1024, 1024, 16), id="contexts fit into it"),
+        pytest.param(
+            MODEL, {"kv_memory": 20 * MB, "context": 512}, 16 * GB, MemoryPlan(512, 1024, 16), id="memory and context"
         ),
         pytest.param(
-            MODEL, {"deterministic": True, "context": 100}, 16 * GB, Plan(100, 1600, 16), id="deterministic: as asked"
+            MODEL, {"deterministic": True}, 16 * GB, MemoryPlan(2048, 24576, 12), id="deterministic: whole contexts"
+        ),
+        pytest.param(
+            MODEL,
+            {"deterministic": True, "context": 100},
+            16 * GB,
+            MemoryPlan(100, 1600, 16),
+            id="deterministic: as asked",
         ),
         pytest.param(
             MODEL,
             {"deterministic": True, "kv_memory": 50 * MB, "context": 1000},
             16 * GB,
-            Plan(1000, 2000, 2),
+            MemoryPlan(1000, 2000, 2),
             id="deterministic: fewer at once",
         ),
         pytest.param(
             MODEL,
             {"deterministic": True, "kv_memory": 20 * MB},
             16 * GB,
-            Plan(1024, 1024, 1),
+            MemoryPlan(1024, 1024, 1),
             id="deterministic: one at a time",
         ),
     ],
 )
 def test_what_is_left_open_is_chosen(
-    model: ModelSize, options: dict[str, object], available: int, expected: Plan
+    model: ModelSize, options: dict[str, object], available: int, expected: MemoryPlan
 ) -> None:
-    assert plan(model, config(**options), available) == expected
+    assert plan_memory(model, config(**options), available) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,7 +93,7 @@ def test_what_is_left_open_is_chosen(
 def test_memory_for_what_finished_sequences_have_computed(
     options: dict[str, object], available: int, kept: int
 ) -> None:
-    chosen = plan(MODEL, config(**{"prefix_cache": True, **options}), available)
+    chosen = plan_memory(MODEL, config(**{"prefix_cache": True, **options}), available)
     assert chosen.kept == kept
     assert MODEL.weights + (chosen.cells + chosen.kept) * MODEL.kv_bytes_per_token < available
 
@@ -89,7 +101,7 @@ def test_memory_for_what_finished_sequences_have_computed(
 @pytest.mark.parametrize("available", range(360 * MB, 2 * GB, 97 * MB))
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_what_is_chosen_is_within_the_free_memory(available: int, deterministic: bool) -> None:
-    chosen = plan(MODEL, config(deterministic=deterministic), available)
+    chosen = plan_memory(MODEL, config(deterministic=deterministic), available)
     assert 1 <= chosen.context <= chosen.cells
     assert MODEL.weights + chosen.cells * MODEL.kv_bytes_per_token < available
     assert chosen.parallel >= 1
@@ -123,7 +135,7 @@ def test_what_cannot_be_had_is_refused_with_what_would_help(
     options: dict[str, object], available: int, parts: list[str]
 ) -> None:
     with pytest.raises(ModelLoadError) as refused:
-        plan(MODEL, config(**options), available)
+        plan_memory(MODEL, config(**options), available)
     for part in parts:
         assert part in str(refused.value)
 

@@ -3,7 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponant.engine.llama.prefix_store import PIECE, Computed, PrefixStore, Segment, path_of
+from ponant.engine.llama.block_trie import BLOCK
+from ponant.engine.llama.prefix_index import Computed
+from ponant.engine.llama.prefix_store import PrefixStore, Segment, path_of
 
 TEXT = list(range(1000, 2000))
 
@@ -67,10 +69,10 @@ def test_what_is_longer_than_all_room_is_cut() -> None:
 def test_what_repeats_goes_on_from_what_repeats_alone() -> None:
     store = PrefixStore(5000)
     added(store, TEXT[:200])
-    repeatable = added(store, TEXT[:210], repeatable=3 * PIECE)
-    assert (repeatable.start, repeatable.repeatable) == (0, 3 * PIECE)
-    longer = added(store, TEXT[:400], repeatable=6 * PIECE)
-    assert (longer.start, longer.parent, longer.repeatable) == (3 * PIECE, repeatable, 6 * PIECE)
+    repeatable = added(store, TEXT[:210], repeatable=3 * BLOCK)
+    assert (repeatable.start, repeatable.repeatable) == (0, 3 * BLOCK)
+    longer = added(store, TEXT[:400], repeatable=6 * BLOCK)
+    assert (longer.start, longer.parent, longer.repeatable) == (3 * BLOCK, repeatable, 6 * BLOCK)
     other = added(store, [*TEXT[:390], *[7] * 10])
     assert (other.start, other.repeatable) == (390, 0)
 

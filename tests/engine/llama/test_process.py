@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from ponant.engine.base import FinishReason, GenerateRequest, Sampling
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.process import EngineProcess
+from ponant.engine.llama.report import StepReport
 from ponant.errors import EngineUnavailableError, ModelLoadError, QueueFullError
 
 PROMPT = [10, 20, 30, 40, 50]
@@ -164,7 +165,7 @@ async def test_truncated_file_is_refused(tiny_model: Path, tmp_path: Path) -> No
 LONG_PROMPT = [3 + index * 7 % 250 for index in range(200)]
 
 
-async def reused(process: EngineProcess, asked: GenerateRequest) -> list[int]:
+async def cached_tokens(process: EngineProcess, asked: GenerateRequest) -> list[int]:
     return [delta.cached_tokens async for delta in process.generate(asked)]
 
 
@@ -174,10 +175,10 @@ async def test_prompt_that_begins_like_a_finished_one_is_not_computed_again(tiny
         next_turn = request(prompt=[*LONG_PROMPT, *first, 5, 6, 7], max_tokens=5)
         answer = await tokens_of(process, next_turn)
         # The last token drawn was never computed: nothing came after it.
-        assert await reused(process, next_turn) == [len(next_turn.prompt) - 1] * 5
+        assert await cached_tokens(process, next_turn) == [len(next_turn.prompt) - 1] * 5
     async with engine(tiny_model, prefix_cache=False) as plain:
         assert await tokens_of(plain, next_turn) == answer
-        assert await reused(plain, next_turn) == [0] * 5
+        assert await cached_tokens(plain, next_turn) == [0] * 5
 
 
 @pytest.mark.parametrize(("memory", "kept"), [(None, True), (0, False), (1 << 40, True)])
@@ -190,7 +191,7 @@ async def test_what_has_left_the_cache_for_others_comes_back(
         next_turn = request(prompt=[*LONG_PROMPT, *first, 5, 6, 7], max_tokens=5)
         for other in others:
             await tokens_of(process, other)
-        assert await reused(process, next_turn) == [len(next_turn.prompt) - 4 if kept else 0] * 5
+        assert await cached_tokens(process, next_turn) == [len(next_turn.prompt) - 4 if kept else 0] * 5
         answer = await tokens_of(process, next_turn)
     async with engine(tiny_model, prefix_cache=False) as plain:
         assert await tokens_of(plain, next_turn) == answer
@@ -199,7 +200,7 @@ async def test_what_has_left_the_cache_for_others_comes_back(
 async def test_prompts_that_begin_alike_are_computed_once_while_running(tiny_model: Path) -> None:
     asked = [request(seed, prompt=[*LONG_PROMPT, seed], max_tokens=4) for seed in range(8)]
     async with engine(tiny_model) as process:
-        together = await asyncio.gather(*(reused(process, one) for one in asked))
+        together = await asyncio.gather(*(cached_tokens(process, one) for one in asked))
     assert together[0] == [0] * 4
     assert together[1:] == [[len(LONG_PROMPT)] * 4] * 7
 
@@ -223,3 +224,40 @@ async def test_what_is_kept_gives_way_to_what_runs(tiny_model: Path) -> None:
     async with engine(tiny_model, context=256, kv_memory=512 * bytes_per_token) as tight:
         assert [await tokens_of(tight, one) for one in asked] == expected
         assert await asyncio.gather(*(tokens_of(tight, one) for one in asked)) == expected
+
+
+async def report_when(process: EngineProcess, is_there: Callable[[StepReport], bool]) -> StepReport:
+    async with asyncio.timeout(30):
+        while not is_there(process.report):
+            await asyncio.sleep(0.01)
+    return process.report
+
+
+async def test_report_has_what_was_computed_and_what_is_kept(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        assert process.report == StepReport()
+        (first,) = (await tokens_of(process, request(prompt=LONG_PROMPT))).values()
+        report = await report_when(process, lambda report: report.drawn_tokens == 40 and not report.running)
+        assert report.steps >= 40
+        assert report.step_seconds > 0
+        assert report == StepReport(
+            cells_kept=239, steps=report.steps, step_seconds=report.step_seconds, computed_tokens=239, drawn_tokens=40
+        )
+        await tokens_of(process, request(prompt=[*LONG_PROMPT, *first, 5], max_tokens=1))
+        report = await report_when(process, lambda report: report.drawn_tokens == 41 and not report.running)
+        assert (report.cached_tokens, report.computed_tokens, report.cells_kept) == (239, 239 + 2, 241)
+
+
+async def test_report_has_what_runs_and_waits_and_begins_anew_with_a_new_worker(tiny_model: Path) -> None:
+    async with engine(tiny_model, parallel=2) as process:
+        generations = [process.generate(request(seed, max_tokens=400)) for seed in range(3)]
+        report = await report_when(process, lambda report: report.running == 2)
+        assert report.waiting == 1
+        assert report.cells_used >= len(PROMPT)
+        assert process.process_id
+        os.kill(process.process_id, signal.SIGKILL)
+        await report_when(process, lambda report: report == StepReport())
+        for generation in generations:
+            with pytest.raises(EngineUnavailableError):
+                async for _ in generation:
+                    pass

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ponant.engine.base import FinishReason, GenerateRequest, Sampling, TokenLogprobs
+from ponant.engine.llama.block_trie import BLOCK
 from ponant.engine.llama.config import EngineConfig
-from ponant.engine.llama.prefix_store import PIECE
 from ponant.engine.llama.process import EngineProcess
 from ponant.llamacpp.vocabulary import Vocabulary
 from tests.engine.llama.test_process import engine
@@ -414,7 +414,7 @@ async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
     assert [outcome.result for outcome in outcomes] == [outcome.result for outcome in first]
     at_once = await outcomes_of(bundled, request)
     assert [outcome.result for outcome in at_once] == [outcome.result for outcome in first]
-    assert at_once[0].cached_tokens == (len(prompt) - 1) // PIECE * PIECE
+    assert at_once[0].cached_tokens == (len(prompt) - 1) // BLOCK * BLOCK
 
 
 @pytest.fixture(scope="module")
@@ -434,4 +434,4 @@ async def test_greedy_request_repeated_at_once_gives_the_same_tokens(
     outcomes = [(await outcomes_of(without_drafts, request))[0] for _ in range(3)]
     assert outcomes[0].cached_tokens == 0
     assert [outcome.result for outcome in outcomes] == [outcomes[0].result] * 3
-    assert outcomes[1].cached_tokens == (length - 1) // PIECE * PIECE
+    assert outcomes[1].cached_tokens == (length - 1) // BLOCK * BLOCK

@@ -4,9 +4,9 @@ import pytest
 
 from ponant.engine.base import Delta
 from ponant.engine.llama.kv_cache import Restore, Share
-from ponant.engine.llama.pacing import Pacer
 from ponant.engine.llama.rotation import STEPS_PER_TURN
 from ponant.engine.llama.scheduler import Scheduler
+from ponant.engine.llama.step_costs import StepTime
 from tests.engine.llama.scheduling import END, WORD, completion, ids, lengths, run, scheduler
 
 
@@ -49,16 +49,16 @@ def test_short_prompts_overtake_long_ones_that_still_move_on() -> None:
     assert steps[-1] == {1: 1, 2: 1, 3: 1, 4: 1}
 
 
-def pacer_of_a_machine_for_bursts() -> Pacer:
+def scheduler_of_a_machine_for_bursts(cells: int = 4096, parallel: int = 4) -> Scheduler:
     """Two rows of completions take 20 ms; a token of a prompt 1 ms in a large chunk, 3 ms in a small one."""
-    pacer = Pacer(512)
+    made = scheduler(cells=cells, parallel=parallel)
     for decoded, prefilled, seconds in [(2, 0, 0.02), (0, 128, 0.128), *[(2, 8, 0.044)] * 5]:
-        pacer.observe(decoded, prefilled, 0, seconds)
-    return pacer
+        made.observe(StepTime(decoded, prefilled, 0, seconds))
+    return made
 
 
 def test_bursts_are_steps_of_their_own_with_steps_of_decoding_between_them() -> None:
-    made = scheduler(pacer=pacer_of_a_machine_for_bursts())
+    made = scheduler_of_a_machine_for_bursts()
     made.add([completion(1, 5), completion(2, 5)])
     run(made)
     made.add([completion(3, 1500)])
@@ -66,7 +66,7 @@ def test_bursts_are_steps_of_their_own_with_steps_of_decoding_between_them() -> 
     for _ in range(50):
         step, _ = run(made)
         seconds = 0.001 * step.prefilled + 0.01 * step.decoded
-        made.pacer.observe(step.decoded, step.prefilled, step.depth, seconds, delayed=step.delayed)
+        made.observe(step.timed(seconds))
         computed.append(lengths(step))
     bursts = [number for number, step in enumerate(computed) if 3 in step]
     assert bursts == [0, 23, 46]
@@ -75,12 +75,13 @@ def test_bursts_are_steps_of_their_own_with_steps_of_decoding_between_them() -> 
 
 
 def test_bursts_are_for_all_long_prompts_and_short_ones_do_not_wait_for_them() -> None:
-    made = scheduler(parallel=8, cells=8192, pacer=pacer_of_a_machine_for_bursts())
+    made = scheduler_of_a_machine_for_bursts(cells=8192, parallel=8)
     made.add([completion(1, 5), completion(2, 5)])
     run(made)
     made.add([completion(3, 1500), completion(4, 1500), completion(5, 20)])
-    assert lengths(run(made)[0]) == {3: 224, 4: 224}
-    made.pacer.observe(0, 448, 0, 0.448, delayed=2)
+    step, _ = run(made)
+    assert lengths(step) == {3: 224, 4: 224}
+    made.observe(step.timed(0.448))
     assert lengths(run(made)[0]) == {1: 1, 2: 1, 5: 6}
 
 
@@ -127,7 +128,7 @@ def test_sequence_that_was_put_back_goes_on_where_it_stopped() -> None:
     made.add([completion(1, 10)])
     tokens = iter(range(1, 100))
     drawn = [delta.tokens for _ in range(5) for delta in run(made, lambda _: next(tokens))[1]]
-    made.put_back()
+    made.preempt()
     step, deltas = run(made, lambda _: next(tokens))
     assert [(chunk.start, chunk.length, chunk.draws) for chunk in step.chunks] == [(0, 15, True)]
     assert [*drawn, deltas[0].tokens] == [[1], [2], [3], [4], [5], [6]]
@@ -138,7 +139,7 @@ def test_all_are_put_back_in_the_order_of_arrival() -> None:
     made.add([completion(1, 5), completion(2, 5), completion(2, 5, choice=1), completion(3, 5)])
     for _ in range(6):
         run(made)
-    made.put_all_back()
+    made.preempt_all()
     assert [(sequence.request_id, sequence.choice) for sequence in made.waiting] == [(1, 0), (2, 0), (2, 1), (3, 0)]
     assert not made.running
 
@@ -195,7 +196,7 @@ def test_request_is_reported_as_started_once() -> None:
         run(made)
         reported.append(made.take_started())
         if len(reported) == 1:
-            made.put_back()
+            made.preempt()
     assert [started for started in reported if started] == [[1], [2]]
 
 
@@ -230,7 +231,7 @@ def test_deterministic_chunks_are_the_same_after_a_sequence_was_put_back() -> No
     made.add([completion(1, 300)])
     for _ in range(4):
         run(made)
-    made.put_all_back()
+    made.preempt_all()
     chunks = [run(made)[0].chunks[0] for _ in range(6)]
     assert [(chunk.start, chunk.length, chunk.draws) for chunk in chunks] == [
         (0, 256, False),

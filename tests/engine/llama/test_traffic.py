@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponant.engine.base import Delta
+from ponant.engine.llama.block_trie import BLOCK
 from ponant.engine.llama.kv_cache import Empty, Restore, Save, Share, Trim
-from ponant.engine.llama.pacing import Pacer
-from ponant.engine.llama.prefix_store import PIECE, Segment
+from ponant.engine.llama.prefix_store import Segment
 from ponant.engine.llama.scheduler import FIXED_CHUNK
 from ponant.engine.llama.sequence import Sequence
 from ponant.engine.llama.step import Chunk, Step
@@ -18,9 +18,9 @@ from tests.engine.llama.scheduling import END, completion, drawn_as, scheduler
 
 @dataclass(eq=False)
 class Cell:
-    """A cell of the cache. ``piece``: computed with a whole piece of a prompt, alone, after nothing but pieces."""
+    """A cell of the cache. ``block``: computed with a whole block of a prompt, alone, after nothing but blocks."""
 
-    piece: bool
+    block: bool
     adapter: str | None
 
 
@@ -67,7 +67,7 @@ class PlainCache:
                     held = self.tokens.setdefault(slot, [])
                     assert held == segment.tokens[:start]
                     held += tokens[part]
-                    copies = [Cell(cell.piece, cell.adapter) for cell in cells[part]]
+                    copies = [Cell(cell.block, cell.adapter) for cell in cells[part]]
                     self.cells_of.setdefault(slot, []).extend(copies)
         self.lost = False
 
@@ -84,9 +84,9 @@ class PlainCache:
         assert end <= len(sequence.tokens)
         held += [*sequence.tokens[chunk.start : end], *chunk.draft]
         cells = self.cells_of.setdefault(sequence.slot, [])
-        is_piece = alone and chunk.length == PIECE and chunk.start % PIECE == 0 and end <= sequence.prompt_length
-        is_piece = is_piece and all(cell.piece for cell in cells)
-        cells += [Cell(is_piece, sequence.adapter) for _ in range(chunk.length + len(chunk.draft))]
+        is_block = alone and chunk.length == BLOCK and chunk.start % BLOCK == 0 and end <= sequence.prompt_length
+        is_block = is_block and all(cell.block for cell in cells)
+        cells += [Cell(is_block, sequence.adapter) for _ in range(chunk.length + len(chunk.draft))]
 
     @property
     def used(self) -> int:
@@ -128,7 +128,6 @@ class Simulation:
             stored=traffic.stored,
             deterministic=traffic.deterministic,
             most_draws=traffic.parallel + self.random.choice([0, 1, 5, 63]) if traffic.guesses else 0,
-            pacer=Pacer(traffic.batch_tokens),
         )
         self.cache = PlainCache(traffic.cells)
         self.stems = [[self.random.randint(1, 3) for _ in range(traffic.context)] for _ in range(3)]
@@ -218,14 +217,13 @@ class Simulation:
         if was_empty:
             self.check_first(self.scheduler.running[0])
         if not calm and not self.traffic.deterministic and self.random.random() < 0.02:
-            self.scheduler.put_back()  # as when llama.cpp finds no room: nothing was computed
+            self.scheduler.preempt()  # as when llama.cpp finds no room: nothing was computed
             return
         for chunk in step.chunks:
             self.cache.compute(chunk, alone=len(step.chunks) == 1)
         assert self.cache.used <= self.traffic.cells
         self.take_deltas(step)
-        seconds = self.random.random()
-        self.scheduler.pacer.observe(step.decoded, step.prefilled, step.depth, seconds, delayed=step.delayed)
+        self.scheduler.observe(step.timed(self.random.random()))
 
     def check_cache(self) -> None:
         """What is said to be computed and nothing else is in the cache: no guess that was wrong, above all."""
@@ -238,7 +236,7 @@ class Simulation:
     def check_first(self, sequence: Sequence) -> None:
         """A repeatable sequence that enters when nothing runs takes over what it would compute itself in that way."""
         if sequence.repeatable and sequence.generated == 0:
-            assert all(cell.piece for cell in self.cache.cells_of.get(sequence.slot, []))
+            assert all(cell.block for cell in self.cache.cells_of.get(sequence.slot, []))
 
     def check_places(self) -> None:
         running, waiting = self.scheduler.running, self.scheduler.waiting
@@ -292,7 +290,7 @@ class Simulation:
         for (request_id, delta), chunk, drawn in zip(deltas, drawing, tokens, strict=True):
             self.take_delta((request_id, delta.choice), delta, chunk, drawn)
         if any(None in drawn for drawn in tokens):
-            self.scheduler.put_all_back()
+            self.scheduler.preempt_all()
             self.cache.lose_all()
 
     def take_delta(self, name: tuple[int, int], delta: Delta, chunk: Chunk, drawn: list[int | None]) -> None:
@@ -352,7 +350,7 @@ def traffics(
     else:
         context = draw(st.integers(4, 100) | (st.integers(130, 300) if repeats else st.nothing()))
     cells = parallel * context if deterministic else draw(st.integers(context, 3 * context))
-    batch_tokens = draw(st.sampled_from([PIECE, 8 * PIECE]) if repeats else st.integers(8, 64))
+    batch_tokens = draw(st.sampled_from([BLOCK, 8 * BLOCK]) if repeats else st.integers(8, 64))
     return Traffic(
         seed=draw(st.integers(0, 2**32)),
         cells=cells,

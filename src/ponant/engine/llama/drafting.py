@@ -7,7 +7,7 @@ it was right, also when nothing was drafted, so that how far guesses can be trus
 
 import operator
 from bisect import bisect_left
-from collections.abc import Sequence as Rows
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class DraftText:
         for end in range(_MATCHED, len(tokens)):
             self._places.setdefault(tuple(tokens[end - _MATCHED : end]), []).append(end)
 
-    def find(self, recent: Rows[int], after: int) -> int | None:
+    def find(self, recent: Sequence[int], after: int) -> int | None:
         """Where the text goes on after the ``recent`` tokens: the first such place from ``after`` on, or the last."""
         places = self._places.get(tuple(recent))
         return places[min(bisect_left(places, after), len(places) - 1)] if places else None
@@ -61,7 +61,7 @@ class Follower:
         """How likely the next guess is right."""
         return self._hits / self._trials
 
-    def observe(self, recent: Rows[int]) -> None:
+    def observe(self, recent: Sequence[int]) -> None:
         """Take note of what was drawn: ``recent`` are the last tokens of the completion, the newest one last."""
         if self._place is not None:
             hit = self._text.tokens[self._place] == recent[-1]
@@ -132,7 +132,7 @@ class Drafter:
             self.rejected += rejected
 
 
-def choose_lengths(drafts: Rows[tuple[int, float]], rows: int, seconds: NDArray[np.float64]) -> list[int]:
+def choose_lengths(drafts: Sequence[tuple[int, float]], rows: int, seconds: NDArray[np.float64]) -> list[int]:
     """How many tokens of each draft to verify, so that the step gives the most tokens per second.
 
     Args:

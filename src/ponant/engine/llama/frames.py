@@ -4,6 +4,7 @@ import msgspec
 
 from ponant.engine.base import Delta, GenerateRequest
 from ponant.engine.llama.config import EngineConfig, EngineInfo
+from ponant.engine.llama.report import StepReport
 from ponant.processes.frames import Loaded, LoadFailed
 
 
@@ -55,7 +56,7 @@ class Stepped(msgspec.Struct, tag=True, frozen=True):
 
 
 ToWorker = Load | Generate | Cancel | AddAdapter | RemoveAdapter
-FromWorker = Loaded[EngineInfo] | LoadFailed | AdapterAdded | Stepped
+FromWorker = Loaded[EngineInfo] | LoadFailed | AdapterAdded | Stepped | StepReport
 
 _to_worker = msgspec.msgpack.Decoder(ToWorker)
 _from_worker = msgspec.msgpack.Decoder(FromWorker)

@@ -8,24 +8,13 @@ they move to the prefix store, from where they can come back.
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.llama.prefix_store import (
-    PIECE,
-    SHORTEST_SHARED,
-    Computed,
-    PrefixStore,
-    Segment,
-    common_prefix,
-    path_of,
-)
-
-Reuse = Literal["anything", "what repeats", "all but the last piece"]
-"""What a sequence may take over: anything; only what came about as it would come about now; or, where exactly its
-prompt is kept, all whole pieces of that, so that the last one is computed as it was then."""
+from ponant.engine.llama.block_trie import BLOCK
+from ponant.engine.llama.prefix_index import SHORTEST_SHARED, Computed, PrefixIndex, Reuse
+from ponant.engine.llama.prefix_store import PrefixStore, Segment, path_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +87,9 @@ class KVCache:
         self._free_slots = list(range(slots - 1, -1, -1))
         self._slots: dict[int, _Slot] = {}
         self._kept: OrderedDict[int, None] = OrderedDict()
+        self._kept_index = PrefixIndex[int]()
+        self._used_index = PrefixIndex[int]()
+        self._grown: set[int] = set()
         self._operations: list[Operation] = []
 
     @property
@@ -109,6 +101,24 @@ class KVCache:
     def free(self) -> int:
         """Cells that nobody uses."""
         return len(self._free_cells)
+
+    @property
+    def used(self) -> int:
+        """Number of cells that sequences use, running or finished ones."""
+        return len(self._users) - self.free
+
+    @property
+    def kept(self) -> int:
+        """Number of cells that only finished sequences use."""
+        users = np.zeros_like(self._users)
+        for slot in self._kept:
+            users[self._slots[slot].cells] += 1
+        return int(np.count_nonzero((users > 0) & (users == self._users)))
+
+    @property
+    def stored(self) -> int:
+        """Number of tokens in the prefix store."""
+        return self._store.size if self._store else 0
 
     def length(self, slot: int) -> int:
         """How many tokens are computed in a slot."""
@@ -137,11 +147,13 @@ class KVCache:
         """Let a slot begin with the cells of another one, in place of what it has."""
         if self._slots[target].cells:
             self._release(self._slots[target].cells)
+            self._used_index.remove(target)
             self._operations.append(Empty(target))
         given, taking = self._slots[source], self._slots[target]
         taking.cells = given.cells[:length]
-        taking.repeatable = min(given.repeatable, length // PIECE * PIECE)
+        taking.repeatable = min(given.repeatable, length // BLOCK * BLOCK)
         self._users[taking.cells] += 1
+        self._grown.add(target)
         self._operations.append(Share(source, target, length))
         if source in self._kept:
             self._kept.move_to_end(source)
@@ -152,7 +164,7 @@ class KVCache:
         It does so only for some tokens more than it has, and ``more_than`` so many.
         """
         held = self._slots[slot]
-        best, length = self._best_segment(held)
+        best, length = self._store.best(held, held.reuse) if self._store else (None, 0)
         if self._store is None or best is None or length < max(more_than, len(held.cells)) + SHORTEST_SHARED:
             return
         self._store.touch(best)
@@ -165,9 +177,9 @@ class KVCache:
             if segment.size > self.free:  # all of it must go in for a moment
                 break
             self._operations.append(Restore(slot, segment, self._spare, start, end))
-            self._take_cells(held, end - start)
+            self._take_cells(slot, end - start)
             if held.repeatable == start:
-                held.repeatable = max(start, min(segment.repeatable, end // PIECE * PIECE))
+                held.repeatable = max(start, min(segment.repeatable, end // BLOCK * BLOCK))
 
     def extend(self, slot: int, count: int, *, repeatable: bool = False) -> None:
         """Note that ``count`` more tokens of a slot are computed. There must be as many free cells.
@@ -175,9 +187,9 @@ class KVCache:
         ``repeatable``: whether they came about as they always do, and so did all before them.
         """
         held = self._slots[slot]
-        self._take_cells(held, count)
+        self._take_cells(slot, count)
         if repeatable:
-            held.repeatable = min(len(held.cells), held.prompt_length) // PIECE * PIECE
+            held.repeatable = min(len(held.cells), held.prompt_length) // BLOCK * BLOCK
 
     def forget_drafts(self, slot: int) -> None:
         """Drop what was computed for a slot in vain."""
@@ -186,9 +198,7 @@ class KVCache:
     def leave(self, slot: int, *, keep: bool) -> None:
         """End the use of a slot; what it holds is kept for others if that is wanted and useful."""
         if keep and self._is_worth_keeping(slot):
-            self._slots[slot].tokens = self._slots[slot].tokens[: self.length(slot)]
-            self._drop_what_begins(slot)
-            self._kept[slot] = None
+            self._keep(slot)
         else:
             self._empty(slot)
 
@@ -208,16 +218,14 @@ class KVCache:
     def clear(self) -> None:
         """Drop everything that is kept for others."""
         for slot in list(self._kept):
-            del self._kept[slot]
-            self._empty(slot)
+            self._drop(slot)
         if self._store:
             self._store.clear()
 
     def forget_adapter(self, adapter: str) -> None:
         """Drop everything that is kept of an adapter."""
         for slot in [slot for slot in self._kept if self._slots[slot].adapter == adapter]:
-            del self._kept[slot]
-            self._empty(slot)
+            self._drop(slot)
         if self._store:
             self._store.forget_adapter(adapter)
 
@@ -227,76 +235,70 @@ class KVCache:
         return self._free_slots.pop()
 
     def _best_source(self, target: int) -> tuple[int, int]:
-        best, best_length = target, 0
+        """Return the slot of which another one can reuse most, and the number of tokens."""
         if not self.shares:
-            return best, best_length
-        for slot, held in self._slots.items():
-            length = _usable(self._slots[target], held, len(held.cells)) if slot != target else 0
-            if length > best_length:
-                best, best_length = slot, length
-        return best, best_length
-
-    def _best_segment(self, target: _Slot) -> tuple[Segment | None, int]:
-        best: Segment | None = None
-        best_length = 0
-        for segment in self._store or ():
-            length = _usable(target, segment, len(segment.tokens))
-            if length > best_length:
-                best, best_length = segment, length
-        return best, best_length
+            return target, 0
+        for slot in self._grown - {target}:
+            self._used_index.put(slot, self._slots[slot], self.length(slot))
+        self._used_index.remove(target)
+        self._grown = {target}
+        held = self._slots[target]
+        kept, used = self._kept_index.best(held, held.reuse), self._used_index.best(held, held.reuse)
+        source, length = used if used[1] > kept[1] else kept
+        return (target, 0) if source is None else (source, length)
 
     def _is_worth_keeping(self, slot: int) -> bool:
+        """Return True unless a slot holds too little, or a kept sequence begins with it."""
         length = self.length(slot)
         if not self.shares or length < SHORTEST_SHARED:
             return False
-        return not any(self._begins_with(other, slot) for other in self._kept)
+        return self._kept_index.longest(self._slots[slot], length)[1] < length
 
-    def _drop_what_begins(self, slot: int) -> None:
-        """Drop the kept sequences that this slot's begins with: they have nothing more to give."""
-        for other in list(self._kept):
-            if self._begins_with(slot, other):
-                del self._kept[other]
-                self._empty(other)
+    def _keep(self, slot: int) -> None:
+        """Keep what a slot holds, in place of the kept sequence that it begins with.
 
-    def _begins_with(self, slot: int, other: int) -> bool:
-        """Whether what is computed in one slot begins with what is computed in the other."""
-        length = self.length(other)
-        longer, shorter = self._slots[slot], self._slots[other]
-        if length > self.length(slot) or longer.adapter != shorter.adapter:
-            return False
-        return common_prefix(longer.tokens, shorter.tokens, length) == length
+        There is at most one: no kept sequence begins with another. So it has the longest prefix in common with this.
+        """
+        held = self._slots[slot]
+        held.tokens = held.tokens[: self.length(slot)]
+        other, common = self._kept_index.longest(held, len(held.tokens))
+        if other is not None and common == self.length(other):
+            self._drop(other)
+        self._end_use(slot)
+        self._kept[slot] = None
+        self._kept_index.put(slot, held, len(held.tokens))
+
+    def _drop(self, slot: int) -> None:
+        self._end_keeping(slot)
+        self._empty(slot)
 
     def _move_out(self, slot: int) -> None:
-        del self._kept[slot]
+        self._end_keeping(slot)
         if self._store and (segment := self._store.add(self._slots[slot])):
             self._operations.append(Save(slot, segment, self._spare))
         self._empty(slot)
 
+    def _end_keeping(self, slot: int) -> None:
+        del self._kept[slot]
+        self._kept_index.remove(slot)
+
+    def _end_use(self, slot: int) -> None:
+        self._grown.discard(slot)
+        self._used_index.remove(slot)
+
     def _empty(self, slot: int) -> None:
+        self._end_use(slot)
         self._release(self._slots.pop(slot).cells)
         self._free_slots.append(slot)
         self._operations.append(Empty(slot))
 
-    def _take_cells(self, held: _Slot, count: int) -> None:
+    def _take_cells(self, slot: int, count: int) -> None:
         new = [self._free_cells.pop() for _ in range(count)]
         self._users[new] = 1
-        held.cells += new
+        self._slots[slot].cells += new
+        self._grown.add(slot)
 
     def _release(self, cells: list[int]) -> None:
         released: NDArray[np.intp] = np.array(cells, dtype=np.intp)
         self._users[released] -= 1
         self._free_cells += released[self._users[released] == 0].tolist()
-
-
-def _usable(target: _Slot, held: Computed, computed: int) -> int:
-    """How many of the first ``computed`` tokens of what is held a slot may begin with."""
-    if held.adapter != target.adapter:
-        return 0
-    most = min(computed, len(target.tokens) - 1)
-    if target.reuse == "what repeats":
-        return common_prefix(target.tokens, held.tokens, min(most, held.repeatable)) // PIECE * PIECE
-    length = common_prefix(target.tokens, held.tokens, most)
-    if target.reuse == "all but the last piece" and held.prompt_length == target.prompt_length == length + 1:
-        ends_alike = len(held.tokens) > length and held.tokens[length] == target.tokens[length]
-        return length // PIECE * PIECE if ends_alike else length
-    return length

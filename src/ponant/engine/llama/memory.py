@@ -18,7 +18,7 @@ _SMALLEST_CONTEXT = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MemoryPlan:
     """The longest sequence, the size of the KV cache, how many sequences run at once, and how much is kept outside.
 
     All but ``parallel`` in tokens.
@@ -30,7 +30,7 @@ class Plan:
     kept: int = 0
 
 
-def plan(model: ModelSize, config: EngineConfig, available: int) -> Plan:
+def plan_memory(model: ModelSize, config: EngineConfig, available: int) -> MemoryPlan:
     """Choose what the configuration leaves open, within ``available`` bytes of memory.
 
     Raises:
@@ -60,9 +60,9 @@ def plan(model: ModelSize, config: EngineConfig, available: int) -> Plan:
             "ask for less with --context or --kv-memory, or take a smaller model"
         )
     if not config.deterministic:
-        return Plan(context, cells, config.parallel, _kept(config, cells, per_token, free))
+        return MemoryPlan(context, cells, config.parallel, _kept(config, cells, per_token, free))
     parallel = max(1, min(config.parallel, cells // context))
-    return Plan(context, parallel * context, parallel)
+    return MemoryPlan(context, parallel * context, parallel)
 
 
 def expected_memory(model: ModelSize, config: EngineConfig) -> int:

@@ -11,25 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-PIECE = 64
-"""Where pieces of a prompt end that can be taken over by a sequence that must come out the same: at multiples of it."""
-
-SHORTEST_SHARED = 8
-"""Tokens that two sequences must have in common for one to take over what the other has computed."""
-
-
-@dataclass(eq=False, slots=True)
-class Computed:
-    """Tokens of which the keys and values are somewhere.
-
-    The first ``prompt_length`` of ``tokens`` were a prompt, of which the first ``repeatable`` came about as they always
-    do: alone, from an empty cache, in pieces. ``adapter`` is what they are computed with.
-    """
-
-    tokens: list[int]
-    prompt_length: int
-    adapter: str | None = None
-    repeatable: int = 0
+from ponant.engine.llama.block_trie import BLOCK
+from ponant.engine.llama.prefix_index import SHORTEST_SHARED, Computed, PrefixIndex, Reuse
 
 
 @dataclass(eq=False, slots=True)
@@ -50,21 +33,6 @@ class Segment(Computed):
         return len(self.tokens) - self.start
 
 
-def common_prefix(first: list[int], second: list[int], limit: int) -> int:
-    """How many tokens both begin with, ``limit`` at the most."""
-    high = min(len(first), len(second), limit)
-    if first[:high] == second[:high]:
-        return high
-    low = 0
-    while high - low > 1:
-        middle = (low + high) // 2
-        if first[low:middle] == second[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
 class PrefixStore:
     """Segments with up to ``capacity`` tokens in all; the ones not used for longest make room for others."""
 
@@ -72,6 +40,7 @@ class PrefixStore:
         self._capacity = capacity
         self._size = 0
         self._segments: OrderedDict[Segment, None] = OrderedDict()
+        self._index = PrefixIndex[Segment]()
 
     @property
     def size(self) -> int:
@@ -80,6 +49,10 @@ class PrefixStore:
 
     def __iter__(self) -> Iterator[Segment]:
         return iter(self._segments)
+
+    def best(self, target: Computed, reuse: Reuse) -> tuple[Segment | None, int]:
+        """Return the segment of which a sequence can reuse most, and the number of tokens; see ``PrefixIndex.best``."""
+        return self._index.best(target, reuse)
 
     def add(self, computed: Computed) -> Segment | None:
         """Make room for what of these tokens is not there yet, or for as much of it as there can be room for.
@@ -99,7 +72,7 @@ class PrefixStore:
             computed.tokens[:end],
             min(computed.prompt_length, end),
             computed.adapter,
-            min(computed.repeatable, end // PIECE * PIECE),
+            min(computed.repeatable, end // BLOCK * BLOCK),
             start,
             parent,
         )
@@ -108,6 +81,7 @@ class PrefixStore:
         while self._size + segment.size > self._capacity:
             self._drop(next(other for other in self._segments if not other.children))
         self._segments[segment] = None
+        self._index.put(segment, segment, end)
         self._size += segment.size
         return segment
 
@@ -119,32 +93,31 @@ class PrefixStore:
     def forget_adapter(self, adapter: str) -> None:
         """Drop everything that was computed with an adapter."""
         for segment in [segment for segment in self._segments if segment.adapter == adapter]:
-            del self._segments[segment]
-            self._size -= segment.size
+            self._remove(segment)
 
     def clear(self) -> None:
         """Drop everything."""
         self._segments.clear()
+        self._index = PrefixIndex()
         self._size = 0
 
     def _best_parent(self, computed: Computed) -> tuple[Segment | None, int]:
         """The segment that has most of the same tokens; where rounding must not change, only of those that repeat."""
-        best: Segment | None = None
-        best_length = SHORTEST_SHARED - 1
-        for segment in self._segments:
-            if segment.adapter != computed.adapter:
-                continue
-            limit = min(segment.repeatable, computed.repeatable) if computed.repeatable else len(segment.tokens)
-            length = common_prefix(computed.tokens, segment.tokens, limit)
-            if length > best_length:
-                best, best_length = segment, length
-        return best, best_length if best else 0
+        if computed.repeatable:
+            best, length = self._index.longest_repeatable(computed)
+        else:
+            best, length = self._index.longest(computed, len(computed.tokens))
+        return (best, length) if length >= SHORTEST_SHARED else (None, 0)
 
     def _drop(self, segment: Segment) -> None:
-        del self._segments[segment]
-        self._size -= segment.size
+        self._remove(segment)
         if segment.parent:
             segment.parent.children -= 1
+
+    def _remove(self, segment: Segment) -> None:
+        del self._segments[segment]
+        self._index.remove(segment)
+        self._size -= segment.size
 
 
 def path_of(segment: Segment | None) -> list[Segment]:

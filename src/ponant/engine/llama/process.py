@@ -10,6 +10,7 @@ from ponant.engine.base import Capabilities, Delta, GenerateRequest, Limits
 from ponant.engine.llama.adapters import Adapters
 from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.engine.llama.frames import AdapterAdded, Cancel, Generate, Load, Stepped, decode_from_worker
+from ponant.engine.llama.report import StepReport
 from ponant.errors import EngineUnavailableError, QueueFullError
 from ponant.processes.supervisor import Supervised, Supervisor
 from ponant.sizes import megabytes
@@ -76,7 +77,7 @@ class _Generation:
             self._waiter.set_result(None)
 
 
-class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded]):
+class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport]):
     """An engine in a worker process of its own.
 
     At most ``queue_limit`` requests wait for a place among the running ones.
@@ -88,7 +89,8 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded]):
         self._ids = itertools.count(1)
         self._generations: dict[int, _Generation] = {}
         self._waiting: set[int] = set()
-        worker = Supervisor[EngineInfo, Stepped | AdapterAdded](
+        self._report = StepReport()
+        worker = Supervisor[EngineInfo, Stepped | AdapterAdded | StepReport](
             "ponant.engine.llama.worker",
             Load(config),
             decode=decode_from_worker,
@@ -127,6 +129,11 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded]):
             f"context {info.context} tokens, KV cache {info.kv_cells} tokens ({megabytes(info.kv_memory)}), "
             f"{info.parallel} sequences at once, {info.threads} threads"
         )
+
+    @property
+    def report(self) -> StepReport:
+        """Latest figures of the worker; those of a new worker begin with 0."""
+        return self._report
 
     @property
     def adapters(self) -> Mapping[str, int]:
@@ -178,10 +185,13 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded]):
         if generation and generation.adapter is not None:
             self._adapters.end(generation.adapter)
 
-    def _take(self, frame: Stepped | AdapterAdded) -> None:
+    def _take(self, frame: Stepped | AdapterAdded | StepReport) -> None:
         """Hand out what the worker sends."""
         if isinstance(frame, AdapterAdded):
             self._adapters.take(frame)
+            return
+        if isinstance(frame, StepReport):
+            self._report = frame
             return
         self._waiting.difference_update(frame.started)
         for request_id, delta in frame.deltas:
@@ -193,6 +203,7 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded]):
         generations = list(self._generations.values())
         self._generations.clear()
         self._waiting.clear()
+        self._report = StepReport()
         self._adapters.fail(reason)
         for generation in generations:
             generation.fail(EngineUnavailableError(reason))

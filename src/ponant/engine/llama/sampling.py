@@ -5,8 +5,7 @@ makes up for what they leave out.
 """
 
 import math
-from collections.abc import Collection
-from collections.abc import Sequence as Rows
+from collections import abc
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +30,7 @@ class Row:
     """Whose next token a row of logits is for: ``sequence``'s, supposing that ``drafted`` has been appended to it."""
 
     sequence: Sequence
-    drafted: Rows[int] = ()
+    drafted: abc.Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,11 @@ class Draw:
 class Sampler:
     """Draws tokens for a model with ``vocabulary_size`` tokens, of which ``end_tokens`` end a completion."""
 
-    def __init__(self, vocabulary_size: int, end_tokens: Collection[int]) -> None:
+    def __init__(self, vocabulary_size: int, end_tokens: abc.Collection[int]) -> None:
         self._end_tokens = np.array(sorted(end_tokens), dtype=np.intp)
         self._block_starts = np.arange(0, vocabulary_size, _BLOCK)
 
-    def sample(self, logits: Floats, rows: Rows[Row]) -> list[Draw | None]:
+    def sample(self, logits: Floats, rows: abc.Sequence[Row]) -> list[Draw | None]:
         """One token for each row.
 
         Args:
@@ -134,7 +133,7 @@ def log_probabilities(logits: Floats, token: int, top: int) -> TokenLogprobs:
     )
 
 
-def _penalize(logits: Floats, counts: TokenCounts, drafted: Rows[int], sampling: Sampling) -> None:
+def _penalize(logits: Floats, counts: TokenCounts, drafted: abc.Sequence[int], sampling: Sampling) -> None:
     """Make the tokens that were generated before less likely."""
     for token in drafted:
         counts.add(token)

@@ -1,27 +1,27 @@
 """Which tokens are computed next.
 
 Sequences wait, first come, first served, until there is a free slot and room in the KV cache. In each step every
-running sequence whose prompt is done gets its next token, and what the pacer allows is left for prompts. A sequence
-that begins like another one takes over what that one has computed; if that one is still computing it, the sequence
-follows it: it waits rather than computing the same again. When the cache is full the youngest sequence is put back in
-the queue; it goes on later where it stopped. Where the next tokens can be guessed, a step verifies several of them.
+running sequence whose prompt is done gets its next token, and the prefill policy chooses the tokens of prompts. A
+sequence that begins like another one takes over what that one has computed; if that one is still computing it, the
+sequence follows it: it waits rather than computing the same again. When the cache is full the youngest sequence is put
+back in the queue; it goes on later where it stopped. Where the next tokens can be guessed, a step verifies several.
 Sequences with different adapters cannot be computed in one step, so the adapters take turns.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from collections.abc import Sequence as Rows
+from collections import abc, deque
 from dataclasses import dataclass, field, replace
 
 from ponant.engine.base import Delta, FinishReason
+from ponant.engine.llama.block_trie import BLOCK, common_prefix
 from ponant.engine.llama.drafting import choose_lengths
-from ponant.engine.llama.kv_cache import KVCache, Reuse
-from ponant.engine.llama.pacing import USUAL_COSTS, Pacer
-from ponant.engine.llama.prefix_store import PIECE, common_prefix
+from ponant.engine.llama.kv_cache import KVCache
+from ponant.engine.llama.prefill import PrefillPolicy
+from ponant.engine.llama.prefix_index import Reuse
 from ponant.engine.llama.rotation import Rotation
 from ponant.engine.llama.sampling import Draw
 from ponant.engine.llama.sequence import WAITING, Sequence
-from ponant.engine.llama.step import Chunk, Step, next_chunk, shares
+from ponant.engine.llama.step import Chunk, Step, next_chunk
+from ponant.engine.llama.step_costs import USUAL_COSTS, StepCosts, StepTime
 
 FIXED_CHUNK = 256
 """Where chunks of prefill end under ``deterministic``: at multiples of this position."""
@@ -41,17 +41,19 @@ class Scheduler:
     most tokens that a step may give, guessed ones included. Under ``deterministic`` each step has tokens of one
     sequence only, in chunks with fixed borders; each slot must have room for a whole context, so that nothing is ever
     put back. While other engines wait for the same processor cores (``contended``), prompts are computed in small
-    pieces, so that they need not wait long.
+    pieces, so that they need not wait long. ``cached_tokens`` is how many tokens of prompts were taken over so far.
     """
 
     cache: KVCache
     parallel: int
     batch_tokens: int
     end_tokens: frozenset[int]
-    pacer: Pacer
+    costs: StepCosts
+    prefill: PrefillPolicy
     most_draws: int = 0
     deterministic: bool = False
     contended: bool = False
+    cached_tokens: int = 0
     waiting: deque[Sequence] = field(default_factory=deque[Sequence])
     running: list[Sequence] = field(default_factory=list[Sequence])
     _leaders: dict[Sequence, tuple[Sequence, int]] = field(default_factory=dict[Sequence, tuple[Sequence, int]])
@@ -65,7 +67,7 @@ class Scheduler:
         """Whether there is nothing to compute."""
         return not self.waiting and not self.running
 
-    def add(self, sequences: Iterable[Sequence]) -> None:
+    def add(self, sequences: abc.Iterable[Sequence]) -> None:
         """Queue new sequences."""
         for sequence in sequences:
             self.waiting.append(sequence)
@@ -100,7 +102,7 @@ class Scheduler:
         started, self._started = self._started, []
         return started
 
-    def advance(self, step: Step, drawn: Iterable[Rows[Draw | None]]) -> Iterator[tuple[int, Delta]]:
+    def advance(self, step: Step, drawn: abc.Iterable[abc.Sequence[Draw | None]]) -> abc.Iterator[tuple[int, Delta]]:
         """Take what was drawn; yields the deltas with the ids of their requests.
 
         Args:
@@ -114,6 +116,8 @@ class Scheduler:
             if not chunk.draws:
                 self._compute(chunk, chunk.length)
                 continue
+            if sequence.generated == 0:
+                self.cached_tokens += sequence.cached_tokens
             tokens, finish = self._accept(chunk, next(draws))
             if finish:
                 self._leave(sequence, keep=finish != "error")
@@ -130,7 +134,7 @@ class Scheduler:
                 ),
             )
 
-    def _accept(self, chunk: Chunk, draws: Rows[Draw | None]) -> tuple[list[Draw], FinishReason | None]:
+    def _accept(self, chunk: Chunk, draws: abc.Sequence[Draw | None]) -> tuple[list[Draw], FinishReason | None]:
         """Append what was drawn up to the first guess that it differs from; returns that, and why it is the end."""
         sequence = chunk.sequence
         tokens = _take_unsent(sequence)
@@ -161,18 +165,23 @@ class Scheduler:
         chunk.sequence.computed = chunk.start + count
         self.cache.extend(chunk.sequence.slot, count, repeatable=chunk.sequence is self._undisturbed)
 
-    def put_back(self, *, keep: bool = False) -> None:
+    def observe(self, step: StepTime) -> None:
+        """Learn from the duration of a step."""
+        self.costs.observe(step)
+        self.prefill.observe(step)
+
+    def preempt(self, *, keep: bool = False) -> None:
         """Move the youngest running sequence back to the head of the queue; ``keep`` what is computed of it."""
         sequence = self.running[-1]
         self._leave(sequence, keep=keep)
         sequence.computed = 0
         self.waiting.appendleft(sequence)
 
-    def put_all_back(self) -> None:
+    def preempt_all(self) -> None:
         """Move every running sequence back to the queue: what the KV cache holds is lost."""
         self.running.sort(key=lambda sequence: (sequence.request_id, sequence.choice))
         while self.running:
-            self.put_back()
+            self.preempt()
         self.cache.clear()
 
     def _missing_cells(self) -> int:
@@ -186,7 +195,7 @@ class Scheduler:
     def _make_room(self) -> None:
         while self._missing_cells() > 0:
             if not self.cache.evict():
-                self.put_back(keep=True)
+                self.preempt(keep=True)
 
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self.parallel:
@@ -223,7 +232,7 @@ class Scheduler:
             self._undisturbed = sequence if sequence.repeatable and sequence.generated == 0 else None
             if sequence.repeatable:
                 return "what repeats"
-            return "all but the last piece" if sequence.greedy else "anything"
+            return "all but the last block" if sequence.greedy else "anything"
         if self._undisturbed and self._undisturbed.request_id == sequence.request_id:
             return "what repeats"
         self._undisturbed = None
@@ -300,34 +309,23 @@ class Scheduler:
         if not prefilling:
             return self._with_drafts(chunks)
         rows = sum(chunk.length for chunk in chunks)
-        decoding = rows + delayed
-        bursting = [sequence for sequence in prefilling if decoding and self._comes_in_bursts(sequence, decoding)]
-        if bursting:
-            left = sum(sequence.remaining for sequence in bursting)
-            length = self.pacer.burst_tokens(decoding, max(sequence.computed for sequence in bursting), left)
-            if length:
-                return [next_chunk(*share) for share in shares(bursting, length)]
-        paced = [sequence for sequence in prefilling if sequence not in bursting]
-        budget = min(self.batch_tokens - rows, PIECE if self.contended else self.batch_tokens)
-        if paced:
-            budget = min(budget, self.pacer.prefill_tokens(decoding, paced[0].computed))
+        room = min(self.batch_tokens - rows, BLOCK if self.contended else self.batch_tokens)
         if len(computing) == 1:
-            budget = min(budget, self._piece(prefilling[0]))
-        return chunks + [next_chunk(*share) for share in shares(paced, budget)]
-
-    def _comes_in_bursts(self, sequence: Sequence, decoding: int) -> bool:
-        return self.pacer.prefers_bursts(decoding, sequence.computed, len(sequence.tokens) - sequence.cached_tokens)
+            room = min(room, self._reproducible_chunk(prefilling[0]))
+        plan = self.prefill.plan(rows + delayed, prefilling, room=room)
+        prompts = [next_chunk(sequence, length) for sequence, length in plan.tokens]
+        return chunks + prompts if plan.decodes else prompts
 
     def _is_decoding(self, sequence: Sequence) -> bool:
         """Whether a sequence has no more to compute than what came last: one token, or some that its grammar forced."""
         most_forced = self.batch_tokens // self.parallel
         return sequence.remaining == 1 or sequence.remaining <= min(most_forced, sequence.generated)
 
-    def _piece(self, sequence: Sequence) -> int:
+    def _reproducible_chunk(self, sequence: Sequence) -> int:
         """How much of a prompt to compute at once so that it can be repeated from there on, see ``_reuse_for``."""
         if sequence is self._undisturbed:
-            return PIECE - sequence.computed % PIECE
-        last = (sequence.prompt_length - 1) // PIECE * PIECE
+            return BLOCK - sequence.computed % BLOCK
+        last = (sequence.prompt_length - 1) // BLOCK * BLOCK
         if sequence.greedy and sequence.computed < last:
             return last - sequence.computed
         return sequence.remaining
@@ -342,7 +340,7 @@ class Scheduler:
         if any(chunk.sequence.repeatable for chunk in chunks):
             seconds = USUAL_COSTS.seconds(rows + room)  # what depends on time would not repeat itself
         else:
-            seconds = self.pacer.costs.seconds(rows + room)
+            seconds = self.costs.rows.seconds(rows + room)
         if seconds is None:
             return chunks
         lengths = choose_lengths([(len(draft), trust) for draft, trust in drafts], rows, seconds)

@@ -1,11 +1,11 @@
 """What is computed in one batch: chunks of sequences."""
 
-from collections.abc import Iterator
-from collections.abc import Sequence as Rows
+from collections import abc
 from dataclasses import dataclass
 
 from ponant.engine.llama.kv_cache import Operation
 from ponant.engine.llama.sequence import Sequence
+from ponant.engine.llama.step_costs import StepTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Chunk:
     start: int
     length: int
     draws: bool
-    draft: Rows[int] = ()
+    draft: abc.Sequence[int] = ()
 
     @property
     def decodes(self) -> bool:
@@ -54,6 +54,10 @@ class Step:
         """How many tokens of prompts are computed in this step."""
         return sum(chunk.length for chunk in self.chunks if not chunk.decodes)
 
+    def timed(self, seconds: float) -> StepTime:
+        """Return the step's size with its duration."""
+        return StepTime(self.decoded, self.prefilled, self.depth, seconds, self.delayed)
+
     @property
     def depth(self) -> int:
         """How many tokens lie before the deepest of the tokens of prompts."""
@@ -63,24 +67,3 @@ class Step:
 def next_chunk(sequence: Sequence, length: int) -> Chunk:
     """The next ``length`` tokens of a sequence."""
     return Chunk(sequence, sequence.computed, length, draws=length == sequence.remaining)
-
-
-def shares(prefilling: list[Sequence], budget: int) -> Iterator[tuple[Sequence, int]]:
-    """Divide the prefill of a step: half for the one that came first, the rest for those with the least to do.
-
-    So short prompts overtake long ones, and a long one still moves on under any number of short ones.
-    """
-    if not prefilling or budget <= 0:
-        return
-    first, *others = prefilling
-    others.sort(key=lambda sequence: sequence.remaining)
-    kept_for_others = min(budget // 2, sum(sequence.remaining for sequence in others))
-    length = min(first.remaining, budget - kept_for_others)
-    yield first, length
-    budget -= length
-    for sequence in others:
-        if budget <= 0:
-            return
-        length = min(sequence.remaining, budget)
-        yield sequence, length
-        budget -= length

@@ -28,13 +28,15 @@ from ponant.engine.llama.frames import (
 )
 from ponant.engine.llama.grammar import Grammar, GrammarCompiler, GrammarTokenizer
 from ponant.engine.llama.kv_cache import Empty, KVCache, Operation, Restore, Save, Share, Trim
-from ponant.engine.llama.memory import plan
-from ponant.engine.llama.pacing import Pacer
+from ponant.engine.llama.memory import plan_memory
+from ponant.engine.llama.prefill import BurstPrefill
 from ponant.engine.llama.prefix_store import PrefixStore
+from ponant.engine.llama.reporter import Reporter
 from ponant.engine.llama.sampling import Draw, Row, Sampler
 from ponant.engine.llama.scheduler import Scheduler
 from ponant.engine.llama.sequence import Sequence
 from ponant.engine.llama.step import Chunk, Step
+from ponant.engine.llama.step_costs import StepCosts
 from ponant.errors import AdapterError, ModelLoadError
 from ponant.llamacpp.model import MOST_SLOTS, KVCacheFullError, Model
 from ponant.machine import available_memory, default_threads
@@ -49,14 +51,14 @@ _LONGEST_FOLLOWED = 16_384
 """How many of a prompt's last tokens are searched for what a completion repeats: making more searchable takes time."""
 
 
-class Worker:
+class EngineWorker:
     """One model and the sequences it is working on."""
 
     def __init__(self, config: EngineConfig) -> None:
         """Raises ModelLoadError."""
         self._model = Model(Path(config.model_path))
         size = self._model.size(config.kv_type)
-        sizes = plan(size, config, available_memory())
+        sizes = plan_memory(size, config, available_memory())
         threads = config.threads or default_threads()
         shares = config.prefix_cache and not config.deterministic and self._model.can_share_cells
         parallel = min(sizes.parallel, MOST_SLOTS - 1) if shares else sizes.parallel
@@ -80,7 +82,7 @@ class Worker:
         self._compiling: dict[int, GenerateRequest] = {}
         self._failed: list[tuple[int, Delta]] = []
         self._answers: list[AdapterAdded] = []
-        self._pacer = Pacer(BATCH_TOKENS)
+        costs = StepCosts()
         self._core_lock = CoreLock(config.core_slot) if config.core_slot else None
         self._scheduler = Scheduler(
             cache=KVCache(
@@ -91,10 +93,12 @@ class Worker:
             parallel=parallel,
             batch_tokens=BATCH_TOKENS,
             end_tokens=self._model.end_tokens,
-            pacer=self._pacer,
+            costs=costs,
+            prefill=BurstPrefill(costs, BATCH_TOKENS),
             most_draws=most_draws,
             deterministic=config.deterministic,
         )
+        self._reporter = Reporter(self._scheduler)
         self.info = EngineInfo(
             context=sizes.context,
             kv_cells=sizes.cells,
@@ -110,7 +114,9 @@ class Worker:
         while True:
             if self._core_lock and self._scheduler.idle:
                 self._core_lock.release()
-            for frame in connection.receive(wait=self._scheduler.idle, other=self._grammars):
+            idle = self._scheduler.idle
+            pause = self._reporter.pause(time.monotonic()) if idle else None
+            for frame in connection.receive(wait=idle, other=self._grammars, timeout=pause):
                 self._take(frame)
             for request_id, grammar in self._grammars.finished():
                 self._take_compiled(request_id, grammar)
@@ -126,6 +132,8 @@ class Worker:
             for answer in self._answers:
                 connection.send(answer)
             self._answers.clear()
+            if report := self._reporter.take(time.monotonic()):
+                connection.send(report)
 
     def _take(self, frame: ToWorker) -> None:
         match frame:
@@ -214,7 +222,7 @@ class Worker:
         try:
             logits = self._model.decode(batch)
         except KVCacheFullError:
-            self._scheduler.put_back()
+            self._scheduler.preempt()
             return []
         draws = self._draw(step, logits)
         deltas = list(self._scheduler.advance(step, draws))
@@ -222,9 +230,11 @@ class Worker:
             None in drawn and not _has_failed_grammar(chunk) for chunk, drawn in zip(_drawing(step), draws, strict=True)
         ):
             # What is not a number stays in the cache and spreads from there: start again from clean memory.
-            self._scheduler.put_all_back()
+            self._scheduler.preempt_all()
             self._model.empty_all()
-        self._pacer.observe(step.decoded, step.prefilled, step.depth, time.perf_counter() - began, delayed=step.delayed)
+        timed = step.timed(time.perf_counter() - began)
+        self._scheduler.observe(timed)
+        self._reporter.count(timed, deltas)
         return deltas
 
     def _apply(self, operation: Operation) -> None:
@@ -271,7 +281,7 @@ def main() -> None:
         if not isinstance(load, Load):
             raise TypeError("the first frame must name the model")
         try:
-            worker = Worker(load.config)
+            worker = EngineWorker(load.config)
         except ModelLoadError as error:
             connection.send(LoadFailed(str(error)))
             return

@@ -1,0 +1,97 @@
+"""Reuse of computed tokens: which sequence, of those in the KV cache or in the prefix store, a new one begins with."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from ponant.engine.llama.block_trie import BLOCK, BlockTrie, common_prefix
+
+SHORTEST_SHARED = 8
+"""Fewest tokens that are reused."""
+
+Reuse = Literal["anything", "what repeats", "all but the last block"]
+"""Tokens that a sequence may reuse: any; only those that were computed as they would be now; or, where exactly its
+prompt is held, all whole blocks of that, so that the last block is computed as it was then."""
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(eq=False, slots=True)
+class Computed:
+    """Tokens with keys and values.
+
+    Attributes:
+        tokens: token ids; the last ones may not be computed yet.
+        prompt_length: number of them that were a prompt.
+        adapter: id of the adapter that they were computed with.
+        repeatable: number of the prompt's first tokens that were computed in the reproducible way: alone, from an empty
+            cache, block by block.
+    """
+
+    tokens: list[int]
+    prompt_length: int
+    adapter: str | None = None
+    repeatable: int = 0
+
+
+class PrefixIndex(Generic[Key]):
+    """Finds the held tokens that share the longest prefix with a prompt."""
+
+    def __init__(self) -> None:
+        self._held: dict[Key, tuple[Computed, int]] = {}
+        self._all = BlockTrie[Key]()
+        self._repeatable = BlockTrie[Key]()
+
+    def put(self, key: Key, held: Computed, length: int) -> None:
+        """Hold the first ``length`` tokens. What the key held before must be a prefix of them."""
+        self._held[key] = held, length
+        self._all.put(key, held.adapter, held.tokens, length)
+        if held.repeatable:
+            self._repeatable.put(key, held.adapter, held.tokens, held.repeatable)
+
+    def remove(self, key: Key) -> None:
+        """Drop what is held under a key, if there is anything."""
+        self._held.pop(key, None)
+        self._all.remove(key)
+        self._repeatable.remove(key)
+
+    def longest(self, wanted: Computed, length: int) -> tuple[Key | None, int]:
+        """Return the key that shares the longest prefix with the first ``length`` tokens, and the prefix's length."""
+        return self._all.find(wanted.adapter, wanted.tokens, length)
+
+    def longest_repeatable(self, wanted: Computed) -> tuple[Key | None, int]:
+        """Return the same for the repeatable tokens, compared with repeatable ones alone."""
+        return self._repeatable.find(wanted.adapter, wanted.tokens, wanted.repeatable)
+
+    def best(self, target: Computed, reuse: Reuse) -> tuple[Key | None, int]:
+        """Return the key of which a sequence can reuse most, and the number of tokens. Its last token is left out."""
+        limit = len(target.tokens) - 1
+        if reuse == "what repeats":
+            key, length = self._repeatable.find(target.adapter, target.tokens, limit)
+            whole = length // BLOCK * BLOCK
+            return (key, whole) if whole else (None, 0)
+        key, length = self._all.find(target.adapter, target.tokens, limit)
+        if reuse == "all but the last block" and length == target.prompt_length - 1:
+            return self._best_for_exact_prompt(target, length)
+        return key, length
+
+    def _best_for_exact_prompt(self, target: Computed, limit: int) -> tuple[Key | None, int]:
+        """Compare all candidates, as those with exactly the same prompt give fewer tokens than they share."""
+        keys, start = self._all.candidates(target.adapter, target.tokens, limit)
+        best: Key | None = None
+        longest = 0
+        for key in keys:
+            held, computed = self._held[key]
+            end = min(computed, limit)
+            length = start + common_prefix(target.tokens[start:limit], held.tokens[start:end], BLOCK)
+            if length == limit and _have_same_prompt(target, held):
+                length = start
+            if length > longest:
+                best, longest = key, length
+        return best, longest
+
+
+def _have_same_prompt(first: Computed, second: Computed) -> bool:
+    """Return True if two prompts that have all tokens but the last in common are the same."""
+    length = first.prompt_length
+    return length == second.prompt_length and first.tokens[length - 1 : length] == second.tokens[length - 1 : length]
