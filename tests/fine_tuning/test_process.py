@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ponant.fine_tuning.process import TrainerProcess
-from ponant.training.progress import Failed, Phase
+from ponant.training.events import Failed, Phase
 
 KILLED_WHILE_TELLING = """
 import os, signal

@@ -18,7 +18,7 @@ from ponant.server.wiring import make_catalog
 from ponant.settings import ModelSettings, Settings
 from ponant.storage.lazy import LazyStorage
 from ponant.storage.storage import Storage
-from ponant.storage.tables import FineTuningJob
+from ponant.storage.tables import FineTuningJobRow
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[asyncio.E
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def add_job(storage: Storage, *states: str) -> FineTuningJob:
+async def add_job(storage: Storage, *states: str) -> FineTuningJobRow:
     """A job in the last of the states."""
-    job = FineTuningJob(
+    job = FineTuningJobRow(
         id=str(uuid.uuid4()),
         model="tiny",
         base="tiny",
@@ -62,9 +62,9 @@ async def add_job(storage: Storage, *states: str) -> FineTuningJob:
         integrations=[],
         invalid_sample_skip_percentage=0,
     )
-    await storage.jobs.add(job)
+    await storage.fine_tuning_jobs.add(job)
     if states:
-        await storage.jobs.move(job.id, *states)
+        await storage.fine_tuning_jobs.move(job.id, *states)
     return job
 
 
@@ -95,13 +95,13 @@ async def test_jobs_whose_cancellation_was_requested_end_though_nobody_works_on_
     jobs = [await add_job(storage, "VALIDATING", "CANCELLATION_REQUESTED") for _ in range(20)]
     async with running(catalog, storage), asyncio.timeout(30):
         for job in jobs:
-            while (await storage.jobs.find(job.id)).status != "CANCELLED":
+            while (await storage.fine_tuning_jobs.find(job.id)).status != "CANCELLED":
                 await asyncio.sleep(0.01)
 
 
-async def is_failed(storage: Storage, job: FineTuningJob) -> None:
+async def is_failed(storage: Storage, job: FineTuningJobRow) -> None:
     """Wait until a job has failed, as those do of which there is no description."""
-    while (await storage.jobs.find(job.id)).status != "FAILED":
+    while (await storage.fine_tuning_jobs.find(job.id)).status != "FAILED":
         await asyncio.sleep(0.01)
 
 
@@ -130,7 +130,7 @@ async def test_job_of_which_nothing_is_known_any_more_fails(catalog: Catalog, st
     job = await add_job(storage)
     async with running(catalog, storage), asyncio.timeout(30):
         await is_failed(storage, job)
-    events, _ = await storage.jobs.history(job.id)
+    events, _ = await storage.fine_tuning_jobs.history(job.id)
     assert events[0].data["error"].startswith("what is to be done is no longer known")
 
 

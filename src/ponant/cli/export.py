@@ -14,7 +14,7 @@ from ponant.sizes import megabytes
 
 if TYPE_CHECKING:
     from ponant.settings import Settings
-    from ponant.storage.tables import FineTunedModel
+    from ponant.storage.tables import FineTunedModelRow
     from ponant.training.export import WeightType
 
 _FORMATS = ("f16", "q8_0")
@@ -81,13 +81,13 @@ def export(
     click.echo(f"{target} ({megabytes(target.stat().st_size)})")
 
 
-def _find(model: str, read: "Settings") -> tuple["FineTunedModel", Path]:
+def _find(model: str, read: "Settings") -> tuple["FineTunedModelRow", Path]:
     """A fine-tuned model and the file of its adapter; ends the program if there is none of this id."""
     from ponant.storage.errors import StorageError
     from ponant.storage.location import has_storage
     from ponant.storage.storage import Storage
 
-    models: dict[str, tuple[FineTunedModel, Path]] = {}
+    models: dict[str, tuple[FineTunedModelRow, Path]] = {}
     if has_storage(read.data_dir, read.database_url):
         try:
             with closing(Storage.open(read.data_dir, read.database_url)) as storage:

@@ -23,10 +23,10 @@ from ponant.fine_tuning.runs import (
     skipped_lines,
 )
 from ponant.storage.errors import JobStateError, StorageError, UnknownJobError
-from ponant.storage.jobs import ENDS, JobStore
+from ponant.storage.fine_tuning_jobs import ENDS, FineTuningJobStore
 from ponant.storage.storage import Storage
-from ponant.storage.tables import FineTunedModel, FineTuningJob, JobCheckpoint
-from ponant.training.progress import Checkpoint, Done, Event, Failed, Resumed, Step, Stopped, Tracked, Validated
+from ponant.storage.tables import FineTunedModelRow, FineTuningCheckpointRow, FineTuningJobRow
+from ponant.training.events import Checkpoint, Done, Event, Failed, Resumed, Stopped, Tracked, TrainingStep, Validated
 
 logger = logging.getLogger("ponant.fine_tuning")
 
@@ -50,12 +50,12 @@ _BEING_MADE = 3600.0
 class _Lane:
     """Works on jobs in one of two states, one at a time."""
 
-    work: Callable[[FineTuningJob], Awaitable[None]]
+    work: Callable[[FineTuningJobRow], Awaitable[None]]
     begun: str
     waiting: str
     is_busy: bool = False
 
-    def choose(self, jobs: Sequence[FineTuningJob]) -> FineTuningJob | None:
+    def choose(self, jobs: Sequence[FineTuningJobRow]) -> FineTuningJobRow | None:
         """The job to be worked on next: one already begun, or else the oldest."""
         return next((job for state in (self.begun, self.waiting) for job in jobs if job.status == state), None)
 
@@ -80,7 +80,7 @@ class Runner:
             nice: how low the priority of training is.
         """
         self._catalog = catalog
-        self._jobs = storage.jobs
+        self._jobs = storage.fine_tuning_jobs
         self._registry = registry
         self._nice = nice
         self._folder = storage.fine_tuned.folder
@@ -140,7 +140,7 @@ class Runner:
             if job.status == "CANCELLATION_REQUESTED":
                 await self._end(job)
 
-    async def _do(self, lane: _Lane, job: FineTuningJob) -> None:
+    async def _do(self, lane: _Lane, job: FineTuningJobRow) -> None:
         """Work on a job, and free the lane."""
         try:
             await self._patiently(self._work(lane, job))
@@ -149,7 +149,7 @@ class Runner:
             lane.is_busy = False
             self._changed.set()
 
-    async def _work(self, lane: _Lane, job: FineTuningJob) -> None:
+    async def _work(self, lane: _Lane, job: FineTuningJobRow) -> None:
         try:
             await lane.work(job)
         except JobStateError:
@@ -161,7 +161,7 @@ class Runner:
             with contextlib.suppress(JobStateError):
                 await self._fail(job, Failed("internal_error", "internal error; the server's log has more of it"))
 
-    async def _end(self, job: FineTuningJob) -> None:
+    async def _end(self, job: FineTuningJobRow) -> None:
         """End a job whose cancellation was requested, or have whoever works on it do so."""
         if cancellation := self._at_work.get(job.id):
             cancellation.set()
@@ -178,7 +178,7 @@ class Runner:
             logger.warning("jobs not looked after", extra={"reason": str(error)})
             await asyncio.sleep(_AFTER_TROUBLE)
 
-    async def _validate(self, job: FineTuningJob) -> None:
+    async def _validate(self, job: FineTuningJobRow) -> None:
         if job.status == "QUEUED":
             await self._jobs.move(job.id, "VALIDATING")
         match await self._outcome(job, dry_run=True):
@@ -191,13 +191,13 @@ class Runner:
             case Failed() as failed:
                 await self._fail(job, failed, "FAILED_VALIDATION" if failed.error in _INVALID else "FAILED")
 
-    async def _train(self, job: FineTuningJob) -> None:
+    async def _train(self, job: FineTuningJobRow) -> None:
         if job.status == "STARTED":
             await self._jobs.move(job.id, "RUNNING")
         logger.info("job running", extra={"job": job.id, "model": job.base})
         match await self._outcome(job, dry_run=False):
             case Done() as done:
-                model = FineTunedModel(
+                model = FineTunedModelRow(
                     id=name_of_result(job), job_id=job.id, base=job.base, root=job.model, archived=False
                 )
                 await self._registry.add(model, self._jobs.finish(job.id, model, done.trained_tokens))
@@ -206,7 +206,7 @@ class Runner:
             case Failed() as failed:
                 await self._fail(job, failed)
 
-    async def _outcome(self, job: FineTuningJob, *, dry_run: bool) -> Outcome:
+    async def _outcome(self, job: FineTuningJobRow, *, dry_run: bool) -> Outcome:
         """How the process that works on a job ends."""
         folder = self._folder / job.id
         try:
@@ -235,11 +235,11 @@ class Runner:
         await self._at_work[job_id].wait()
         await process.stop(_SECONDS_TO_CANCEL)
 
-    async def _fail(self, job: FineTuningJob, failed: Failed, status: str = "FAILED") -> None:
+    async def _fail(self, job: FineTuningJobRow, failed: Failed, status: str = "FAILED") -> None:
         logger.warning("job failed", extra={"job": job.id, "error": failed.error, "reason": failed.message})
         await self._clean(await self._jobs.move(job.id, status, error=failed.message))
 
-    async def _clean(self, job: FineTuningJob) -> None:
+    async def _clean(self, job: FineTuningJobRow) -> None:
         folder = self._folder / job.id
         await asyncio.to_thread(clean_run, folder, keep_model=job.status == "SUCCESS")
 
@@ -273,7 +273,7 @@ def _job_folders(folder: Path) -> list[Path]:
 class _Teller:
     """Keeps in the database what a process tells of its job."""
 
-    def __init__(self, jobs: JobStore, job: FineTuningJob) -> None:
+    def __init__(self, jobs: FineTuningJobStore, job: FineTuningJobRow) -> None:
         self._jobs = jobs
         self._job = job
         self._told = 0.0
@@ -281,7 +281,7 @@ class _Teller:
     async def tell(self, event: Event) -> None:
         """Keep what is worth keeping of an event."""
         match event:
-            case Step() if time.monotonic() - self._told >= _BETWEEN_STEPS or event.step == event.steps:
+            case TrainingStep() if time.monotonic() - self._told >= _BETWEEN_STEPS or event.step == event.steps:
                 self._told = time.monotonic()
                 await self._jobs.keep_progress(
                     self._job.id,
@@ -296,7 +296,7 @@ class _Teller:
                 )
             case Checkpoint(step=step, metrics=metrics):
                 await self._jobs.keep_checkpoint(
-                    JobCheckpoint(
+                    FineTuningCheckpointRow(
                         job_id=self._job.id,
                         step_number=step,
                         train_loss=metrics.train_loss,

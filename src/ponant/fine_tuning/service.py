@@ -18,12 +18,12 @@ from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.runs import clean_run, describe_run
 from ponant.storage.errors import JobStateError, UnknownFileError
 from ponant.storage.lazy import LazyStorage
+from ponant.training.events import Failed, Validated
 from ponant.training.job import TrainingRun, write_run
-from ponant.training.progress import Failed, Validated
 from ponant.training.support import ARCHITECTURES, missing_package
 
 if TYPE_CHECKING:
-    from ponant.storage.tables import FineTuningJob
+    from ponant.storage.tables import FineTuningJobRow
 
 _SUFFIX = re.compile(r"[A-Za-z0-9._-]+")
 _MOST_STEPS = 10**9
@@ -48,7 +48,7 @@ class JobService:
         self._nice = nice
         self._trying = asyncio.Semaphore(1)
 
-    async def create(self, asked: JobIn) -> "FineTuningJob":
+    async def create(self, asked: JobIn) -> "FineTuningJobRow":
         """A new job.
 
         Raises:
@@ -58,10 +58,10 @@ class JobService:
         """
         base, run = await self._described(asked)
         storage = await self._storage.open()
-        from ponant.storage.tables import FineTuningJob  # loaded with the storage by now
+        from ponant.storage.tables import FineTuningJobRow  # loaded with the storage by now
 
         wandb = asked.integrations[0] if asked.integrations else None
-        job = FineTuningJob(
+        job = FineTuningJobRow(
             id=str(uuid.uuid4()),
             model=asked.model,
             base=base.spec.id,
@@ -76,7 +76,7 @@ class JobService:
             wandb_name=wandb and (wandb.run_name or wandb.name),
         )
         await asyncio.to_thread(write_run, run, storage.fine_tuned.folder / job.id)
-        await storage.jobs.add(job)
+        await storage.fine_tuning_jobs.add(job)
         self._wake()
         return job
 
@@ -106,21 +106,21 @@ class JobService:
                 reason = last.message if isinstance(last, Failed) else "the process was ended"
                 raise EngineUnavailableError(f"the files could not be looked at: {reason}")
 
-    async def start(self, job_id: str) -> "FineTuningJob":
+    async def start(self, job_id: str) -> "FineTuningJobRow":
         """Start a job that waits for it. Raises UnknownJobError, and InvalidRequestError if it does not."""
         storage = await self._storage.open()
         try:
-            job = await storage.jobs.move(job_id, "STARTED")
+            job = await storage.fine_tuning_jobs.move(job_id, "STARTED")
         except JobStateError as error:
             raise InvalidRequestError(f"{error}; only jobs that are VALIDATED can be started") from None
         self._wake()
         return job
 
-    async def cancel(self, job_id: str) -> "FineTuningJob":
+    async def cancel(self, job_id: str) -> "FineTuningJobRow":
         """Cancel a job. Raises UnknownJobError, and InvalidRequestError if it is at an end."""
         storage = await self._storage.open()
         try:
-            job = await storage.jobs.cancel(job_id)
+            job = await storage.fine_tuning_jobs.cancel(job_id)
         except JobStateError as error:
             raise InvalidRequestError(f"{error} already and cannot be cancelled") from None
         if job.status == "CANCELLED":

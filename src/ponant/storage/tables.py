@@ -20,7 +20,7 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=_NAMES)
 
 
-class StoredFile(Base):
+class FileRow(Base):
     """A file that is kept; its content is a blob with the same id.
 
     Attributes:
@@ -53,7 +53,7 @@ class StoredFile(Base):
     expires_at: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class FineTuningJob(Base):
+class FineTuningJobRow(Base):
     """A job that trains a model.
 
     Attributes:
@@ -97,7 +97,7 @@ class FineTuningJob(Base):
     modified_at: Mapped[int] = mapped_column(BigInteger)
 
 
-class JobEvent(Base):
+class FineTuningEventRow(Base):
     """Something that happened to a job, in seconds since the epoch. ``number`` counts up."""
 
     __tablename__ = "fine_tuning_events"
@@ -109,7 +109,7 @@ class JobEvent(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
 
 
-class JobCheckpoint(Base):
+class FineTuningCheckpointRow(Base):
     """What a job had reached after a step. Losses are means per learned token, in nats."""
 
     __tablename__ = "fine_tuning_checkpoints"
@@ -122,7 +122,7 @@ class JobCheckpoint(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
 
 
-class FineTunedModel(Base):
+class FineTunedModelRow(Base):
     """A model that a job made.
 
     Attributes:

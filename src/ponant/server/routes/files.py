@@ -28,7 +28,7 @@ from ponant.storage.lazy import LazyStorage
 from ponant.storage.threads import in_thread
 
 if TYPE_CHECKING:
-    from ponant.storage.tables import StoredFile
+    from ponant.storage.tables import FileRow
 
 FileIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
@@ -123,7 +123,7 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
             return error_response(403, body)
         return await content(file_id)
 
-    async def find(file_id: str) -> "StoredFile":
+    async def find(file_id: str) -> "FileRow":
         return await (await storage.open()).files.find(file_id)
 
     async def content(file_id: str) -> FileResponse:
@@ -160,7 +160,7 @@ def _signed_text(file_id: str, expires: int) -> str:
     return f"file {file_id} until {expires}"
 
 
-def _fields(file: "StoredFile") -> dict[str, Any]:
+def _fields(file: "FileRow") -> dict[str, Any]:
     return {
         "id": file.id,
         "object": "file",

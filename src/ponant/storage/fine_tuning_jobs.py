@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
-from ponant.storage.descriptions import JobFilter
+from ponant.storage.descriptions import FineTuningJobFilter
 from ponant.storage.errors import JobStateError, UnknownJobError
-from ponant.storage.tables import FineTunedModel, FineTuningJob, JobCheckpoint, JobEvent
+from ponant.storage.tables import FineTunedModelRow, FineTuningCheckpointRow, FineTuningEventRow, FineTuningJobRow
 
 _AFTER: Mapping[str, Collection[str]] = {
     "QUEUED": ("VALIDATING", "CANCELLED"),
@@ -29,13 +29,13 @@ _STATUS = "status-updated"
 _PROGRESS = "progress"
 
 
-class JobStore:
+class FineTuningJobStore:
     """The jobs of a database. Every method raises StorageError where that fails, and UnknownJobError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, job: FineTuningJob) -> None:
+    async def add(self, job: FineTuningJobRow) -> None:
         """Keep a new job, which is ``QUEUED`` from now on."""
         job.created_at = job.modified_at = _now()
         job.status = "QUEUED"
@@ -47,19 +47,29 @@ class JobStore:
 
         await self._database.write(write)
 
-    async def find(self, id_: str) -> FineTuningJob:
+    async def find(self, id_: str) -> FineTuningJobRow:
         """A job."""
         return await self._database.read(lambda session: _get(session, id_))
 
-    async def history(self, id_: str) -> tuple[Sequence[JobEvent], Sequence[JobCheckpoint]]:
+    async def history(self, id_: str) -> tuple[Sequence[FineTuningEventRow], Sequence[FineTuningCheckpointRow]]:
         """What happened to a job, and what it had reached when; the newest first."""
-        events = select(JobEvent).where(JobEvent.job_id == id_).order_by(JobEvent.number.desc())
-        reached = select(JobCheckpoint).where(JobCheckpoint.job_id == id_).order_by(JobCheckpoint.step_number.desc())
+        events = (
+            select(FineTuningEventRow)
+            .where(FineTuningEventRow.job_id == id_)
+            .order_by(FineTuningEventRow.number.desc())
+        )
+        reached = (
+            select(FineTuningCheckpointRow)
+            .where(FineTuningCheckpointRow.job_id == id_)
+            .order_by(FineTuningCheckpointRow.step_number.desc())
+        )
         return await self._database.read(
             lambda session: (session.scalars(events).all(), session.scalars(reached).all())
         )
 
-    async def page(self, wanted: JobFilter, *, number: int, size: int) -> tuple[Sequence[FineTuningJob], int]:
+    async def page(
+        self, wanted: FineTuningJobFilter, *, number: int, size: int
+    ) -> tuple[Sequence[FineTuningJobRow], int]:
         """A page of the jobs that are wanted, the newest first, and how many there are on all pages.
 
         Args:
@@ -68,10 +78,10 @@ class JobStore:
             size: jobs on a page.
         """
         conditions = _conditions(wanted)
-        rows = select(FineTuningJob).where(*conditions).order_by(FineTuningJob.number.desc())
-        count = select(func.count()).select_from(FineTuningJob).where(*conditions)
+        rows = select(FineTuningJobRow).where(*conditions).order_by(FineTuningJobRow.number.desc())
+        count = select(func.count()).select_from(FineTuningJobRow).where(*conditions)
 
-        def read(session: Session) -> tuple[Sequence[FineTuningJob], int]:
+        def read(session: Session) -> tuple[Sequence[FineTuningJobRow], int]:
             total = session.scalar(count) or 0
             if number * size >= total:
                 return [], total
@@ -79,12 +89,14 @@ class JobStore:
 
         return await self._database.read(read)
 
-    async def in_states(self, *states: str) -> Sequence[FineTuningJob]:
+    async def in_states(self, *states: str) -> Sequence[FineTuningJobRow]:
         """The jobs in some states, the oldest first."""
-        statement = select(FineTuningJob).where(FineTuningJob.status.in_(states)).order_by(FineTuningJob.number)
+        statement = (
+            select(FineTuningJobRow).where(FineTuningJobRow.status.in_(states)).order_by(FineTuningJobRow.number)
+        )
         return await self._database.read(lambda session: session.scalars(statement).all())
 
-    async def move(self, id_: str, *states: str, error: str | None = None, **changes: Any) -> FineTuningJob:
+    async def move(self, id_: str, *states: str, error: str | None = None, **changes: Any) -> FineTuningJobRow:
         """Bring a job into a state, or through several, all in one.
 
         Args:
@@ -97,7 +109,7 @@ class JobStore:
             JobStateError: the first of the states cannot follow the one that the job is in.
         """
 
-        def write(session: Session) -> FineTuningJob:
+        def write(session: Session) -> FineTuningJobRow:
             job = _get(session, id_, writes=True)
             for name, value in changes.items():
                 setattr(job, name, value)
@@ -107,10 +119,10 @@ class JobStore:
 
         return await self._database.write(write)
 
-    async def cancel(self, id_: str) -> FineTuningJob:
+    async def cancel(self, id_: str) -> FineTuningJobRow:
         """Cancel a job, or if a process is at work on it, ask for that. Raises JobStateError if it is at an end."""
 
-        def write(session: Session) -> FineTuningJob:
+        def write(session: Session) -> FineTuningJobRow:
             job = _get(session, id_, writes=True)
             if job.status != "CANCELLATION_REQUESTED":
                 ends = "CANCELLED" in _AFTER.get(job.status, ())
@@ -119,7 +131,7 @@ class JobStore:
 
         return await self._database.write(write)
 
-    async def finish(self, id_: str, model: FineTunedModel, trained_tokens: int) -> None:
+    async def finish(self, id_: str, model: FineTunedModelRow, trained_tokens: int) -> None:
         """Keep what a job made, and that it has succeeded. Raises JobStateError if it is not running."""
 
         def write(session: Session) -> None:
@@ -134,23 +146,25 @@ class JobStore:
 
     async def note(self, id_: str, name: str, data: dict[str, Any]) -> None:
         """Keep something that happened to a job."""
-        event = JobEvent(job_id=id_, name=name, data=data, created_at=_now())
+        event = FineTuningEventRow(job_id=id_, name=name, data=data, created_at=_now())
         await self._database.write(lambda session: session.add(event))
 
     async def keep_progress(self, id_: str, data: dict[str, Any]) -> None:
         """Renew the one event that says how far a job is."""
-        statement = select(JobEvent).where(JobEvent.job_id == id_, JobEvent.name == _PROGRESS)
+        statement = select(FineTuningEventRow).where(
+            FineTuningEventRow.job_id == id_, FineTuningEventRow.name == _PROGRESS
+        )
 
         def write(session: Session) -> None:
             event = session.scalar(statement)
             if event is None:
-                session.add(JobEvent(job_id=id_, name=_PROGRESS, data=data, created_at=_now()))
+                session.add(FineTuningEventRow(job_id=id_, name=_PROGRESS, data=data, created_at=_now()))
             else:
                 event.data, event.created_at = data, _now()
 
         await self._database.write(write)
 
-    async def keep_checkpoint(self, checkpoint: JobCheckpoint) -> None:
+    async def keep_checkpoint(self, checkpoint: FineTuningCheckpointRow) -> None:
         """Keep what a job has reached. A job that is resumed may reach the same step once more."""
         checkpoint.created_at = _now()
 
@@ -168,16 +182,16 @@ class JobStore:
         await self._database.write(write)
 
 
-def _get(session: Session, id_: str, *, writes: bool = False) -> FineTuningJob:
+def _get(session: Session, id_: str, *, writes: bool = False) -> FineTuningJobRow:
     """A job; one that ``writes`` has PostgreSQL keep other transactions from it, as SQLite does anyway."""
-    statement = select(FineTuningJob).where(FineTuningJob.id == id_)
+    statement = select(FineTuningJobRow).where(FineTuningJobRow.id == id_)
     job = None if "\0" in id_ else session.scalar(statement.with_for_update() if writes else statement)
     if job is None:
         raise UnknownJobError(id_)
     return job
 
 
-def _advance(session: Session, job: FineTuningJob, state: str, error: str | None = None) -> None:
+def _advance(session: Session, job: FineTuningJobRow, state: str, error: str | None = None) -> None:
     if state not in _AFTER.get(job.status, ()):
         raise JobStateError(f"job {job.id} is {job.status}")
     job.status = state
@@ -185,18 +199,18 @@ def _advance(session: Session, job: FineTuningJob, state: str, error: str | None
     session.add(_status_event(job, error))
 
 
-def _status_event(job: FineTuningJob, error: str | None = None) -> JobEvent:
+def _status_event(job: FineTuningJobRow, error: str | None = None) -> FineTuningEventRow:
     data = {"status": job.status} | ({"error": error} if error else {})
-    return JobEvent(job_id=job.id, name=_STATUS, data=data, created_at=job.modified_at)
+    return FineTuningEventRow(job_id=job.id, name=_STATUS, data=data, created_at=job.modified_at)
 
 
-def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: FineTuningJobFilter) -> list[ColumnElement[bool]]:
     columns = {
-        "model": FineTuningJob.model,
-        "status": FineTuningJob.status,
-        "suffix": FineTuningJob.suffix,
-        "wandb_project": FineTuningJob.wandb_project,
-        "wandb_name": FineTuningJob.wandb_name,
+        "model": FineTuningJobRow.model,
+        "status": FineTuningJobRow.status,
+        "suffix": FineTuningJobRow.suffix,
+        "wandb_project": FineTuningJobRow.wandb_project,
+        "wandb_name": FineTuningJobRow.wandb_name,
     }
     given = {name: getattr(wanted, name) for name in columns}
     # PostgreSQL takes no NUL, and nothing that is kept has one.
@@ -204,9 +218,9 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         columns[name].in_([value] if "\0" not in value else []) for name, value in given.items() if value is not None
     ]
     if wanted.created_after is not None:
-        conditions.append(FineTuningJob.created_at > wanted.created_after)
+        conditions.append(FineTuningJobRow.created_at > wanted.created_after)
     if wanted.created_before is not None:
-        conditions.append(FineTuningJob.created_at < wanted.created_before)
+        conditions.append(FineTuningJobRow.created_at < wanted.created_before)
     return conditions
 
 
