@@ -107,6 +107,11 @@ def clean_run(folder: Path, *, keep_model: bool = False) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
+def unclean_folders(folder: Path) -> list[Path]:
+    """Return the folders of jobs that still have the description of a run, or the beginning of one. Blocks."""
+    return list({path.parent for name in ("run.json", "run.json.part") for path in folder.glob(f"*/{name}")})
+
+
 def plan_of(validated: Validated, ahead: Sequence["FineTuningJobRow"] = ()) -> dict[str, Any]:
     """What a job will take, as the API's ``metadata`` has it.
 

@@ -5,13 +5,13 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, delete, false, or_, select
 
 from ponant.storage.blobs import Blobs, BlobWriter
 from ponant.storage.database import Database
 from ponant.storage.descriptions import FileDetails, FileFilter
 from ponant.storage.errors import UnknownFileError
+from ponant.storage.pages import read_page
 from ponant.storage.tables import FileRow
 from ponant.storage.threads import in_thread
 
@@ -50,16 +50,7 @@ class FileStore:
             size: files on a page.
         """
         conditions = [_is_there(), *_conditions(wanted)]
-        rows = select(FileRow).where(*conditions).order_by(FileRow.number.desc())
-        count = select(func.count()).select_from(FileRow).where(*conditions)
-
-        def read(session: Session) -> tuple[Sequence[FileRow], int]:
-            total = session.scalar(count) or 0
-            if number * size >= total:
-                return [], total
-            return session.scalars(rows.offset(number * size).limit(size)).all(), total
-
-        return await self._database.read(read)
+        return await read_page(self._database, FileRow, conditions, number=number, size=size)
 
     def content(self, file: FileRow) -> Path:
         """Where a file's content is. Raises UnknownFileError if it is no longer there."""

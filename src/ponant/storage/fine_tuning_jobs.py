@@ -1,172 +1,96 @@
-"""Fine-tuning jobs: what is known of each, and the states that they go through."""
+"""Fine-tuning jobs, their events and their checkpoints."""
 
-import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
 from ponant.storage.descriptions import FineTuningJobFilter
-from ponant.storage.errors import JobStateError, UnknownJobError
+from ponant.storage.job_states import JobStates
+from ponant.storage.jobs import JobStore, seconds_now
+from ponant.storage.pages import read_page
 from ponant.storage.tables import FineTunedModelRow, FineTuningCheckpointRow, FineTuningEventRow, FineTuningJobRow
 
-_AFTER: Mapping[str, Collection[str]] = {
-    "QUEUED": ("VALIDATING", "CANCELLED"),
-    "VALIDATING": ("VALIDATED", "FAILED_VALIDATION", "FAILED", "CANCELLATION_REQUESTED"),
-    "VALIDATED": ("STARTED", "CANCELLED"),
-    "STARTED": ("RUNNING", "CANCELLED"),
-    "RUNNING": ("SUCCESS", "FAILED", "CANCELLATION_REQUESTED"),
-    "CANCELLATION_REQUESTED": ("CANCELLED",),
-}
-"""What can follow each state."""
-
-ENDS = ("SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED")
-"""The states that nothing follows."""
+FINE_TUNING_STATES = JobStates(
+    first="QUEUED",
+    after={
+        "QUEUED": ("VALIDATING", "CANCELLED"),
+        "VALIDATING": ("VALIDATED", "FAILED_VALIDATION", "FAILED", "CANCELLATION_REQUESTED"),
+        "VALIDATED": ("STARTED", "CANCELLED"),
+        "STARTED": ("RUNNING", "CANCELLED"),
+        "RUNNING": ("SUCCESS", "FAILED", "CANCELLATION_REQUESTED"),
+        "CANCELLATION_REQUESTED": ("CANCELLED",),
+    },
+)
 
 _STATUS = "status-updated"
 _PROGRESS = "progress"
 
 
-class FineTuningJobStore:
-    """The jobs of a database. Every method raises StorageError where that fails, and UnknownJobError."""
+class FineTuningJobStore(JobStore[FineTuningJobRow]):
+    """The fine-tuning jobs of a database. Errors as of ``JobStore``."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def add(self, job: FineTuningJobRow) -> None:
-        """Keep a new job, which is ``QUEUED`` from now on."""
-        job.created_at = job.modified_at = _now()
-        job.status = "QUEUED"
-
-        def write(session: Session) -> None:
-            session.add(job)
-            session.flush()
-            session.add(_status_event(job))
-
-        await self._database.write(write)
-
-    async def find(self, id_: str) -> FineTuningJobRow:
-        """A job."""
-        return await self._database.read(lambda session: _get(session, id_))
-
-    async def history(self, id_: str) -> tuple[Sequence[FineTuningEventRow], Sequence[FineTuningCheckpointRow]]:
-        """What happened to a job, and what it had reached when; the newest first."""
-        events = (
-            select(FineTuningEventRow)
-            .where(FineTuningEventRow.job_id == id_)
-            .order_by(FineTuningEventRow.number.desc())
-        )
-        reached = (
-            select(FineTuningCheckpointRow)
-            .where(FineTuningCheckpointRow.job_id == id_)
-            .order_by(FineTuningCheckpointRow.step_number.desc())
-        )
-        return await self._database.read(
-            lambda session: (session.scalars(events).all(), session.scalars(reached).all())
-        )
+        super().__init__(database, FineTuningJobRow, FINE_TUNING_STATES)
 
     async def page(
         self, wanted: FineTuningJobFilter, *, number: int, size: int
     ) -> tuple[Sequence[FineTuningJobRow], int]:
-        """A page of the jobs that are wanted, the newest first, and how many there are on all pages.
+        """Return a page of the jobs that match a filter, the newest first, and the number of jobs on all pages.
 
         Args:
-            wanted: which jobs.
-            number: of the page, from 0 on.
-            size: jobs on a page.
+            wanted: the filter.
+            number: number of the page, from 0.
+            size: jobs per page.
         """
-        conditions = _conditions(wanted)
-        rows = select(FineTuningJobRow).where(*conditions).order_by(FineTuningJobRow.number.desc())
-        count = select(func.count()).select_from(FineTuningJobRow).where(*conditions)
+        return await read_page(self._database, FineTuningJobRow, _conditions(wanted), number=number, size=size)
 
-        def read(session: Session) -> tuple[Sequence[FineTuningJobRow], int]:
-            total = session.scalar(count) or 0
-            if number * size >= total:
-                return [], total
-            return session.scalars(rows.offset(number * size).limit(size)).all(), total
-
-        return await self._database.read(read)
-
-    async def in_states(self, *states: str) -> Sequence[FineTuningJobRow]:
-        """The jobs in some states, the oldest first."""
-        statement = (
-            select(FineTuningJobRow).where(FineTuningJobRow.status.in_(states)).order_by(FineTuningJobRow.number)
+    async def history(self, id_: str) -> tuple[Sequence[FineTuningEventRow], Sequence[FineTuningCheckpointRow]]:
+        """Return the events and the checkpoints of a job, the newest first."""
+        event, checkpoint = FineTuningEventRow, FineTuningCheckpointRow
+        events = select(event).where(event.job_id == id_).order_by(event.number.desc())
+        checkpoints = select(checkpoint).where(checkpoint.job_id == id_).order_by(checkpoint.step_number.desc())
+        return await self._database.read(
+            lambda session: (session.scalars(events).all(), session.scalars(checkpoints).all())
         )
-        return await self._database.read(lambda session: session.scalars(statement).all())
-
-    async def move(self, id_: str, *states: str, error: str | None = None, **changes: Any) -> FineTuningJobRow:
-        """Bring a job into a state, or through several, all in one.
-
-        Args:
-            id_: the job's.
-            states: one after the other.
-            error: why it failed, for users.
-            changes: of other attributes.
-
-        Raises:
-            JobStateError: the first of the states cannot follow the one that the job is in.
-        """
-
-        def write(session: Session) -> FineTuningJobRow:
-            job = _get(session, id_, writes=True)
-            for name, value in changes.items():
-                setattr(job, name, value)
-            for state in states:
-                _advance(session, job, state, error)
-            return job
-
-        return await self._database.write(write)
-
-    async def cancel(self, id_: str) -> FineTuningJobRow:
-        """Cancel a job, or if a process is at work on it, ask for that. Raises JobStateError if it is at an end."""
-
-        def write(session: Session) -> FineTuningJobRow:
-            job = _get(session, id_, writes=True)
-            if job.status != "CANCELLATION_REQUESTED":
-                ends = "CANCELLED" in _AFTER.get(job.status, ())
-                _advance(session, job, "CANCELLED" if ends else "CANCELLATION_REQUESTED")
-            return job
-
-        return await self._database.write(write)
 
     async def finish(self, id_: str, model: FineTunedModelRow, trained_tokens: int) -> None:
-        """Keep what a job made, and that it has succeeded. Raises JobStateError if it is not running."""
+        """Store the model that a job made, and its success. Raises JobStateError if the job is not running."""
 
         def write(session: Session) -> None:
-            job = _get(session, id_, writes=True)
+            job = self._get(session, id_, writes=True)
             job.fine_tuned_model = model.id
             job.trained_tokens = trained_tokens
-            _advance(session, job, "SUCCESS")
+            self._advance(session, job, "SUCCESS")
             model.created_at = job.modified_at
             session.add(model)
 
         await self._database.write(write)
 
     async def note(self, id_: str, name: str, data: dict[str, Any]) -> None:
-        """Keep something that happened to a job."""
-        event = FineTuningEventRow(job_id=id_, name=name, data=data, created_at=_now())
+        """Add an event to a job."""
+        event = FineTuningEventRow(job_id=id_, name=name, data=data, created_at=seconds_now())
         await self._database.write(lambda session: session.add(event))
 
     async def keep_progress(self, id_: str, data: dict[str, Any]) -> None:
-        """Renew the one event that says how far a job is."""
-        statement = select(FineTuningEventRow).where(
-            FineTuningEventRow.job_id == id_, FineTuningEventRow.name == _PROGRESS
-        )
+        """Replace the progress event of a job; there is one at most."""
+        row = FineTuningEventRow
+        statement = select(row).where(row.job_id == id_, row.name == _PROGRESS)
 
         def write(session: Session) -> None:
             event = session.scalar(statement)
             if event is None:
-                session.add(FineTuningEventRow(job_id=id_, name=_PROGRESS, data=data, created_at=_now()))
+                session.add(row(job_id=id_, name=_PROGRESS, data=data, created_at=seconds_now()))
             else:
-                event.data, event.created_at = data, _now()
+                event.data, event.created_at = data, seconds_now()
 
         await self._database.write(write)
 
     async def keep_checkpoint(self, checkpoint: FineTuningCheckpointRow) -> None:
-        """Keep what a job has reached. A job that is resumed may reach the same step once more."""
-        checkpoint.created_at = _now()
+        """Store a checkpoint. A resumed job may reach the same step once more and replaces it."""
+        checkpoint.created_at = seconds_now()
 
         def write(session: Session) -> None:
             session.merge(checkpoint)
@@ -174,34 +98,16 @@ class FineTuningJobStore:
         await self._database.write(write)
 
     async def keep_integrations(self, id_: str, integrations: list[dict[str, Any]]) -> None:
-        """Renew what is told of a job's integrations."""
+        """Replace the integrations of a job."""
 
         def write(session: Session) -> None:
-            _get(session, id_, writes=True).integrations = integrations
+            self._get(session, id_, writes=True).integrations = integrations
 
         await self._database.write(write)
 
-
-def _get(session: Session, id_: str, *, writes: bool = False) -> FineTuningJobRow:
-    """A job; one that ``writes`` has PostgreSQL keep other transactions from it, as SQLite does anyway."""
-    statement = select(FineTuningJobRow).where(FineTuningJobRow.id == id_)
-    job = None if "\0" in id_ else session.scalar(statement.with_for_update() if writes else statement)
-    if job is None:
-        raise UnknownJobError(id_)
-    return job
-
-
-def _advance(session: Session, job: FineTuningJobRow, state: str, error: str | None = None) -> None:
-    if state not in _AFTER.get(job.status, ()):
-        raise JobStateError(f"job {job.id} is {job.status}")
-    job.status = state
-    job.modified_at = _now()
-    session.add(_status_event(job, error))
-
-
-def _status_event(job: FineTuningJobRow, error: str | None = None) -> FineTuningEventRow:
-    data = {"status": job.status} | ({"error": error} if error else {})
-    return FineTuningEventRow(job_id=job.id, name=_STATUS, data=data, created_at=job.modified_at)
+    def _log_state(self, session: Session, job: FineTuningJobRow, error: str | None) -> None:
+        data = {"status": job.status} | ({"error": error} if error else {})
+        session.add(FineTuningEventRow(job_id=job.id, name=_STATUS, data=data, created_at=job.modified_at))
 
 
 def _conditions(wanted: FineTuningJobFilter) -> list[ColumnElement[bool]]:
@@ -213,7 +119,7 @@ def _conditions(wanted: FineTuningJobFilter) -> list[ColumnElement[bool]]:
         "wandb_name": FineTuningJobRow.wandb_name,
     }
     given = {name: getattr(wanted, name) for name in columns}
-    # PostgreSQL takes no NUL, and nothing that is kept has one.
+    # PostgreSQL rejects NUL, and no stored value contains one.
     conditions: list[ColumnElement[bool]] = [
         columns[name].in_([value] if "\0" not in value else []) for name, value in given.items() if value is not None
     ]
@@ -222,7 +128,3 @@ def _conditions(wanted: FineTuningJobFilter) -> list[ColumnElement[bool]]:
     if wanted.created_before is not None:
         conditions.append(FineTuningJobRow.created_at < wanted.created_before)
     return conditions
-
-
-def _now() -> int:
-    return int(time.time())
