@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 
 from ponant.catalog.catalog import Catalog
@@ -111,6 +112,7 @@ class FineTuningJobType:
             base=job.base,
             root=job.model,
             archived=False,
+            created_at=int(time.time()),
         )
         await self._registry.add(model, self.store.finish(job.id, model, trained_tokens))
         logger.info("job succeeded", extra={"job": job.id, "model": model.id})

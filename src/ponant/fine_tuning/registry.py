@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,6 @@ class ModelRegistry:
     async def add(self, model: "FineTunedModelRow", keep: Awaitable[None]) -> None:
         """Serve a model from before it is kept on: whoever sees it can use it. Raises what ``keep`` does."""
         async with self._changing:
-            model.created_at = int(time.time())
             self._add(_spec(model, (await self._storage.open()).fine_tuned))
             try:
                 await keep

@@ -64,7 +64,6 @@ class FineTuningJobStore(JobStore[FineTuningJobRow]):
             job.fine_tuned_model = model.id
             job.trained_tokens = trained_tokens
             self._advance(session, job, "SUCCESS")
-            model.created_at = job.modified_at
             session.add(model)
 
         await self._database.write(write)
