@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from ponant.cli.main import main
 from ponant.storage.storage import Storage
 from ponant.storage.tables import FineTunedModelRow, FineTuningJobRow
-from ponant.training.export import merge
+from ponant.training.merge import merge
 from tests.tiny_adapter import write_tiny_adapter
 
 MODEL = "ft:tiny:letters:20261121:1a2b3c4d"

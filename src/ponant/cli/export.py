@@ -15,7 +15,7 @@ from ponant.sizes import megabytes
 if TYPE_CHECKING:
     from ponant.settings import Settings
     from ponant.storage.tables import FineTunedModelRow
-    from ponant.training.export import WeightType
+    from ponant.training.merge import WeightType
 
 _FORMATS = ("f16", "q8_0")
 
@@ -53,9 +53,10 @@ def export(
       ponant serve poems.gguf
     """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
     try:
-        from ponant.training.export import ExportError, merge
+        from ponant.training.merge import merge
     except ImportError as error:
-        fail(str(error))
+        fail(f"{error}; exporting needs the extra finetune: pip install 'ponant[finetune]'")
+    from ponant.training.errors import ExportError
     from ponant.weights.errors import ModelNotFoundError
 
     read = settings(config, data_dir)

@@ -34,7 +34,7 @@ from ponant.errors import ModelLoadError
 from ponant.llamacpp.vocabulary import Vocabulary
 from ponant.prompts.build import build_prompts
 from ponant.training.dataset import EncodedFile, InvalidDatasetError, encode_file, read_report
-from ponant.training.errors import TrainingError
+from ponant.training.errors import ExportError, TrainingError
 from ponant.training.events import Done, Event, Failed, Phase, Resumed, Stopped, Tracked, Validated
 from ponant.training.job import Precision, TrainingRun, read_run
 from ponant.training.packing import PackedSequence, Packer
@@ -240,7 +240,7 @@ def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
 def _check_base(model: Path) -> None:
     """Refuse a model whose adapters could not be served, before hours are spent on one. Raises TrainingError."""
     try:
-        from ponant.training.export import ExportError, check_base
+        from ponant.training.export import check_base
     except ImportError as error:
         raise _missing(error) from None
     try:
