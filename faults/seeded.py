@@ -235,8 +235,8 @@ FAULTS = (
     Fault(
         "cancellation-ignored",
         "A job whose cancellation was requested never ends.",
-        "src/ponant/fine_tuning/runner.py",
-        'in_states("CANCELLATION_REQUESTED", *wanted)',
+        "src/ponant/jobs/runner.py",
+        "in_states(CANCELLATION_REQUESTED, *wanted)",
         "in_states(*wanted)",
         (
             "tests/fine_tuning/test_runner.py"

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from ponant.cli.main import main
 from ponant.storage.storage import Storage
-from ponant.storage.tables import FineTunedModel, FineTuningJob
-from ponant.training.export import merge
+from ponant.storage.tables import FineTunedModelRow, FineTuningJobRow
+from ponant.training.merge import merge
 from tests.tiny_adapter import write_tiny_adapter
 
 MODEL = "ft:tiny:letters:20261121:1a2b3c4d"
@@ -38,7 +38,7 @@ class Home:
             self.adapter = self._add(storage)
 
     def _add(self, storage: Storage) -> Path:
-        job = FineTuningJob(
+        job = FineTuningJobRow(
             id="1a2b3c4d",
             model="tiny",
             base="tiny",
@@ -52,7 +52,7 @@ class Home:
             created_at=0,
             modified_at=0,
         )
-        model = FineTunedModel(id=MODEL, job_id=job.id, base="tiny", root="tiny", archived=False, created_at=0)
+        model = FineTunedModelRow(id=MODEL, job_id=job.id, base="tiny", root="tiny", archived=False, created_at=0)
 
         def write(session: Session) -> None:
             session.add(job)

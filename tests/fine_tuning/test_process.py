@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.processes.child_process import ChildProcess
-from ponant.training.progress import Failed, Phase
+from ponant.training.events import Failed, Phase
 
 KILLED_WHILE_TELLING = """
 import os, signal

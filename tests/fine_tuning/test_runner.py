@@ -12,13 +12,15 @@ from typing import TextIO
 import pytest
 
 from ponant.catalog.catalog import Catalog
+from ponant.fine_tuning.job_type import FineTuningJobType
 from ponant.fine_tuning.registry import ModelRegistry
-from ponant.fine_tuning.runner import Runner, open_lock_file
+from ponant.jobs.lock import open_lock_file
+from ponant.jobs.runner import Runner
 from ponant.server.wiring import make_catalog
 from ponant.settings import ModelSettings, Settings
 from ponant.storage.lazy import LazyStorage
 from ponant.storage.storage import Storage
-from ponant.storage.tables import FineTuningJob
+from ponant.storage.tables import FineTuningJobRow
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[asyncio.E
     """A runner at work, and what tells it of changes."""
     changed = asyncio.Event()
     with contextlib.closing(LazyStorage(storage.fine_tuned.folder.parent)) as same:
-        runner = Runner(catalog, storage, ModelRegistry(catalog, same), changed=changed, nice=0)
+        runner = Runner(FineTuningJobType(catalog, storage, ModelRegistry(catalog, same), nice=0), changed=changed)
         task = asyncio.create_task(runner.run())
         yield changed
         assert not task.done()
@@ -49,9 +51,9 @@ async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[asyncio.E
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def add_job(storage: Storage, *states: str) -> FineTuningJob:
+async def add_job(storage: Storage, *states: str) -> FineTuningJobRow:
     """A job in the last of the states."""
-    job = FineTuningJob(
+    job = FineTuningJobRow(
         id=str(uuid.uuid4()),
         model="tiny",
         base="tiny",
@@ -62,9 +64,9 @@ async def add_job(storage: Storage, *states: str) -> FineTuningJob:
         integrations=[],
         invalid_sample_skip_percentage=0,
     )
-    await storage.jobs.add(job)
+    await storage.fine_tuning_jobs.add(job)
     if states:
-        await storage.jobs.move(job.id, *states)
+        await storage.fine_tuning_jobs.move(job.id, *states)
     return job
 
 
@@ -95,27 +97,27 @@ async def test_jobs_whose_cancellation_was_requested_end_though_nobody_works_on_
     jobs = [await add_job(storage, "VALIDATING", "CANCELLATION_REQUESTED") for _ in range(20)]
     async with running(catalog, storage), asyncio.timeout(30):
         for job in jobs:
-            while (await storage.jobs.find(job.id)).status != "CANCELLED":
+            while (await storage.fine_tuning_jobs.find(job.id)).status != "CANCELLED":
                 await asyncio.sleep(0.01)
 
 
-async def is_failed(storage: Storage, job: FineTuningJob) -> None:
+async def is_failed(storage: Storage, job: FineTuningJobRow) -> None:
     """Wait until a job has failed, as those do of which there is no description."""
-    while (await storage.jobs.find(job.id)).status != "FAILED":
+    while (await storage.fine_tuning_jobs.find(job.id)).status != "FAILED":
         await asyncio.sleep(0.01)
 
 
 async def test_jobs_are_run_once_their_folder_can_be_used(
     catalog: Catalog, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ponant.fine_tuning.runner._AFTER_TROUBLE", 0.01)
+    monkeypatch.setattr("ponant.jobs.retry._RETRY_SECONDS", 0.01)
     attempts = Counter[Path]()
 
     def counted(folder: Path) -> TextIO:
         attempts[folder] += 1
         return open_lock_file(folder)
 
-    monkeypatch.setattr("ponant.fine_tuning.runner.open_lock_file", counted)
+    monkeypatch.setattr("ponant.jobs.lock.open_lock_file", counted)
     folder = storage.fine_tuned.folder
     folder.touch()
     job = await add_job(storage)
@@ -130,14 +132,14 @@ async def test_job_of_which_nothing_is_known_any_more_fails(catalog: Catalog, st
     job = await add_job(storage)
     async with running(catalog, storage), asyncio.timeout(30):
         await is_failed(storage, job)
-    events, _ = await storage.jobs.history(job.id)
+    events, _ = await storage.fine_tuning_jobs.history(job.id)
     assert events[0].data["error"].startswith("what is to be done is no longer known")
 
 
 async def test_an_idle_runner_that_is_told_of_a_job_need_not_look_for_it(
     catalog: Catalog, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ponant.fine_tuning.runner._WHEN_IDLE", 3600.0)
+    monkeypatch.setattr("ponant.jobs.runner._IDLE_POLL_SECONDS", 3600.0)
     async with running(catalog, storage) as changed, asyncio.timeout(30):
         for _ in range(2):  # if it was not idle when the first one came, it is when the second one does
             job = await add_job(storage)
@@ -148,7 +150,7 @@ async def test_an_idle_runner_that_is_told_of_a_job_need_not_look_for_it(
 async def test_an_idle_runner_finds_what_others_add(
     catalog: Catalog, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ponant.fine_tuning.runner._WHEN_IDLE", 0.1)
+    monkeypatch.setattr("ponant.jobs.runner._IDLE_POLL_SECONDS", 0.1)
     async with running(catalog, storage), asyncio.timeout(30):
         for _ in range(2):
             await is_failed(storage, await add_job(storage))

@@ -28,7 +28,7 @@ from ponant.server.run import listen
 from ponant.server.wiring import make_catalog
 from ponant.settings import ModelSettings, Settings
 from ponant.storage.lazy import LazyStorage
-from ponant.storage.tables import FineTunedModel, FineTuningJob
+from ponant.storage.tables import FineTunedModelRow, FineTuningJobRow
 from ponant.training import support
 from tests.tiny_adapter import write_tiny_adapter
 from tests.tiny_model import write_tiny_model
@@ -51,7 +51,7 @@ class Server:
         job_id = str(uuid.uuid4())
         common = {"base": base, "created_at": 1_700_000_000}
         lists: dict[str, Any] = {"training_files": [], "validation_files": [], "integrations": []}
-        job = FineTuningJob(
+        job = FineTuningJobRow(
             **common,
             **lists,
             id=job_id,
@@ -62,7 +62,7 @@ class Server:
             invalid_sample_skip_percentage=0,
             modified_at=0,
         )
-        model = FineTunedModel(**common, id=name, job_id=job_id, root=base, archived=False)
+        model = FineTunedModelRow(**common, id=name, job_id=job_id, root=base, archived=False)
         path = self.storage.open_now().fine_tuned.adapter(model)
         path.parent.mkdir(parents=True)
         shutil.copy(adapter, path)

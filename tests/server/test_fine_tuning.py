@@ -213,7 +213,7 @@ def test_running_jobs_are_cancelled_and_leave_nothing(
     ended = wait_for(client, running["id"])
     wait_for(client, others["id"], "RUNNING")
     with contextlib.closing(Storage.open(data_dir)) as storage:  # as another server has it that shares the folder
-        asyncio.run(storage.jobs.cancel(others["id"]))
+        asyncio.run(storage.fine_tuning_jobs.cancel(others["id"]))
     for job in (ended, wait_for(client, others["id"])):
         assert states(job) == [
             "QUEUED",

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
 from ponant.storage.errors import JobStateError, StorageError
-from ponant.storage.jobs import JobStore
+from ponant.storage.fine_tuning_jobs import FineTuningJobStore
 from ponant.storage.migrate import migrate
 from ponant.storage.storage import Storage
-from ponant.storage.tables import Base, FineTuningJob, StoredFile
+from ponant.storage.tables import Base, FileRow, FineTuningJobRow
 
 OPENING = """
 import sys
@@ -69,10 +69,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     database.close()
 
 
-def row(id_: str) -> StoredFile:
-    columns = {column.name: 0 for column in StoredFile.__table__.columns if column.name not in ("number", "expires_at")}
-    kept = {name: "" for name in columns if StoredFile.__table__.columns[name].type.python_type is str}
-    return StoredFile(**columns | kept | {"id": id_})
+def row(id_: str) -> FileRow:
+    columns = {column.name: 0 for column in FileRow.__table__.columns if column.name not in ("number", "expires_at")}
+    kept = {name: "" for name in columns if FileRow.__table__.columns[name].type.python_type is str}
+    return FileRow(**columns | kept | {"id": id_})
 
 
 def test_migrations_lead_to_the_tables(url: str) -> None:
@@ -109,7 +109,7 @@ async def test_transaction_is_kept_whole_or_not_at_all(url: str) -> None:
 
     with pytest.raises(RuntimeError):
         await database.write(fail)
-    count = select(func.count()).select_from(StoredFile)
+    count = select(func.count()).select_from(FileRow)
     assert await database.read(lambda session: session.scalar(count)) == 0
     await database.write(lambda session: session.add(row("one")))
     assert await database.read(lambda session: session.scalar(count)) == 1
@@ -118,7 +118,7 @@ async def test_transaction_is_kept_whole_or_not_at_all(url: str) -> None:
 
 async def test_transactions_at_once_wait_for_each_other(url: str) -> None:
     databases = [Database(url), Database(url)]
-    count = select(func.count()).select_from(StoredFile)
+    count = select(func.count()).select_from(FileRow)
 
     def add(session: Session, id_: str) -> None:
         session.scalar(count)
@@ -134,11 +134,11 @@ async def test_transactions_at_once_wait_for_each_other(url: str) -> None:
 
 async def test_of_those_who_change_a_job_at_once_one_does(url: str) -> None:
     databases = [Database(url), Database(url)]
-    stores = [JobStore(database) for database in databases]
+    stores = [FineTuningJobStore(database) for database in databases]
     for number in range(5):
         name = f"job-{number}"
         lists: dict[str, Any] = {key: [] for key in ("training_files", "validation_files", "integrations")}
-        job = FineTuningJob(id=name, model="tiny", base="tiny", auto_start=False, hyperparameters={}, **lists)
+        job = FineTuningJobRow(id=name, model="tiny", base="tiny", auto_start=False, hyperparameters={}, **lists)
         job.invalid_sample_skip_percentage = 0.0
         await stores[0].add(job)
         await stores[0].move(name, "VALIDATING", "VALIDATED")
@@ -192,7 +192,7 @@ def test_foreign_keys_are_kept_and_readers_do_not_wait_for_writers(tmp_path: Pat
     def write_and_look(session: Session) -> int | None:
         session.add(row("one"))
         session.flush()
-        return database.read_now(lambda other: other.scalar(select(func.count()).select_from(StoredFile)))
+        return database.read_now(lambda other: other.scalar(select(func.count()).select_from(FileRow)))
 
     assert database.write_now(write_and_look) == 0
     database.close()

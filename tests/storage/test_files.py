@@ -11,7 +11,7 @@ from ponant.storage.descriptions import FileDetails, FileFilter
 from ponant.storage.errors import StorageError, UnknownFileError
 from ponant.storage.signing import Signer
 from ponant.storage.storage import Storage
-from ponant.storage.tables import StoredFile
+from ponant.storage.tables import FileRow
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def details(**changes: object) -> FileDetails:
     return FileDetails(**fields | changes)  # type: ignore[arg-type]
 
 
-async def add(storage: Storage, content: bytes = b"Hello", **changes: object) -> StoredFile:
+async def add(storage: Storage, content: bytes = b"Hello", **changes: object) -> FileRow:
     writer = storage.files.begin()
     writer.write(content)
     return await storage.files.add(writer, details(**changes), caller=ANYONE)

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ponant.training import progress
-from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, write_run
+from ponant.training import events
+from ponant.training.job import DatasetFile, Hyperparameters, TrainingRun, write_run
 from ponant.training.worker import TrainingProcess, run_folder
 
 Event = dict[str, Any]
@@ -27,7 +27,7 @@ def write_lines(path: Path, lines: Iterable[object]) -> Path:
 
 
 def describe(
-    folder: Path, model: Path, lines: Path | Sequence[TrainingFile], *, cache: Path, **more: Any
+    folder: Path, model: Path, lines: Path | Sequence[DatasetFile], *, cache: Path, **more: Any
 ) -> TrainingRun:
     """A run on a tiny model, described in its folder; hyperparameters and other settings by name."""
     names = set(Hyperparameters.__struct_fields__)
@@ -35,7 +35,7 @@ def describe(
     run = TrainingRun(
         model=str(model),
         cache=str(cache),
-        training_files=[TrainingFile(str(lines))] if isinstance(lines, Path) else list(lines),
+        training_files=[DatasetFile(str(lines))] if isinstance(lines, Path) else list(lines),
         hyperparameters=Hyperparameters(**hyperparameters),
         threads=1,
         **{name: value for name, value in more.items() if name not in names},
@@ -61,7 +61,7 @@ class _Recorder:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def tell(self, event: progress.Event) -> None:
+    def record(self, event: events.Event) -> None:
         self.events.append(msgspec.json.decode(msgspec.json.encode(event)))
 
 

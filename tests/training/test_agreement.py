@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.training.export import export_adapter, merge
+from ponant.training.export import export_adapter
 from ponant.training.job import Hyperparameters
+from ponant.training.merge import merge
 from tests.training.extra import skip_without_training
 from tests.training.llamacpp import computed
 

@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from ponant.training.export import ExportError, WeightType, export_adapter, merge
+from ponant.training.errors import ExportError
+from ponant.training.export import export_adapter
+from ponant.training.merge import WeightType, merge
 from tests.tiny_adapter import adapter_matrices, write_tiny_adapter
 from tests.tiny_model import write_tiny_model
 from tests.training import llamacpp

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ponant.training import progress
+from ponant.training import events
 from ponant.training.job import Wandb
 from ponant.training.worker import TrainingProcess, run_folder
 from tests.training.extra import skip_without_training
@@ -149,36 +149,36 @@ def test_a_key_that_is_refused_fails_the_run_at_once(folder: Path, monkeypatch: 
 def test_a_server_that_cannot_be_reached_fails_the_run_soon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with stand_in() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
-    monkeypatch.setattr("ponant.training.tracking._START_TIMEOUT", 2)
+    monkeypatch.setattr("ponant.training.wandb_recorder._START_TIMEOUT", 2)
     assert "WANDB_MODE=offline" in failure(folder)
 
 
 def test_a_run_that_is_online_is_told_where_and_ends_well_without_the_network(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ponant.training.tracking._FINISH_TIMEOUT", 2)
-    told: list[progress.Event] = []
+    monkeypatch.setattr("ponant.training.wandb_recorder._FINISH_TIMEOUT", 2)
+    told: list[events.Event] = []
     with ExitStack() as network:
         server = network.enter_context(stand_in())
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
 
         class LosesTheNetwork:
-            def tell(self, event: progress.Event) -> None:
+            def record(self, event: events.Event) -> None:
                 told.append(event)
-                if isinstance(event, progress.Step) and event.step == 3:
+                if isinstance(event, events.TrainingStep) and event.step == 3:
                     network.close()
 
         status = run_folder(TrainingProcess(folder, [LosesTheNetwork()]), folder)
 
     assert status == 0
-    (tracked,) = [event for event in told if isinstance(event, progress.Tracked)]
+    (tracked,) = [event for event in told if isinstance(event, events.Tracked)]
     run = (folder / "wandb-id").read_text()
     assert tracked.url.endswith(f"/someone/letters/runs/{run}")
     (begun,) = [asked["variables"] for asked in server.asked if "UpsertBucket" in asked.get("query", "")][:1]
     assert begun["project"] == "letters"
     assert begun["displayName"] == "first"
     assert json.loads(begun["config"])["model"]["value"] == "tiny"
-    assert isinstance(told[-1], progress.Done)
+    assert isinstance(told[-1], events.Done)
     assert list(rows(folder)) == list(read_history(folder)) == list(range(1, STEPS + 1))
     assert not _helpers()
     assert not kept_elsewhere(folder)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, Wandb, write_run
+from ponant.training.job import DatasetFile, Hyperparameters, TrainingRun, Wandb, write_run
 from tests.tiny_adapter import write_tiny_adapter
 from tests.tiny_model import build_vocabulary, write_tiny_model
 from tests.training.extra import skip_without_training
@@ -391,7 +391,7 @@ def test_files_are_weighted_and_hugging_face_folders_are_read(
 ) -> None:
     (weights,) = [path for path in cache.iterdir() if path.name.startswith(tiny_model.stem)]
     other = write_lines(tmp_path / "other.jsonl", [conversation("hello", "tion")] * 20)
-    files = [TrainingFile(str(lines), 1.0), TrainingFile(str(other), 2.5)]
+    files = [DatasetFile(str(lines), 1.0), DatasetFile(str(other), 2.5)]
     describe(tmp_path, tiny_model, files, cache=tmp_path / "none", weights=str(weights), training_steps=2, batch_size=2)
 
     status, events = train(tmp_path)

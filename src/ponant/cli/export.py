@@ -14,8 +14,8 @@ from ponant.sizes import megabytes
 
 if TYPE_CHECKING:
     from ponant.settings import Settings
-    from ponant.storage.tables import FineTunedModel
-    from ponant.training.export import WeightType
+    from ponant.storage.tables import FineTunedModelRow
+    from ponant.training.merge import WeightType
 
 _FORMATS = ("f16", "q8_0")
 
@@ -53,9 +53,10 @@ def export(
       ponant serve poems.gguf
     """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
     try:
-        from ponant.training.export import ExportError, merge
+        from ponant.training.merge import merge
     except ImportError as error:
-        fail(str(error))
+        fail(f"{error}; exporting needs the extra finetune: pip install 'ponant[finetune]'")
+    from ponant.training.errors import ExportError
     from ponant.weights.errors import ModelNotFoundError
 
     read = settings(config, data_dir)
@@ -81,13 +82,13 @@ def export(
     click.echo(f"{target} ({megabytes(target.stat().st_size)})")
 
 
-def _find(model: str, read: "Settings") -> tuple["FineTunedModel", Path]:
+def _find(model: str, read: "Settings") -> tuple["FineTunedModelRow", Path]:
     """A fine-tuned model and the file of its adapter; ends the program if there is none of this id."""
     from ponant.storage.errors import StorageError
     from ponant.storage.location import has_storage
     from ponant.storage.storage import Storage
 
-    models: dict[str, tuple[FineTunedModel, Path]] = {}
+    models: dict[str, tuple[FineTunedModelRow, Path]] = {}
     if has_storage(read.data_dir, read.database_url):
         try:
             with closing(Storage.open(read.data_dir, read.database_url)) as storage:

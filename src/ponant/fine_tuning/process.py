@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ponant.processes.child_process import ChildProcess
-from ponant.training.progress import Done, Event, Failed, Stopped, Validated
+from ponant.training.events import Done, Event, Failed, Stopped, Validated
 
 _LONGEST_EVENT = 2**24
 _SECONDS_TO_END = 15.0

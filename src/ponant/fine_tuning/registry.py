@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from ponant.storage.lazy import LazyStorage
 
 if TYPE_CHECKING:
     from ponant.storage.fine_tuned import FineTunedStore
-    from ponant.storage.tables import FineTunedModel
+    from ponant.storage.tables import FineTunedModelRow
 
 logger = logging.getLogger("ponant.fine_tuning")
 
@@ -47,10 +46,9 @@ class ModelRegistry:
             for gone in served:
                 self._catalog.remove(gone)
 
-    async def add(self, model: "FineTunedModel", keep: Awaitable[None]) -> None:
+    async def add(self, model: "FineTunedModelRow", keep: Awaitable[None]) -> None:
         """Serve a model from before it is kept on: whoever sees it can use it. Raises what ``keep`` does."""
         async with self._changing:
-            model.created_at = int(time.time())
             self._add(_spec(model, (await self._storage.open()).fine_tuned))
             try:
                 await keep
@@ -107,7 +105,7 @@ class ModelRegistry:
             logger.warning("model not served", extra={"model": spec.id, "reason": str(error)})
 
 
-def _spec(model: "FineTunedModel", store: "FineTunedStore") -> FineTunedSpec:
+def _spec(model: "FineTunedModelRow", store: "FineTunedStore") -> FineTunedSpec:
     return FineTunedSpec(
         id=model.id,
         base=model.base,

@@ -13,12 +13,12 @@ from msgspec import structs
 from ponant.api.fine_tuning import JobIn
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
-from ponant.training.job import Hyperparameters, TrainingFile, TrainingRun, Wandb, read_run, write_run
-from ponant.training.progress import Validated
-from ponant.training.report import Plan
+from ponant.training.events import Validated
+from ponant.training.job import DatasetFile, Hyperparameters, TrainingRun, Wandb, read_run, write_run
+from ponant.training.report import TrainingPlan
 
 if TYPE_CHECKING:
-    from ponant.storage.tables import FineTuningJob
+    from ponant.storage.tables import FineTuningJobRow
 
 _NO_SUFFIX = "ponant"
 
@@ -45,8 +45,7 @@ def describe_run(
         model=str(base.spec.path),
         cache=str(cache),
         training_files=[
-            TrainingFile(str(path), file.weight)
-            for path, file in zip(training_files, asked.training_files, strict=True)
+            DatasetFile(str(path), file.weight) for path, file in zip(training_files, asked.training_files, strict=True)
         ],
         validation_files=[str(path) for path in validation_files],
         hyperparameters=Hyperparameters(**given),
@@ -108,14 +107,19 @@ def clean_run(folder: Path, *, keep_model: bool = False) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def plan_of(validated: Validated, ahead: Sequence["FineTuningJob"] = ()) -> dict[str, Any]:
+def unclean_folders(folder: Path) -> list[Path]:
+    """Return the folders of jobs that still have the description of a run, or the beginning of one. Blocks."""
+    return list({path.parent for name in ("run.json", "run.json.part") for path in folder.glob(f"*/{name}")})
+
+
+def plan_of(validated: Validated, ahead: Sequence["FineTuningJobRow"] = ()) -> dict[str, Any]:
     """What a job will take, as the API's ``metadata`` has it.
 
     Args:
         validated: what the trainer tells of its files.
         ahead: jobs that are trained before it.
     """
-    plan: Plan = validated.plan
+    plan: TrainingPlan = validated.plan
     waiting = sum((job.plan or {}).get("expected_duration_seconds") or 0 for job in ahead)
     return {
         "expected_duration_seconds": plan.expected_duration_seconds,
@@ -128,7 +132,7 @@ def plan_of(validated: Validated, ahead: Sequence["FineTuningJob"] = ()) -> dict
     }
 
 
-def skipped_lines(validated: Validated, job: "FineTuningJob") -> list[dict[str, Any]]:
+def skipped_lines(validated: Validated, job: "FineTuningJobRow") -> list[dict[str, Any]]:
     """The bad lines of a job's files that are skipped: of each file how many, and the first ones with their reasons."""
     ids = [*(file["file_id"] for file in job.training_files), *job.validation_files]
     reports = [*validated.training_files, *validated.validation_files]
@@ -143,7 +147,7 @@ def skipped_lines(validated: Validated, job: "FineTuningJob") -> list[dict[str, 
     ]
 
 
-def name_of_result(job: "FineTuningJob") -> str:
+def name_of_result(job: "FineTuningJobRow") -> str:
     """The id of the model that a job makes."""
     day = datetime.fromtimestamp(job.created_at, UTC).strftime("%Y%m%d")
     return f"ft:{job.base}:{job.suffix or _NO_SUFFIX}:{day}:{job.id[:8]}"

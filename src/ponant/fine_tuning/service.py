@@ -17,15 +17,15 @@ from ponant.catalog.served import ServedModel
 from ponant.errors import EngineUnavailableError, InvalidRequestError
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.runs import clean_run, describe_run
-from ponant.storage.descriptions import JobFilter
+from ponant.storage.descriptions import FineTuningJobFilter
 from ponant.storage.errors import JobStateError, UnknownFileError
 from ponant.storage.lazy import LazyStorage
+from ponant.training.events import Failed, Validated
 from ponant.training.job import TrainingRun, write_run
-from ponant.training.progress import Failed, Validated
 from ponant.training.support import ARCHITECTURES, missing_package
 
 if TYPE_CHECKING:
-    from ponant.storage.tables import FineTuningJob
+    from ponant.storage.tables import FineTuningJobRow
 
 _SUFFIX = re.compile(r"[A-Za-z0-9._-]+")
 _MOST_STEPS = 10**9
@@ -50,7 +50,7 @@ class JobService:
         self._nice = nice
         self._trying = asyncio.Semaphore(1)
 
-    async def create(self, asked: JobIn, caller: Caller) -> "FineTuningJob":
+    async def create(self, asked: JobIn, caller: Caller) -> "FineTuningJobRow":
         """A new job.
 
         Raises:
@@ -60,10 +60,10 @@ class JobService:
         """
         base, run = await self._described(asked, caller)
         storage = await self._storage.open()
-        from ponant.storage.tables import FineTuningJob  # loaded with the storage by now
+        from ponant.storage.tables import FineTuningJobRow  # loaded with the storage by now
 
         wandb = asked.integrations[0] if asked.integrations else None
-        job = FineTuningJob(
+        job = FineTuningJobRow(
             id=str(uuid.uuid4()),
             model=asked.model,
             base=base.spec.id,
@@ -78,7 +78,7 @@ class JobService:
             wandb_name=wandb and (wandb.run_name or wandb.name),
         )
         await asyncio.to_thread(write_run, run, storage.fine_tuned.folder / job.id)
-        await storage.jobs.add(job)
+        await storage.fine_tuning_jobs.add(job)
         self._wake()
         return job
 
@@ -108,13 +108,13 @@ class JobService:
                 reason = last.message if isinstance(last, Failed) else "the process was ended"
                 raise EngineUnavailableError(f"the files could not be looked at: {reason}")
 
-    async def find(self, job_id: str, caller: Caller) -> "FineTuningJob":
+    async def find(self, job_id: str, caller: Caller) -> "FineTuningJobRow":
         """Return a job. Raises UnknownJobError."""
-        return await (await self._storage.open()).jobs.find(job_id)
+        return await (await self._storage.open()).fine_tuning_jobs.find(job_id)
 
     async def page(
-        self, wanted: JobFilter, caller: Caller, *, number: int, size: int
-    ) -> tuple[Sequence["FineTuningJob"], int]:
+        self, wanted: FineTuningJobFilter, caller: Caller, *, number: int, size: int
+    ) -> tuple[Sequence["FineTuningJobRow"], int]:
         """Return a page of jobs, the newest first, and the number of jobs on all pages.
 
         Args:
@@ -123,23 +123,23 @@ class JobService:
             number: number of the page, from 0.
             size: most jobs of a page.
         """
-        return await (await self._storage.open()).jobs.page(wanted, number=number, size=size)
+        return await (await self._storage.open()).fine_tuning_jobs.page(wanted, number=number, size=size)
 
-    async def start(self, job_id: str, caller: Caller) -> "FineTuningJob":
+    async def start(self, job_id: str, caller: Caller) -> "FineTuningJobRow":
         """Start a job that waits for it. Raises UnknownJobError, and InvalidRequestError if it does not."""
         storage = await self._storage.open()
         try:
-            job = await storage.jobs.move(job_id, "STARTED")
+            job = await storage.fine_tuning_jobs.move(job_id, "STARTED")
         except JobStateError as error:
             raise InvalidRequestError(f"{error}; only jobs that are VALIDATED can be started") from None
         self._wake()
         return job
 
-    async def cancel(self, job_id: str, caller: Caller) -> "FineTuningJob":
+    async def cancel(self, job_id: str, caller: Caller) -> "FineTuningJobRow":
         """Cancel a job. Raises UnknownJobError, and InvalidRequestError if it is at an end."""
         storage = await self._storage.open()
         try:
-            job = await storage.jobs.cancel(job_id)
+            job = await storage.fine_tuning_jobs.cancel(job_id)
         except JobStateError as error:
             raise InvalidRequestError(f"{error} already and cannot be cancelled") from None
         if job.status == "CANCELLED":

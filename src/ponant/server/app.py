@@ -64,9 +64,11 @@ def create_app(
 
     async def run_jobs() -> None:
         opened = await storage.when_in_use()
-        from ponant.fine_tuning.runner import Runner
+        from ponant.fine_tuning.job_type import FineTuningJobType
+        from ponant.jobs.runner import Runner
 
-        await Runner(catalog, opened, registry, changed=jobs_changed, nice=settings.training_nice).run()
+        fine_tuning = FineTuningJobType(catalog, opened, registry, nice=settings.training_nice)
+        await Runner(fine_tuning, changed=jobs_changed).run()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

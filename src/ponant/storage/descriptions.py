@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class FileDetails:
-    """What is told of a file when it is added; the rest is known of its content. Attributes as of ``StoredFile``."""
+    """What is told of a file when it is added; the rest is known of its content. Attributes as of ``FileRow``."""
 
     filename: str
     purpose: str
@@ -37,8 +37,11 @@ class FileFilter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobFilter:
-    """Which jobs are wanted; what is None does not matter. Attributes as of ``FineTuningJob``; times are exclusive."""
+class FineTuningJobFilter:
+    """Which jobs are wanted; what is None does not matter.
+
+    Attributes as of ``FineTuningJobRow``; times are exclusive.
+    """
 
     model: str | None = None
     status: str | None = None

@@ -5,15 +5,15 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, delete, false, or_, select
 
 from ponant.callers import Caller
 from ponant.storage.blobs import Blobs, BlobWriter
 from ponant.storage.database import Database
 from ponant.storage.descriptions import FileDetails, FileFilter
 from ponant.storage.errors import UnknownFileError
-from ponant.storage.tables import StoredFile
+from ponant.storage.pages import read_page
+from ponant.storage.tables import FileRow
 from ponant.storage.threads import in_thread
 
 
@@ -31,11 +31,11 @@ class FileStore:
         """A writer for the content of a new file. Blocks."""
         return self._blobs.create(str(uuid.uuid4()))
 
-    async def add(self, writer: BlobWriter, details: FileDetails, *, caller: Caller) -> StoredFile:
+    async def add(self, writer: BlobWriter, details: FileDetails, *, caller: Caller) -> FileRow:
         """Keep a file, its content being written."""
         return await in_thread(self._add, writer, details)
 
-    async def find(self, id_: str, *, caller: Caller) -> StoredFile:
+    async def find(self, id_: str, *, caller: Caller) -> FileRow:
         """A file. Raises UnknownFileError."""
         file = await self._database.read(lambda session: session.scalar(_by_id(id_)))
         if file is None:
@@ -44,7 +44,7 @@ class FileStore:
 
     async def page(
         self, wanted: FileFilter, *, caller: Caller, number: int, size: int
-    ) -> tuple[Sequence[StoredFile], int]:
+    ) -> tuple[Sequence[FileRow], int]:
         """A page of the files that are wanted, the newest first, and how many there are on all pages.
 
         Args:
@@ -54,18 +54,9 @@ class FileStore:
             size: files on a page.
         """
         conditions = [_is_there(), *_conditions(wanted)]
-        rows = select(StoredFile).where(*conditions).order_by(StoredFile.number.desc())
-        count = select(func.count()).select_from(StoredFile).where(*conditions)
+        return await read_page(self._database, FileRow, conditions, number=number, size=size)
 
-        def read(session: Session) -> tuple[Sequence[StoredFile], int]:
-            total = session.scalar(count) or 0
-            if number * size >= total:
-                return [], total
-            return session.scalars(rows.offset(number * size).limit(size)).all(), total
-
-        return await self._database.read(read)
-
-    def content(self, file: StoredFile) -> Path:
+    def content(self, file: FileRow) -> Path:
         """Where a file's content is. Raises UnknownFileError if it is no longer there."""
         path = self._blobs.path(file.id)
         if not path.exists():
@@ -78,10 +69,10 @@ class FileStore:
         if not await in_thread(self._delete, file.id):
             raise UnknownFileError(id_)
 
-    def _add(self, writer: BlobWriter, details: FileDetails) -> StoredFile:
+    def _add(self, writer: BlobWriter, details: FileDetails) -> FileRow:
         self._remove_expired()
         now = int(time.time())
-        file = StoredFile(
+        file = FileRow(
             id=writer.id,
             filename=details.filename,
             purpose=details.purpose,
@@ -109,23 +100,23 @@ class FileStore:
 
     def _forget(self, id_: str) -> bool:
         """Whether the database knew this file; it does no more."""
-        statement = delete(StoredFile).where(StoredFile.id == id_).returning(StoredFile.id)
+        statement = delete(FileRow).where(FileRow.id == id_).returning(FileRow.id)
         return self._database.write_now(lambda session: session.scalar(statement)) is not None
 
     def _knows(self, id_: str) -> bool:
-        statement = select(StoredFile.id).where(StoredFile.id == id_)
+        statement = select(FileRow.id).where(FileRow.id == id_)
         return self._database.write_now(lambda session: session.scalar(statement)) is not None
 
     def _remove_expired(self) -> None:
-        statement = select(StoredFile.id).where(~_is_there())
+        statement = select(FileRow.id).where(~_is_there())
         for id_ in self._database.read_now(lambda session: session.scalars(statement).all()):
             self._delete(id_)
 
 
-def _by_id(id_: str) -> Select[StoredFile]:
+def _by_id(id_: str) -> Select[FileRow]:
     # Databases differ in what else than ids they can be asked for.
-    known = StoredFile.id == id_ if _is_uuid(id_) else false()
-    return select(StoredFile).where(_is_there(), known)
+    known = FileRow.id == id_ if _is_uuid(id_) else false()
+    return select(FileRow).where(_is_there(), known)
 
 
 def _is_uuid(text: str) -> bool:
@@ -136,20 +127,20 @@ def _is_uuid(text: str) -> bool:
 
 
 def _is_there() -> ColumnElement[bool]:
-    return or_(StoredFile.expires_at.is_(None), StoredFile.expires_at > int(time.time()))
+    return or_(FileRow.expires_at.is_(None), FileRow.expires_at > int(time.time()))
 
 
 def _conditions(wanted: FileFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.sample_types is not None:
-        conditions.append(StoredFile.sample_type.in_(wanted.sample_types))
+        conditions.append(FileRow.sample_type.in_(wanted.sample_types))
     if wanted.sources is not None:
-        conditions.append(StoredFile.source.in_(wanted.sources))
+        conditions.append(FileRow.source.in_(wanted.sources))
     if wanted.mimetypes is not None:
-        conditions.append(StoredFile.mimetype.in_([text for text in wanted.mimetypes if "\0" not in text]))
+        conditions.append(FileRow.mimetype.in_([text for text in wanted.mimetypes if "\0" not in text]))
     if wanted.purpose is not None:
-        conditions.append(StoredFile.purpose == wanted.purpose)
+        conditions.append(FileRow.purpose == wanted.purpose)
     if wanted.search is not None:
-        has_it = StoredFile.filename.icontains(wanted.search, autoescape=True)
+        has_it = FileRow.filename.icontains(wanted.search, autoescape=True)
         conditions.append(has_it if "\0" not in wanted.search else false())
     return conditions

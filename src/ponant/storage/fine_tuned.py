@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
-from ponant.storage.tables import FineTunedModel
+from ponant.storage.tables import FineTunedModelRow
 from ponant.storage.threads import in_thread
 
 
@@ -21,24 +21,24 @@ class FineTunedStore:
         self._database = database
         self.folder = folder
 
-    def adapter(self, model: FineTunedModel) -> Path:
+    def adapter(self, model: FineTunedModelRow) -> Path:
         """The file of a model's adapter, in llama.cpp's GGUF format."""
         return self.folder / model.job_id / "adapter.gguf"
 
-    def all_now(self) -> Sequence[FineTunedModel]:
+    def all_now(self) -> Sequence[FineTunedModelRow]:
         """All models, the oldest first. Blocks."""
-        statement = select(FineTunedModel).order_by(FineTunedModel.number)
+        statement = select(FineTunedModelRow).order_by(FineTunedModelRow.number)
         return self._database.read_now(lambda session: session.scalars(statement).all())
 
-    async def all(self) -> Sequence[FineTunedModel]:
+    async def all(self) -> Sequence[FineTunedModelRow]:
         """All models, the oldest first."""
         return await in_thread(self.all_now)
 
-    async def change(self, id_: str, **changes: Any) -> FineTunedModel | None:
+    async def change(self, id_: str, **changes: Any) -> FineTunedModelRow | None:
         """A model with other attributes from now on; None if there is none of this id."""
 
-        def write(session: Session) -> FineTunedModel | None:
-            model = session.scalar(select(FineTunedModel).where(FineTunedModel.id == id_))
+        def write(session: Session) -> FineTunedModelRow | None:
+            model = session.scalar(select(FineTunedModelRow).where(FineTunedModelRow.id == id_))
             if model:
                 for name, value in changes.items():
                     setattr(model, name, value)
@@ -48,7 +48,7 @@ class FineTunedStore:
 
     async def delete(self, id_: str) -> None:
         """Forget a model, and remove its files; it does not matter if there is none."""
-        statement = delete(FineTunedModel).where(FineTunedModel.id == id_).returning(FineTunedModel.job_id)
+        statement = delete(FineTunedModelRow).where(FineTunedModelRow.id == id_).returning(FineTunedModelRow.job_id)
         job_id = await self._database.write(lambda session: session.scalar(statement))
         if job_id:
             await in_thread(shutil.rmtree, self.folder / job_id, ignore_errors=True)

@@ -1,214 +1,113 @@
-"""Fine-tuning jobs: what is known of each, and the states that they go through."""
+"""Jobs of any kind: rows of a table that change from state to state."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
-from ponant.storage.descriptions import JobFilter
 from ponant.storage.errors import JobStateError, UnknownJobError
-from ponant.storage.tables import FineTunedModel, FineTuningJob, JobCheckpoint, JobEvent
+from ponant.storage.job_states import CANCELLATION_REQUESTED, JobStates
+from ponant.storage.tables import JobRow
 
-_AFTER: Mapping[str, Collection[str]] = {
-    "QUEUED": ("VALIDATING", "CANCELLED"),
-    "VALIDATING": ("VALIDATED", "FAILED_VALIDATION", "FAILED", "CANCELLATION_REQUESTED"),
-    "VALIDATED": ("STARTED", "CANCELLED"),
-    "STARTED": ("RUNNING", "CANCELLED"),
-    "RUNNING": ("SUCCESS", "FAILED", "CANCELLATION_REQUESTED"),
-    "CANCELLATION_REQUESTED": ("CANCELLED",),
-}
-"""What can follow each state."""
-
-ENDS = ("SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED")
-"""The states that nothing follows."""
-
-_STATUS = "status-updated"
-_PROGRESS = "progress"
+Row = TypeVar("Row", bound=JobRow)
 
 
-class JobStore:
-    """The jobs of a database. Every method raises StorageError where that fails, and UnknownJobError."""
+class JobStore(Generic[Row]):
+    """The jobs of one table. Every method raises StorageError if the database fails, and UnknownJobError.
 
-    def __init__(self, database: Database) -> None:
+    Attributes:
+        states: the states of these jobs.
+    """
+
+    def __init__(self, database: Database, row: type[Row], states: JobStates) -> None:
+        """Use a table.
+
+        Args:
+            database: the database with the table.
+            row: the class of the table's rows.
+            states: the states of these jobs.
+        """
+        self.states = states
         self._database = database
+        self._row = row
 
-    async def add(self, job: FineTuningJob) -> None:
-        """Keep a new job, which is ``QUEUED`` from now on."""
-        job.created_at = job.modified_at = _now()
-        job.status = "QUEUED"
+    async def add(self, job: Row) -> None:
+        """Add a job, in the first state."""
+        job.created_at = job.modified_at = seconds_now()
+        job.status = self.states.first
 
         def write(session: Session) -> None:
             session.add(job)
             session.flush()
-            session.add(_status_event(job))
+            self._log_state(session, job, None)
 
         await self._database.write(write)
 
-    async def find(self, id_: str) -> FineTuningJob:
-        """A job."""
-        return await self._database.read(lambda session: _get(session, id_))
+    async def find(self, id_: str) -> Row:
+        """Return a job."""
+        return await self._database.read(lambda session: self._get(session, id_))
 
-    async def history(self, id_: str) -> tuple[Sequence[JobEvent], Sequence[JobCheckpoint]]:
-        """What happened to a job, and what it had reached when; the newest first."""
-        events = select(JobEvent).where(JobEvent.job_id == id_).order_by(JobEvent.number.desc())
-        reached = select(JobCheckpoint).where(JobCheckpoint.job_id == id_).order_by(JobCheckpoint.step_number.desc())
-        return await self._database.read(
-            lambda session: (session.scalars(events).all(), session.scalars(reached).all())
-        )
-
-    async def page(self, wanted: JobFilter, *, number: int, size: int) -> tuple[Sequence[FineTuningJob], int]:
-        """A page of the jobs that are wanted, the newest first, and how many there are on all pages.
-
-        Args:
-            wanted: which jobs.
-            number: of the page, from 0 on.
-            size: jobs on a page.
-        """
-        conditions = _conditions(wanted)
-        rows = select(FineTuningJob).where(*conditions).order_by(FineTuningJob.number.desc())
-        count = select(func.count()).select_from(FineTuningJob).where(*conditions)
-
-        def read(session: Session) -> tuple[Sequence[FineTuningJob], int]:
-            total = session.scalar(count) or 0
-            if number * size >= total:
-                return [], total
-            return session.scalars(rows.offset(number * size).limit(size)).all(), total
-
-        return await self._database.read(read)
-
-    async def in_states(self, *states: str) -> Sequence[FineTuningJob]:
-        """The jobs in some states, the oldest first."""
-        statement = select(FineTuningJob).where(FineTuningJob.status.in_(states)).order_by(FineTuningJob.number)
+    async def in_states(self, *states: str) -> Sequence[Row]:
+        """Return the jobs in some states, the oldest first."""
+        statement = select(self._row).where(self._row.status.in_(states)).order_by(self._row.number)
         return await self._database.read(lambda session: session.scalars(statement).all())
 
-    async def move(self, id_: str, *states: str, error: str | None = None, **changes: Any) -> FineTuningJob:
-        """Bring a job into a state, or through several, all in one.
+    async def move(self, id_: str, *states: str, error: str | None = None, **changes: Any) -> Row:
+        """Bring a job into a state, or through several, in one transaction.
 
         Args:
             id_: the job's.
             states: one after the other.
-            error: why it failed, for users.
-            changes: of other attributes.
+            error: reason of a failure, for users.
+            changes: new values of other columns.
 
         Raises:
             JobStateError: the first of the states cannot follow the one that the job is in.
         """
 
-        def write(session: Session) -> FineTuningJob:
-            job = _get(session, id_, writes=True)
+        def write(session: Session) -> Row:
+            job = self._get(session, id_, writes=True)
             for name, value in changes.items():
                 setattr(job, name, value)
             for state in states:
-                _advance(session, job, state, error)
+                self._advance(session, job, state, error)
             return job
 
         return await self._database.write(write)
 
-    async def cancel(self, id_: str) -> FineTuningJob:
-        """Cancel a job, or if a process is at work on it, ask for that. Raises JobStateError if it is at an end."""
+    async def cancel(self, id_: str) -> Row:
+        """Cancel a job, or request it if a process works on the job. Raises JobStateError if it is at its end."""
 
-        def write(session: Session) -> FineTuningJob:
-            job = _get(session, id_, writes=True)
-            if job.status != "CANCELLATION_REQUESTED":
-                ends = "CANCELLED" in _AFTER.get(job.status, ())
-                _advance(session, job, "CANCELLED" if ends else "CANCELLATION_REQUESTED")
+        def write(session: Session) -> Row:
+            job = self._get(session, id_, writes=True)
+            if job.status != CANCELLATION_REQUESTED:
+                self._advance(session, job, self.states.on_cancel(job.status))
             return job
 
         return await self._database.write(write)
 
-    async def finish(self, id_: str, model: FineTunedModel, trained_tokens: int) -> None:
-        """Keep what a job made, and that it has succeeded. Raises JobStateError if it is not running."""
+    def _get(self, session: Session, id_: str, *, writes: bool = False) -> Row:
+        """Return a job. With ``writes``, PostgreSQL locks the row, as SQLite does for all rows anyway."""
+        statement = select(self._row).where(self._row.id == id_)
+        job = None if "\0" in id_ else session.scalar(statement.with_for_update() if writes else statement)
+        if job is None:
+            raise UnknownJobError(id_)
+        return job
 
-        def write(session: Session) -> None:
-            job = _get(session, id_, writes=True)
-            job.fine_tuned_model = model.id
-            job.trained_tokens = trained_tokens
-            _advance(session, job, "SUCCESS")
-            model.created_at = job.modified_at
-            session.add(model)
+    def _advance(self, session: Session, job: Row, state: str, error: str | None = None) -> None:
+        if not self.states.can_follow(job.status, state):
+            raise JobStateError(f"job {job.id} is {job.status}")
+        job.status = state
+        job.modified_at = seconds_now()
+        self._log_state(session, job, error)
 
-        await self._database.write(write)
-
-    async def note(self, id_: str, name: str, data: dict[str, Any]) -> None:
-        """Keep something that happened to a job."""
-        event = JobEvent(job_id=id_, name=name, data=data, created_at=_now())
-        await self._database.write(lambda session: session.add(event))
-
-    async def keep_progress(self, id_: str, data: dict[str, Any]) -> None:
-        """Renew the one event that says how far a job is."""
-        statement = select(JobEvent).where(JobEvent.job_id == id_, JobEvent.name == _PROGRESS)
-
-        def write(session: Session) -> None:
-            event = session.scalar(statement)
-            if event is None:
-                session.add(JobEvent(job_id=id_, name=_PROGRESS, data=data, created_at=_now()))
-            else:
-                event.data, event.created_at = data, _now()
-
-        await self._database.write(write)
-
-    async def keep_checkpoint(self, checkpoint: JobCheckpoint) -> None:
-        """Keep what a job has reached. A job that is resumed may reach the same step once more."""
-        checkpoint.created_at = _now()
-
-        def write(session: Session) -> None:
-            session.merge(checkpoint)
-
-        await self._database.write(write)
-
-    async def keep_integrations(self, id_: str, integrations: list[dict[str, Any]]) -> None:
-        """Renew what is told of a job's integrations."""
-
-        def write(session: Session) -> None:
-            _get(session, id_, writes=True).integrations = integrations
-
-        await self._database.write(write)
+    def _log_state(self, session: Session, job: Row, error: str | None) -> None:
+        """Record a change of state within its transaction, for kinds of jobs that keep a history."""
 
 
-def _get(session: Session, id_: str, *, writes: bool = False) -> FineTuningJob:
-    """A job; one that ``writes`` has PostgreSQL keep other transactions from it, as SQLite does anyway."""
-    statement = select(FineTuningJob).where(FineTuningJob.id == id_)
-    job = None if "\0" in id_ else session.scalar(statement.with_for_update() if writes else statement)
-    if job is None:
-        raise UnknownJobError(id_)
-    return job
-
-
-def _advance(session: Session, job: FineTuningJob, state: str, error: str | None = None) -> None:
-    if state not in _AFTER.get(job.status, ()):
-        raise JobStateError(f"job {job.id} is {job.status}")
-    job.status = state
-    job.modified_at = _now()
-    session.add(_status_event(job, error))
-
-
-def _status_event(job: FineTuningJob, error: str | None = None) -> JobEvent:
-    data = {"status": job.status} | ({"error": error} if error else {})
-    return JobEvent(job_id=job.id, name=_STATUS, data=data, created_at=job.modified_at)
-
-
-def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
-    columns = {
-        "model": FineTuningJob.model,
-        "status": FineTuningJob.status,
-        "suffix": FineTuningJob.suffix,
-        "wandb_project": FineTuningJob.wandb_project,
-        "wandb_name": FineTuningJob.wandb_name,
-    }
-    given = {name: getattr(wanted, name) for name in columns}
-    # PostgreSQL takes no NUL, and nothing that is kept has one.
-    conditions: list[ColumnElement[bool]] = [
-        columns[name].in_([value] if "\0" not in value else []) for name, value in given.items() if value is not None
-    ]
-    if wanted.created_after is not None:
-        conditions.append(FineTuningJob.created_at > wanted.created_after)
-    if wanted.created_before is not None:
-        conditions.append(FineTuningJob.created_at < wanted.created_before)
-    return conditions
-
-
-def _now() -> int:
+def seconds_now() -> int:
+    """Return the time in seconds since the epoch."""
     return int(time.time())

@@ -8,7 +8,7 @@ from sqlalchemy.engine import URL
 from ponant.storage.database import Database
 from ponant.storage.files import FileStore
 from ponant.storage.fine_tuned import FineTunedStore
-from ponant.storage.jobs import JobStore
+from ponant.storage.fine_tuning_jobs import FineTuningJobStore
 from ponant.storage.location import DATABASE, make_data_dir
 from ponant.storage.signing import Signer
 
@@ -20,14 +20,14 @@ class Storage:
     Attributes:
         database: the tables.
         files: files of users.
-        jobs: fine-tuning jobs.
+        fine_tuning_jobs: fine-tuning jobs.
         fine_tuned: the models that those made.
         signer: signs addresses.
     """
 
     database: Database
     files: FileStore
-    jobs: JobStore
+    fine_tuning_jobs: FineTuningJobStore
     fine_tuned: FineTunedStore
     signer: Signer
 
@@ -49,7 +49,7 @@ class Storage:
             return cls(
                 database,
                 FileStore(database, data_dir / "files"),
-                JobStore(database),
+                FineTuningJobStore(database),
                 FineTunedStore(database, data_dir / "fine_tuning"),
                 Signer.open(data_dir / "secret.key"),
             )

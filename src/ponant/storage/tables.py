@@ -20,11 +20,35 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=_NAMES)
 
 
-class StoredFile(Base):
+class NumberedRow(Base):
+    """A row with a ``number`` that counts up in the order in which rows are added."""
+
+    __abstract__ = True
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+
+
+class JobRow(NumberedRow):
+    """A job of any kind.
+
+    Attributes:
+        id: a UUID.
+        status: as the API has it.
+        created_at, modified_at: seconds since the epoch.
+    """
+
+    __abstract__ = True
+
+    id: Mapped[str] = mapped_column(String(36), unique=True)
+    status: Mapped[str] = mapped_column(String(32), index=True)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    modified_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class FileRow(NumberedRow):
     """A file that is kept; its content is a blob with the same id.
 
     Attributes:
-        number: counts up in the order in which files came.
         id: a UUID.
         filename: what its sender called it; never a name on this disk.
         purpose, sample_type, source, visibility: as the API has them.
@@ -38,7 +62,6 @@ class StoredFile(Base):
 
     __tablename__ = "files"
 
-    number: Mapped[int] = mapped_column(primary_key=True)
     id: Mapped[str] = mapped_column(String(36), unique=True)
     filename: Mapped[str] = mapped_column(Text)
     purpose: Mapped[str] = mapped_column(String(32))
@@ -53,13 +76,10 @@ class StoredFile(Base):
     expires_at: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class FineTuningJob(Base):
+class FineTuningJobRow(JobRow):
     """A job that trains a model.
 
     Attributes:
-        number: counts up in the order in which jobs came.
-        id: a UUID.
-        status: as the API has it.
         model: what the request called the model to be trained.
         base: the id of that model.
         auto_start: whether it is run as soon as its files are validated.
@@ -71,14 +91,10 @@ class FineTuningJob(Base):
         wandb_project, wandb_name: of the integration, where there is one.
         fine_tuned_model: the id of the model that it made.
         trained_tokens: tokens that it learned from.
-        created_at, modified_at: seconds since the epoch.
     """
 
     __tablename__ = "fine_tuning_jobs"
 
-    number: Mapped[int] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(String(36), unique=True)
-    status: Mapped[str] = mapped_column(String(32), index=True)
     model: Mapped[str] = mapped_column(Text)
     base: Mapped[str] = mapped_column(Text)
     auto_start: Mapped[bool]
@@ -93,23 +109,20 @@ class FineTuningJob(Base):
     wandb_name: Mapped[str | None] = mapped_column(Text)
     fine_tuned_model: Mapped[str | None] = mapped_column(Text)
     trained_tokens: Mapped[int | None] = mapped_column(BigInteger)
-    created_at: Mapped[int] = mapped_column(BigInteger)
-    modified_at: Mapped[int] = mapped_column(BigInteger)
 
 
-class JobEvent(Base):
-    """Something that happened to a job, in seconds since the epoch. ``number`` counts up."""
+class FineTuningEventRow(NumberedRow):
+    """Something that happened to a job, in seconds since the epoch."""
 
     __tablename__ = "fine_tuning_events"
 
-    number: Mapped[int] = mapped_column(primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("fine_tuning_jobs.id"), index=True)
     name: Mapped[str] = mapped_column(Text)
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[int] = mapped_column(BigInteger)
 
 
-class JobCheckpoint(Base):
+class FineTuningCheckpointRow(Base):
     """What a job had reached after a step. Losses are means per learned token, in nats."""
 
     __tablename__ = "fine_tuning_checkpoints"
@@ -122,11 +135,10 @@ class JobCheckpoint(Base):
     created_at: Mapped[int] = mapped_column(BigInteger)
 
 
-class FineTunedModel(Base):
+class FineTunedModelRow(NumberedRow):
     """A model that a job made.
 
     Attributes:
-        number: counts up in the order in which models came.
         id: ``ft:<base>:<suffix>:<date>:<id>``.
         job_id: the job.
         base: the id of the model that it was made from.
@@ -138,7 +150,6 @@ class FineTunedModel(Base):
 
     __tablename__ = "fine_tuned_models"
 
-    number: Mapped[int] = mapped_column(primary_key=True)
     id: Mapped[str] = mapped_column(Text, unique=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("fine_tuning_jobs.id"))
     base: Mapped[str] = mapped_column(Text)

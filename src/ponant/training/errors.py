@@ -7,3 +7,7 @@ class TrainingError(Exception):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class ExportError(Exception):
+    """An adapter cannot be exported. The message is for users."""

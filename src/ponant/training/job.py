@@ -30,7 +30,7 @@ class Hyperparameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
 
 
-class TrainingFile(msgspec.Struct, frozen=True):
+class DatasetFile(msgspec.Struct, frozen=True):
     """A file to learn from, and how often its samples are seen beside those of others."""
 
     path: str
@@ -72,7 +72,7 @@ class TrainingRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     model: str
     cache: str
-    training_files: list[TrainingFile]
+    training_files: list[DatasetFile]
     validation_files: list[str] = []
     hyperparameters: Hyperparameters = Hyperparameters()
     name: str = ""

@@ -14,9 +14,9 @@ from peft import LoraConfig, get_peft_model
 
 from ponant.training.checkpoints import load_checkpoint, save_checkpoint
 from ponant.training.errors import TrainingError
+from ponant.training.events import Checkpoint, Event, Metrics, TrainingStep, Validation
 from ponant.training.job import Hyperparameters, Precision
 from ponant.training.packing import PackedSequence, Packer, Position, SequenceStream
-from ponant.training.progress import Checkpoint, Event, Metrics, Step, Validation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -105,7 +105,7 @@ class LoraTrainer:
         packer: Packer,
         validation: Sequence[PackedSequence],
         folder: Path,
-        tell: Callable[[Event], None],
+        record: Callable[[Event], None],
         *,
         checkpoint_every: int,
         validate_every: int,
@@ -117,7 +117,7 @@ class LoraTrainer:
             packer: makes the sequences to learn from.
             validation: sequences to measure by.
             folder: of the checkpoints.
-            tell: is told of each step, measure and checkpoint.
+            record: called with each step, measure and checkpoint.
             checkpoint_every: steps between checkpoints; there is always one after the last step.
             validate_every: steps between measures; there is always one before each checkpoint.
             is_stopped: asked after each step whether to end with a checkpoint.
@@ -139,18 +139,18 @@ class LoraTrainer:
             self._tokens += sum(len(sequence.tokens) for sequence in sequences)
             speed = (self._tokens - before) / max(time.monotonic() - began, 1e-6)
             left = math.ceil((self._steps - self._step) * self._tokens / self._step / speed)
-            tell(Step(self._step, self._steps, loss, rate, norm, self._tokens, round(speed, 1), left))
+            record(TrainingStep(self._step, self._steps, loss, rate, norm, self._tokens, round(speed, 1), left))
             ends = self._step == self._steps or is_stopped()
             saves = ends or self._step % checkpoint_every == 0
             if saves or self._step % validate_every == 0:
                 self._metrics = Metrics(sum(losses) / len(losses), *self._measure(validation))
                 if validation:
-                    tell(Validation(self._step, self._metrics))
+                    record(Validation(self._step, self._metrics))
             if saves:
                 losses.clear()
                 self._position = stream.position
                 save_checkpoint(folder, self._step, self._state())
-                tell(Checkpoint(self._step, self._metrics))
+                record(Checkpoint(self._step, self._metrics))
         return Outcome(self._step, self._tokens, self._metrics, self._step < self._steps)
 
     def save(self, folder: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ponant.training.job import Hyperparameters
 from ponant.training.packing import Packer
-from ponant.training.report import Plan
+from ponant.training.report import TrainingPlan
 
 _EPOCHS = 3.0
 _START_SECONDS = 30
@@ -18,7 +18,7 @@ _EFFICIENCY = 0.6
 _SIDE = 768
 
 
-def make_plan(packer: Packer, hyperparameters: Hyperparameters, tokens_per_second: float | None = None) -> Plan:
+def make_plan(packer: Packer, hyperparameters: Hyperparameters, tokens_per_second: float | None = None) -> TrainingPlan:
     """The plan for samples.
 
     Args:
@@ -32,7 +32,7 @@ def make_plan(packer: Packer, hyperparameters: Hyperparameters, tokens_per_secon
     per_step = hyperparameters.seq_len * hyperparameters.batch_size
     tokens = min(steps * per_step, math.ceil(steps / per_epoch * packer.data_tokens))
     seconds = None if tokens_per_second is None else round(_START_SECONDS + tokens / tokens_per_second)
-    return Plan(steps, steps / per_epoch, packer.data_tokens, per_step, steps * per_step, seconds)
+    return TrainingPlan(steps, steps / per_epoch, packer.data_tokens, per_step, steps * per_step, seconds)
 
 
 def estimate_speed(metadata: Mapping[str, str]) -> float | None:

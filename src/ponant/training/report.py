@@ -28,7 +28,7 @@ class FileReport(msgspec.Struct, frozen=True):
     bad_lines: list[BadLine] = []
 
 
-class Plan(msgspec.Struct, frozen=True):
+class TrainingPlan(msgspec.Struct, frozen=True):
     """What a run will do.
 
     ``train_tokens_per_step`` and ``train_tokens`` are upper bounds: sequences are rarely full to the last token.

@@ -34,26 +34,15 @@ from ponant.errors import ModelLoadError
 from ponant.llamacpp.vocabulary import Vocabulary
 from ponant.prompts.build import build_prompts
 from ponant.training.dataset import EncodedFile, InvalidDatasetError, encode_file, read_report
-from ponant.training.errors import TrainingError
+from ponant.training.errors import ExportError, TrainingError
+from ponant.training.events import Done, Event, Failed, Phase, Resumed, Stopped, Tracked, Validated
 from ponant.training.job import Precision, TrainingRun, read_run
 from ponant.training.packing import PackedSequence, Packer
 from ponant.training.plan import estimate_speed, make_plan
-from ponant.training.progress import (
-    CsvWriter,
-    Done,
-    Event,
-    Failed,
-    LineWriter,
-    Listener,
-    Phase,
-    Resumed,
-    Stopped,
-    Tracked,
-    Validated,
-)
+from ponant.training.recorders import CsvRecorder, EventRecorder, LineRecorder
 from ponant.training.report import FileReport
 from ponant.training.samples import SampleEncoder
-from ponant.training.tracking import WandbWriter
+from ponant.training.wandb_recorder import WandbRecorder
 
 if TYPE_CHECKING:
     from ponant.training.lora import LoraTrainer
@@ -83,13 +72,13 @@ _OUT_OF_MEMORY = (
 class TrainingProcess:
     """One run, from its description to the adapter."""
 
-    def __init__(self, folder: Path, listeners: list[Listener]) -> None:
-        """``listeners`` are told of everything.
+    def __init__(self, folder: Path, recorders: list[EventRecorder]) -> None:
+        """Pass all events to ``recorders``.
 
-        Those that keep the metrics come before them later on: who is told of the end finds all else at its end.
+        Those of the metrics are put before them later, so that the metrics are complete when the last event is out.
         """
         self._folder = folder
-        self._listeners = listeners
+        self._recorders = recorders
         self._is_stopped = False
 
     def stop(self) -> None:
@@ -105,21 +94,21 @@ class TrainingProcess:
             ModelLoadError: the GGUF file cannot be read.
             OSError: of the disk.
         """
-        self.tell(Phase("validating"))
+        self.record(Phase("validating"))
         _check_base(Path(run.model))
         vocabulary = Vocabulary(Path(run.model))
         training = self._samples(run, vocabulary, "training", [file.path for file in run.training_files])
         validation = self._samples(run, vocabulary, "validation", run.validation_files)
         packer = self._packer(run, "training", [file.weight for file in run.training_files])
         plan = make_plan(packer, run.hyperparameters, estimate_speed(vocabulary.metadata))
-        self.tell(Validated(training, validation, plan))
+        self.record(Validated(training, validation, plan))
         if not dry_run:
             self._train(run, packer, plan.steps)
 
-    def tell(self, event: Event) -> None:
-        """Tell all listeners."""
-        for listener in self._listeners:
-            listener.tell(event)
+    def record(self, event: Event) -> None:
+        """Pass an event to all recorders."""
+        for recorder in self._recorders:
+            recorder.record(event)
 
     def _samples(self, run: TrainingRun, vocabulary: Vocabulary, kind: str, paths: Sequence[str]) -> list[FileReport]:
         """The dataset as tokens in the run's folder, unless it is there already."""
@@ -143,7 +132,7 @@ class TrainingProcess:
         return Packer(files, weights, seq_len=run.hyperparameters.seq_len, seed=run.hyperparameters.seed)
 
     def _train(self, run: TrainingRun, packer: Packer, steps: int) -> None:
-        self.tell(Phase("loading"))
+        self.record(Phase("loading"))
         self._track(run)
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -162,26 +151,26 @@ class TrainingProcess:
         trainer = LoraTrainer(base, run.hyperparameters, steps=steps, device=device, name=run.name)
         checkpoints = self._folder / "checkpoints"
         step = trainer.resume(checkpoints)
-        self._listeners.insert(0, CsvWriter(self._folder / "metrics.csv", after=step))
+        self._recorders.insert(0, CsvRecorder(self._folder / "metrics.csv", after=step))
         if step:
-            self.tell(Resumed(step))
+            self.record(Resumed(step))
         every = run.checkpoint_every or max(1, steps // 10)
-        self.tell(Phase("training"))
+        self.record(Phase("training"))
         outcome = trainer.train(
             packer,
             self._validation(run),
             checkpoints,
-            self.tell,
+            self.record,
             checkpoint_every=every,
             validate_every=run.validate_every or every,
             is_stopped=lambda: self._is_stopped,
         )
         if outcome.is_stopped:
-            self.tell(Stopped(outcome.step))
+            self.record(Stopped(outcome.step))
             return
-        self.tell(Phase("saving"))
+        self.record(Phase("saving"))
         adapter, exported = self._save(trainer, Path(run.model))
-        self.tell(Done(str(adapter), str(exported), outcome.step, outcome.trained_tokens, outcome.metrics))
+        self.record(Done(str(adapter), str(exported), outcome.step, outcome.trained_tokens, outcome.metrics))
 
     def _precision(self, choose: Callable[[], Precision]) -> str:
         """The precision of the run, chosen by its first process: measured again, it might be another one."""
@@ -209,10 +198,10 @@ class TrainingProcess:
         """Have the metrics kept elsewhere too, if that is wanted; before anything that takes long, as it may fail."""
         if run.wandb:
             config = {"model": run.name, **msgspec.structs.asdict(run.hyperparameters)}
-            writer = WandbWriter(run.wandb, self._folder, config)
-            self._listeners.insert(0, writer)
+            writer = WandbRecorder(run.wandb, self._folder, config)
+            self._recorders.insert(0, writer)
             if writer.url:
-                self.tell(Tracked(writer.url))
+                self.record(Tracked(writer.url))
 
     def _validation(self, run: TrainingRun) -> list[PackedSequence]:
         """What to measure by."""
@@ -251,7 +240,7 @@ def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
 def _check_base(model: Path) -> None:
     """Refuse a model whose adapters could not be served, before hours are spent on one. Raises TrainingError."""
     try:
-        from ponant.training.export import ExportError, check_base
+        from ponant.training.export import check_base
     except ImportError as error:
         raise _missing(error) from None
     try:
@@ -295,10 +284,10 @@ def run_folder(process: TrainingProcess, folder: Path, *, dry_run: bool = False)
                 resource.setrlimit(resource.RLIMIT_DATA, (run.memory, run.memory))
             process.run(run, dry_run=dry_run)
     except BlockingIOError:
-        process.tell(Failed("already_running", f"another process is at work in {folder}"))
+        process.record(Failed("already_running", f"another process is at work in {folder}"))
     except Exception as error:  # whatever it is, the last line says so
         logger.debug("training failed", exc_info=error)
-        process.tell(_failure(error))
+        process.record(_failure(error))
     else:
         return 0
     return 1
@@ -320,7 +309,7 @@ def _offer_to_kernel() -> None:
 def main() -> None:
     """Do what the command line names."""
     folder, *options = sys.argv[1:]
-    process = TrainingProcess(Path(folder), [LineWriter(_take_output())])
+    process = TrainingProcess(Path(folder), [LineRecorder(_take_output())])
     _offer_to_kernel()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it is meant for the one who started this process
     signal.signal(signal.SIGTERM, lambda *_: process.stop())

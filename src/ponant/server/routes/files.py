@@ -29,7 +29,7 @@ from ponant.storage.lazy import LazyStorage
 from ponant.storage.threads import in_thread
 
 if TYPE_CHECKING:
-    from ponant.storage.tables import StoredFile
+    from ponant.storage.tables import FileRow
 
 FileIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
@@ -125,7 +125,7 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
             return error_response(403, body)
         return await content(request, file_id)
 
-    async def find(request: Request, file_id: str) -> "StoredFile":
+    async def find(request: Request, file_id: str) -> "FileRow":
         return await (await storage.open()).files.find(file_id, caller=caller_of(request.scope))
 
     async def content(request: Request, file_id: str) -> FileResponse:
@@ -162,7 +162,7 @@ def _signed_text(file_id: str, expires: int) -> str:
     return f"file {file_id} until {expires}"
 
 
-def _fields(file: "StoredFile") -> dict[str, Any]:
+def _fields(file: "FileRow") -> dict[str, Any]:
     return {
         "id": file.id,
         "object": "file",

@@ -35,12 +35,12 @@ from ponant.fine_tuning.service import JobService
 from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.routes.models import OWNER, unknown_model
-from ponant.storage.descriptions import JobFilter
+from ponant.storage.descriptions import FineTuningJobFilter
 from ponant.storage.lazy import LazyStorage
-from ponant.training.progress import Validated
+from ponant.training.events import Validated
 
 if TYPE_CHECKING:
-    from ponant.storage.tables import FineTuningJob, JobCheckpoint, JobEvent
+    from ponant.storage.tables import FineTuningCheckpointRow, FineTuningEventRow, FineTuningJobRow
 
 JobIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
@@ -71,7 +71,7 @@ def jobs_routes(service: JobService, storage: LazyStorage) -> APIRouter:
             raise InvalidRequestError("page must be 0 or more", param="page")
         if not 1 <= page_size <= _LARGEST_PAGE:
             raise InvalidRequestError(f"page_size must be from 1 to {_LARGEST_PAGE}", param="page_size")
-        wanted = JobFilter(
+        wanted = FineTuningJobFilter(
             model=model,
             status=status,
             suffix=suffix,
@@ -113,8 +113,8 @@ def jobs_routes(service: JobService, storage: LazyStorage) -> APIRouter:
     async def cancel_job(request: Request, job_id: JobIdPath) -> CompletionDetailedJobOut:
         return await detailed(await service.cancel(job_id, caller_of(request.scope)))
 
-    async def detailed(job: "FineTuningJob") -> CompletionDetailedJobOut:
-        events, checkpoints = await (await storage.open()).jobs.history(job.id)
+    async def detailed(job: "FineTuningJobRow") -> CompletionDetailedJobOut:
+        events, checkpoints = await (await storage.open()).fine_tuning_jobs.history(job.id)
         return CompletionDetailedJobOut(**_fields(job), events=_events(events), checkpoints=_checkpoints(checkpoints))
 
     return router
@@ -175,7 +175,7 @@ def _seconds(moment: datetime | None) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _fields(job: "FineTuningJob") -> dict[str, Any]:
+def _fields(job: "FineTuningJobRow") -> dict[str, Any]:
     return {
         "id": job.id,
         "auto_start": job.auto_start,
@@ -197,11 +197,11 @@ def _fields(job: "FineTuningJob") -> dict[str, Any]:
     }
 
 
-def _events(events: Sequence["JobEvent"]) -> list[EventOut]:
+def _events(events: Sequence["FineTuningEventRow"]) -> list[EventOut]:
     return [EventOut(name=event.name, data=event.data, created_at=event.created_at) for event in events]
 
 
-def _checkpoints(checkpoints: Sequence["JobCheckpoint"]) -> list[CheckpointOut]:
+def _checkpoints(checkpoints: Sequence["FineTuningCheckpointRow"]) -> list[CheckpointOut]:
     return [
         CheckpointOut(
             metrics=MetricOut(

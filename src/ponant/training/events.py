@@ -1,13 +1,8 @@
 """What a training process tells: one JSON object a line, each with its ``event``."""
 
-import csv
-import os
-from pathlib import Path
-from typing import Protocol, TextIO
-
 import msgspec
 
-from ponant.training.report import FileReport, Plan
+from ponant.training.report import FileReport, TrainingPlan
 
 
 class Phase(msgspec.Struct, frozen=True, tag_field="event", tag="phase"):
@@ -21,7 +16,7 @@ class Validated(msgspec.Struct, frozen=True, tag_field="event", tag="validated")
 
     training_files: list[FileReport]
     validation_files: list[FileReport]
-    plan: Plan
+    plan: TrainingPlan
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -32,7 +27,7 @@ class Metrics(msgspec.Struct, frozen=True):
     valid_mean_token_accuracy: float | None = None
 
 
-class Step(msgspec.Struct, frozen=True, tag_field="event", tag="step"):
+class TrainingStep(msgspec.Struct, frozen=True, tag_field="event", tag="step"):
     """A step is done. ``tokens`` are those of all steps so far; seconds are those of training alone."""
 
     step: int
@@ -94,57 +89,4 @@ class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
     message: str
 
 
-Event = Phase | Validated | Step | Validation | Checkpoint | Resumed | Tracked | Stopped | Done | Failed
-
-
-class Listener(Protocol):
-    """Who is told."""
-
-    def tell(self, event: Event) -> None:
-        """Something has happened."""
-        ...
-
-
-class LineWriter:
-    """Tells in lines of JSON."""
-
-    def __init__(self, output: TextIO) -> None:
-        self._output = output
-
-    def tell(self, event: Event) -> None:
-        """Write a line; if nobody reads it any more, end."""
-        try:
-            self._output.write(msgspec.json.encode(event).decode() + "\n")
-            self._output.flush()
-        except OSError:
-            os._exit(1)
-
-
-class CsvWriter:
-    """Keeps the metrics of a run in a CSV file. A resumed run goes on in it, after the step that it resumes from."""
-
-    _COLUMNS = ("step", "train_loss", "learning_rate", "tokens", "valid_loss", "valid_mean_token_accuracy")
-
-    def __init__(self, path: Path, *, after: int) -> None:
-        kept: list[list[str]] = []
-        if path.is_file():
-            with path.open(newline="") as file:
-                whole = [row for row in csv.reader(file) if len(row) == len(self._COLUMNS) and row[0].isdigit()]
-            kept = [row for row in whole if int(row[0]) <= after]
-        part = path.with_name(f"{path.name}.part")
-        with part.open("w", newline="") as file:
-            csv.writer(file).writerows([self._COLUMNS, *kept])
-        part.replace(path)
-        self._path = path
-
-    def tell(self, event: Event) -> None:
-        """Add a row for a step, or for a measure on the validation files."""
-        match event:
-            case Step():
-                self._write(event.step, event.loss, event.learning_rate, event.tokens, "", "")
-            case Validation(metrics=metrics):
-                self._write(event.step, "", "", "", metrics.valid_loss, metrics.valid_mean_token_accuracy)
-
-    def _write(self, *row: float | str | None) -> None:
-        with self._path.open("a", newline="") as file:
-            csv.writer(file).writerow(row)
+Event = Phase | Validated | TrainingStep | Validation | Checkpoint | Resumed | Tracked | Stopped | Done | Failed

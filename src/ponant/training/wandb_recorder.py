@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ponant.training.errors import TrainingError
+from ponant.training.events import Done, Event, Failed, Stopped, TrainingStep, Validation
 from ponant.training.job import Wandb
-from ponant.training.progress import Done, Event, Failed, Step, Stopped, Validation
 
 logger = logging.getLogger("ponant.training")
 
@@ -21,7 +21,7 @@ _FLUSH_SECONDS = 1.0
 """How much of the metrics may be lost when the process is killed. The CSV file loses none."""
 
 
-class WandbWriter:
+class WandbRecorder:
     """Keeps the metrics of a run with Weights & Biases.
 
     That is online with a key, or else in the run's folder; ``WANDB_MODE`` in the environment is stronger. A run that
@@ -79,10 +79,10 @@ class WandbWriter:
         self.url: str | None = (self._run.url or None) if self._run.settings.mode == "online" else None
         """Where the run is shown; None if it is not online."""
 
-    def tell(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """Log a step or a measure; end the run with its last event."""
         match event:
-            case Step():
+            case TrainingStep():
                 self._log(event.step, train_loss=event.loss, learning_rate=event.learning_rate, tokens=event.tokens)
             case Validation(metrics=metrics):
                 accuracy = metrics.valid_mean_token_accuracy

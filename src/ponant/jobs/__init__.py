@@ -1,0 +1,1 @@
+"""Long-running jobs of any kind: lock, lanes, runner, cancellation, resumption."""

@@ -1,0 +1,40 @@
+"""The lock of a folder of jobs: one process at a time runs them."""
+
+import asyncio
+import contextlib
+import fcntl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TextIO
+
+from ponant.jobs.retry import pause_after
+
+_POLL_SECONDS = 1.0
+
+
+@contextlib.asynccontextmanager
+async def folder_lock(folder: Path) -> AsyncIterator[None]:
+    """Hold the lock of a folder. Waits until no other process holds it."""
+    with await _lock_file(folder) as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(_POLL_SECONDS)
+        yield
+
+
+def open_lock_file(folder: Path) -> TextIO:
+    """Open the file whose lock is the lock of a folder, and make the folder. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / ".lock").open("w")
+
+
+async def _lock_file(folder: Path) -> TextIO:
+    """Open the lock file. Retries until it can be opened, for example while the disk is full."""
+    while True:
+        try:
+            return await asyncio.to_thread(open_lock_file, folder)
+        except OSError as error:
+            await pause_after(error)

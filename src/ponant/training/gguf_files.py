@@ -1,0 +1,50 @@
+"""GGUF files of base models to read, and new files to write."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gguf
+
+from ponant.training.errors import ExportError
+from ponant.training.support import ARCHITECTURES
+
+
+def read_base(base: Path) -> Any:
+    """Return a reader of a base model. Raises ExportError if adapters for the model cannot be exported."""
+    try:
+        reader = gguf.GGUFReader(base)
+    except FileNotFoundError:
+        raise ExportError(f"there is no file {base}") from None
+    except (ValueError, IndexError, KeyError) as error:
+        raise ExportError(f"{base} is not a GGUF file that can be read: {error}") from None
+    architecture = text_of(reader, "general.architecture")
+    if architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ExportError(
+            f"{base}: adapters for models of the architecture {architecture} cannot be exported ({known})"
+        )
+    if (split := reader.get_field("split.count")) and split.contents() > 1:
+        raise ExportError(f"{base} is one of several files of a model; join them with llama-gguf-split --merge")
+    return reader
+
+
+def text_of(reader: Any, key: str) -> str:
+    """Return a text of the metadata; empty if there is none."""
+    field = reader.get_field(key)
+    return str(field.contents()) if field else ""
+
+
+@contextlib.contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Give a path to write to; the file becomes the target when the block ends without an error."""
+    part = target.with_name(f".{target.name}.part")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
