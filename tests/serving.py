@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx2
 import psutil
@@ -56,15 +57,18 @@ def ponant(*arguments: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, cwd: Path | str | None = None, **settings: str) -> Iterator[RunningServer]:
+def serving(
+    *arguments: str, cwd: Path | str | None = None, log: IO[bytes] | None = None, **settings: str
+) -> Iterator[RunningServer]:
     """Run ``ponant serve`` on a free port, with a data folder of its own.
 
-    ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``.
+    ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``; ``log`` receives standard error.
     """
     data = tempfile.TemporaryDirectory(prefix="ponant-test-")
     process = subprocess.Popen(
         ponant("serve", "--port", "0", "--log-level", "warning", *arguments),
         stdout=subprocess.PIPE,
+        stderr=log,
         env=environment(XDG_DATA_HOME=data.name) | settings,
         cwd=cwd,
     )
