@@ -8,8 +8,9 @@ from msgspec import structs
 
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.loading.embedders import EmbedderLoader
-from ponant.catalog.loading.local import Loader
-from ponant.catalog.spec import ModelSpec
+from ponant.catalog.loading.llama import LlamaLoader
+from ponant.catalog.loading.local import LocalLoader
+from ponant.catalog.spec import LOCAL, ModelSpec
 from ponant.engine.base import Engine
 from ponant.engine.embed.base import Embedder, EmbedderConfig
 from ponant.engine.embed.process import EmbedderProcess
@@ -57,7 +58,7 @@ def make_catalog(
 
     def config_for(spec: ModelSpec) -> EngineConfig:
         return EngineConfig(
-            model_path=str(spec.path),
+            model_path=str(spec.weights),
             context=spec.context,
             kv_memory=spec.kv_memory,
             parallel=spec.parallel,
@@ -70,19 +71,19 @@ def make_catalog(
             kv_type=settings.kv_type,
         )
 
+    loader = LocalLoader(
+        LlamaLoader(config_for, engine_for, prepare=_preparing(settings, config_for, engine_for, say)),
+        EmbedderLoader(embedder_for),
+        threads=[spec.threads for spec in specs],
+        memory=None if settings.model_memory is None else int(settings.model_memory),
+    )
     return Catalog(
         specs,
-        Loader(
-            config_for,
-            engine_for,
-            EmbedderLoader(embedder_for),
-            prepare=_preparing(settings, config_for, engine_for, say),
-        ),
+        {LOCAL: loader},
         aliases=_aliases(settings, specs),
         public_names=settings.public_names,
         preload=settings.preload,
         unload_after=settings.unload_after,
-        memory=None if settings.model_memory is None else int(settings.model_memory),
     )
 
 
@@ -169,7 +170,7 @@ def _preparing(
             say=say,
             progress=_show_progress,
         )
-        return await preparer(spec.id, spec.path, vocabulary)
+        return await preparer(spec.id, spec.weights, vocabulary)
 
     return prepare
 
