@@ -10,7 +10,7 @@ from ponant.catalog.facts import ModelFacts
 from ponant.catalog.loading.loaded import LoadedEmbedder
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.embed.base import USUAL_CONTEXT, Embedder, EmbedderConfig
-from ponant.engine.embed.e5 import CONTEXT
+from ponant.engine.embed.e5_weights import CONTEXT
 from ponant.llamacpp.memory import model_size
 from ponant.llamacpp.vocabulary import Vocabulary
 from ponant.processes.core_lock import Place
