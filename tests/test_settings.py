@@ -1,5 +1,7 @@
 """Settings from the environment, the file and flags."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,9 @@ def test_keys_come_from_the_environment_under_either_name(name: str, monkeypatch
 def test_keys_come_from_the_file(tmp_path: Path) -> None:
     (tmp_path / "ponant.toml").write_text('api_keys = ["from the file"]')
     assert read_settings(None).api_keys == ["from the file"]
+
+
+def test_settings_import_nothing_of_the_package() -> None:
+    program = "import sys, ponant.settings; print(*sorted(name for name in sys.modules if name.startswith('ponant')))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout.split()
+    assert loaded == ["ponant", "ponant.settings"]

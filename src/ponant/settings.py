@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +16,8 @@ from pydantic_settings import (
 )
 
 DEFAULT_FILE = Path("ponant.toml")
+_file: ContextVar[Path] = ContextVar("settings_file", default=DEFAULT_FILE)
+"""The file that settings are read from; a context variable, as pydantic-settings has no argument for it."""
 DEFAULT_MODEL = "smollm2"
 SAFE_PROMPT = (
     "Be helpful, honest and kind. Do not produce content that is hateful, violent, deceptive or illegal, that "
@@ -69,7 +72,7 @@ class ModelSettings(BaseModel):
 class Settings(BaseSettings):
     """How Ponant serves. ``docs/settings.md`` is made from the descriptions below."""
 
-    model_config = SettingsConfigDict(env_prefix="PONANT_", extra="forbid", toml_file=DEFAULT_FILE)
+    model_config = SettingsConfigDict(env_prefix="PONANT_", extra="forbid")
 
     models: Annotated[list[ModelSettings], NoDecode] = Field(
         default=[ModelSettings(source=DEFAULT_MODEL)],
@@ -219,7 +222,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then environment, then the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file.get())
 
 
 def read_settings(file: Path | None, **flags: Any) -> Settings:
@@ -236,8 +239,8 @@ def read_settings(file: Path | None, **flags: Any) -> Settings:
     """
     if file is not None and not file.is_file():
         raise FileNotFoundError(file)
-
-    class FileSettings(Settings):
-        model_config = SettingsConfigDict(toml_file=file or DEFAULT_FILE)
-
-    return FileSettings(**flags)
+    reading = _file.set(file or DEFAULT_FILE)
+    try:
+        return Settings(**flags)
+    finally:
+        _file.reset(reading)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ponant.cli.errors import BAD_USAGE, telling_mistakes
+from ponant.cli.errors import BAD_USAGE, exit_on_bad_settings
 from ponant.settings import read_settings
 
 
@@ -16,7 +16,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(capsys: pytest.CaptureFixture[str], file: Path | None = None, **flags: Any) -> str:
     """The line that ends a command with these settings."""
-    with pytest.raises(SystemExit) as ended, telling_mistakes(file):
+    with pytest.raises(SystemExit) as ended, exit_on_bad_settings(file):
         read_settings(file, **flags)
     assert ended.value.code == BAD_USAGE
     (line,) = capsys.readouterr().err.splitlines()

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,44 @@ def test_list_has_bundled_pulled_and_configured_models(home: Home, tiny_model: P
     table = home.ponant("models").stdout
     assert re.search(r"^smollm2 +94 MB +Q4_1 +8192 +chat +no server +-$", table, re.MULTILINE), table
     assert "org/later: not on this machine; ponant pull hf:org/later:Q8_0 fetches it" in table
+
+
+def test_list_reads_a_file_once_and_again_when_it_has_changed(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "mine.gguf"
+    write_tiny_model(path, context_length=512)
+    home.variables["PONANT_MODELS"] = str(path)
+    assert home.row("mine")["context"] == 512
+    (cache,) = home.models.glob(".facts.json")
+    written = cache.stat().st_ino
+    assert home.row("mine")["context"] == 512
+    assert cache.stat().st_ino == written
+    write_tiny_model(path, context_length=1024)
+    assert home.row("mine")["context"] == 1024
+    path.write_bytes(b"GGUF, but no more than that")
+    assert str(path) in home.row("mine")["problem"]
+
+
+def test_list_does_without_a_cache_that_cannot_be_read_or_written(home: Home) -> None:
+    home.models.parent.mkdir()
+    home.models.write_text("no folder")
+    assert home.row("smollm2")["context"] == 8192
+    home.models.unlink()
+    home.models.mkdir()
+    (home.models / ".facts.json").write_text("{")
+    assert home.row("smollm2")["context"] == 8192
+
+
+def test_list_of_known_files_imports_neither_engine_nor_database(home: Home) -> None:
+    home.listed()
+    heavy = ["llama_cpp", "numpy", "sqlalchemy", "alembic", "jinja2", "fastapi", "ponant.prompts.chat"]
+    program = (
+        "import sys; from ponant.cli.main import main; main(['models'], standalone_mode=False); "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    variables = environment(**home.variables)
+    shown = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, check=True, text=True)
+    assert "smollm2" in shown.stdout
+    assert shown.stdout.splitlines()[-1] == "[]"
 
 
 def test_list_has_the_bundled_embedder(home: Home) -> None:

@@ -14,7 +14,7 @@ from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import BackendState, Capabilities, Delta, GenerateRequest, Limits
 from ponant.llamacpp.vocabulary import open_vocabulary
 from ponant.prompts.build import build_prompts
-from ponant.server.app import create_app
+from ponant.server.wiring import make_app
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 
@@ -113,7 +113,7 @@ async def scripted_client(
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application whose model has this engine."""
     catalog = cast(Catalog, OneModel(scripted_model(engine, weights)))
-    app = create_app(catalog, Settings(data_dir=data, **settings), LazyStorage(data))
+    app = make_app(catalog, Settings(data_dir=data, **settings), LazyStorage(data))
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:

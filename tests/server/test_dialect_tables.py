@@ -12,13 +12,12 @@ from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from ponant.api.chat import ChatCompletionRequest
-from ponant.server.app import create_app
 from ponant.server.dialects.base import DialectExchange
 from ponant.server.dialects.nim import NIM
 from ponant.server.dialects.openai import CHAT, CHAT_RULES, EMBEDDINGS, OPENAI, TEXT
 from ponant.server.dialects.openai_messages import MESSAGES, call_id, read_messages
 from ponant.server.dialects.table import RefusedFieldError
-from ponant.server.wiring import make_catalog
+from ponant.server.wiring import make_app, make_catalog
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 
@@ -75,7 +74,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """The real application, with models that are never loaded."""
     served = Settings()
     storage = LazyStorage(tmp_path_factory.mktemp("data"))
-    app = create_app(make_catalog(served), served, storage)
+    app = make_app(make_catalog(served), served, storage)
     with contextlib.closing(storage), TestClient(app, base_url="http://localhost") as client:
         yield client
 

@@ -23,9 +23,8 @@ from ponant.catalog.catalog import Catalog
 from ponant.catalog.loading.loaded import LoadedModel
 from ponant.engine.llama.process import EngineProcess
 from ponant.fine_tuning.registry import ModelRegistry
-from ponant.server.app import create_app
 from ponant.server.run import listen
-from ponant.server.wiring import make_catalog
+from ponant.server.wiring import make_app, make_catalog
 from ponant.settings import ModelSettings, Settings
 from ponant.storage.lazy import LazyStorage
 from ponant.storage.tables import FineTunedModelRow, FineTuningJobRow
@@ -120,7 +119,7 @@ async def serving(folder: Path, names: list[str], **changes: Any) -> AsyncIterat
         contextlib.closing(LazyStorage(Path(data_dir))) as storage,
         contextlib.closing(listen(settings)) as listener,
     ):
-        config = uvicorn.Config(create_app(catalog, settings, storage), log_config=None, lifespan="on")
+        config = uvicorn.Config(make_app(catalog, settings, storage), log_config=None, lifespan="on")
         uvicorn_server = uvicorn.Server(config)
         uvicorn_server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
         await catalog.open()

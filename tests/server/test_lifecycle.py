@@ -9,8 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from ponant.server.app import create_app
-from ponant.server.wiring import make_catalog
+from ponant.server.wiring import make_app, make_catalog
 from ponant.settings import read_settings
 from ponant.storage.lazy import LazyStorage
 from tests.serving import EXACT, RunningServer, serving
@@ -36,7 +35,7 @@ async def test_while_models_load_the_process_is_healthy_and_requests_are_told_to
     tiny_model: Path, tmp_path: Path
 ) -> None:
     settings = read_settings(None, models=[str(tiny_model)])
-    app = create_app(make_catalog(settings), settings, LazyStorage(tmp_path))
+    app = make_app(make_catalog(settings), settings, LazyStorage(tmp_path))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://localhost") as client:
         assert (await client.get("/health")).status_code == 200
         assert (await client.get("/ready")).status_code == 503

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from ponant.engine.embed.e5 import weights_file
+from ponant.engine.embed.e5_weights import weights_file
 from ponant.server.wiring import make_catalog
 from ponant.settings import read_settings
 from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until

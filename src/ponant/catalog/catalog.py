@@ -10,15 +10,12 @@ from dataclasses import replace
 from typing import Any, Literal, overload
 
 from ponant.catalog.fine_tuned import FineTunedModel, FineTunedModels
-from ponant.catalog.loading.cores import Cores, TooManyModelsError
+from ponant.catalog.loading.base import Loader
 from ponant.catalog.loading.loaded import AnyLoadedModel, LoadedEmbedder, LoadedModel
-from ponant.catalog.loading.local import Loader
 from ponant.catalog.names import public_kind
 from ponant.catalog.served import ServedModel
 from ponant.catalog.spec import FineTunedSpec, ModelSpec
 from ponant.errors import EngineUnavailableError, ModelLoadError
-from ponant.machine import SPARE_MEMORY, available_memory, default_threads
-from ponant.sizes import megabytes
 from ponant.weights.kinds import Kind
 
 logger = logging.getLogger("ponant.catalog")
@@ -43,37 +40,33 @@ class Catalog:
     def __init__(
         self,
         models: Sequence[ModelSpec],
-        loader: Loader,
+        loaders: Mapping[str, Loader],
         *,
         aliases: Mapping[str, str] | None = None,
         public_names: bool = True,
         preload: Preload = "first",
         unload_after: float | None = None,
-        memory: int | None = None,
     ) -> None:
         """Name the models; nothing is read before ``open``.
 
         Args:
             models: what to serve.
-            loader: loads it.
+            loaders: by the names that the specs have for them.
             aliases: further names, of models by id.
             public_names: whether Mistral's public names stand for the default models.
             preload: which models ``open`` loads; the others are loaded when they are first used.
             unload_after: seconds without a request after which a model is unloaded; None keeps it.
-            memory: bytes that loaded models may take together; None for what the machine has.
         """
         self._specs = list(models)
-        self._loader = loader
+        self._loaders = dict(loaders)
         self._aliases = {alias: spec.id for spec in models for alias in spec.aliases} | dict(aliases or {})
         self._public_names = public_names
         self._preload = preload
         self._unload_after = unload_after
-        self._memory = memory
         self._served: dict[str, ServedModel] = {}
         self._fine_tuned = FineTunedModels()
         self._opened = asyncio.Event()
         self._changing = asyncio.Lock()
-        self._cores: Cores | None = None
         self._tasks: set[asyncio.Task[AnyLoadedModel]] = set()
         self._unloader: asyncio.Task[None] | None = None
 
@@ -182,11 +175,10 @@ class Catalog:
         Raises:
             ModelLoadError: one cannot be run; those loaded before are stopped.
         """
-        cores = default_threads()
-        self._cores = Cores(cores, [spec.threads or cores for spec in self._specs])
         try:
             for index, spec in enumerate(self._specs):
-                served = self._served[spec.id] = ServedModel(spec, await self._loader.describe(spec))
+                loader = self._loaders[spec.loader]
+                served = self._served[spec.id] = ServedModel(spec, loader, await loader.describe(spec))
                 if self._preload == "all" or (self._preload == "first" and index == 0):
                     on_loaded(await self._load(served))
             self._opened.set()
@@ -211,9 +203,9 @@ class Catalog:
         await self._fine_tuned.close()
         for served in self.models:
             if served.loaded:
-                await served.loaded.backend.stop()
-        if self._cores:
-            self._cores.close()
+                await served.loader.unload(served.loaded)
+        for loader in self._loaders.values():
+            await loader.close()
 
     @asynccontextmanager
     async def _use(self, name: str | None, kind: Kind) -> AsyncIterator[AnyLoadedModel]:
@@ -288,39 +280,28 @@ class Catalog:
             loading.exception()
 
     async def _load(self, served: ServedModel) -> AnyLoadedModel:
-        assert self._cores
         try:
             async with self._changing:
                 await self._make_room(served)
-                served.place = self._cores.take()
-                served.loaded = await self._loader.load(served.spec, served.facts, served.place)
+                served.loaded = await served.loader.load(served.spec, served.facts)
                 served.facts, served.failure = served.loaded.facts, None
                 return served.loaded
-        except (ModelLoadError, TooManyModelsError) as error:
+        except ModelLoadError as error:
             served.failure = str(error)
             if self.is_open:
                 logger.warning("model not loaded", extra={"model": served.spec.id, "reason": str(error)})
-            raise error if isinstance(error, ModelLoadError) else ModelLoadError(str(error)) from None
+            raise
         finally:
             served.loading = None
-            if served.loaded is None and served.place:
-                self._cores.give_back(served.place)
-                served.place = None
 
     async def _make_room(self, wanted: ServedModel) -> None:
-        """Unload models, the least recently used ones first, until there is memory for another one.
+        """Unload models of the same loader, the least recently used ones first, until it has room for another one.
 
         What is in use is waited for. If even that does not help, the model may try what it can do with the rest.
         """
-        needed = wanted.facts.memory
-        if self._memory is not None and needed > self._memory:
-            raise ModelLoadError(
-                f"{wanted.spec.id} takes about {megabytes(needed)}, and all models together may take "
-                f"{megabytes(self._memory)}; give it less with kv_memory, or raise model_memory"
-            )
         deadline = time.monotonic() + _LONGEST_WAIT_FOR_ROOM
-        while not self._has_room(needed):
-            loaded = [served for served in self.models if served.loaded]
+        while not wanted.loader.has_room(wanted.spec, wanted.facts):
+            loaded = [served for served in self.models if served.loaded and served.loader is wanted.loader]
             idle = sorted((served for served in loaded if served.is_idle), key=lambda served: served.last_used)
             if idle:
                 await self._unload(idle[0], "others need the memory")
@@ -332,21 +313,11 @@ class Catalog:
             else:
                 await asyncio.sleep(_BETWEEN_LOOKS)
 
-    def _has_room(self, needed: int) -> bool:
-        if self._memory is not None:
-            taken = sum(served.facts.memory for served in self.models if served.loaded)
-            if taken + needed > self._memory:
-                return False
-        return available_memory() >= needed + SPARE_MEMORY
-
     async def _unload(self, served: ServedModel, reason: str) -> None:
         loaded, served.loaded = served.loaded, None
-        assert loaded and self._cores
+        assert loaded
         logger.info("model unloaded", extra={"model": served.spec.id, "reason": reason})
-        await loaded.backend.stop()
-        if served.place:
-            self._cores.give_back(served.place)
-            served.place = None
+        await served.loader.unload(loaded)
 
     async def _unload_the_idle(self, seconds: float) -> None:
         while True:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ponant.catalog.facts import ModelFacts
+from ponant.catalog.loading.base import Loader
 from ponant.catalog.loading.loaded import AnyLoadedModel
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import BackendState
-from ponant.processes.core_lock import CoreSlot
 
 ModelState = BackendState | Literal["unloaded", "loading"]
 
@@ -23,9 +23,9 @@ class ServedModel:
     """
 
     spec: ModelSpec
+    loader: Loader
     facts: ModelFacts
     loaded: AnyLoadedModel | None = None
-    place: CoreSlot | None = None
     loading: asyncio.Task[AnyLoadedModel] | None = None
     failure: str | None = None
     adapters_changing: asyncio.Lock = field(default_factory=asyncio.Lock)

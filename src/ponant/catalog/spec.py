@@ -4,7 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ponant.errors import ModelLoadError
 from ponant.weights.kinds import Kind
+
+LOCAL = "local"
+"""Name of the loader of models on this machine."""
 
 EmbedAs = Literal["passage", "query"]
 """What texts are taken for by a model that embeds what is searched and what is searched for in different ways."""
@@ -15,7 +19,8 @@ class ModelSpec:
     """A model to serve: where its weights come from, what it is called, and how it is to be run.
 
     ``source`` is the name of a bundled model, the path of a GGUF file, or ``hf:org/repo[:file|:quant]``; ``path`` is
-    the file that it stands for. ``tokenizer`` is the file of Mistral's own tokenizer, if it has one that is not beside
+    the file that it stands for, None for a model on another machine. ``loader`` is the name of the loader in the
+    catalog that loads it. ``tokenizer`` is the file of Mistral's own tokenizer, if it has one that is not beside
     the weights. ``context`` (tokens), ``kv_memory`` (bytes) and ``threads`` leave the choice to the engine if None, and
     ``parallel`` is how many sequences run at once. ``training_weights`` is a Hugging Face folder with the same model in
     full precision, to be trained on in the place of the file. A model that embeds cuts texts that are too long if
@@ -24,7 +29,7 @@ class ModelSpec:
 
     source: str
     id: str
-    path: Path
+    path: Path | None
     kind: Kind = "chat"
     aliases: tuple[str, ...] = ()
     default_temperature: float = 0.7
@@ -36,6 +41,14 @@ class ModelSpec:
     training_weights: Path | None = None
     truncate: bool = False
     embed_as: EmbedAs = "passage"
+    loader: str = LOCAL
+
+    @property
+    def weights(self) -> Path:
+        """File of the weights. Raises ModelLoadError if they are not on this machine."""
+        if self.path is None:
+            raise ModelLoadError(f"the weights of {self.id} are not on this machine")
+        return self.path
 
 
 @dataclass(frozen=True, slots=True)

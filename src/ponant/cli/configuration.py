@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from ponant.cli.errors import telling_mistakes
+from ponant.cli.errors import exit_on_bad_settings
 
 if TYPE_CHECKING:
     from ponant.settings import ModelSettings, Settings
@@ -46,7 +46,7 @@ def settings(config: Path | None, data_dir: Path | None) -> "Settings":
     """The settings; ends with what is wrong with them."""
     from ponant.settings import read_settings
 
-    with telling_mistakes(config):
+    with exit_on_bad_settings(config):
         return read_settings(config, **({"data_dir": data_dir} if data_dir else {}))
 
 

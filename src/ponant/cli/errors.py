@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 BAD_USAGE = 2
 """Exit code for what the user can mend: a wrong path, a busy port, too little memory."""
@@ -22,8 +20,12 @@ def fail(message: str, code: int = BAD_USAGE) -> NoReturn:
 
 
 @contextlib.contextmanager
-def telling_mistakes(config: Path | None) -> Iterator[None]:
+def exit_on_bad_settings(config: Path | None) -> Iterator[None]:
     """End with what is wrong with the settings that are read meanwhile, if something is."""
+    # Libraries that commands without settings do without.
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
     try:
         yield
     except FileNotFoundError as error:

@@ -79,12 +79,13 @@ def _row(model: "ListedModel", server: "RunningModels | None", configured: Seque
 
 def _fine_tuned(settings: "Settings", bases: Sequence[Row], server: "RunningModels | None") -> list[Row]:
     """The models that jobs made, as the database has them."""
-    from ponant.storage.errors import StorageError
     from ponant.storage.location import has_storage
-    from ponant.storage.storage import Storage
 
     if not has_storage(settings.data_dir, settings.database_url):
         return []
+    from ponant.storage.errors import StorageError
+    from ponant.storage.storage import Storage
+
     try:
         with closing(Storage.open(settings.data_dir, settings.database_url)) as storage:
             found = [(model, storage.fine_tuned.adapter(model)) for model in storage.fine_tuned.all_now()]
@@ -131,7 +132,7 @@ def _print(rows: Sequence[Row], server: "RunningModels | None") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _WIDEST
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -1,10 +1,11 @@
 """What a running server says of its models."""
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-import httpx2
 import msgspec
 
 _LOOKING_SECONDS = 1.0
@@ -49,6 +50,10 @@ def ask_running_server() -> RunningModels | None:
     from ponant.client.sdk import DEFAULT_URL
 
     url = (os.environ.get("PONANT_URL") or DEFAULT_URL).rstrip("/")
+    if url == DEFAULT_URL and not _accepts_connections(url):
+        return None
+    import httpx2  # takes longer to import than all the rest of a command without a server
+
     key = os.environ.get("PONANT_API_KEY") or os.environ.get("MISTRAL_API_KEY")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
@@ -65,6 +70,15 @@ def ask_running_server() -> RunningModels | None:
         aliases={card.id: card.aliases for card in cards},
         contexts={card.id: card.max_context_length for card in cards},
     )
+
+
+def _accepts_connections(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port), _LOOKING_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _state(card: _Card, states: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ponant.cli.configuration import configured_models
-from ponant.cli.errors import fail, telling_mistakes
+from ponant.cli.errors import exit_on_bad_settings, fail
 from ponant.cli.fetching import fetch_models, missing_models
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
     if no_auth:
         given["auth"] = False
     configure_logging(log_level)
-    with telling_mistakes(config):
+    with exit_on_bad_settings(config):
         settings = read_settings(config, **_listed(given))
 
     # What takes a second to import waits until the settings are known to be right. Looking through it for garbage, of

@@ -42,7 +42,7 @@ def describe_run(
     given = {name: value for name, value in asked.hyperparameters.model_dump().items() if value is not None}
     wandb = asked.integrations[0] if asked.integrations else None
     return TrainingRun(
-        model=str(base.spec.path),
+        model=str(base.spec.weights),
         cache=str(cache),
         training_files=[
             DatasetFile(str(path), file.weight) for path, file in zip(training_files, asked.training_files, strict=True)
@@ -78,7 +78,7 @@ def refresh_run(folder: Path, catalog: Catalog, base: str) -> None:
         raise CannotRunError(f"the model {base} is no longer served, and {run.model} is no longer there")
     run = structs.replace(
         run,
-        model=str(spec.path),
+        model=str(spec.weights),
         weights=_text(spec.training_weights),
         tokenizer=_text(spec.tokenizer),
         threads=spec.threads,

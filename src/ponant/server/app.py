@@ -1,8 +1,6 @@
 """The application: routes, middleware and errors put together."""
 
-import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,14 +10,6 @@ from fastapi.middleware.cors import CORSMiddleware
 from ponant._version import __version__
 from ponant.api.chat import CompletionEvent
 from ponant.api.errors import HTTPValidationErrorData, ValidationError
-from ponant.catalog.catalog import Catalog
-from ponant.completion.chat import ChatService
-from ponant.completion.fim import FimService
-from ponant.completion.generation import CompletionStarter
-from ponant.completion.text import TextService
-from ponant.embedding.service import EmbeddingService
-from ponant.fine_tuning.registry import ModelRegistry
-from ponant.fine_tuning.service import JobService
 from ponant.server.dialects.detection import DialectDetection
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
@@ -32,71 +22,53 @@ from ponant.server.routes.fine_tuning import fine_tuned_routes, jobs_routes
 from ponant.server.routes.health import health_routes
 from ponant.server.routes.models import models_routes
 from ponant.server.routes.text import text_routes
+from ponant.server.services import Services
 from ponant.settings import Settings
-from ponant.storage.lazy import LazyStorage
-
-logger = logging.getLogger("ponant.server")
 
 _FORM_SIZE = 2**16
 """Bytes of a form with a file beside the file itself."""
 
 
-def create_app(
-    catalog: Catalog, settings: Settings, storage: LazyStorage, *, stopping: Callable[[], bool] = lambda: False
-) -> FastAPI:
-    """The application that serves the catalog's models.
+def create_app(services: Services, settings: Settings, *, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
+    """The application that answers with these services, which run as long as its lifespan.
 
     Args:
-        catalog: the models; whoever opened it closes it. The application's lifespan ends all else.
-        settings: how to serve them.
-        storage: what is kept; whoever opened it closes it.
+        services: what the routes call.
+        settings: how to serve.
         stopping: whether the server is about to end and should get no new requests.
     """
-    completions = CompletionStarter(
-        catalog,
-        request_timeout=settings.request_timeout,
-        always_reuse=settings.prefix_cache == "always",
-    )
-    chat = ChatService(catalog, completions, safe_prompt=settings.safe_prompt)
-
-    registry = ModelRegistry(catalog, storage)
-    jobs_changed = asyncio.Event()
-
-    async def run_jobs() -> None:
-        opened = await storage.when_in_use()
-        from ponant.fine_tuning.job_type import FineTuningJobType
-        from ponant.jobs.runner import Runner
-
-        fine_tuning = FineTuningJobType(catalog, opened, registry, nice=settings.training_nice)
-        await Runner(fine_tuning, changed=jobs_changed).run()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await registry.sync()
-        following = [asyncio.create_task(work) for work in (registry.follow(), run_jobs())]
-        for task in following:
-            task.add_done_callback(_log_failure)
-        try:
+        async with services.running():
             yield
-        finally:
-            for task in following:
-                task.cancel()
-            await asyncio.gather(*following, return_exceptions=True)
-            await chat.close()
 
     app = _Application(title="Ponant", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.include_router(chat_routes(chat, keep_alive=settings.keep_alive, calls=settings.stream_calls))
-    app.include_router(fim_routes(FimService(completions), keep_alive=settings.keep_alive))
-    app.include_router(text_routes(TextService(completions), keep_alive=settings.keep_alive))
-    app.include_router(embeddings_routes(EmbeddingService(catalog), request_timeout=settings.request_timeout))
-    app.include_router(models_routes(catalog, registry))
-    jobs = JobService(catalog, storage, wake=jobs_changed.set, nice=settings.training_nice)
-    app.include_router(jobs_routes(jobs, storage))
-    app.include_router(fine_tuned_routes(catalog, registry))
-    app.include_router(files_routes(storage, max_file_size=settings.max_file_size))
-    app.include_router(health_routes(catalog, stopping))
+    _add_routes(app, services, settings, stopping)
     add_docs(app)
     add_error_handlers(app)
+    _add_middleware(app, settings)
+    return app
+
+
+def _add_routes(app: FastAPI, services: Services, settings: Settings, stopping: Callable[[], bool]) -> None:
+    catalog, storage, registry = services.catalog, services.storage, services.registry
+    for routes in (
+        chat_routes(services.chat, keep_alive=settings.keep_alive, calls=settings.stream_calls),
+        fim_routes(services.fim, keep_alive=settings.keep_alive),
+        text_routes(services.text, keep_alive=settings.keep_alive),
+        embeddings_routes(services.embeddings, request_timeout=settings.request_timeout),
+        models_routes(catalog, registry),
+        jobs_routes(services.jobs, storage),
+        fine_tuned_routes(catalog, registry),
+        files_routes(storage, max_file_size=settings.max_file_size),
+        health_routes(catalog, stopping),
+    ):
+        app.include_router(routes)
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """Add the middleware; the last one added sees a request first."""
     app.add_middleware(
         BodyLimit, limit=settings.max_body_size, larger={("POST", "/v1/files"): settings.max_file_size + _FORM_SIZE}
     )
@@ -110,13 +82,6 @@ def create_app(
         )
     app.add_middleware(DialectDetection, default=settings.dialect, strict=settings.strict)
     app.add_middleware(RequestIds)
-    return app
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    """Have it known that something that should never end did."""
-    if not task.cancelled() and task.exception():
-        logger.error("fine-tuning has stopped until the next start", exc_info=task.exception())
 
 
 class _Application(FastAPI):

@@ -17,12 +17,10 @@ import uvicorn
 
 from ponant._version import __version__
 from ponant.catalog.catalog import Catalog
-from ponant.server.wiring import make_catalog
+from ponant.server.wiring import make_app, make_catalog, open_storage
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 
-# The application takes as long to import as a small model to load. So functions import it, while the engine's process
-# loads the model.
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -55,7 +53,7 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
         catalog = make_catalog(settings, say=say)
         loading = asyncio.create_task(catalog.open(on_loaded=lambda model: say(model.backend.describe(model.id))))
         try:
-            storage = await _open_storage(settings)
+            storage = await open_storage(settings)
             with contextlib.closing(storage):
                 server = await asyncio.to_thread(_make_server, catalog, settings, storage)
                 with _on_signals(lambda: _stop(server, catalog, settings)):
@@ -88,14 +86,12 @@ async def _serve(
 @contextlib.asynccontextmanager
 async def running_app(settings: Settings) -> "AsyncIterator[FastAPI]":
     """The application with its models, for requests that come without a network. Raises what ``run`` raises."""
-    from ponant.server.app import create_app
-
     catalog = await asyncio.to_thread(make_catalog, settings)
-    storage = await _open_storage(settings)
+    storage = await open_storage(settings)
     with contextlib.closing(storage):
         await catalog.open()
         try:
-            app = create_app(catalog, settings, storage)
+            app = make_app(catalog, settings, storage)
             async with app.router.lifespan_context(app):
                 yield app
         finally:
@@ -129,18 +125,8 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-async def _open_storage(settings: Settings) -> LazyStorage:
-    """The storage. If anything is kept in it, it is open, so that whoever starts the server learns if it cannot be."""
-    storage = LazyStorage(settings.data_dir, settings.database_url)
-    if storage.in_use:
-        await storage.open()
-    return storage
-
-
 def _make_server(catalog: Catalog, settings: Settings, storage: LazyStorage) -> "_Server":
-    from ponant.server.app import create_app
-
-    app = create_app(catalog, settings, storage, stopping=lambda: server.should_exit)
+    app = make_app(catalog, settings, storage, stopping=lambda: server.should_exit)
     config = uvicorn.Config(
         app,
         lifespan="on",

@@ -1,28 +1,35 @@
-"""The catalog that the settings describe."""
+"""Wiring: the one place where the parts of a server are made and put together."""
 
+import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.loading.embedders import EmbedderLoader
-from ponant.catalog.loading.local import Loader
-from ponant.catalog.spec import ModelSpec
+from ponant.catalog.loading.llama import LlamaLoader
+from ponant.catalog.loading.local import LocalLoader
+from ponant.catalog.spec import LOCAL, ModelSpec
 from ponant.engine.base import Engine
 from ponant.engine.embed.base import Embedder, EmbedderConfig
 from ponant.engine.embed.process import EmbedderProcess
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.process import EngineProcess
-from ponant.llamacpp.handles import check_model_file
-from ponant.llamacpp.vocabulary import Vocabulary, open_vocabulary
-from ponant.settings import ModelSettings, Settings
-from ponant.weights.bundled import BUNDLED, BUNDLED_EMBEDDER, has_bundled_embedder, locate_bundled_embedder
-from ponant.weights.errors import ModelNotFoundError
-from ponant.weights.kinds import Kind, kind_of
-from ponant.weights.locate import locate
-from ponant.weights.store import model_id
+from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.server.specs import model_aliases, model_specs
+from ponant.settings import Settings
+from ponant.storage.lazy import LazyStorage
+
+# The application takes as long to import as a small model to load. So functions import it, while the engine's process
+# loads the model.
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ponant.server.services import Services
 
 
 def make_catalog(
@@ -40,14 +47,7 @@ def make_catalog(
         ModelNotFoundError: there are no such weights, or a name is not clear.
         ModelLoadError: a file is not a model.
     """
-    specs: list[ModelSpec] = []
-    for model in settings.models:
-        spec = _spec(model, settings)
-        if any(spec.id == other.id for other in specs):
-            raise ModelNotFoundError(f"two models would be called {spec.id}; give one of them another id")
-        specs.append(spec)
-    if has_bundled_embedder() and not any(spec.kind == "embed" for spec in specs):
-        specs.append(_bundled_embedder(settings, specs))
+    specs = model_specs(settings)
 
     def engine_for(config: EngineConfig) -> EngineProcess:
         return EngineProcess(config, queue_limit=settings.queue_limit)
@@ -57,93 +57,107 @@ def make_catalog(
 
     def config_for(spec: ModelSpec) -> EngineConfig:
         return EngineConfig(
-            model_path=str(spec.path),
+            model_path=str(spec.weights),
             context=spec.context,
             kv_memory=spec.kv_memory,
             parallel=spec.parallel,
             threads=spec.threads,
             deterministic=settings.deterministic,
-            prefix_cache=settings.prefix_cache != "off",
+            prefix_cache=_prefix_reuse(settings).enabled,
             prefix_memory=None if settings.prefix_cache_memory is None else int(settings.prefix_cache_memory),
             drafting=settings.drafting,
             flash_attention=settings.flash_attention,
             kv_type=settings.kv_type,
         )
 
+    loader = LocalLoader(
+        LlamaLoader(config_for, engine_for, prepare=_preparing(settings, config_for, engine_for, say)),
+        EmbedderLoader(embedder_for),
+        threads=[spec.threads for spec in specs],
+        memory=None if settings.model_memory is None else int(settings.model_memory),
+    )
     return Catalog(
         specs,
-        Loader(
-            config_for,
-            engine_for,
-            EmbedderLoader(embedder_for),
-            prepare=_preparing(settings, config_for, engine_for, say),
-        ),
-        aliases=_aliases(settings, specs),
+        {LOCAL: loader},
+        aliases=model_aliases(settings, specs),
         public_names=settings.public_names,
         preload=settings.preload,
         unload_after=settings.unload_after,
-        memory=None if settings.model_memory is None else int(settings.model_memory),
     )
 
 
-def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
-    kind: Kind
-    if model.source == BUNDLED_EMBEDDER:
-        path, kind = locate_bundled_embedder(), "embed"
-    else:
-        path = locate(model.source, settings.data_dir / "models")
-        check_model_file(path)
-        kind = model.kind or ("chat" if model.source == BUNDLED else kind_of(open_vocabulary(path)))
-    if model.tokenizer and not model.tokenizer.is_file():
-        raise ModelNotFoundError(f"{model.source}: there is no tokenizer file {model.tokenizer}")
-    if model.training_weights and not (model.training_weights / "config.json").is_file():
-        raise ModelNotFoundError(
-            f"{model.source}: training_weights {model.training_weights} is no folder of a Hugging Face model: it "
-            "has no config.json"
-        )
-    kv_memory = settings.kv_memory if model.kv_memory is None else model.kv_memory
-    return ModelSpec(
-        model.source,
-        model.id or model_id(model.source),
-        path,
-        kind=kind,
-        aliases=tuple(model.aliases),
-        default_temperature=(
-            settings.default_temperature if model.default_temperature is None else model.default_temperature
-        ),
-        tokenizer=model.tokenizer,
-        context=model.context or (None if kind == "embed" else settings.context),
-        kv_memory=None if kv_memory is None else int(kv_memory),
-        parallel=model.parallel or settings.parallel,
-        threads=model.threads or settings.threads,
-        training_weights=model.training_weights,
-        truncate=model.truncate,
-        embed_as=model.embed_as,
+async def open_storage(settings: Settings) -> LazyStorage:
+    """The storage. If anything is kept in it, it is open, so that whoever starts the server learns if it cannot be."""
+    storage = LazyStorage(settings.data_dir, settings.database_url)
+    if storage.in_use:
+        await storage.open()
+    return storage
+
+
+def make_services(catalog: Catalog, settings: Settings, storage: LazyStorage) -> "Services":
+    """Make the services that answer with the catalog's models. The arguments are closed by their openers."""
+    from ponant.completion.chat import ChatService
+    from ponant.completion.fim import FimService
+    from ponant.completion.generation import CompletionStarter
+    from ponant.completion.text import TextService
+    from ponant.embedding.service import EmbeddingService
+    from ponant.fine_tuning.registry import ModelRegistry
+    from ponant.fine_tuning.service import JobService
+    from ponant.server.services import Services
+
+    completions = CompletionStarter(
+        catalog, request_timeout=settings.request_timeout, always_reuse=_prefix_reuse(settings).always
+    )
+    registry = ModelRegistry(catalog, storage)
+    jobs_changed = asyncio.Event()
+
+    async def run_jobs() -> None:
+        opened = await storage.when_in_use()
+        from ponant.fine_tuning.job_type import FineTuningJobType  # here, as many servers never need the database
+        from ponant.jobs.runner import Runner
+
+        fine_tuning = FineTuningJobType(catalog, opened, registry, nice=settings.training_nice)
+        await Runner(fine_tuning, changed=jobs_changed).run()
+
+    return Services(
+        catalog=catalog,
+        storage=storage,
+        chat=ChatService(catalog, completions, safe_prompt=settings.safe_prompt),
+        fim=FimService(completions),
+        text=TextService(completions),
+        embeddings=EmbeddingService(catalog),
+        registry=registry,
+        jobs=JobService(catalog, storage, wake=jobs_changed.set, nice=settings.training_nice),
+        run_jobs=run_jobs,
     )
 
 
-def _bundled_embedder(settings: Settings, others: Sequence[ModelSpec]) -> ModelSpec:
-    """The embedder that nobody named, with no more threads than the others have: cores are divided as without it."""
-    threads = [spec.threads for spec in others if spec.threads]
-    most = max(threads) if len(threads) == len(others) else None
-    return _spec(ModelSettings(source=BUNDLED_EMBEDDER, threads=most), settings)
+def make_app(
+    catalog: Catalog, settings: Settings, storage: LazyStorage, *, stopping: Callable[[], bool] = lambda: False
+) -> "FastAPI":
+    """Make the application that serves the catalog's models.
+
+    Args:
+        catalog: the models; whoever opened it closes it. The application's lifespan ends all else.
+        settings: how to serve them.
+        storage: what is kept; whoever opened it closes it.
+        stopping: whether the server is about to end and should get no new requests.
+    """
+    from ponant.server.app import create_app
+
+    return create_app(make_services(catalog, settings, storage), settings, stopping=stopping)
 
 
-def _aliases(settings: Settings, specs: list[ModelSpec]) -> dict[str, str]:
-    """The settings' aliases, of models by id. Raises ModelNotFoundError if two models have one name."""
-    ids = {spec.source: spec.id for spec in specs} | {spec.id: spec.id for spec in specs}
-    for alias, target in settings.aliases.items():
-        if target not in ids:
-            raise ModelNotFoundError(f"alias {alias}: {target} is not served; there is {', '.join(sorted(set(ids)))}")
-    aliases = {alias: ids[target] for alias, target in settings.aliases.items()}
-    for spec in specs:
-        for alias in spec.aliases:
-            if aliases.setdefault(alias, spec.id) != spec.id:
-                raise ModelNotFoundError(f"alias {alias}: it cannot stand for both {aliases[alias]} and {spec.id}")
-    for alias, target in aliases.items():
-        if alias in ids.values() and alias != target:
-            raise ModelNotFoundError(f"alias {alias}: a model is called that already")
-    return aliases
+@dataclass(frozen=True, slots=True)
+class _PrefixReuse:
+    """Reuse of what was computed for other prompts: by engines at all, and by seeded requests, too."""
+
+    enabled: bool
+    always: bool
+
+
+def _prefix_reuse(settings: Settings) -> _PrefixReuse:
+    return _PrefixReuse(enabled=settings.prefix_cache != "off", always=settings.prefix_cache == "always")
 
 
 def _preparing(
@@ -169,7 +183,7 @@ def _preparing(
             say=say,
             progress=_show_progress,
         )
-        return await preparer(spec.id, spec.path, vocabulary)
+        return await preparer(spec.id, spec.weights, vocabulary)
 
     return prepare
 

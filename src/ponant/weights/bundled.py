@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ponant.engine.embed.e5 import weights_file
+from ponant.engine.embed.e5_weights import weights_file
 from ponant.weights.errors import ModelNotFoundError
 
 BUNDLED = "smollm2"

@@ -18,26 +18,12 @@ from ponant.prompts.mistral.renderer import MistralRenderer
 from ponant.prompts.mistral.tokenizer import TokenizerError, find_tokenizer_file
 from ponant.prompts.tools.call_formats import CallFormat, JsonCalls
 from ponant.prompts.vocabulary import is_mistral
-from ponant.weights.kinds import CHAT_TEMPLATE, Kind, kind_of
+from ponant.weights.facts import Facts, facts_of
+from ponant.weights.kinds import CHAT_TEMPLATE
 
 Template = Literal["the file's own", "Mistral's tokenizer", "none, a plain one is used"]
 
 _EXAMPLE_ID = "abcdefgh1"
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the file says: sizes in bytes, the context in tokens; None where it does not say."""
-
-    kind: Kind
-    name: str | None
-    architecture: str | None
-    parameters: int
-    quantization: str | None
-    context: int | None
-    vocabulary: int
-    license: str | None
-    organization: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +75,6 @@ class Inspection:
     fim: Literal["native", "prompted"] | None = None
 
 
-def read_facts(path: Path) -> Facts:
-    """What a GGUF file says.
-
-    Raises:
-        ModelLoadError: it is no model.
-    """
-    with contextlib.closing(Vocabulary(path)) as vocabulary:
-        return _facts(vocabulary)
-
-
 def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
     """What a GGUF file says, and what follows from it.
 
@@ -110,7 +86,7 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
         ModelLoadError: it is no model.
     """
     with contextlib.closing(Vocabulary(path)) as vocabulary:
-        facts = _facts(vocabulary)
+        facts = facts_of(vocabulary)
         if facts.kind == "embed":
             return Inspection(facts, Memory(vocabulary.weights), Tokenizer(), vocabulary.metadata)
         context = facts.context or 1
@@ -128,23 +104,6 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
             chat=_chat(renderer, has_template=CHAT_TEMPLATE in vocabulary.metadata),
             fim="native" if fim.native else "prompted",
         )
-
-
-def _facts(vocabulary: Vocabulary) -> Facts:
-    metadata = vocabulary.metadata
-    architecture = metadata.get("general.architecture", "")
-    context = metadata.get(f"{architecture}.context_length", "")
-    return Facts(
-        kind=kind_of(vocabulary),
-        name=metadata.get("general.name"),
-        architecture=architecture or None,
-        parameters=vocabulary.parameters,
-        quantization=vocabulary.quantization,
-        context=int(context) if context.isdecimal() else None,
-        vocabulary=vocabulary.size,
-        license=metadata.get("general.license"),
-        organization=metadata.get("general.organization"),
-    )
 
 
 def _mistral_renderer(

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.prompts.vocabulary import Vocabulary
 
 Kind = Literal["chat", "fim", "embed"]
 """What a model is for: conversations (and code), code alone, or embeddings."""

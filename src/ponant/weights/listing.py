@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ponant.engine.embed.e5 import CONTEXT, weights_file
+from ponant.engine.embed.e5_weights import CONTEXT, weights_file
 from ponant.errors import ModelLoadError
 from ponant.weights.bundled import BUNDLED, BUNDLED_EMBEDDER
 from ponant.weights.errors import ModelNotFoundError
+from ponant.weights.facts_cache import FactsCache
 from ponant.weights.file_names import files_of
-from ponant.weights.inspection import read_facts
 from ponant.weights.kinds import Kind
 from ponant.weights.locate import locate
 from ponant.weights.store import find_stored, hub_name, is_at_hub, model_id, stored_models
+
+_CACHE = ".facts.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,18 @@ def list_models(configured: Mapping[str, str], models_dir: Path) -> list[ListedM
         configured: the ids of those of the settings, by their sources.
         models_dir: where pulled ones are.
     """
+    cache = FactsCache(models_dir / _CACHE)
     models: list[ListedModel] = []
     for source, name in configured.items():
         if source != BUNDLED_EMBEDDER:
             path, problem = _find(source, models_dir)
-            models.append(_read(name, source, path) if path else ListedModel(name, source, problem=problem))
+            models.append(_read(name, source, path, cache) if path else ListedModel(name, source, problem=problem))
     bundled, _ = _find(BUNDLED, models_dir)
     others = {bundled: BUNDLED} if bundled else {}
     others |= {model.path: str(model.source) for model in stored_models(models_dir)}
     known = {model.path for model in models}
-    models += [_read(model_id(source), source, path) for path, source in others.items() if path not in known]
+    models += [_read(model_id(source), source, path, cache) for path, source in others.items() if path not in known]
+    cache.save()
     return [*models, *_embedder()]
 
 
@@ -63,10 +67,10 @@ def _find(source: str, models_dir: Path) -> tuple[Path | None, str | None]:
     return path, None if path else f"not on this machine; ponant pull {source} fetches it"
 
 
-def _read(name: str, source: str, path: Path) -> ListedModel:
+def _read(name: str, source: str, path: Path, cache: FactsCache) -> ListedModel:
     size = sum(file.stat().st_size for file in files_of(path))
     try:
-        facts = read_facts(path)
+        facts = cache.facts(path)
     except ModelLoadError as error:
         return ListedModel(name, source, path, size, problem=str(error))
     return ListedModel(name, source, path, size, facts.kind, facts.quantization, facts.context)

@@ -5,11 +5,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from ponant.errors import ModelLoadError
 from ponant.processes.core_lock import SLOTS, CoreSlot, free_slot, make_lock_file
-
-
-class TooManyModelsError(Exception):
-    """More models are loaded than can share the cores."""
 
 
 class Cores:
@@ -35,10 +32,10 @@ class Cores:
             self._free[str(file)] = list(reversed(range(SLOTS)))
 
     def take(self) -> CoreSlot:
-        """A place in the group with the fewest workers. Raises TooManyModelsError."""
+        """A place in the group with the fewest workers. Raises ModelLoadError if all are taken."""
         file = max(self._free, key=lambda group: len(self._free[group]))
         if not self._free[file]:
-            raise TooManyModelsError(f"no more than {SLOTS * len(self._free)} models can be loaded at once")
+            raise ModelLoadError(f"no more than {SLOTS * len(self._free)} models can be loaded at once")
         return CoreSlot(file, self._free[file].pop())
 
     def give_back(self, place: CoreSlot) -> None:

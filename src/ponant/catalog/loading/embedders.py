@@ -10,7 +10,7 @@ from ponant.catalog.facts import ModelFacts
 from ponant.catalog.loading.loaded import LoadedEmbedder
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.embed.base import USUAL_CONTEXT, Embedder, EmbedderConfig
-from ponant.engine.embed.e5 import CONTEXT
+from ponant.engine.embed.e5_weights import CONTEXT
 from ponant.llamacpp.memory import model_size
 from ponant.llamacpp.vocabulary import Vocabulary
 from ponant.processes.core_lock import CoreSlot
@@ -32,7 +32,7 @@ class EmbedderLoader:
         """What can be told of a model before it is loaded. Raises ModelLoadError."""
         return await asyncio.to_thread(_describe, spec)
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot | None) -> LoadedEmbedder:
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> LoadedEmbedder:
         """Load a model; ``place`` is its worker's among those that take turns. Raises ModelLoadError."""
         embedder = self._embedder_for(structs.replace(_config(spec), core_slot=place))
         try:
@@ -45,7 +45,7 @@ class EmbedderLoader:
 
 def _config(spec: ModelSpec) -> EmbedderConfig:
     return EmbedderConfig(
-        model_path=None if spec.source == BUNDLED_EMBEDDER else str(spec.path),
+        model_path=None if spec.source == BUNDLED_EMBEDDER else str(spec.weights),
         context=spec.context,
         threads=spec.threads,
         truncate=spec.truncate,
@@ -54,12 +54,12 @@ def _config(spec: ModelSpec) -> EmbedderConfig:
 
 
 def _describe(spec: ModelSpec) -> ModelFacts:
-    file = spec.path.stat()
+    file = spec.weights.stat()
     memory = file.st_size + _WORKING_MEMORY
     created = int(file.st_mtime)
     if spec.source == BUNDLED_EMBEDDER:
         return ModelFacts(BUNDLED_EMBEDDER, _OWNER, created, spec.context or CONTEXT, memory)
-    metadata = Vocabulary(spec.path).metadata
+    metadata = Vocabulary(spec.weights).metadata
     context = spec.context or min(model_size(metadata, file.st_size, "f16").context, USUAL_CONTEXT)
     name = metadata.get("general.name", spec.id)
     return ModelFacts(name, metadata.get("general.organization"), created, context, memory)

@@ -1,122 +1,102 @@
-"""From a description of a model to one that answers."""
+"""Models on this machine, and the memory and processor cores that they share."""
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Protocol
 
-from msgspec import structs
-
 from ponant.catalog.facts import ModelFacts
-from ponant.catalog.loading.embedders import EmbedderLoader
-from ponant.catalog.loading.loaded import AnyLoadedModel, LoadedModel
+from ponant.catalog.loading.cores import Cores
+from ponant.catalog.loading.loaded import AnyLoadedModel
 from ponant.catalog.spec import ModelSpec
-from ponant.engine.base import AdapterHost, Engine
-from ponant.engine.llama.config import EngineConfig
-from ponant.engine.llama.memory import expected_memory
 from ponant.errors import ModelLoadError
-from ponant.llamacpp.memory import model_size
-from ponant.llamacpp.vocabulary import Vocabulary, open_vocabulary
+from ponant.machine import SPARE_MEMORY, available_memory, default_threads
 from ponant.processes.core_lock import CoreSlot
-from ponant.prompts.build import build_prompts, has_native_fim
-from ponant.prompts.chat.prompt import PromptBuilder
-from ponant.prompts.fim.prompts import FimPrompts
-
-logger = logging.getLogger("ponant.catalog")
+from ponant.sizes import megabytes
 
 
-class LocalEngine(Engine, AdapterHost, Protocol):
-    """An engine on this machine."""
+class WorkerLoader(Protocol):
+    """Loads models of one kind, each into a worker process of its own."""
+
+    async def describe(self, spec: ModelSpec) -> ModelFacts:
+        """Return the facts about a model before it is loaded. Raises ModelLoadError."""
+        ...
+
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> AnyLoadedModel:
+        """Load a model into a worker with this place on the cores. Raises ModelLoadError."""
+        ...
 
 
-class Loader:
-    """Loads models: their engines, and what turns texts into their tokens."""
+class LocalLoader:
+    """Loads models on this machine. Owns its memory and its processor cores."""
 
     def __init__(
         self,
-        config_for: Callable[[ModelSpec], EngineConfig],
-        engine_for: Callable[[EngineConfig], LocalEngine],
-        embedders: EmbedderLoader,
+        completers: WorkerLoader,
+        embedders: WorkerLoader,
         *,
-        prepare: Callable[[ModelSpec, Vocabulary], Awaitable[Path]] | None = None,
+        threads: Sequence[int | None] = (),
+        memory: int | None = None,
     ) -> None:
-        """Nothing is loaded yet.
+        """Initialize the loader; cores are divided when the first model is loaded.
 
         Args:
-            config_for: how a model's engine is to run.
-            engine_for: makes such an engine.
-            embedders: loads the models that embed.
-            prepare: finds or makes the file that the engine gets in the place of a model's own.
+            completers: loader of the models that complete prompts.
+            embedders: loader of the models that embed.
+            threads: number of threads of each model that may be loaded; None for one per core.
+            memory: bytes that loaded models may take together; None for what the machine has.
         """
-        self._config_for = config_for
-        self._engine_for = engine_for
+        self._completers = completers
         self._embedders = embedders
-        self._prepare = prepare
+        self._threads = threads
+        self._memory = memory
+        self._cores: Cores | None = None
+        self._loaded: dict[str, tuple[AnyLoadedModel, CoreSlot]] = {}
 
     async def describe(self, spec: ModelSpec) -> ModelFacts:
-        """What can be told of a model before it is loaded. Raises ModelLoadError."""
-        if spec.kind == "embed":
-            return await self._embedders.describe(spec)
-        return await asyncio.to_thread(_describe, spec, self._config_for(spec))
+        """Return the facts about a model before it is loaded. Raises ModelLoadError."""
+        return await self._loader_of(spec).describe(spec)
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot | None) -> AnyLoadedModel:
-        """Load a model; ``place`` is its engine's among those that take turns. Raises ModelLoadError."""
-        if spec.kind == "embed":
-            return await self._embedders.load(spec, facts, place)
-        vocabulary = await asyncio.to_thread(open_vocabulary, spec.path)
-        # Meanwhile the engine loads the weights. Mostly it has the context that is expected.
-        building = asyncio.create_task(asyncio.to_thread(_build_prompts, spec, vocabulary, facts.context))
+    def has_room(self, spec: ModelSpec, facts: ModelFacts) -> bool:
+        """Return True if there is memory for a model. Raises ModelLoadError if it exceeds the limit by itself."""
+        if self._memory is not None:
+            if facts.memory > self._memory:
+                raise ModelLoadError(
+                    f"{spec.id} takes about {megabytes(facts.memory)}, and all models together may take "
+                    f"{megabytes(self._memory)}; give it less with kv_memory, or raise model_memory"
+                )
+            taken = sum(model.facts.memory for model, _ in self._loaded.values())
+            if taken + facts.memory > self._memory:
+                return False
+        return available_memory() >= facts.memory + SPARE_MEMORY
+
+    async def load(self, spec: ModelSpec, facts: ModelFacts) -> AnyLoadedModel:
+        """Load a model into a worker. Raises ModelLoadError."""
+        cores = self._divided_cores()
+        place = cores.take()
         try:
-            weights = await self._prepare(spec, vocabulary) if self._prepare else spec.path
-            config = structs.replace(self._config_for(spec), core_slot=place)
-            engine = await self._start(spec, structs.replace(config, model_path=str(weights)))
+            model = await self._loader_of(spec).load(spec, facts, place)
         except BaseException:
-            building.cancel()
-            await asyncio.gather(building, return_exceptions=True)
+            cores.give_back(place)
             raise
-        try:
-            prompts, fim = await building
-            context = engine.limits.context
-            if context != facts.context:
-                prompts, fim = await asyncio.to_thread(_build_prompts, spec, vocabulary, context)
-        except BaseException:
-            await engine.stop()
-            raise
-        facts = replace(facts, context=context, memory=engine.memory)
-        return LoadedModel(spec, facts, engine, engine, vocabulary, prompts, fim)
+        self._loaded[spec.id] = model, place
+        return model
 
-    async def _start(self, spec: ModelSpec, config: EngineConfig) -> LocalEngine:
-        """An engine that runs, with the model's own file where the prepared weights cannot be run."""
-        engine = self._engine_for(config)
-        try:
-            await engine.start()
-        except BaseException as error:
-            await engine.stop()
-            if config.model_path == str(spec.path) or not isinstance(error, ModelLoadError):
-                raise
-            logger.warning("prepared weights cannot be run", extra={"model": spec.id, "reason": str(error)})
-            return await self._start(spec, structs.replace(config, model_path=str(spec.path)))
-        return engine
+    async def unload(self, model: AnyLoadedModel) -> None:
+        """Stop a model's worker and free its memory and its place on the cores."""
+        _, place = self._loaded.pop(model.spec.id, (model, None))
+        await model.backend.stop()
+        if self._cores and place:
+            self._cores.give_back(place)
 
+    async def close(self) -> None:
+        """Remove the files that the workers shared."""
+        if self._cores:
+            self._cores.close()
 
-def _describe(spec: ModelSpec, config: EngineConfig) -> ModelFacts:
-    vocabulary = open_vocabulary(spec.path)
-    metadata = vocabulary.metadata
-    file = spec.path.stat()
-    size = model_size(metadata, file.st_size, config.kv_type)
-    context = config.context or size.context
-    return ModelFacts(
-        name=metadata.get("general.name", spec.id),
-        owner=metadata.get("general.organization"),
-        created=int(file.st_mtime),
-        context=context,
-        memory=expected_memory(size, config),
-        native_fim=has_native_fim(spec.id, spec.path, vocabulary, context=context, tokenizer=spec.tokenizer),
-        architecture=metadata.get("general.architecture", ""),
-    )
+    def _loader_of(self, spec: ModelSpec) -> WorkerLoader:
+        return self._embedders if spec.kind == "embed" else self._completers
 
-
-def _build_prompts(spec: ModelSpec, vocabulary: Vocabulary, context: int) -> tuple[PromptBuilder, FimPrompts]:
-    return build_prompts(spec.id, spec.path, vocabulary, context=context, tokenizer=spec.tokenizer)
+    def _divided_cores(self) -> Cores:
+        if self._cores is None:
+            cores = default_threads()
+            self._cores = Cores(cores, [threads or cores for threads in self._threads])
+        return self._cores

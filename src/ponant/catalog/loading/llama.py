@@ -1,0 +1,114 @@
+"""Models that complete prompts with llama.cpp."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import structs
+
+from ponant.catalog.facts import ModelFacts
+from ponant.catalog.loading.loaded import LoadedModel
+from ponant.catalog.spec import ModelSpec
+from ponant.engine.base import AdapterHost, Engine
+from ponant.engine.llama.config import EngineConfig
+from ponant.engine.llama.memory import expected_memory
+from ponant.errors import ModelLoadError
+from ponant.llamacpp.memory import model_size
+from ponant.llamacpp.vocabulary import Vocabulary, open_vocabulary
+from ponant.processes.core_lock import CoreSlot
+from ponant.prompts.build import build_prompts, has_native_fim
+from ponant.prompts.chat.prompt import PromptBuilder
+from ponant.prompts.fim.prompts import FimPrompts
+
+logger = logging.getLogger("ponant.catalog")
+
+
+class LocalEngine(Engine, AdapterHost, Protocol):
+    """An engine on this machine."""
+
+
+class LlamaLoader:
+    """Loads GGUF files: the engine, the vocabulary and the prompt builders of each."""
+
+    def __init__(
+        self,
+        config_for: Callable[[ModelSpec], EngineConfig],
+        engine_for: Callable[[EngineConfig], LocalEngine],
+        *,
+        prepare: Callable[[ModelSpec, Vocabulary], Awaitable[Path]] | None = None,
+    ) -> None:
+        """Nothing is loaded yet.
+
+        Args:
+            config_for: how a model's engine is to run.
+            engine_for: makes such an engine.
+            prepare: finds or makes the file that the engine gets in the place of a model's own.
+        """
+        self._config_for = config_for
+        self._engine_for = engine_for
+        self._prepare = prepare
+
+    async def describe(self, spec: ModelSpec) -> ModelFacts:
+        """What can be told of a model before it is loaded. Raises ModelLoadError."""
+        return await asyncio.to_thread(_describe, spec, self._config_for(spec))
+
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> LoadedModel:
+        """Load a model; ``place`` is its engine's among those that take turns. Raises ModelLoadError."""
+        vocabulary = await asyncio.to_thread(open_vocabulary, spec.weights)
+        # Meanwhile the engine loads the weights. Mostly it has the context that is expected.
+        building = asyncio.create_task(asyncio.to_thread(_build_prompts, spec, vocabulary, facts.context))
+        try:
+            weights = await self._prepare(spec, vocabulary) if self._prepare else spec.weights
+            config = structs.replace(self._config_for(spec), core_slot=place)
+            engine = await self._start(spec, structs.replace(config, model_path=str(weights)))
+        except BaseException:
+            building.cancel()
+            await asyncio.gather(building, return_exceptions=True)
+            raise
+        try:
+            prompts, fim = await building
+            context = engine.limits.context
+            if context != facts.context:
+                prompts, fim = await asyncio.to_thread(_build_prompts, spec, vocabulary, context)
+        except BaseException:
+            await engine.stop()
+            raise
+        facts = replace(facts, context=context, memory=engine.memory)
+        return LoadedModel(spec, facts, engine, engine, vocabulary, prompts, fim)
+
+    async def _start(self, spec: ModelSpec, config: EngineConfig) -> LocalEngine:
+        """An engine that runs, with the model's own file where the prepared weights cannot be run."""
+        engine = self._engine_for(config)
+        try:
+            await engine.start()
+        except BaseException as error:
+            await engine.stop()
+            if config.model_path == str(spec.weights) or not isinstance(error, ModelLoadError):
+                raise
+            logger.warning("prepared weights cannot be run", extra={"model": spec.id, "reason": str(error)})
+            return await self._start(spec, structs.replace(config, model_path=str(spec.weights)))
+        return engine
+
+
+def _describe(spec: ModelSpec, config: EngineConfig) -> ModelFacts:
+    vocabulary = open_vocabulary(spec.weights)
+    metadata = vocabulary.metadata
+    file = spec.weights.stat()
+    size = model_size(metadata, file.st_size, config.kv_type)
+    context = config.context or size.context
+    return ModelFacts(
+        name=metadata.get("general.name", spec.id),
+        owner=metadata.get("general.organization"),
+        created=int(file.st_mtime),
+        context=context,
+        memory=expected_memory(size, config),
+        native_fim=has_native_fim(spec.id, spec.weights, vocabulary, context=context, tokenizer=spec.tokenizer),
+        architecture=metadata.get("general.architecture", ""),
+    )
+
+
+def _build_prompts(spec: ModelSpec, vocabulary: Vocabulary, context: int) -> tuple[PromptBuilder, FimPrompts]:
+    return build_prompts(spec.id, spec.weights, vocabulary, context=context, tokenizer=spec.tokenizer)

@@ -1,0 +1,57 @@
+"""The services that the routes call, and the tasks that run beside them."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+
+from ponant.catalog.catalog import Catalog
+from ponant.completion.chat import ChatService
+from ponant.completion.fim import FimService
+from ponant.completion.text import TextService
+from ponant.embedding.service import EmbeddingService
+from ponant.fine_tuning.registry import ModelRegistry
+from ponant.fine_tuning.service import JobService
+from ponant.storage.lazy import LazyStorage
+
+logger = logging.getLogger("ponant.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Services of one server. ``run_jobs`` runs fine-tuning jobs until it is cancelled.
+
+    The catalog and the storage are closed by their openers; the rest ends with ``running``.
+    """
+
+    catalog: Catalog
+    storage: LazyStorage
+    chat: ChatService
+    fim: FimService
+    text: TextService
+    embeddings: EmbeddingService
+    registry: ModelRegistry
+    jobs: JobService
+    run_jobs: Callable[[], Coroutine[None, None, None]]
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the background tasks in the block, and close the services at its end."""
+        await self.registry.sync()
+        tasks = [asyncio.create_task(work) for work in (self.registry.follow(), self.run_jobs())]
+        for task in tasks:
+            task.add_done_callback(_log_failure)
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.chat.close()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    """Log the end of a task that should never end."""
+    if not task.cancelled() and task.exception():
+        logger.error("fine-tuning has stopped until the next start", exc_info=task.exception())

@@ -1,0 +1,91 @@
+"""The models of the settings, as the catalog takes them."""
+
+from collections.abc import Sequence
+
+from ponant.catalog.spec import ModelSpec
+from ponant.llamacpp.handles import check_model_file
+from ponant.llamacpp.vocabulary import open_vocabulary
+from ponant.settings import ModelSettings, Settings
+from ponant.weights.bundled import BUNDLED, BUNDLED_EMBEDDER, has_bundled_embedder, locate_bundled_embedder
+from ponant.weights.errors import ModelNotFoundError
+from ponant.weights.kinds import Kind, kind_of
+from ponant.weights.locate import locate
+from ponant.weights.store import model_id
+
+
+def model_specs(settings: Settings) -> list[ModelSpec]:
+    """Return the specs of the models to serve, with the bundled embedder if none embeds and it is installed.
+
+    Raises:
+        ModelNotFoundError: there are no such weights, or two models have one id.
+        ModelLoadError: a file is not a model.
+    """
+    specs: list[ModelSpec] = []
+    for model in settings.models:
+        spec = _spec(model, settings)
+        if any(spec.id == other.id for other in specs):
+            raise ModelNotFoundError(f"two models would be called {spec.id}; give one of them another id")
+        specs.append(spec)
+    if has_bundled_embedder() and not any(spec.kind == "embed" for spec in specs):
+        specs.append(_bundled_embedder(settings, specs))
+    return specs
+
+
+def model_aliases(settings: Settings, specs: Sequence[ModelSpec]) -> dict[str, str]:
+    """Return the ids of models by their aliases. Raises ModelNotFoundError if two models have one name."""
+    ids = {spec.source: spec.id for spec in specs} | {spec.id: spec.id for spec in specs}
+    for alias, target in settings.aliases.items():
+        if target not in ids:
+            raise ModelNotFoundError(f"alias {alias}: {target} is not served; there is {', '.join(sorted(set(ids)))}")
+    aliases = {alias: ids[target] for alias, target in settings.aliases.items()}
+    for spec in specs:
+        for alias in spec.aliases:
+            if aliases.setdefault(alias, spec.id) != spec.id:
+                raise ModelNotFoundError(f"alias {alias}: it cannot stand for both {aliases[alias]} and {spec.id}")
+    for alias, target in aliases.items():
+        if alias in ids.values() and alias != target:
+            raise ModelNotFoundError(f"alias {alias}: a model is called that already")
+    return aliases
+
+
+def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
+    kind: Kind
+    if model.source == BUNDLED_EMBEDDER:
+        path, kind = locate_bundled_embedder(), "embed"
+    else:
+        path = locate(model.source, settings.data_dir / "models")
+        check_model_file(path)
+        kind = model.kind or ("chat" if model.source == BUNDLED else kind_of(open_vocabulary(path)))
+    if model.tokenizer and not model.tokenizer.is_file():
+        raise ModelNotFoundError(f"{model.source}: there is no tokenizer file {model.tokenizer}")
+    if model.training_weights and not (model.training_weights / "config.json").is_file():
+        raise ModelNotFoundError(
+            f"{model.source}: training_weights {model.training_weights} is no folder of a Hugging Face model: it "
+            "has no config.json"
+        )
+    kv_memory = settings.kv_memory if model.kv_memory is None else model.kv_memory
+    return ModelSpec(
+        model.source,
+        model.id or model_id(model.source),
+        path,
+        kind=kind,
+        aliases=tuple(model.aliases),
+        default_temperature=(
+            settings.default_temperature if model.default_temperature is None else model.default_temperature
+        ),
+        tokenizer=model.tokenizer,
+        context=model.context or (None if kind == "embed" else settings.context),
+        kv_memory=None if kv_memory is None else int(kv_memory),
+        parallel=model.parallel or settings.parallel,
+        threads=model.threads or settings.threads,
+        training_weights=model.training_weights,
+        truncate=model.truncate,
+        embed_as=model.embed_as,
+    )
+
+
+def _bundled_embedder(settings: Settings, others: Sequence[ModelSpec]) -> ModelSpec:
+    """The embedder that nobody named, with no more threads than the others have: cores are divided as without it."""
+    threads = [spec.threads for spec in others if spec.threads]
+    most = max(threads) if len(threads) == len(others) else None
+    return _spec(ModelSettings(source=BUNDLED_EMBEDDER, threads=most), settings)
