@@ -24,16 +24,22 @@ EXACT = {"PONANT_FLASH_ATTENTION": "false", "PONANT_KV_TYPE": "f32"}
 
 @dataclass
 class RunningServer:
-    """A running ``ponant serve``: its address, its process, and what it printed until it listened."""
+    """A server that listens at ``url``."""
 
     url: str
-    process: subprocess.Popen[bytes]
-    printed: str
 
     def client(self, *, key: str | None = None, timeout: float = 120) -> httpx2.Client:
         """An HTTP client for this server."""
         headers = {"authorization": f"Bearer {key}"} if key else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=timeout)
+
+
+@dataclass
+class ServerProcess(RunningServer):
+    """A running ``ponant serve``: its process, and the output until it listened."""
+
+    process: subprocess.Popen[bytes]
+    printed: str
 
     def worker(self) -> psutil.Process:
         """The engine's process."""
@@ -59,7 +65,7 @@ def ponant(*arguments: str) -> list[str]:
 @contextlib.contextmanager
 def serving(
     *arguments: str, cwd: Path | str | None = None, log: IO[bytes] | None = None, **settings: str
-) -> Iterator[RunningServer]:
+) -> Iterator[ServerProcess]:
     """Run ``ponant serve`` on a free port, with a data folder of its own.
 
     ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``; ``log`` receives standard error.
@@ -76,7 +82,7 @@ def serving(
         printed = _read_until_listening(process)
         match = re.search(r"Listening on (http://\S+)", printed)
         assert match, printed
-        yield RunningServer(match[1], process, printed)
+        yield ServerProcess(match[1], process, printed)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from openai import BadRequestError, OpenAI
 from openai.types import CreateEmbeddingResponse
 
-from tests.serving import EXACT, RunningServer, serving, wait_until
+from tests.serving import EXACT, RunningServer, ServerProcess, serving, wait_until
 from tests.tiny_embedder import WIDTH
 
 EMBEDDINGS = "/v1/embeddings"
@@ -26,7 +26,7 @@ TEXTS = ["How do I bake bread?", "Wie backe ich Brot?", "The market fell sharply
 
 
 @pytest.fixture(scope="module")
-def embedding_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[RunningServer]:
+def embedding_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[ServerProcess]:
     """A server with a tiny model that chats and one that embeds, where few requests may wait."""
     with serving(str(tiny_model), str(tiny_embedder), "--threads", "1", **EXACT, PONANT_QUEUE_LIMIT="20") as server:
         yield server
@@ -53,7 +53,7 @@ def decoded(texts: list[str], dtype: str) -> NDArray[Any]:
     return np.stack([np.frombuffer(base64.b64decode(text), dtype=dtype) for text in texts])
 
 
-def worker_of(server: RunningServer) -> psutil.Process:
+def worker_of(server: ServerProcess) -> psutil.Process:
     children = psutil.Process(server.process.pid).children()
     (worker,) = [child for child in children if "ponant.engine.embed.worker" in child.cmdline()]
     return worker
@@ -256,7 +256,7 @@ def test_models_embed_as_their_settings_say(tiny_embedder: Path, tmp_path: Path)
 
 
 @contextmanager
-def crowd(server: RunningServer) -> Iterator[tuple[psutil.Process, list[Future[httpx2.Response]]]]:
+def crowd(server: ServerProcess) -> Iterator[tuple[psutil.Process, list[Future[httpx2.Response]]]]:
     """A worker that stands still, and 30 requests for it: 21 that wait and 9 that were refused, as no more may wait."""
     worker = worker_of(server)
     worker.suspend()
@@ -270,13 +270,13 @@ def crowd(server: RunningServer) -> Iterator[tuple[psutil.Process, list[Future[h
             worker.resume()
 
 
-def test_more_requests_than_may_wait_are_refused(embedding_server: RunningServer) -> None:
+def test_more_requests_than_may_wait_are_refused(embedding_server: ServerProcess) -> None:
     with crowd(embedding_server) as (worker, asked):
         worker.resume()
         assert sorted(one.result().status_code for one in asked) == [200] * 21 + [429] * 9
 
 
-def test_killed_worker_fails_its_requests_and_the_next_ones_succeed(embedding_server: RunningServer) -> None:
+def test_killed_worker_fails_its_requests_and_the_next_ones_succeed(embedding_server: ServerProcess) -> None:
     expected = vectors(embedding_server, "the cat")
     with crowd(embedding_server) as (worker, asked):
         worker.kill()
@@ -289,7 +289,7 @@ def test_killed_worker_fails_its_requests_and_the_next_ones_succeed(embedding_se
     assert worker_of(embedding_server) != worker
 
 
-def test_clients_that_leave_are_forgotten(embedding_server: RunningServer) -> None:
+def test_clients_that_leave_are_forgotten(embedding_server: ServerProcess) -> None:
     def leave(_: int) -> None:
         with embedding_server.client(timeout=0.5) as client, pytest.raises(httpx2.ReadTimeout):
             client.post(EMBEDDINGS, json={"model": "mistral-embed", "input": "a"})
