@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import httpx2
 import psutil
@@ -64,20 +63,22 @@ def ponant(*arguments: str) -> list[str]:
 
 @contextlib.contextmanager
 def serving(
-    *arguments: str, cwd: Path | str | None = None, log: IO[bytes] | None = None, **settings: str
+    *arguments: str, cwd: Path | str | None = None, log: Path | str | None = None, **settings: str
 ) -> Iterator[ServerProcess]:
     """Run ``ponant serve`` on a free port, with a data folder of its own.
 
-    ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``; ``log`` receives standard error.
+    ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``. ``log`` is the file that
+    receives standard error.
     """
     data = tempfile.TemporaryDirectory(prefix="ponant-test-")
-    process = subprocess.Popen(
-        ponant("serve", "--port", "0", "--log-level", "warning", *arguments),
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment(XDG_DATA_HOME=data.name) | settings,
-        cwd=cwd,
-    )
+    with Path(log).open("wb") if log else contextlib.nullcontext() as errors:
+        process = subprocess.Popen(
+            ponant("serve", "--port", "0", "--log-level", "warning", *arguments),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment(XDG_DATA_HOME=data.name) | settings,
+            cwd=cwd,
+        )
     try:
         printed = _read_until_listening(process)
         match = re.search(r"Listening on (http://\S+)", printed)

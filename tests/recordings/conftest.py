@@ -9,7 +9,7 @@ import pytest
 
 from tests.recordings.logged import Log
 from tests.recordings.recording import Recording
-from tests.serving import EXACT, RunningServer, serving
+from tests.serving import EXACT, RunningServer, ServerProcess, serving
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import build_vocabulary, write_tiny_model
 
@@ -43,7 +43,7 @@ def tiny_client(tiny_server: RunningServer) -> Iterator[httpx2.Client]:
 class LoggedServer:
     """A server, and the file that it logs to."""
 
-    server: RunningServer
+    server: ServerProcess
     file: Path
 
     def client(self) -> httpx2.Client:
@@ -75,7 +75,7 @@ def guarded_server(
         "PONANT_MAX_FILE_SIZE": "20000",
         "PONANT_CORS_ORIGINS": "https://app.example.org",
     }
-    with (folder / "log").open("wb") as log, serving(*models, *flags, log=log, **EXACT, **limits) as server:
+    with serving(*models, *flags, log=folder / "log", **EXACT, **limits) as server:
         (folder / "gone.gguf").unlink()
         yield LoggedServer(server, folder / "log")
 
@@ -87,8 +87,5 @@ def broken_server(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) ->
     (folder / "data" / "ponant.db").mkdir(parents=True)
     flags = [str(tiny_model), "--threads", "1", "--data-dir", str(folder / "data"), "--log-level", "info"]
     sizes = ["--context", "256", "--kv-memory", "1MiB", "--parallel", "4"]
-    with (
-        (folder / "log").open("wb") as log,
-        serving(*flags, *sizes, log=log, **EXACT, PONANT_DIALECT="nim") as server,
-    ):
+    with serving(*flags, *sizes, log=folder / "log", **EXACT, PONANT_DIALECT="nim") as server:
         yield LoggedServer(server, folder / "log")
