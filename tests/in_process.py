@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -17,19 +17,24 @@ from starlette.types import ASGIApp
 
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.facts import ModelFacts
-from ponant.catalog.loading.loaded import LoadedModel
+from ponant.catalog.loading.embedders import EmbedderLoader
+from ponant.catalog.loading.loaded import AnyLoadedModel, LoadedModel
 from ponant.catalog.loading.local import Loader
 from ponant.catalog.spec import ModelSpec
+from ponant.engine.embed.process import EmbedderProcess
 from ponant.llamacpp.vocabulary import open_vocabulary
+from ponant.processes.core_lock import Place
 from ponant.prompts.build import build_prompts
 from ponant.server.app import create_app
 from ponant.server.run import listen, running_app
 from ponant.settings import Settings, read_settings
 from ponant.storage.lazy import LazyStorage
+from ponant.weights.bundled import BUNDLED_EMBEDDER, locate_bundled_embedder
+from ponant.weights.store import model_id
 from tests.scripted_engine import ScriptedEngine
-from tests.serving import RunningServer
+from tests.serving import THREADS, RunningServer
 
-EXACT: dict[str, Any] = {"flash_attention": False, "kv_type": "f32", "threads": 1}
+EXACT: dict[str, Any] = {"flash_attention": False, "kv_type": "f32", "threads": THREADS}
 """Settings under which a tiny F32 model gives equal results for every shape of batch."""
 
 P = ParamSpec("P")
@@ -78,7 +83,7 @@ def serving_scripted(
     engine: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Iterator[ScriptedServer]:
-    """Serve scripted engines on a free port.
+    """Serve scripted engines, and the bundled embedding model, on a free port.
 
     Args:
         vocabulary: the GGUF file with the tokens and the chat template of all models.
@@ -88,21 +93,32 @@ def serving_scripted(
     """
     tokens = open_vocabulary(vocabulary)
     engines = {name: ScriptedEngine(tokens, **engine or {}) for name in names}
-    with _settings(settings) as read, _listening(read, lambda: _scripted_app(read, engines, vocabulary)) as (url, loop):
+    embedder = locate_bundled_embedder()
+    specs = [ModelSpec(name, name, vocabulary) for name in names]
+    specs.append(ModelSpec(BUNDLED_EMBEDDER, model_id(BUNDLED_EMBEDDER), embedder, kind="embed", threads=THREADS))
+    with _settings(settings) as read, _listening(read, lambda: _scripted_app(read, specs, engines)) as (url, loop):
         yield ScriptedServer(url, loop, engines)
 
 
 class ScriptedLoader:
-    """Loads scripted engines by the ids of their models, with the tokens and templates of real files."""
+    """Loads scripted engines by the ids of their models, with the tokens and templates of real files.
+
+    Models that embed are real.
+    """
 
     def __init__(self, engines: Mapping[str, ScriptedEngine]) -> None:
         self._engines = engines
+        self._embedders = EmbedderLoader(EmbedderProcess)
 
     async def describe(self, spec: ModelSpec) -> ModelFacts:
+        if spec.kind == "embed":
+            return await self._embedders.describe(spec)
         engine = self._engines[spec.id]
         return ModelFacts(spec.id, "ponant", 1_700_000_000, engine.limits.context, engine.memory, architecture="llama")
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, *_: object) -> LoadedModel:
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: Place | None) -> AnyLoadedModel:
+        if spec.kind == "embed":
+            return await self._embedders.load(spec, facts, place)
         engine = self._engines[spec.id]
         tokens = open_vocabulary(spec.path)
         chat, fim = build_prompts(spec.id, spec.path, tokens, context=facts.context, tokenizer=None)
@@ -112,10 +128,9 @@ class ScriptedLoader:
 
 @contextlib.asynccontextmanager
 async def _scripted_app(
-    settings: Settings, engines: Mapping[str, ScriptedEngine], vocabulary: Path
+    settings: Settings, specs: Sequence[ModelSpec], engines: Mapping[str, ScriptedEngine]
 ) -> AsyncIterator[ASGIApp]:
-    specs = [ModelSpec(name, name, vocabulary) for name in engines]
-    catalog = Catalog(specs, cast("Loader", ScriptedLoader(engines)), aliases=settings.aliases, preload="all")
+    catalog = Catalog(specs, cast("Loader", ScriptedLoader(engines)), aliases=settings.aliases)
     with contextlib.closing(LazyStorage(settings.data_dir)) as storage:
         await catalog.open()
         try:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from openai import BadRequestError, OpenAI
 from openai.types import CreateEmbeddingResponse
 
+from tests.in_process import ScriptedServer
 from tests.serving import EXACT, RunningServer, ServerProcess, serving, wait_until
 from tests.tiny_embedder import WIDTH
 
@@ -62,10 +63,10 @@ def worker_of(server: ServerProcess) -> psutil.Process:
 # What comes
 
 
-def test_vectors_are_the_librarys_own(bundled_server: RunningServer) -> None:
+def test_vectors_are_the_librarys_own(scripted_server: ScriptedServer) -> None:
     library = E5(num_threads=1)
     expected = library.passage(TEXTS)
-    response = embed(bundled_server, TEXTS, model="multilingual-e5-small")
+    response = embed(scripted_server, TEXTS, model="multilingual-e5-small")
     body = response.json()
     found = np.array([entry["embedding"] for entry in body["data"]])
     assert found.shape == (len(TEXTS), 384)
@@ -117,42 +118,42 @@ def test_types_and_encodings_go_together(
         assert all(type(number) is int and limits.min <= number <= limits.max for row in listed for number in row)
 
 
-def test_quantized_vectors_point_the_same_way(bundled_server: RunningServer) -> None:
-    whole = vectors(bundled_server, TEXTS)
-    int8 = vectors(bundled_server, TEXTS, output_dtype="int8").astype(np.float64)
+def test_quantized_vectors_point_the_same_way(scripted_server: ScriptedServer) -> None:
+    whole = vectors(scripted_server, TEXTS)
+    int8 = vectors(scripted_server, TEXTS, output_dtype="int8").astype(np.float64)
     int8 /= np.linalg.norm(int8, axis=1, keepdims=True)
     assert np.min(np.sum(whole * int8, axis=1)) > 0.999
-    bits = np.unpackbits(vectors(bundled_server, TEXTS, output_dtype="ubinary").astype(np.uint8), axis=1)
+    bits = np.unpackbits(vectors(scripted_server, TEXTS, output_dtype="ubinary").astype(np.uint8), axis=1)
     assert np.array_equal(bits, whole > 0)
 
 
 # Who asks
 
 
-def test_public_names_stand_for_the_embedding_model(bundled_server: RunningServer) -> None:
+def test_public_names_stand_for_the_embedding_model(scripted_server: ScriptedServer) -> None:
     for name in ("mistral-embed", "mistral-embed-2312", "codestral-embed", "codestral-embed-2505"):
-        response = embed(bundled_server, "a", model=name)
+        response = embed(scripted_server, "a", model=name)
         assert response.status_code == 200
         assert response.json()["model"] == name
 
 
-def test_official_clients_get_embeddings(bundled_server: RunningServer) -> None:
-    expected = vectors(bundled_server, TEXTS)
-    mistral = Mistral(api_key="any", server_url=bundled_server.url)
+def test_official_clients_get_embeddings(scripted_server: ScriptedServer) -> None:
+    expected = vectors(scripted_server, TEXTS)
+    mistral = Mistral(api_key="any", server_url=scripted_server.url)
     theirs = mistral.embeddings.create(model="mistral-embed", inputs=TEXTS, output_dimension=384)
     assert np.allclose([entry.embedding or [] for entry in theirs.data], expected, atol=1e-6)
-    openai = OpenAI(api_key="any", base_url=f"{bundled_server.url}/v1")
+    openai = OpenAI(api_key="any", base_url=f"{scripted_server.url}/v1")
     others = openai.embeddings.create(model="mistral-embed", input=TEXTS)
     assert np.allclose([entry.embedding for entry in others.data], expected, atol=1e-6)
     assert others.usage.prompt_tokens == theirs.usage.prompt_tokens
 
 
-def test_openais_client_asks_for_base64_and_reads_it(bundled_server: RunningServer) -> None:
-    client = OpenAI(api_key="any", base_url=f"{bundled_server.url}/v1")
+def test_openais_client_asks_for_base64_and_reads_it(scripted_server: ScriptedServer) -> None:
+    client = OpenAI(api_key="any", base_url=f"{scripted_server.url}/v1")
     raw = client.embeddings.with_raw_response.create(model="mistral-embed", input=TEXTS, dimensions=96)
     sent = raw.http_response.json()
     assert np.allclose(decoded([entry["embedding"] for entry in sent["data"]], "<f4"), decoded_by(raw.parse()))
-    assert np.allclose(decoded_by(raw.parse()), vectors(bundled_server, TEXTS, output_dimension=96), atol=1e-6)
+    assert np.allclose(decoded_by(raw.parse()), vectors(scripted_server, TEXTS, output_dimension=96), atol=1e-6)
     listed = client.embeddings.create(model="mistral-embed", input=TEXTS, dimensions=96, encoding_format="float")
     assert np.allclose(decoded_by(listed), decoded_by(raw.parse()), atol=1e-6)
     with pytest.raises(BadRequestError, match="dimensions is 385") as refused:
