@@ -10,6 +10,7 @@ import pytest
 
 from ponant.weights.bundled import BUNDLED
 from ponant.weights.locate import locate
+from tests.in_process import ScriptedServer, serving_scripted
 from tests.serving import EXACT, RunningServer, serving
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
@@ -70,6 +71,13 @@ def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled model's file."""
     return locate(BUNDLED, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def scripted_server(tiny_model: Path) -> Iterator[ScriptedServer]:
+    """A server whose model says what a test scripts, with a chat template that has no form of calls."""
+    with serving_scripted(tiny_model, engine={"context": 4096}) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

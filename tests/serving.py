@@ -17,22 +17,30 @@ import httpx2
 import psutil
 
 START_SECONDS = 60
+THREADS = int(os.environ.get("PONANT_TEST_THREADS", "1"))
+"""Compute threads of the models that tests serve. One leaves the other core to the other process of the tests."""
 EXACT = {"PONANT_FLASH_ATTENTION": "false", "PONANT_KV_TYPE": "f32"}
 """Settings under which a tiny F32 model gives equal results for every shape of batch."""
 
 
 @dataclass
 class RunningServer:
-    """A running ``ponant serve``: its address, its process, and what it printed until it listened."""
+    """A server that listens at ``url``."""
 
     url: str
-    process: subprocess.Popen[bytes]
-    printed: str
 
     def client(self, *, key: str | None = None, timeout: float = 120) -> httpx2.Client:
         """An HTTP client for this server."""
         headers = {"authorization": f"Bearer {key}"} if key else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=timeout)
+
+
+@dataclass
+class ServerProcess(RunningServer):
+    """A running ``ponant serve``: its process, and the output until it listened."""
+
+    process: subprocess.Popen[bytes]
+    printed: str
 
     def worker(self) -> psutil.Process:
         """The engine's process."""
@@ -58,18 +66,18 @@ def ponant(*arguments: str) -> list[str]:
 @contextlib.contextmanager
 def serving(
     *arguments: str, cwd: Path | str | None = None, log: Path | str | None = None, **settings: str
-) -> Iterator[RunningServer]:
+) -> Iterator[ServerProcess]:
     """Run ``ponant serve`` on a free port, with a data folder of its own.
 
-    ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``; standard error goes to the
-    file ``log``.
+    ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``. ``log`` is the file that
+    receives standard error.
     """
     data = tempfile.TemporaryDirectory(prefix="ponant-test-")
-    with Path(log).open("ab") if log else contextlib.nullcontext() as stderr:
+    with Path(log).open("wb") if log else contextlib.nullcontext() as errors:
         process = subprocess.Popen(
             ponant("serve", "--port", "0", "--log-level", "warning", *arguments),
             stdout=subprocess.PIPE,
-            stderr=stderr,
+            stderr=errors,
             env=environment(XDG_DATA_HOME=data.name) | settings,
             cwd=cwd,
         )
@@ -77,7 +85,7 @@ def serving(
         printed = _read_until_listening(process)
         match = re.search(r"Listening on (http://\S+)", printed)
         assert match, printed
-        yield RunningServer(match[1], process, printed)
+        yield ServerProcess(match[1], process, printed)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

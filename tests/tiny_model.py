@@ -52,6 +52,7 @@ def write_tiny_model(
     user_defined: Sequence[str] = (),
     pooling: PoolingType | None = None,
     architecture: str = "llama",
+    cycle: Sequence[str] = (),
 ) -> None:
     """Write a random model in F32, with a byte-level BPE tokenizer of its own.
 
@@ -74,6 +75,7 @@ def write_tiny_model(
         user_defined: Further tokens that stand for their text and are read in any text, after all others.
         pooling: How the file says that one vector is made of a text; None for a model that generates text.
         architecture: `llama`, `qwen2` or `qwen3`.
+        cycle: Texts of tokens that surely follow each other, the first one after the last, at any temperature.
     """
     more_controls = more_controls or {}
     vocabulary = build_vocabulary(tuple(more_controls), tuple(user_defined))
@@ -87,7 +89,9 @@ def write_tiny_model(
         writer.add_pooling_type(pooling)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
-    weights = _weights(vocabulary, seed, end_bias, nan_tokens) | _more_weights(architecture, seed)
+    weights = _weights(vocabulary, seed, end_bias, nan_tokens, _links(vocabulary, cycle)) | _more_weights(
+        architecture, seed
+    )
     for name, matrix in weights.items():
         writer.add_tensor(name, matrix)
     writer.write_header_to_file()
@@ -192,7 +196,19 @@ def _add_tokenizer(writer: GGUFWriter, vocabulary: Vocabulary, *, pre: str, add_
 Array = NDArray[np.float32]
 
 
-def _weights(vocabulary: Vocabulary, seed: int, end_bias: float, nan_tokens: Sequence[int]) -> dict[str, Array]:
+def _links(vocabulary: Vocabulary, cycle: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of tokens of which the second surely follows the first."""
+    tokens = [vocabulary.id_of(text) for text in cycle]
+    return list(zip(tokens, [*tokens[1:], *tokens[:1]], strict=True))
+
+
+def _weights(
+    vocabulary: Vocabulary,
+    seed: int,
+    end_bias: float,
+    nan_tokens: Sequence[int],
+    links: Sequence[tuple[int, int]] = (),
+) -> dict[str, Array]:
     random = np.random.default_rng(seed)
     ones = np.ones(WIDTH, dtype=np.float32)
     weights = {
@@ -212,13 +228,18 @@ def _weights(vocabulary: Vocabulary, seed: int, end_bias: float, nan_tokens: Seq
             "ffn_up": _matrix(random, FEED_FORWARD, WIDTH, gain=1.5),
             "ffn_down": _matrix(random, WIDTH, FEED_FORWARD),
         }
-        block["attn_output"][:RESERVED] = 0
-        block["ffn_down"][:RESERVED] = 0
+        block["attn_output"][: RESERVED + len(links)] = 0
+        block["ffn_down"][: RESERVED + len(links)] = 0
         if layer == 0:
             _spread_failure(block, 100 if nan_tokens else 0)
         if layer == LAYERS - 1:
             _overflow_on_failure(block, 1e30 if nan_tokens else 0)
         weights |= {f"blk.{layer}.{name}.weight": matrix for name, matrix in block.items()}
+    for dimension, (token, following) in enumerate(links, RESERVED):
+        for name in ("token_embd.weight", "output.weight"):
+            weights[name][:, dimension] = 0
+        weights["token_embd.weight"][token, dimension] = 16
+        weights["output.weight"][following, dimension] = 20
     return weights
 
 

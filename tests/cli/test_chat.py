@@ -13,6 +13,7 @@ import pytest
 from ponant.cli.terminal import split_blocks
 from tests.chatting import ENDLESS, answer
 from tests.client.misbehaving import misbehaving, respond
+from tests.in_process import ScriptedServer
 from tests.serving import EXACT, RunningServer, environment, ponant, serving
 
 QUESTION = "In which city is the Eiffel Tower?"
@@ -21,7 +22,7 @@ ASKING = "\x1b[?2004h"
 
 CITY = {
     "type": "object",
-    "properties": {"city": {"type": "string"}},
+    "properties": {"city": {"type": "string", "maxLength": 10}},
     "required": ["city"],
     "additionalProperties": False,
 }
@@ -44,12 +45,12 @@ def chat(*arguments: str, piped: str = "", server: RunningServer | None = None) 
 # In pipes
 
 
-def test_one_question_gets_one_plain_answer(bundled_server: RunningServer) -> None:
-    result = chat(QUESTION, "--temperature", "0", "--max-tokens", "30", server=bundled_server)
+def test_one_question_gets_one_plain_answer(scripted_server: ScriptedServer) -> None:
+    scripted_server.engine.play("The Eiffel Tower is in ", "**Paris**.")
+    result = chat(QUESTION, "--temperature", "0", "--max-tokens", "50", server=scripted_server)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "Paris" in result.stdout
-    assert "\x1b" not in result.stdout
-    assert result.stdout.endswith("\n")
+    assert result.stdout == "The Eiffel Tower is in **Paris**.\n"
+    assert QUESTION in scripted_server.engine.prompts[-1]
 
 
 def test_what_is_piped_in_is_the_question_or_a_part_of_it(tiny_server: RunningServer) -> None:
@@ -69,10 +70,10 @@ def test_options_are_the_requests(tiny_server: RunningServer) -> None:
     assert result.stdout.rstrip("\n") == expected["choices"][0]["message"]["content"].rstrip("\n")
 
 
-def test_answers_satisfy_a_schema(bundled_server: RunningServer, tmp_path: Path) -> None:
+def test_answers_satisfy_a_schema(tiny_server: RunningServer, tmp_path: Path) -> None:
     file = tmp_path / "city.json"
     file.write_text(json.dumps(CITY))
-    result = chat(QUESTION, "--json-schema", str(file), "--temperature", "0", server=bundled_server)
+    result = chat(QUESTION, "--json-schema", str(file), "--temperature", "0", server=tiny_server)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout).keys() == {"city"}
 
@@ -180,27 +181,28 @@ def endless_server(endless_model: Path) -> Iterator[RunningServer]:
         yield server
 
 
-def test_a_conversation_in_a_terminal(bundled_server: RunningServer, tmp_path: Path) -> None:
+def test_a_conversation_in_a_terminal(scripted_server: ScriptedServer, tmp_path: Path) -> None:
     saved = tmp_path / "conversation.json"
-    terminal = Terminal(tmp_path, "--max-tokens", "40", PONANT_URL=bundled_server.url)
+    scripted_server.engine.play("It is in ", "Paris.")
+    terminal = Terminal(tmp_path, "--max-tokens", "40", PONANT_URL=scripted_server.url)
     terminal.sees("/help tells what there is")
     terminal.enter("/temperature 0")
     terminal.sees("Temperature: 0")
     terminal.enter("/system Answer in one short sentence.")
     terminal.sees("Instructions: Answer in one")
     terminal.enter("/model")
-    terminal.sees("Models: smollm2")
+    terminal.sees("Models: scripted")
     terminal.enter("/model no-such-model")
     terminal.sees("Invalid model: no-such-model")
     terminal.enter(QUESTION)
-    terminal.sees("Paris")
+    terminal.sees("It is in Paris.")
     terminal.enter(f"/save {saved}")
     terminal.sees("Saved:")
     system, question, said = json.loads(saved.read_text())
     assert system == {"role": "system", "content": "Answer in one short sentence."}
     assert question == {"role": "user", "content": QUESTION}
-    assert said["role"] == "assistant"
-    assert "Paris" in said["content"]
+    assert said == {"role": "assistant", "content": "It is in Paris."}
+    assert scripted_server.engine.requests[-1].sampling.temperature == 0
     terminal.enter("/clear")
     terminal.sees("Forgotten.")
     terminal.enter(f"/save {saved.with_suffix('.md')}")
@@ -249,9 +251,10 @@ def test_what_is_wrong_with_a_question_ends_no_conversation(tiny_server: Running
     assert terminal.ends() == 0
 
 
-def test_one_question_in_a_terminal_is_answered_in_markdown(bundled_server: RunningServer, tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path, QUESTION, "--temperature", "0", PONANT_URL=bundled_server.url)
-    terminal.sees("Paris")
+def test_one_question_in_a_terminal_is_answered_in_markdown(scripted_server: ScriptedServer, tmp_path: Path) -> None:
+    scripted_server.engine.play("The Eiffel Tower is in **Par", "is**.")
+    terminal = Terminal(tmp_path, QUESTION, "--temperature", "0", PONANT_URL=scripted_server.url)
+    terminal.sees("The Eiffel Tower is in \x1b[1mParis\x1b[0m.")
     assert terminal.ends() == 0
 
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from ponant.cli.main import main
 from tests.client.misbehaving import CHUNK, DONE, Behaviour, Server, event, misbehaving, respond, stream
+from tests.in_process import ScriptedServer
 from tests.serving import EXACT, RunningServer, environment, ponant
 
 CODE = "def area(width, height):\n    return  * height\n\n\nprint(area(2, 3))\n"
@@ -127,9 +128,10 @@ def test_a_filling_that_is_cut_off_is_told(code: Path) -> None:
     assert result.stderr == "ponant: the filling was cut off after 1 tokens; see --max-tokens\n"
 
 
-def test_the_gap_of_a_real_file_is_filled(code: Path, bundled_server: RunningServer) -> None:
+def test_the_gap_of_a_real_file_is_filled(code: Path, scripted_server: ScriptedServer) -> None:
     code.write_text("def area(width, height):\n    return  * height\n")
-    result = complete_by_itself(f"{code}:2", "--column", "12", *OPTIONS, PONANT_URL=bundled_server.url)
+    scripted_server.engine.play("wid", "th * height\n```")
+    result = complete_by_itself(f"{code}:2", "--column", "12", "--max-tokens", "30", PONANT_URL=scripted_server.url)
     assert (result.returncode, result.stdout, result.stderr) == (0, "width", "")
 
 

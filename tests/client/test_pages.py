@@ -2,15 +2,19 @@
 
 import inspect
 import re
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ponant import models, utils
+from ponant import Mistral, models, utils
 from ponant.client.chat import Chat
+from ponant.engine.base import GenerateRequest
 from tests.client.pages import code_blocks, run_block
-from tests.serving import RunningServer
+from tests.in_process import ScriptedServer, serving_scripted
+from tests.scripted_engine import Script
 
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "spec" / "reference"
 CHAT, REQUEST = REFERENCE / "sdk-chat.md", REFERENCE / "chat-completion-request.md"
@@ -31,6 +35,17 @@ OTHERS = [("README.md", "Paris"), ("docs/tools.md", 'get_weather {"city": "'), (
 """The others with code."""
 RUN_BY_MAKE_COMPAT = "docs/compatibility.md"
 
+SAID = {
+    "Answer in JSON: name and country.": '{"name": "Paris", "country": "France"}',
+    "In which city is the Eiffel Tower?": "The Eiffel Tower is located in Paris, France.",
+    "born in 1853": '{"name": "Vincent van Gogh", "born": 1853, "profession": "painter"}',
+    '"degrees": 21': "It is 21 degrees in Paris, and the sky is clear.",
+    "weather in Paris?": '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>',
+    "A farmer has 3 dogs.": "<think>\nA dog has 4 legs, and 3 times 4 is 12.\n</think>\nThey have 12 legs.",
+    "def area(width, height):": "width",
+}
+"""What the model of the pages' server says to prompts with these texts; the first one that fits counts."""
+
 reference = pytest.mark.skipif(not CHAT.exists(), reason="the reference pages are not here")
 
 LOST_INDENTATION = """  with res as event_stream:
@@ -44,6 +59,20 @@ INDENTED = """  with res as event_stream:
       print(event, flush=True)
 """
 ROW = re.compile(r"^\| `(\w+)`\s*\| (.*?)\s*\| :(\w+):")
+
+
+@pytest.fixture(scope="module")
+def pages_server(tiny_model: Path) -> Iterator[ScriptedServer]:
+    """A server that says what pages show, whatever processor it runs on."""
+    with serving_scripted(tiny_model, ("smollm2",), engine={"context": 8192}) as server:
+        server.engine.usual = partial(said_to, server)
+        yield server
+
+
+def said_to(server: ScriptedServer, request: GenerateRequest) -> Script:
+    prompt = server.engine.text(request.prompt)
+    (answer, *_) = [answer for question, answer in SAID.items() if question in prompt] or ["I see."]
+    return re.findall(r"\S+\s*|\s+", answer)
 
 
 def sections() -> dict[str, str]:
@@ -62,9 +91,9 @@ def rows(text: str) -> list[tuple[str, str, bool]]:
 @reference
 @pytest.mark.parametrize("number", [0, 1], ids=["complete", "stream"])
 def test_code_runs_with_one_import_changed(
-    bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch, number: int
+    pages_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setenv("PONANT_URL", bundled_server.url)
+    monkeypatch.setenv("PONANT_URL", pages_server.url)
     code = code_blocks(CHAT)[number]
     assert "from mistralai import Mistral" in code
     code = code.replace("from mistralai import", "from ponant import").replace(LOST_INDENTATION, INDENTED)
@@ -115,9 +144,9 @@ def test_every_type_of_the_pages_can_be_imported() -> None:
 
 @pytest.mark.parametrize(("page", "said"), SHOWING)
 def test_our_pages_code_prints_what_they_show(
-    bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch, page: str, said: str
+    pages_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, page: str, said: str
 ) -> None:
-    printed = run_page(ROOT / page, bundled_server, monkeypatch)
+    printed = run_page(ROOT / page, pages_server, monkeypatch)
     shown = re.findall(r"^```text\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     assert [text.count("\n") for text in printed] == [text.count("\n") for text in shown]
     assert said in printed[0]
@@ -125,9 +154,9 @@ def test_our_pages_code_prints_what_they_show(
 
 @pytest.mark.parametrize(("page", "said"), OTHERS)
 def test_our_other_pages_code_runs(
-    bundled_server: RunningServer, monkeypatch: pytest.MonkeyPatch, page: str, said: str
+    pages_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, page: str, said: str
 ) -> None:
-    assert said in run_page(ROOT / page, bundled_server, monkeypatch)[0]
+    assert said in run_page(ROOT / page, pages_server, monkeypatch)[0]
 
 
 def test_no_page_with_code_is_left_out() -> None:
@@ -136,8 +165,9 @@ def test_no_page_with_code_is_left_out() -> None:
     assert {str(page.relative_to(ROOT)) for page in pages} == run
 
 
-def run_page(page: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What each block of a page prints; the server that pages speak of is this one."""
+def run_page(page: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What each block of a page prints; the server that pages speak of, or have in the process, is this one."""
     monkeypatch.setenv("PONANT_URL", server.url)
+    monkeypatch.setattr(Mistral, "local", Mistral)
     names: dict[str, Any] = {"__name__": "page"}
     return [run_block(code.replace("http://127.0.0.1:8000", server.url), names) for code in code_blocks(page)]

@@ -1,8 +1,8 @@
-"""Answers as objects: with the bundled model, and with answers that are none."""
+"""Answers as objects: with a model that follows the schema, and with answers that are none."""
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field
@@ -12,12 +12,14 @@ from ponant.client.parsing import format_of
 from tests.client.misbehaving import ANSWER, CHUNK, DONE, event, misbehaving, respond, stream
 from tests.serving import RunningServer
 
+Name = Annotated[str, Field(max_length=12)]
+
 
 class City(BaseModel):
     """A city."""
 
-    name: str
-    country: str
+    name: Name
+    country: Name
 
 
 class Trip(BaseModel):
@@ -26,16 +28,16 @@ class Trip(BaseModel):
 
 
 REQUEST: dict[str, Any] = {
-    "model": "smollm2",
+    "model": "tiny",
     "messages": [{"role": "user", "content": "In which city is the Eiffel Tower? Answer in JSON: name and country."}],
     "temperature": 0.0,
-    "max_tokens": 80,
+    "max_tokens": 200,
 }
 
 
 @pytest.fixture(scope="module")
-def mistral(bundled_server: RunningServer) -> Iterator[Mistral]:
-    with Mistral(server_url=bundled_server.url) as client:
+def mistral(tiny_server: RunningServer) -> Iterator[Mistral]:
+    with Mistral(server_url=tiny_server.url) as client:
         yield client
 
 
@@ -63,8 +65,8 @@ def test_a_stream_ends_with_an_object(mistral: Mistral) -> None:
     assert events.parsed == City.model_validate_json("".join(texts))
 
 
-async def test_an_async_stream_ends_with_an_object(bundled_server: RunningServer) -> None:
-    async with Mistral(server_url=bundled_server.url) as mistral:
+async def test_an_async_stream_ends_with_an_object(tiny_server: RunningServer) -> None:
+    async with Mistral(server_url=tiny_server.url) as mistral:
         async with await mistral.chat.parse_stream_async(City, **REQUEST) as events:
             assert len([event async for event in events]) > 2
         assert events.parsed.name

@@ -2,7 +2,7 @@
 """What users of the official `mistralai` package see, in its first major version and in the newest.
 
 Needs pytest and mistralai alone, and a server: PONANT_TEST_URL says where, PONANT_TEST_KEY with which key, and
-PONANT_TEST_MODEL what its model is called. Whatever the model says will do, but for the answer of the bundled one.
+PONANT_TEST_MODEL what its model is called. Whatever the model says will do, but for the answer of the scripted one.
 """
 
 import asyncio
@@ -29,8 +29,8 @@ except ImportError:
 URL = os.environ.get("PONANT_TEST_URL", "http://127.0.0.1:8000")
 KEY = os.environ.get("PONANT_TEST_KEY") or None
 
-BUNDLED = "smollm2"
-MODEL = os.environ.get("PONANT_TEST_MODEL", BUNDLED)
+SCRIPTED = "scripted"
+MODEL = os.environ.get("PONANT_TEST_MODEL", "smollm2")
 ALIAS = "mistral-small-latest"
 QUESTION = [{"role": "user", "content": "Tell me a story about a lighthouse."}]
 MULTI_BYTE = "Voilà : 漢字 🙂👩‍🚀 é"
@@ -114,7 +114,7 @@ def test_an_answer_has_the_shape_of_the_api(mistral: Mistral, name: str) -> None
     assert_adds_up(response.usage)
 
 
-@pytest.mark.skipif(MODEL != BUNDLED, reason="the model knows nothing")
+@pytest.mark.skipif(MODEL != SCRIPTED, reason="what the model says is not certain")
 def test_the_model_answers_and_stops_by_itself(mistral: Mistral) -> None:
     messages = [
         {"role": "system", "content": "Answer in one sentence."},

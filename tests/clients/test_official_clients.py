@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.in_process import ScriptedServer
 from tests.serving import EXACT, RunningServer, environment, serving
 from tests.tiny_model import write_tiny_model
 from tests.training.extra import skip_without_training
@@ -35,8 +36,10 @@ def test_client_sees_what_it_expects(keyed_server: RunningServer, python: Path, 
     run(python, suite, PONANT_TEST_URL=keyed_server.url, PONANT_TEST_KEY=KEY, PONANT_TEST_MODEL="tiny")
 
 
-def test_client_gets_the_answers_of_the_bundled_model(bundled_server: RunningServer) -> None:
-    run(*CLIENTS["newest mistralai"], "-k", "by_itself", PONANT_TEST_URL=bundled_server.url)
+def test_client_gets_an_answer_that_ends_by_itself(scripted_server: ScriptedServer) -> None:
+    scripted_server.engine.play("The capital of France is ", "Paris.")
+    python, suite = CLIENTS["newest mistralai"]
+    run(python, suite, "-k", "by_itself", PONANT_TEST_URL=scripted_server.url, PONANT_TEST_MODEL="scripted")
 
 
 def test_client_fine_tunes_the_bundled_model(tmp_path: Path, base_weights: Path) -> None:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.jobs import ANSWER, ENDS, Job, ask, create, dataset, error, get, states, upload, wait_for
-from tests.serving import EXACT, RunningServer, serving
+from tests.serving import EXACT, ServerProcess, serving
 from tests.training.extra import skip_without_training
 
 skip_without_training()
@@ -56,7 +56,7 @@ def upload_slowly(url: str) -> None:
         httpx2.post(f"{url}/v1/files", content=form(), headers={"content-type": "multipart/form-data; boundary=x"})
 
 
-def kill(server: RunningServer, data_dir: Path, victims: tuple[str, ...]) -> None:
+def kill(server: ServerProcess, data_dir: Path, victims: tuple[str, ...]) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         for victim in victims:
             for process in [server.process] if victim == "server" else trainers(data_dir):

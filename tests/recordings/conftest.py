@@ -9,7 +9,7 @@ import pytest
 
 from tests.recordings.logged import Log
 from tests.recordings.recording import Recording
-from tests.serving import EXACT, RunningServer, serving
+from tests.serving import EXACT, RunningServer, ServerProcess, serving
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import build_vocabulary, write_tiny_model
 
@@ -43,7 +43,7 @@ def tiny_client(tiny_server: RunningServer) -> Iterator[httpx2.Client]:
 class LoggedServer:
     """A server, and the file that it logs to."""
 
-    server: RunningServer
+    server: ServerProcess
     file: Path
 
     def client(self) -> httpx2.Client:

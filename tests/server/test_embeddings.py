@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from openai import BadRequestError, OpenAI
 from openai.types import CreateEmbeddingResponse
 
-from tests.serving import EXACT, RunningServer, serving, wait_until
+from tests.in_process import ScriptedServer
+from tests.serving import EXACT, RunningServer, ServerProcess, serving, wait_until
 from tests.tiny_embedder import WIDTH
 
 EMBEDDINGS = "/v1/embeddings"
@@ -26,7 +27,7 @@ TEXTS = ["How do I bake bread?", "Wie backe ich Brot?", "The market fell sharply
 
 
 @pytest.fixture(scope="module")
-def embedding_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[RunningServer]:
+def embedding_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[ServerProcess]:
     """A server with a tiny model that chats and one that embeds, where few requests may wait."""
     with serving(str(tiny_model), str(tiny_embedder), "--threads", "1", **EXACT, PONANT_QUEUE_LIMIT="20") as server:
         yield server
@@ -53,7 +54,7 @@ def decoded(texts: list[str], dtype: str) -> NDArray[Any]:
     return np.stack([np.frombuffer(base64.b64decode(text), dtype=dtype) for text in texts])
 
 
-def worker_of(server: RunningServer) -> psutil.Process:
+def worker_of(server: ServerProcess) -> psutil.Process:
     children = psutil.Process(server.process.pid).children()
     (worker,) = [child for child in children if "ponant.engine.embed.worker" in child.cmdline()]
     return worker
@@ -62,10 +63,10 @@ def worker_of(server: RunningServer) -> psutil.Process:
 # What comes
 
 
-def test_vectors_are_the_librarys_own(bundled_server: RunningServer) -> None:
+def test_vectors_are_the_librarys_own(scripted_server: ScriptedServer) -> None:
     library = E5(num_threads=1)
     expected = library.passage(TEXTS)
-    response = embed(bundled_server, TEXTS, model="multilingual-e5-small")
+    response = embed(scripted_server, TEXTS, model="multilingual-e5-small")
     body = response.json()
     found = np.array([entry["embedding"] for entry in body["data"]])
     assert found.shape == (len(TEXTS), 384)
@@ -117,42 +118,42 @@ def test_types_and_encodings_go_together(
         assert all(type(number) is int and limits.min <= number <= limits.max for row in listed for number in row)
 
 
-def test_quantized_vectors_point_the_same_way(bundled_server: RunningServer) -> None:
-    whole = vectors(bundled_server, TEXTS)
-    int8 = vectors(bundled_server, TEXTS, output_dtype="int8").astype(np.float64)
+def test_quantized_vectors_point_the_same_way(scripted_server: ScriptedServer) -> None:
+    whole = vectors(scripted_server, TEXTS)
+    int8 = vectors(scripted_server, TEXTS, output_dtype="int8").astype(np.float64)
     int8 /= np.linalg.norm(int8, axis=1, keepdims=True)
     assert np.min(np.sum(whole * int8, axis=1)) > 0.999
-    bits = np.unpackbits(vectors(bundled_server, TEXTS, output_dtype="ubinary").astype(np.uint8), axis=1)
+    bits = np.unpackbits(vectors(scripted_server, TEXTS, output_dtype="ubinary").astype(np.uint8), axis=1)
     assert np.array_equal(bits, whole > 0)
 
 
 # Who asks
 
 
-def test_public_names_stand_for_the_embedding_model(bundled_server: RunningServer) -> None:
+def test_public_names_stand_for_the_embedding_model(scripted_server: ScriptedServer) -> None:
     for name in ("mistral-embed", "mistral-embed-2312", "codestral-embed", "codestral-embed-2505"):
-        response = embed(bundled_server, "a", model=name)
+        response = embed(scripted_server, "a", model=name)
         assert response.status_code == 200
         assert response.json()["model"] == name
 
 
-def test_official_clients_get_embeddings(bundled_server: RunningServer) -> None:
-    expected = vectors(bundled_server, TEXTS)
-    mistral = Mistral(api_key="any", server_url=bundled_server.url)
+def test_official_clients_get_embeddings(scripted_server: ScriptedServer) -> None:
+    expected = vectors(scripted_server, TEXTS)
+    mistral = Mistral(api_key="any", server_url=scripted_server.url)
     theirs = mistral.embeddings.create(model="mistral-embed", inputs=TEXTS, output_dimension=384)
     assert np.allclose([entry.embedding or [] for entry in theirs.data], expected, atol=1e-6)
-    openai = OpenAI(api_key="any", base_url=f"{bundled_server.url}/v1")
+    openai = OpenAI(api_key="any", base_url=f"{scripted_server.url}/v1")
     others = openai.embeddings.create(model="mistral-embed", input=TEXTS)
     assert np.allclose([entry.embedding for entry in others.data], expected, atol=1e-6)
     assert others.usage.prompt_tokens == theirs.usage.prompt_tokens
 
 
-def test_openais_client_asks_for_base64_and_reads_it(bundled_server: RunningServer) -> None:
-    client = OpenAI(api_key="any", base_url=f"{bundled_server.url}/v1")
+def test_openais_client_asks_for_base64_and_reads_it(scripted_server: ScriptedServer) -> None:
+    client = OpenAI(api_key="any", base_url=f"{scripted_server.url}/v1")
     raw = client.embeddings.with_raw_response.create(model="mistral-embed", input=TEXTS, dimensions=96)
     sent = raw.http_response.json()
     assert np.allclose(decoded([entry["embedding"] for entry in sent["data"]], "<f4"), decoded_by(raw.parse()))
-    assert np.allclose(decoded_by(raw.parse()), vectors(bundled_server, TEXTS, output_dimension=96), atol=1e-6)
+    assert np.allclose(decoded_by(raw.parse()), vectors(scripted_server, TEXTS, output_dimension=96), atol=1e-6)
     listed = client.embeddings.create(model="mistral-embed", input=TEXTS, dimensions=96, encoding_format="float")
     assert np.allclose(decoded_by(listed), decoded_by(raw.parse()), atol=1e-6)
     with pytest.raises(BadRequestError, match="dimensions is 385") as refused:
@@ -256,7 +257,7 @@ def test_models_embed_as_their_settings_say(tiny_embedder: Path, tmp_path: Path)
 
 
 @contextmanager
-def crowd(server: RunningServer) -> Iterator[tuple[psutil.Process, list[Future[httpx2.Response]]]]:
+def crowd(server: ServerProcess) -> Iterator[tuple[psutil.Process, list[Future[httpx2.Response]]]]:
     """A worker that stands still, and 30 requests for it: 21 that wait and 9 that were refused, as no more may wait."""
     worker = worker_of(server)
     worker.suspend()
@@ -270,13 +271,13 @@ def crowd(server: RunningServer) -> Iterator[tuple[psutil.Process, list[Future[h
             worker.resume()
 
 
-def test_more_requests_than_may_wait_are_refused(embedding_server: RunningServer) -> None:
+def test_more_requests_than_may_wait_are_refused(embedding_server: ServerProcess) -> None:
     with crowd(embedding_server) as (worker, asked):
         worker.resume()
         assert sorted(one.result().status_code for one in asked) == [200] * 21 + [429] * 9
 
 
-def test_killed_worker_fails_its_requests_and_the_next_ones_succeed(embedding_server: RunningServer) -> None:
+def test_killed_worker_fails_its_requests_and_the_next_ones_succeed(embedding_server: ServerProcess) -> None:
     expected = vectors(embedding_server, "the cat")
     with crowd(embedding_server) as (worker, asked):
         worker.kill()
@@ -289,7 +290,7 @@ def test_killed_worker_fails_its_requests_and_the_next_ones_succeed(embedding_se
     assert worker_of(embedding_server) != worker
 
 
-def test_clients_that_leave_are_forgotten(embedding_server: RunningServer) -> None:
+def test_clients_that_leave_are_forgotten(embedding_server: ServerProcess) -> None:
     def leave(_: int) -> None:
         with embedding_server.client(timeout=0.5) as client, pytest.raises(httpx2.ReadTimeout):
             client.post(EMBEDDINGS, json={"model": "mistral-embed", "input": "a"})

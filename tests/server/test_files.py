@@ -23,7 +23,7 @@ from ponant.errors import InvalidRequestError
 from ponant.server.multipart import FilePart, FormReader
 from ponant.storage.signing import Signer
 from tests.chatting import CHAT, assert_error, body
-from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until
+from tests.serving import EXACT, RunningServer, ServerProcess, environment, ponant, serving, wait_until
 
 FILES = "/v1/files"
 LINE = b'{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]}\n'
@@ -36,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tiny_model: Path, data: Path) -> Iterator[RunningServer]:
+def server(tiny_model: Path, data: Path) -> Iterator[ServerProcess]:
     """A server whose data folder can be looked into. Tests leave no files there."""
     with serving(str(tiny_model), "--threads", "1", "--data-dir", str(data), **EXACT) as running:
         yield running
@@ -236,11 +236,11 @@ def pieces_of(content: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
     yield tail
 
 
-def memory(server: RunningServer) -> int:
+def memory(server: ServerProcess) -> int:
     return int(psutil.Process(server.process.pid).memory_info().rss)
 
 
-def test_endless_line_is_refused_in_little_memory(client: httpx2.Client, server: RunningServer, data: Path) -> None:
+def test_endless_line_is_refused_in_little_memory(client: httpx2.Client, server: ServerProcess, data: Path) -> None:
     before = memory(server)
     piece = b"x" * MEGABYTE
     response = post(client, pieces_of(lambda: (piece for _ in range(200))))
@@ -249,7 +249,7 @@ def test_endless_line_is_refused_in_little_memory(client: httpx2.Client, server:
     assert kept(data) == []
 
 
-def test_large_file_comes_whole_in_little_memory(client: httpx2.Client, server: RunningServer, data: Path) -> None:
+def test_large_file_comes_whole_in_little_memory(client: httpx2.Client, server: ServerProcess, data: Path) -> None:
     uploaded(client, LINE * 30_000)
     before = memory(server)
     piece, count = LINE * 10_000, 130

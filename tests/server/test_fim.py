@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from mistralai.client import Mistral
 
+from tests.in_process import ScriptedServer
 from tests.serving import EXACT, RunningServer, serving
 from tests.tekken_model import write_tekken_model
 from tests.tiny_model import write_tiny_model
@@ -82,18 +83,22 @@ def test_text_that_reads_like_a_token_stays_text(native_server: RunningServer) -
     assert hostile >= plain + 10
 
 
-def test_model_without_tokens_for_it_is_asked(bundled_server: RunningServer) -> None:
-    (choice,) = filling(
-        bundled_server, prompt="The capital of France is", suffix=", a city on the Seine.", temperature=0
-    )["choices"]
-    assert "```" not in choice["message"]["content"]
-    assert "The capital of France is" not in choice["message"]["content"]
+def test_model_without_tokens_for_it_is_asked(scripted_server: ScriptedServer) -> None:
+    """Its answer, whose beginning it is given, may go on with the text after the gap and with words of its own."""
+    before, after = "The capital of France is", ", a city on the Seine."
+    for said in (" Paris", f" Paris{after}", f" Paris{after}\n```\nI hope that this helps."):
+        scripted_server.engine.play(said)
+        (choice,) = filling(scripted_server, prompt=before, suffix=after, max_tokens=400)["choices"]
+        assert choice["message"]["content"] == " Paris"
+        assert choice["finish_reason"] == "stop"
+        assert before in scripted_server.engine.prompts[-1]
+        assert after in scripted_server.engine.prompts[-1]
 
 
 def test_capabilities_tell_which_models_have_tokens_for_it(
-    native_server: RunningServer, bundled_server: RunningServer
+    native_server: RunningServer, tiny_server: RunningServer
 ) -> None:
-    for server, expected in ((native_server, True), (bundled_server, False)):
+    for server, expected in ((native_server, True), (tiny_server, False)):
         with server.client() as client:
             card, *_ = client.get("/v1/models").json()["data"]
         assert card["capabilities"]["completion_fim"] is expected

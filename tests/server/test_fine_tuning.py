@@ -13,7 +13,7 @@ import pytest
 
 from ponant.storage.storage import Storage
 from tests.jobs import ANSWER, JOBS, Job, ask, create, dataset, error, job_of, states, upload, wait_for
-from tests.serving import EXACT, RunningServer, serving, wait_until
+from tests.serving import EXACT, ServerProcess, serving, wait_until
 from tests.tiny_embedder import write_tiny_embedder
 from tests.training.extra import skip_without_training
 from tests.training.runs import conversation
@@ -30,7 +30,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tiny_model: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(tiny_model: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     embedder = tmp_path_factory.mktemp("models") / "embedder.gguf"
     write_tiny_embedder(embedder)
     with serving(str(tiny_model), str(embedder), "--threads", "1", **EXACT, PONANT_DATA_DIR=str(data_dir)) as server:
@@ -38,7 +38,7 @@ def server(tiny_model: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def client(server: RunningServer) -> Iterator[httpx2.Client]:
+def client(server: ServerProcess) -> Iterator[httpx2.Client]:
     with server.client() as client:
         yield client
 
@@ -61,7 +61,7 @@ def trained(client: httpx2.Client, file_id: str) -> Job:
     return wait_for(client, job["id"])
 
 
-def trainer(server: RunningServer) -> psutil.Process | None:
+def trainer(server: ServerProcess) -> psutil.Process | None:
     """The process that works on a job, if there is one."""
     children = psutil.Process(server.process.pid).children()
     found = [child for child in children if "ponant.training.worker" in " ".join(_command(child))]
@@ -202,7 +202,7 @@ def test_bad_lines_fail_the_validation_unless_they_may_be_skipped(client: httpx2
 
 
 def test_running_jobs_are_cancelled_and_leave_nothing(
-    server: RunningServer, client: httpx2.Client, data_dir: Path, file_id: str
+    server: ServerProcess, client: httpx2.Client, data_dir: Path, file_id: str
 ) -> None:
     running, waiting, others = [create(client, file_id, steps=100_000) for _ in range(3)]
     wait_for(client, others["id"], "STARTED")
@@ -236,7 +236,7 @@ def _step(job: Job) -> int:
     return next((event["data"]["step"] for event in job["events"] if event["name"] == "progress"), 0)
 
 
-def test_a_dead_trainer_fails_its_job(server: RunningServer, client: httpx2.Client, file_id: str) -> None:
+def test_a_dead_trainer_fails_its_job(server: ServerProcess, client: httpx2.Client, file_id: str) -> None:
     job = create(client, file_id, steps=100_000)
     wait_for(client, job["id"], until=lambda job: _step(job) > 0)
     process = trainer(server)
@@ -369,7 +369,7 @@ def test_of_several_servers_one_runs_a_job_another_goes_on_with_it_and_all_serve
 
 
 @contextlib.contextmanager
-def sharing(model: Path, data_dir: Path) -> Iterator[tuple[RunningServer, httpx2.Client]]:
+def sharing(model: Path, data_dir: Path) -> Iterator[tuple[ServerProcess, httpx2.Client]]:
     """A server that shares its data folder with others, and a client of it."""
     settings = EXACT | {"PONANT_DATA_DIR": str(data_dir)}
     with serving(str(model), "--threads", "1", **settings) as server, server.client() as client:

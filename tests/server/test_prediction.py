@@ -1,12 +1,27 @@
 """Predicted answers over HTTP: faster where they are right, and never another answer."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chatting import answer, ask, events, streamed_texts, texts
-from tests.serving import EXACT, RunningServer, serving
+from tests.in_process import EXACT, serving_in_process
+from tests.serving import RunningServer
+from tests.tiny_model import write_tiny_model
+
+CYCLE = (" hello", " and", " the", " a", " of", " to", "user", "ing")
+STORY = [{"role": "user", "content": "Tell me a story."}]
+
+
+@pytest.fixture(scope="module")
+def sure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server whose model says the same words again and again, so surely that no rounding changes it."""
+    path = tmp_path_factory.mktemp("models") / "sure.gguf"
+    write_tiny_model(path, cycle=CYCLE)
+    with serving_in_process(path, **EXACT) as server:
+        yield server
 
 
 def predicted(text: str) -> dict[str, Any]:
@@ -27,42 +42,32 @@ def test_answer_is_the_one_without_a_prediction(tiny_server: RunningServer, samp
         assert streamed_texts(events(tiny_server, **fields, **predicted(text))) == expected
 
 
-def test_right_prediction_is_accepted_and_a_wrong_one_not(bundled_server: RunningServer) -> None:
-    beginning = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,"  # what follows is so sure that no rounding changes it
-    fields: dict[str, Any] = {
-        "messages": [
-            {"role": "user", "content": "Count to one hundred."},
-            {"role": "assistant", "content": beginning, "prefix": True},
-        ],
-        "temperature": 0,
-        "max_tokens": 80,
-        "min_tokens": 80,
-    }
-    expected = answer(bundled_server, **fields)
-    accepted, rejected = details(answer(bundled_server, **fields, **predicted(texts(expected)[0])))
+def test_right_prediction_is_accepted_and_a_wrong_one_not(sure_server: RunningServer) -> None:
+    fields: dict[str, Any] = {"temperature": 0, "max_tokens": 80, "min_tokens": 80}
+    messages = [*STORY, {"role": "assistant", "content": "".join(CYCLE), "prefix": True}]
+    expected = answer(sure_server, messages=messages, **fields)
+    predicted_answer = answer(sure_server, messages=messages, **fields, **predicted(texts(expected)[0]))
+    accepted, rejected = details(predicted_answer)
     assert accepted > 30
     assert rejected < accepted
-    fields = {"text": "What is a house?", "temperature": 0, "max_tokens": 40, "min_tokens": 40}
-    accepted, rejected = details(answer(bundled_server, **fields, **predicted("Zebras graze quietly. " * 20)))
+    assert texts(predicted_answer) == texts(expected)
+    accepted, rejected = details(answer(sure_server, messages=messages, **fields, **predicted("Zebras graze. " * 20)))
     assert accepted == 0
     assert rejected < 20
 
 
-def test_prediction_counts_from_where_a_given_beginning_ends(bundled_server: RunningServer) -> None:
-    beginning = "The days of the week are Monday, Tuesday,"
+def test_prediction_counts_from_where_a_given_beginning_ends(sure_server: RunningServer) -> None:
+    beginning = "".join(CYCLE[:3])
     fields: dict[str, Any] = {
-        "messages": [
-            {"role": "user", "content": "Name the days of the week twice."},
-            {"role": "assistant", "content": beginning, "prefix": True},
-        ],
+        "messages": [*STORY, {"role": "assistant", "content": beginning, "prefix": True}],
         "temperature": 0,
         "random_seed": 1,  # so that how much is drafted does not depend on measured times
         "max_tokens": 30,
         "min_tokens": 30,
     }
-    expected = texts(answer(bundled_server, **fields))[0]
-    assert expected.startswith(beginning)
-    accepted, _ = details(answer(bundled_server, **fields, **predicted(expected)))
+    expected = texts(answer(sure_server, **fields))[0]
+    assert expected == ("".join(CYCLE) * 10)[: len(expected)]
+    accepted, _ = details(answer(sure_server, **fields, **predicted(expected)))
     assert accepted > 15
 
 
@@ -72,11 +77,11 @@ def test_usage_tells_of_predictions_only_where_there_is_one(tiny_server: Running
     assert details(answer(tiny_server, max_tokens=0, **predicted("some text"))) == (0, 0)
 
 
-@pytest.mark.parametrize("settings", [{"PONANT_DRAFTING": "false"}, {"PONANT_DETERMINISTIC": "true"}])
-def test_settings_turn_it_off(tiny_model: Path, tiny_server: RunningServer, settings: dict[str, str]) -> None:
+@pytest.mark.parametrize("settings", [{"drafting": False}, {"deterministic": True}])
+def test_settings_turn_it_off(tiny_model: Path, tiny_server: RunningServer, settings: dict[str, bool]) -> None:
     fields: dict[str, Any] = {"random_seed": 8, "temperature": 0.3, "max_tokens": 60, "min_tokens": 60}
     expected = texts(answer(tiny_server, **fields))
-    with serving(str(tiny_model), "--threads", "1", **EXACT, **settings) as server:
+    with serving_in_process(tiny_model, **EXACT, **settings) as server:
         response = answer(server, **fields, **predicted(expected[0]))
     assert texts(response) == expected
     assert details(response) == (0, 0)

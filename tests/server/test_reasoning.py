@@ -75,12 +75,6 @@ def test_answer_is_thinking_and_then_text(roomy_server: RunningServer, asked: di
     assert choices == answer(roomy_server, **REASONING, **FIELDS)["choices"]
 
 
-def test_bundled_model_always_thinks(bundled_server: RunningServer) -> None:
-    fields: dict[str, Any] = {"text": QUESTION, "random_seed": 1, "max_tokens": 24, "n": 3} | REASONING
-    for choice in answer(bundled_server, **fields)["choices"]:
-        parts(choice)
-
-
 @pytest.mark.parametrize("asked", [{}, {"response_format": FORM}, {"tools": [WEATHER], "tool_choice": "any"}])
 def test_streamed_answers_are_the_whole_ones(roomy_server: RunningServer, asked: dict[str, Any]) -> None:
     fields = FIELDS | REASONING | asked
@@ -179,28 +173,6 @@ def test_usage_and_logprobs_count_the_thinking(roomy_server: RunningServer) -> N
     written = b"".join(bytes(entry["bytes"]) for entry in entries).decode()
     thought, text = parts(choice)
     assert written.index(thought) < written.index(text)
-
-
-def test_bundled_model_thinks_before_a_document(bundled_server: RunningServer) -> None:
-    fields: dict[str, Any] = {
-        "text": QUESTION,
-        "random_seed": 1,
-        "max_tokens": 100,
-        "response_format": FORM,
-    } | REASONING
-    (choice,) = answer(bundled_server, **fields)["choices"]
-    assert choice["finish_reason"] == "stop"
-    Draft202012Validator(SCHEMA).validate(json.loads(parts(choice)[1]))
-
-
-def test_bundled_model_thinks_before_a_call(bundled_server: RunningServer) -> None:
-    asked = {"tools": [WEATHER], "tool_choice": "any", "parallel_tool_calls": False} | REASONING
-    fields: dict[str, Any] = {"text": "What is the weather in Rome?", "random_seed": 1, "max_tokens": 100} | asked
-    (choice,) = answer(bundled_server, **fields)["choices"]
-    assert choice["finish_reason"] == "tool_calls"
-    parts(choice)
-    (call,) = choice["message"]["tool_calls"]
-    assert json.loads(call["function"]["arguments"])["city"] in {"Paris", "Rome"}
 
 
 # Models that think by themselves

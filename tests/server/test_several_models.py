@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ponant.engine.embed.e5_weights import weights_file
 from ponant.server.wiring import make_catalog
 from ponant.settings import read_settings
-from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until
+from tests.serving import EXACT, RunningServer, ServerProcess, environment, ponant, serving, wait_until
 from tests.tiny_model import write_tiny_model
 
 CHAT = "/v1/chat/completions"
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def serving_file(folder: Path, settings: str, **environment: str) -> Iterator[RunningServer]:
+def serving_file(folder: Path, settings: str, **environment: str) -> Iterator[ServerProcess]:
     """Run a server with a settings file of its own, in the folder of the models."""
     file = folder / "several.toml"
     file.write_text(f"threads = 1\n{settings}")
@@ -76,7 +76,7 @@ work = "little/second"
 
 
 @pytest.fixture(scope="module")
-def server(folder: Path) -> Iterator[RunningServer]:
+def server(folder: Path) -> Iterator[ServerProcess]:
     """A server with three models. Tests may load them."""
     with serving_file(folder, MODELS) as server:
         yield server

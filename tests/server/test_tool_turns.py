@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.chatting import answer, ask, assert_error, events, texts
+from tests.chatting import answer, ask, assert_error, events
 from tests.gathering import gathered
+from tests.in_process import ScriptedServer
 from tests.server.tools import TOOLS, WEATHER, WILD, assert_calls, call, called, calls_of, conversation, result
 from tests.serving import RunningServer
 
@@ -144,67 +145,54 @@ def test_conversations_that_make_no_sense_are_refused(
         assert response.json()["param"] == "messages"
 
 
-# The bundled model
+# Calls that the model makes by itself
+
+PARIS = {"name": "get_weather", "arguments": {"city": "Paris"}}
+FIELDS: dict[str, Any] = {"tools": [WEATHER], "max_tokens": 200, "random_seed": 1}
 
 
-def weather_of(city: str, said: str, number: int) -> list[dict[str, Any]]:
-    """A question, and how a model answers it that calls functions."""
-    call_id = f"abcdefgh{number}"
-    return [
-        {"role": "user", "content": f"What is the weather in {city}?"},
-        called(call(call_id, {"city": city})),
-        result(call_id, said),
-        {"role": "assistant", "content": f"It is {said} in {city}."},
-    ]
+def pieces(text: str, length: int = 7) -> list[str]:
+    return [text[start : start + length] for start in range(0, len(text), length)]
 
 
-EXAMPLES = [
-    message
-    for number, (city, said) in enumerate([("Rome", "sunny"), ("Berlin", "rainy"), ("Madrid", "hot")])
-    for message in weather_of(city, said, number)
-]
+def assert_plays(server: ScriptedServer, text: str, **fields: Any) -> dict[str, Any]:
+    """The answer to a text of the model, which is the same in a stream, however the text is cut."""
+    server.engine.play(text)
+    (choice,) = answer(server, **fields)["choices"]
+    for length in (1, 7):
+        server.engine.play(*pieces(text, length))
+        assert gathered(events(server, **fields)) == [choice]
+    return dict(choice)
 
 
-def test_bundled_model_calls_by_itself_once_it_has_seen_how(bundled_server: RunningServer) -> None:
-    for city in ("Paris", "London", "Vienna"):
-        messages = [*EXAMPLES, {"role": "user", "content": f"What is the weather in {city}?"}]
-        fields: dict[str, Any] = {"messages": messages, "tools": [WEATHER], "temperature": 0, "random_seed": 1}
-        (choice,) = answer(bundled_server, max_tokens=60, **fields)["choices"]
-        if calls_of(choice):
-            assert_calls(choice, [WEATHER])
-            assert gathered(events(bundled_server, max_tokens=60, **fields)) == [choice]
-            return
-    pytest.fail("there was no call")
+@pytest.mark.parametrize("before", ["", "Let me see.\n"])
+def test_model_calls_by_itself_in_the_form_that_it_is_told_of(scripted_server: ScriptedServer, before: str) -> None:
+    choice = assert_plays(scripted_server, f"{before}<tool_call>\n{json.dumps(PARIS)}\n</tool_call>", **FIELDS)
+    assert "<tool_call>" in scripted_server.engine.prompts[-1]
+    assert_calls(choice, [WEATHER])
+    assert choice["message"]["content"] == before.strip()
+    assert [json.loads(call["function"]["arguments"]) for call in calls_of(choice)] == [{"city": "Paris"}]
 
 
-def test_bundled_model_calls_in_a_fence_once_it_has_seen_how(bundled_server: RunningServer) -> None:
-    """Also where its form is another: it is told of tags."""
-    messages: list[dict[str, Any]] = []
-    for city in ("Rome", "Berlin", "Madrid"):
-        call = json.dumps({"name": "get_weather", "arguments": {"city": city}})
-        messages.append({"role": "user", "content": f"What is the weather in {city}?"})
-        messages.append({"role": "assistant", "content": f"```json\n{call}\n```"})
-    messages.append({"role": "user", "content": "What is the weather in Paris?"})
-    fields: dict[str, Any] = {"messages": messages, "tools": [WEATHER], "temperature": 0, "random_seed": 1}
-    (choice,) = answer(bundled_server, max_tokens=60, **fields)["choices"]
+def test_model_calls_in_a_fence_although_its_form_is_another(scripted_server: ScriptedServer) -> None:
+    text = f"```json\n{json.dumps(PARIS)}\n```"
+    choice = assert_plays(scripted_server, text, **FIELDS)
     assert_calls(choice, [WEATHER])
     assert choice["message"]["content"] == ""
     assert [json.loads(call["function"]["arguments"]) for call in calls_of(choice)] == [{"city": "Paris"}]
-    assert gathered(events(bundled_server, max_tokens=60, **fields)) == [choice]
-    without_tools = answer(bundled_server, messages=messages, temperature=0, max_tokens=60)
-    assert texts(without_tools)[0].startswith("```json\n")
+    without_tools = assert_plays(scripted_server, text, max_tokens=200)
+    assert (without_tools["message"]["content"], without_tools["finish_reason"]) == (text, "stop")
     # What was held back because it might have become a call is text once it is cut, and a stop string counts in it.
-    (cut,) = answer(bundled_server, max_tokens=4, stop="json", **fields)["choices"]
+    cut = assert_plays(scripted_server, "```json\n{", stop="json", **FIELDS | {"max_tokens": 9})
     assert (cut["message"]["content"], cut["finish_reason"]) == ("```", "stop")
 
 
-def test_bundled_model_uses_the_result_of_a_call(bundled_server: RunningServer) -> None:
-    question = {"role": "user", "content": "What is the weather in Paris?"}
-    fields = {"tools": [WEATHER], "temperature": 0, "max_tokens": 60, "parallel_tool_calls": False}
-    (first,) = answer(bundled_server, messages=[question], tool_choice="any", **fields)["choices"]
-    assert_calls(first, [WEATHER])
+def test_model_reads_the_call_and_its_result(scripted_server: ScriptedServer) -> None:
+    first = assert_plays(scripted_server, f"<tool_call>\n{json.dumps(PARIS)}\n</tool_call>", **FIELDS)
     (made,) = calls_of(first)
-    assert json.loads(made["function"]["arguments"])["city"] == "Paris"
-    messages = [question, first["message"], result(made["id"], "It is raining.")]
-    (second,) = answer(bundled_server, messages=messages, **fields)["choices"]
-    assert "rain" in second["message"]["content"]
+    messages = conversation(first["message"], result(made["id"], "It is raining."))
+    second = assert_plays(scripted_server, "It rains in Paris.", messages=messages, **FIELDS)
+    assert second["message"]["content"] == "It rains in Paris."
+    _, asked, read = scripted_server.engine.prompts[-1].rpartition("What is the weather in Paris?")
+    assert asked
+    assert read.index("get_weather") < read.index("It is raining.")

@@ -23,7 +23,7 @@ from ponant.engine.base import BackendState, Capabilities, Delta, Engine, Genera
 from ponant.llamacpp.vocabulary import Vocabulary
 from ponant.weights.prepare import Load, Preparer
 from tests.chatting import answer
-from tests.serving import EXACT, RunningServer, environment, ponant, serving, wait_until
+from tests.serving import EXACT, ServerProcess, environment, ponant, serving, wait_until
 from tests.tiny_model import write_tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def only_copy(data_dir: Path) -> Path:
     return copy
 
 
-def served_file(server: RunningServer) -> Path:
+def served_file(server: ServerProcess) -> Path:
     """The weights that the engine has in its memory."""
     (path,) = {mapped.path for mapped in server.worker().memory_maps() if ".gguf" in mapped.path}
     return Path(path)

@@ -1,0 +1,177 @@
+"""Servers on a thread of the test process: the application behind a real port, without the start of a process."""
+
+import asyncio
+import contextlib
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from ponant.catalog.catalog import Catalog
+from ponant.catalog.facts import ModelFacts
+from ponant.catalog.loading.embedders import EmbedderLoader
+from ponant.catalog.loading.loaded import AnyLoadedModel, LoadedModel
+from ponant.catalog.loading.local import LocalLoader
+from ponant.catalog.spec import LOCAL, ModelSpec
+from ponant.engine.embed.process import EmbedderProcess
+from ponant.llamacpp.vocabulary import open_vocabulary
+from ponant.processes.core_lock import CoreSlot
+from ponant.prompts.build import build_prompts
+from ponant.server.run import listen, running_app
+from ponant.server.wiring import make_app
+from ponant.settings import Settings, read_settings
+from ponant.storage.lazy import LazyStorage
+from ponant.weights.bundled import BUNDLED_EMBEDDER, locate_bundled_embedder
+from ponant.weights.store import model_id
+from tests.scripted_engine import ScriptedEngine
+from tests.serving import THREADS, RunningServer
+
+EXACT: dict[str, Any] = {"flash_attention": False, "kv_type": "f32", "threads": THREADS}
+"""Settings under which a tiny F32 model gives equal results for every shape of batch."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass
+class ServerInProcess(RunningServer):
+    """A server on an event loop of its own in this process."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function on the server's event loop and return its result."""
+
+        async def called() -> T:
+            return function(*args, **kwargs)
+
+        return asyncio.run_coroutine_threadsafe(called(), self.loop).result(60)
+
+
+@dataclass
+class ScriptedServer(ServerInProcess):
+    """A server whose models are scripted. ``engine`` is the first model's."""
+
+    engines: Mapping[str, ScriptedEngine] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> ScriptedEngine:
+        return next(iter(self.engines.values()))
+
+
+@contextlib.contextmanager
+def serving_in_process(*models: Path | str, **settings: Any) -> Iterator[ServerInProcess]:
+    """Serve models on a free port, with a data folder of its own unless the settings name one."""
+    named = {"models": [str(model) for model in models]} if models else {}
+    with _settings(named | settings) as read, _listening(read, lambda: running_app(read)) as (url, loop):
+        yield ServerInProcess(url, loop)
+
+
+@contextlib.contextmanager
+def serving_scripted(
+    vocabulary: Path,
+    names: tuple[str, ...] = ("scripted",),
+    *,
+    engine: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Iterator[ScriptedServer]:
+    """Serve scripted engines, and the bundled embedding model, on a free port.
+
+    Args:
+        vocabulary: the GGUF file with the tokens and the chat template of all models.
+        names: ids of the models.
+        engine: arguments of ``ScriptedEngine``.
+        settings: settings of the server.
+    """
+    tokens = open_vocabulary(vocabulary)
+    engines = {name: ScriptedEngine(tokens, **engine or {}) for name in names}
+    embedder = locate_bundled_embedder()
+    specs = [ModelSpec(name, name, vocabulary) for name in names]
+    specs.append(ModelSpec(BUNDLED_EMBEDDER, model_id(BUNDLED_EMBEDDER), embedder, kind="embed", threads=THREADS))
+    with _settings(settings) as read, _listening(read, lambda: _scripted_app(read, specs, engines)) as (url, loop):
+        yield ScriptedServer(url, loop, engines)
+
+
+class ScriptedLoader:
+    """Loads scripted engines by the ids of their models, with the tokens and templates of real files."""
+
+    def __init__(self, engines: Mapping[str, ScriptedEngine]) -> None:
+        self._engines = engines
+
+    async def describe(self, spec: ModelSpec) -> ModelFacts:
+        engine = self._engines[spec.id]
+        return ModelFacts(spec.id, "ponant", 1_700_000_000, engine.limits.context, engine.memory, architecture="llama")
+
+    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> AnyLoadedModel:
+        engine = self._engines[spec.id]
+        tokens = open_vocabulary(spec.weights)
+        chat, fim = build_prompts(spec.id, spec.weights, tokens, context=facts.context, tokenizer=None)
+        await engine.start()
+        return LoadedModel(spec, facts, engine, engine, tokens, chat, fim)
+
+
+@contextlib.asynccontextmanager
+async def _scripted_app(
+    settings: Settings, specs: Sequence[ModelSpec], engines: Mapping[str, ScriptedEngine]
+) -> AsyncIterator[ASGIApp]:
+    loader = LocalLoader(ScriptedLoader(engines), EmbedderLoader(EmbedderProcess), threads=[THREADS] * len(specs))
+    catalog = Catalog(specs, {LOCAL: loader}, aliases=settings.aliases)
+    with contextlib.closing(LazyStorage(settings.data_dir)) as storage:
+        await catalog.open()
+        try:
+            app = make_app(catalog, settings, storage)
+            async with app.router.lifespan_context(app):
+                yield app
+        finally:
+            await catalog.close()
+
+
+@contextlib.contextmanager
+def _settings(given: dict[str, Any]) -> Iterator[Settings]:
+    with tempfile.TemporaryDirectory(prefix="ponant-test-") as folder:
+        yield read_settings(None, **{"port": 0, "data_dir": Path(folder), "training_nice": 0, **given})
+
+
+@contextlib.contextmanager
+def _listening(
+    settings: Settings, make_app: Callable[[], AbstractAsyncContextManager[ASGIApp]]
+) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
+    """Serve an application on a thread; yields its address and its event loop."""
+    with contextlib.closing(listen(settings)) as listener:
+        started: Future[asyncio.AbstractEventLoop] = Future()
+        ending: Future[None] = Future()
+
+        async def serve() -> None:
+            async with make_app() as app:
+                config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, server_header=False)
+                server = uvicorn.Server(config)
+                ending.add_done_callback(lambda _: setattr(server, "should_exit", True))
+                started.set_result(asyncio.get_running_loop())
+                await server.serve(sockets=[listener])
+
+        def run() -> None:
+            try:
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    runner.run(serve())
+            except BaseException as error:
+                if started.done():
+                    raise
+                started.set_exception(error)
+
+        thread = threading.Thread(target=run, name="test-server")
+        thread.start()
+        try:
+            loop = started.result(60)
+            yield f"http://{settings.host}:{listener.getsockname()[1]}", loop
+        finally:
+            ending.set_result(None)
+            thread.join(60)
+            assert not thread.is_alive(), "the server does not end"
