@@ -29,4 +29,4 @@ def test_keys_come_from_the_file(tmp_path: Path) -> None:
 def test_settings_import_nothing_of_the_package() -> None:
     program = "import sys, ponant.settings; print(*sorted(name for name in sys.modules if name.startswith('ponant')))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout.split()
-    assert loaded == ["ponant", "ponant.settings"]
+    assert loaded == ["ponant", "ponant._version", "ponant.settings"]
