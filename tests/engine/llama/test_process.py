@@ -50,7 +50,7 @@ async def test_same_request_gives_same_tokens_alone_and_among_others(tiny_model:
     assert together == alone
 
 
-async def test_sequences_put_back_for_lack_of_memory_go_on_where_they_stopped(tiny_model: Path) -> None:
+async def test_sequences_preempted_for_lack_of_memory_resume_where_they_stopped(tiny_model: Path) -> None:
     async with engine(tiny_model) as roomy:
         expected = [await tokens_of(roomy, request(seed, max_tokens=100)) for seed in range(8)]
     bytes_per_token = roomy.info.kv_memory // roomy.info.kv_cells
