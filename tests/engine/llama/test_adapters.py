@@ -31,7 +31,7 @@ def adapter_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 async def any_engine(tiny_model: Path) -> AsyncIterator[EngineProcess]:
-    """An engine. Tests must leave it as they found it."""
+    """Engine shared by tests, which must leave it unchanged."""
     async with engine(tiny_model) as process:
         yield process
 
@@ -121,7 +121,7 @@ async def test_adapters_come_and_go_while_streams_run(endless_model: Path, adapt
         await removing
         assert {0: [*first.tokens, *rest]} == a_alone
         assert await base == base_alone
-        # The same id may stand for other weights then: nothing computed with the old ones is taken over.
+        # The same id may stand for other weights then, so nothing of the old ones may be reused.
         await process.add_adapter("a", adapter_files["b"])
         assert (await cached_tokens(process, under("a", request(prompt=LONG_PROMPT))))[-1] == 0
         await process.remove_adapter("a")

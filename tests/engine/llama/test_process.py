@@ -1,4 +1,4 @@
-"""The engine through its own door: real worker process, real tiny model."""
+"""Engine with a real worker process and a real tiny model."""
 
 import asyncio
 import os
@@ -174,7 +174,7 @@ async def test_prompt_that_begins_like_a_finished_one_is_not_computed_again(tiny
         (first,) = (await tokens_of(process, request(prompt=LONG_PROMPT))).values()
         next_turn = request(prompt=[*LONG_PROMPT, *first, 5, 6, 7], max_tokens=5)
         answer = await tokens_of(process, next_turn)
-        # The last token drawn was never computed: nothing came after it.
+        # The last drawn token is not computed.
         assert await cached_tokens(process, next_turn) == [len(next_turn.prompt) - 1] * 5
     async with engine(tiny_model, prefix_cache=False) as plain:
         assert await tokens_of(plain, next_turn) == answer

@@ -1,4 +1,4 @@
-"""What runs when, step by step."""
+"""Scheduler, step by step."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_short_prompts_overtake_long_ones_that_still_move_on() -> None:
 
 
 def scheduler_of_a_machine_for_bursts(cells: int = 4096, parallel: int = 4) -> Scheduler:
-    """Two rows of completions take 20 ms; a token of a prompt 1 ms in a large chunk, 3 ms in a small one."""
+    """Return a scheduler that measured 20 ms for two rows, and 1 or 3 ms per token of large or small chunks."""
     made = scheduler(cells=cells, parallel=parallel)
     for decoded, prefilled, seconds in [(2, 0, 0.02), (0, 128, 0.128), *[(2, 8, 0.044)] * 5]:
         made.observe(StepTime(decoded, prefilled, 0, seconds))
@@ -294,7 +294,7 @@ def test_preempted_sequence_is_not_computed_again() -> None:
 
 
 def adapters_of(made: Scheduler, steps: int) -> list[str | None]:
-    """What is computed with in each step."""
+    """Return the adapter of each step."""
     seen: list[str | None] = []
     for _ in range(steps):
         step, _ = run(made)
