@@ -40,7 +40,7 @@ FAULTS = (
         "src/ponant/engine/llama/scheduler.py",
         "sequence = self.running[-1]",
         "sequence = self.running[0]",
-        ("tests/engine/llama/test_scheduler.py::test_youngest_is_put_back_first_and_enters_first",),
+        ("tests/engine/llama/test_scheduler.py::test_youngest_is_preempted_first_and_enters_first",),
     ),
     Fault(
         "early-draw",
@@ -48,7 +48,7 @@ FAULTS = (
         "src/ponant/engine/llama/step.py",
         "draws=length == sequence.remaining)",
         "draws=length >= sequence.remaining - 1)",
-        ("tests/engine/llama/test_scheduler.py::test_deterministic_chunks_are_the_same_after_a_sequence_was_put_back",),
+        ("tests/engine/llama/test_scheduler.py::test_deterministic_chunks_are_the_same_after_a_preemption",),
     ),
     # KV cache
     Fault(
@@ -62,17 +62,17 @@ FAULTS = (
     Fault(
         "prefix-one-token-too-long",
         "A sequence takes over its whole prompt from another one, so that no token is left to draw from.",
-        "src/ponant/engine/llama/kv_cache.py",
-        "most = min(computed, len(target.tokens) - 1)",
-        "most = min(computed, len(target.tokens))",
+        "src/ponant/engine/llama/prefix_index.py",
+        "limit = len(target.tokens) - 1",
+        "limit = len(target.tokens)",
         ("tests/engine/llama/test_kv_cache.py::test_what_is_in_the_cache_is_not_taken_from_the_store",),
     ),
     Fault(
         "prefix-of-another-adapter",
         "A sequence takes over what was computed with another adapter.",
-        "src/ponant/engine/llama/kv_cache.py",
-        "if held.adapter != target.adapter:",
-        "if held.adapter and not target.adapter:",
+        "src/ponant/engine/llama/block_trie.py",
+        "node, length = self._roots.get(adapter), 0",
+        "node, length = self._roots.get(adapter) or self._roots.get(None), 0",
         ("tests/engine/llama/test_kv_cache.py::test_each_adapter_finds_what_was_computed_with_itself_alone",),
     ),
     Fault(

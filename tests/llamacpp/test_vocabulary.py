@@ -1,4 +1,4 @@
-"""A model's tokens: opened once for a file, and their memory freed."""
+"""Vocabularies: one per file, whose memory is freed."""
 
 import os
 from pathlib import Path

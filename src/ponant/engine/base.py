@@ -1,4 +1,4 @@
-"""The engine protocol: token ids in, deltas of token ids out, whatever computes."""
+"""The engine protocol: token ids in, deltas of token ids out."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Literal, Protocol, Self
 import msgspec
 
 FinishReason = Literal["stop", "length", "model_length", "error"]
-"""End of a completion: the model's own end, ``max_tokens`` reached, context full, or a failure."""
+"""End of a completion: end-of-generation token, ``max_tokens`` reached, context full, or a failure."""
 
 BackendState = Literal["starting", "ready", "restarting", "stopped"]
 
 
 class Sampling(msgspec.Struct, frozen=True):
-    """Parameters of sampling. The defaults leave the model's distribution as it is.
+    """Sampling parameters. The defaults leave the model's distribution unchanged.
 
     Penalties apply to the tokens generated so far, not to the prompt. Temperature is applied first, then ``top_k``,
     then ``top_p``. Temperature 0 takes the most likely token.
@@ -28,7 +28,7 @@ class Sampling(msgspec.Struct, frozen=True):
 
     @property
     def penalizes(self) -> bool:
-        """True if tokens generated before become less or more likely."""
+        """True if a penalty changes the probabilities of tokens that were generated before."""
         return self.repetition_penalty != 1 or self.presence_penalty != 0 or self.frequency_penalty != 0
 
 
@@ -38,15 +38,15 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     Attributes:
         prompt: token ids.
         seeds: one seed per choice.
-        max_tokens: most tokens of a completion; None for as many as the context holds.
-        min_tokens: end-of-generation tokens are not drawn before this many tokens.
-        sampling: parameters of sampling.
-        repeatable: hint: an idle engine should draw the same tokens again, whatever it computed in between.
-        prediction: hint: tokens that the completion probably consists of. It changes the speed, never the tokens.
+        max_tokens: most tokens of a completion; None for the rest of the context.
+        min_tokens: fewest tokens before an end-of-generation token may be drawn.
+        sampling: sampling parameters.
+        repeatable: hint: an idle engine should draw the same tokens again, independent of what it computed in between.
+        prediction: hint: likely tokens of the completion. They change the speed, never the tokens.
         top_logprobs: number of most likely tokens whose log-probabilities each delta has; None for no
             log-probabilities.
-        grammar: allowed texts, in llguidance's JSON form or its dialect of Lark. A token that the grammar determines is
-            not drawn, not even the end before ``min_tokens``.
+        grammar: grammar of the completion, in llguidance's JSON form or its dialect of Lark. A token that the grammar
+            determines is appended without being drawn, even an end before ``min_tokens``.
         adapter: id of a LoRA adapter; None for the base model.
     """
 
@@ -63,9 +63,11 @@ class GenerateRequest(msgspec.Struct, frozen=True):
 
 
 class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
-    """Log-probability of a token, as the model gives it: before temperature, penalties and truncation.
+    """Log-probability of a token in the model's own distribution: before temperature, penalties and truncation.
 
-    ``top`` has the most likely tokens with theirs, in descending order.
+    Attributes:
+        logprob: log-probability of the token.
+        top: most likely tokens with their log-probabilities, in descending order.
     """
 
     logprob: float
@@ -79,10 +81,10 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
         choice: index of the choice.
         tokens: token ids.
         finish: reason of the end, in the last delta of a choice.
-        cached_tokens: number of the prompt's tokens that were taken from the cache.
-        accepted: number of right tokens of the prediction so far.
-        rejected: number of wrong tokens of the prediction so far.
-        logprobs: one entry per token, if they were asked for.
+        cached_tokens: number of the prompt's tokens that were reused from the cache.
+        accepted: number of the prediction's tokens that were accepted so far.
+        rejected: number of the prediction's tokens that were rejected so far.
+        logprobs: one entry per token, if requested.
     """
 
     choice: int
@@ -99,7 +101,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     Attributes:
         context: longest sequence in tokens, prompt and completion together.
-        parallel: sequences that run at once.
+        parallel: number of sequences that run at once.
     """
 
     context: int
@@ -110,10 +112,10 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Optional features of an engine.
 
     Attributes:
-        grammars: it follows ``GenerateRequest.grammar``.
-        logprobs: it returns log-probabilities.
-        adapters: it is an ``AdapterHost``.
-        prediction: it uses ``GenerateRequest.prediction``.
+        grammars: follows ``GenerateRequest.grammar``.
+        logprobs: returns log-probabilities.
+        adapters: is an ``AdapterHost``.
+        prediction: uses ``GenerateRequest.prediction``.
     """
 
     grammars: bool = True
@@ -123,7 +125,7 @@ class Capabilities(msgspec.Struct, frozen=True):
 
 
 class Generation(Protocol):
-    """A running request: an iterator over the deltas of all its choices, in the order in which they are computed."""
+    """A running request: an asynchronous iterator over the deltas of all choices, in the order of computation."""
 
     def __aiter__(self) -> Self:
         """Return the generation itself."""
@@ -133,44 +135,44 @@ class Generation(Protocol):
         """Return the next delta.
 
         Raises:
-            EngineError: any of them; an engine may refuse a request as late as here, or fail under it.
+            EngineError: any subclass; an engine may refuse a request as late as here, or fail during it.
         """
         ...
 
     def stop(self, choice: int) -> None:
-        """End one choice. No more deltas of it follow."""
+        """End one choice. No more of its deltas follow."""
         ...
 
     def cancel(self) -> None:
-        """End all choices. May be called at any time and more than once."""
+        """End all choices. It may be called at any time and more than once."""
         ...
 
 
 class Backend(Protocol):
-    """A loaded model that computes, whatever it computes."""
+    """A loaded model: an engine or an embedder."""
 
     @property
     def state(self) -> BackendState:
-        """State of the backend; it takes requests when ``ready``."""
+        """State of the backend; it accepts requests when ``ready``."""
         ...
 
     @property
     def last_error(self) -> str | None:
-        """Reason why it is not ready, if there is one."""
+        """Reason why the backend is not ready, if there is one."""
         ...
 
     @property
     def busy(self) -> bool:
-        """True if it has requests that run or wait."""
+        """True if requests are running or waiting."""
         ...
 
     @property
     def memory(self) -> int:
-        """Memory of this machine that it takes, in bytes. Raises EngineUnavailableError before the start."""
+        """Memory of this machine that the model takes, in bytes. Raises EngineUnavailableError before the start."""
         ...
 
     def describe(self, name: str) -> str:
-        """Return one line for people about the loaded model: its sizes, limits and threads.
+        """Return a one-line summary of the loaded model: its sizes, limits and threads.
 
         Raises EngineUnavailableError before the start.
         """
@@ -181,7 +183,7 @@ class Backend(Protocol):
         ...
 
     async def stop(self) -> None:
-        """End all requests and free everything."""
+        """End all requests and free all resources."""
         ...
 
 
@@ -195,44 +197,44 @@ class Engine(Backend, Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Optional features that it has."""
+        """Optional features of the engine."""
         ...
 
     def generate(self, request: GenerateRequest) -> Generation:
         """Start a request.
 
         Raises:
-            QueueFullError: too many requests wait.
-            EngineUnavailableError: the engine is not ready, or does not have the request's adapter.
+            QueueFullError: too many requests are waiting.
+            EngineUnavailableError: the engine is not ready, or the request's adapter is not loaded.
         """
         ...
 
 
 class AdapterHost(Protocol):
-    """An engine that serves LoRA adapters beside its base model."""
+    """An engine that serves LoRA adapters of its model."""
 
     @property
     def adapters(self) -> Mapping[str, int]:
-        """Number of running requests by the id of each adapter that requests can name."""
+        """Number of running requests by the id of each loaded adapter."""
         ...
 
     @property
     def most_adapters(self) -> int:
-        """Number of adapters that can be loaded at once."""
+        """Largest number of adapters that can be loaded at once."""
         ...
 
     async def add_adapter(self, adapter_id: str, path: Path) -> None:
-        """Load a LoRA adapter in llama.cpp's GGUF format. It is loaded again after a restart of the engine.
+        """Load a LoRA adapter in llama.cpp's GGUF format. A restarted engine loads it again.
 
         Raises:
-            AdapterError: it does not fit the model, there are too many, or the id is taken.
+            AdapterError: the file does not fit the model, too many adapters are loaded, or the id is taken.
             EngineUnavailableError: the engine is not ready.
         """
         ...
 
     async def remove_adapter(self, adapter_id: str) -> None:
-        """Refuse new requests for an adapter, wait for the end of running ones, and unload it.
+        """Refuse new requests for an adapter, wait for the running ones, and unload it.
 
-        An adapter that is not loaded is ignored.
+        An unknown id is ignored.
         """
         ...

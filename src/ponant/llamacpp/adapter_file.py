@@ -1,8 +1,7 @@
-"""Whether a file is a LoRA adapter that llama.cpp can apply to a model.
+"""Validation of LoRA adapter files.
 
-llama.cpp ends its process when a value has another type than it expects, or when a tensor cannot be multiplied; so what
-the file says is read here first. What only the model's own tensors can tell, their names and shapes, llama.cpp checks
-itself, and refuses.
+llama.cpp ends its process when a value has an unexpected type, or when tensors cannot be multiplied. So files are
+checked here first. llama.cpp itself refuses tensors whose names or shapes do not fit the model.
 """
 
 import math
@@ -19,17 +18,17 @@ from ponant.errors import AdapterError
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _LONGEST_HEADER = 16 * 2**20
-"""Bytes that all but the tensors of an adapter may take: there is no vocabulary in it."""
+"""Most bytes of an adapter before its tensors' data. It has no vocabulary."""
 _ALIGNMENT = 32
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-"""Types of values by their numbers in the format, as ``struct`` has them."""
+"""``struct`` formats of scalar values by their type numbers in GGUF."""
 _STRING, _ARRAY = 8, 9
 _FLOAT = 6
 
 _BFLOAT16 = 30
 _NUMBERS: dict[int, np.dtype[Any]] = {0: np.dtype("<f4"), 1: np.dtype("<f2"), _BFLOAT16: np.dtype("<u2")}
-"""Types of tensors that are accepted. numpy has no bfloat16."""
+"""Accepted types of tensors. numpy has no bfloat16."""
 _BFLOAT16_EXPONENT = 0x7F80
 
 
@@ -48,7 +47,7 @@ class _Tensor:
 
 
 class _Header:
-    """All of a GGUF file but its tensors' data. Raises ValueError or struct.error if it makes no sense."""
+    """Header of a GGUF file: its values, and the tensors without their data. Raises ValueError or struct.error."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -62,10 +61,10 @@ class _Header:
         self.data_start = -(-self._place // alignment) * alignment
 
     def get(self, name: str, kind: int) -> Any:
-        """A value, None if there is none. Raises ValueError if it is of another type."""
+        """Return a value; None if there is none. Raises ValueError if it has another type."""
         value = self.values.get(name)
         if value and value.kind != kind:
-            raise ValueError(f"{name} is of a wrong type")
+            raise ValueError(f"{name} has the wrong type")
         return value.content if value else None
 
     def _take(self, kind: str) -> Any:
@@ -76,7 +75,7 @@ class _Header:
     def _string(self) -> str:
         length = self._take("Q")
         if length > len(self._data) - self._place:
-            raise ValueError("a text is longer than the file")
+            raise ValueError("a string is longer than the file")
         return bytes(self._take(f"{length}s")).decode()
 
     def _value(self) -> _Value:
@@ -87,7 +86,7 @@ class _Header:
             self._skip_array()
             return _Value(kind, None)
         if kind not in _SCALARS:
-            raise ValueError(f"a value is of an unknown type, {kind}")
+            raise ValueError(f"a value has the unknown type {kind}")
         return _Value(kind, self._take(_SCALARS[kind]))
 
     def _skip_array(self) -> None:
@@ -98,7 +97,7 @@ class _Header:
         elif kind in _SCALARS:
             self._place += count * struct.calcsize(_SCALARS[kind])
         else:
-            raise ValueError(f"an array is of an unknown type, {kind}")
+            raise ValueError(f"an array has the unknown type {kind}")
 
     def _tensor(self) -> _Tensor:
         name = self._string()
@@ -110,14 +109,14 @@ class _Header:
 
 
 def check_adapter_file(path: Path, architecture: str) -> None:
-    """Raise AdapterError unless this is a LoRA adapter for models of this architecture, with finite numbers."""
+    """Raise AdapterError unless a file is a LoRA adapter for an architecture, with finite numbers."""
     try:
         with path.open("rb") as file:
             try:
                 header = _Header(file.read(_LONGEST_HEADER))
                 _check(header, file, architecture)
             except (ValueError, struct.error, OverflowError) as error:
-                raise AdapterError(f"{path} is not a LoRA adapter that can be used: {error}") from None
+                raise AdapterError(f"{path} is not a usable LoRA adapter: {error}") from None
     except FileNotFoundError:
         raise AdapterError(f"there is no file {path}") from None
     except OSError as error:
@@ -126,14 +125,14 @@ def check_adapter_file(path: Path, architecture: str) -> None:
 
 def _check(header: _Header, file: BinaryIO, architecture: str) -> None:
     if header.get("general.type", _STRING) != "adapter" or header.get("adapter.type", _STRING) != "lora":
-        raise ValueError("it does not say that it is one")
+        raise ValueError("its metadata is not that of an adapter")
     made_for = header.get("general.architecture", _STRING)
     if made_for != architecture:
-        raise ValueError(f"it is for models of the architecture {made_for}, and this one's is {architecture}")
+        raise ValueError(f"it is for the architecture {made_for}, but the model has the architecture {architecture}")
     if not math.isfinite(header.get("adapter.lora.alpha", _FLOAT) or 0.0):
         raise ValueError("adapter.lora.alpha is not a number")
     if "adapter.alora.invocation_tokens" in header.values:
-        raise ValueError("it is to be applied from certain tokens on, which is not supported")
+        raise ValueError("it is an activated LoRA (adapter.alora.invocation_tokens), which is not supported")
     if not header.tensors:
         raise ValueError("it has no tensors")
     size = os.fstat(file.fileno()).st_size
@@ -144,17 +143,17 @@ def _check(header: _Header, file: BinaryIO, architecture: str) -> None:
 def _check_tensor(tensor: _Tensor, data_start: int, file: BinaryIO, size: int) -> None:
     name = tensor.name
     if not name.endswith((".lora_a", ".lora_b")) or not name.startswith(("blk.", "output.weight.")):
-        raise ValueError(f"{name} is not a tensor that adapters have")
+        raise ValueError(f"{name} is not a tensor of an adapter")
     if len(tensor.shape) != 2 or 0 in tensor.shape:
         raise ValueError(f"{name} is not a matrix")
     if tensor.kind not in _NUMBERS:
-        raise ValueError(f"the numbers of {name} are not F32, F16 or BF16")
+        raise ValueError(f"the type of {name} is not F32, F16 or BF16")
     numbers, count = _NUMBERS[tensor.kind], math.prod(tensor.shape)
     start = data_start + tensor.offset
     if start + count * numbers.itemsize > size:
-        raise ValueError("the file is cut off")
+        raise ValueError("the file is truncated")
     file.seek(start)
     values = np.frombuffer(file.read(count * numbers.itemsize), dtype=numbers)
     finite = values & _BFLOAT16_EXPONENT != _BFLOAT16_EXPONENT if tensor.kind == _BFLOAT16 else np.isfinite(values)
     if not finite.all():
-        raise ValueError(f"{name} has values that are not numbers")
+        raise ValueError(f"{name} has values that are not finite")

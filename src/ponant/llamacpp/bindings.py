@@ -1,8 +1,7 @@
-"""The low-level bindings of llama-cpp-python, without the rest of that package.
+"""Low-level bindings of llama-cpp-python, without the rest of that package.
 
-Importing the package brings its own server-side classes and what they need: 11 MB and 60 ms for each process, for
-nothing here. So the one module with the bindings is imported as if the package were empty; whoever imports the package
-later gets it whole.
+The package also imports its high-level classes and their dependencies, which take 11 MB and 60 ms per process. So the
+module with the bindings is imported as if the package were empty. A later import of the package loads all of it.
 """
 
 import ctypes
@@ -33,14 +32,14 @@ def _load() -> Any:
 
 
 c = _load()
-"""The bindings: every function and constant of llama.cpp's C API under its own name."""
+"""Every function and constant of llama.cpp's C API under its own name."""
 
 
 def brief(function: Any) -> Any:
-    """A function of ``c`` that keeps the interpreter's lock while it is called.
+    """Return a function of ``c`` that holds the global interpreter lock during a call.
 
-    The others free it. Where calls are brief and many, as for each token of a vocabulary, a thread that does so would
-    wait for the lock at every call as long as another thread computes.
+    The functions of ``c`` release it. With many brief calls, such as one per token of a vocabulary, a thread would wait
+    for the lock after every call while another thread computes.
     """
     prototype = ctypes.PYFUNCTYPE(function.restype, *function.argtypes)
     return prototype(ctypes.cast(function, ctypes.c_void_p).value or 0)

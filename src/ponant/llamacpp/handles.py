@@ -1,4 +1,4 @@
-"""llama.cpp's handles of what is in files: models, contexts, adapters. Why one cannot be had is told as errors."""
+"""llama.cpp's handles of models, contexts and adapters. A failure raises an error with llama.cpp's reason."""
 
 import ctypes
 import os
@@ -25,7 +25,7 @@ c.llama_backend_init()
 
 
 def check_model_file(path: Path) -> None:
-    """Raise ModelLoadError unless there is a readable GGUF file."""
+    """Raise ModelLoadError unless a path is a readable GGUF file."""
     try:
         with path.open("rb") as file:
             magic = file.read(len(_GGUF_MAGIC))
@@ -38,7 +38,7 @@ def check_model_file(path: Path) -> None:
 
 
 def load_model(path: Path, *, vocab_only: bool) -> Any:
-    """llama.cpp's handle of a model. Raises ModelLoadError."""
+    """Load a model and return llama.cpp's handle of it. Raises ModelLoadError."""
     check_model_file(path)
     params = c.llama_model_default_params()
     params.vocab_only = vocab_only
@@ -50,7 +50,7 @@ def load_model(path: Path, *, vocab_only: bool) -> Any:
 
 
 def new_context(model: Any, params: Any) -> Any:
-    """llama.cpp's handle of a context of a model. Raises ModelLoadError."""
+    """Create a context of a model and return llama.cpp's handle of it. Raises ModelLoadError."""
     _errors.clear()
     context = c.llama_init_from_model(model, params)
     if not context:
@@ -63,7 +63,11 @@ def _first_error(default: str) -> str:
 
 
 def load_adapter(model: Any, path: Path) -> Any:
-    """llama.cpp's handle of a LoRA adapter, whose file was checked. Raises AdapterError if it is none for the model."""
+    """Load a LoRA adapter from a checked file and return llama.cpp's handle of it.
+
+    Raises:
+        AdapterError: the adapter does not fit the model.
+    """
     _errors.clear()
     adapter = c.llama_adapter_lora_init(model, os.fsencode(path))
     if not adapter:
@@ -73,7 +77,7 @@ def load_adapter(model: Any, path: Path) -> Any:
 
 
 def read_metadata(model: Any) -> dict[str, str]:
-    """The key-value pairs of a model's file, as text."""
+    """Return the key-value pairs of a model's file as text."""
     buffer = ctypes.create_string_buffer(4096)
 
     def read(function: Any, index: int) -> str:

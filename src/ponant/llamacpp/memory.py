@@ -1,4 +1,4 @@
-"""Sizes of models and of their KV cache, by the metadata of GGUF files."""
+"""Sizes of models and of their KV caches, from the metadata of GGUF files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,13 @@ _BYTES_PER_VALUE: dict[KVType, int] = {"f16": 2, "f32": 4}
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """What the plan must know of a model: its own context length in tokens, and bytes."""
+    """Sizes of a model.
+
+    Attributes:
+        context: context length of the model in tokens.
+        weights: size of the weights in bytes.
+        kv_bytes_per_token: size of the keys and values of a token in bytes.
+    """
 
     context: int
     weights: int
@@ -20,7 +26,13 @@ class ModelSize:
 
 
 def model_size(metadata: Mapping[str, str], weights: int, kv_type: KVType) -> ModelSize:
-    """The size of a model with this metadata of a GGUF file. The KV size of unusual layers is an upper bound."""
+    """Return the sizes of a model with this metadata of a GGUF file. The KV size of unusual layers is an upper bound.
+
+    Args:
+        metadata: key-value pairs of the file.
+        weights: size of the weights in bytes.
+        kv_type: number format of the KV cache.
+    """
     architecture = metadata.get("general.architecture", "")
 
     def largest(key: str, default: int) -> int:

@@ -1,7 +1,6 @@
-"""llama.cpp, through the low-level C API of llama-cpp-python.
+"""Models of llama.cpp, through the low-level C API of llama-cpp-python.
 
-Only this file, ``handles``, ``vocabulary``, ``llamacpp_embeddings`` and ``requantize`` touch that API.
-Mistakes in C calls end the process, so everything is checked here before it is passed on.
+Errors in C calls end the process, so arguments are checked here first.
 """
 
 import ctypes
@@ -21,17 +20,17 @@ from ponant.llamacpp.vocabulary import end_tokens
 
 _KV_TYPES: dict[KVType, int] = {"f16": 1, "f32": 0}
 _ROWS_WITHOUT_FLASH_ATTENTION = 128
-"""How many tokens are computed at once without it: each has a score for every cell, and more are no faster."""
+"""Rows of a micro-batch without flash attention. Each row has a score per cell, and larger ones are no faster."""
 MOST_SLOTS = 256
-"""How many sequences llama.cpp can tell apart."""
+"""Most sequences of a context."""
 
 
 class KVCacheFullError(Exception):
-    """The batch did not fit into the KV cache; nothing of it was computed."""
+    """Batch that does not fit into the KV cache. Nothing of it was computed."""
 
 
 class Model:
-    """Weights and, once ``open_context`` was called, a KV cache to compute with.
+    """Weights and, after ``open_context``, a KV cache.
 
     Attributes:
         vocab: llama.cpp's handle of the vocabulary.
@@ -40,7 +39,7 @@ class Model:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises ModelLoadError if there is no such file or it is no model that can generate text."""
+        """Load the weights. Raises ModelLoadError if the file is not a model that generates text."""
         self._model = load_model(path, vocab_only=False)
         if not c.llama_model_has_decoder(self._model):
             raise ModelLoadError(f"{path} is not a model that generates text")
@@ -53,11 +52,11 @@ class Model:
 
     @property
     def can_share_cells(self) -> bool:
-        """Whether a sequence can begin with part of another one: not with models that keep one running state."""
+        """True if a sequence can share a prefix of another one, unlike with recurrent models."""
         return not (c.llama_model_is_recurrent(self._model) or c.llama_model_is_hybrid(self._model))
 
     def size(self, kv_type: KVType) -> ModelSize:
-        """The sizes by which memory is planned."""
+        """Return the sizes of the model with a number format of the KV cache."""
         return model_size(read_metadata(self._model), c.llama_model_size(self._model), kv_type)
 
     def open_context(
@@ -75,11 +74,14 @@ class Model:
         """Allocate the KV cache and the buffers.
 
         Args:
-            cells: the size of the KV cache in tokens.
-            slots: how many sequences it can tell apart.
-            batch_tokens: the most tokens that one ``decode`` may have.
-            most_logits: the most tokens of which one ``decode`` may want the logits.
-            separate_streams: whether each slot has cells of its own rather than sharing them with all.
+            cells: size of the KV cache in tokens.
+            slots: number of sequences in the cache.
+            batch_tokens: most tokens of a ``decode``.
+            most_logits: most rows of logits of a ``decode``.
+            threads: number of compute threads.
+            flash_attention: compute attention with the flash kernel.
+            kv_type: number format of the KV cache.
+            separate_streams: give each slot cells of its own instead of sharing all cells.
 
         Raises:
             ModelLoadError: there is not enough memory.
@@ -106,12 +108,11 @@ class Model:
         """Compute tokens in one batch.
 
         Args:
-            chunks: for each its slot, the position of its first token, its tokens, and of how many of the last ones
-                the logits are wanted.
+            chunks: slot, position of the first token, tokens, and number of the last tokens whose logits are wanted.
 
         Returns:
-            The logits wanted, in the order of the tokens: (tokens that want them, vocabulary size). A view that the
-            next call overwrites; it may be written to.
+            Wanted logits in the order of the tokens, float32, shape (wanted tokens, vocabulary size). It is a writable
+            view that the next call overwrites.
 
         Raises:
             KVCacheFullError: nothing was computed.
@@ -127,23 +128,23 @@ class Model:
         return np.ctypeslib.as_array(c.llama_get_logits(self._context), (rows, self.vocabulary_size))
 
     def has_adapter(self, adapter_id: str) -> bool:
-        """Whether an adapter of this id is loaded."""
+        """True if an adapter with this id is loaded."""
         return adapter_id in self._adapters
 
     def add_adapter(self, adapter_id: str, path: Path) -> None:
-        """Load a LoRA adapter in llama.cpp's GGUF format. Raises AdapterError if it is none for this model."""
+        """Load a LoRA adapter in llama.cpp's GGUF format. Raises AdapterError if it does not fit the model."""
         check_adapter_file(path, read_metadata(self._model).get("general.architecture", ""))
         self._adapters[adapter_id] = load_adapter(self._model, path)
 
     def remove_adapter(self, adapter_id: str) -> None:
-        """Unload an adapter; one that is not loaded is ignored."""
+        """Unload an adapter. An unknown id is ignored."""
         if self._adapter == adapter_id:
             self.use_adapter(None)
         if adapter := self._adapters.pop(adapter_id, None):
             c.llama_adapter_lora_free(adapter)
 
     def use_adapter(self, adapter_id: str | None) -> None:
-        """Compute with an adapter from now on, or with none. What each slot holds must come from one and the same."""
+        """Compute with an adapter, or with none, from now on. Each slot may only hold tokens of a single adapter."""
         if adapter_id == self._adapter:
             return
         used = [] if adapter_id is None else [self._adapters[adapter_id]]
@@ -154,24 +155,24 @@ class Model:
         self._adapter = adapter_id
 
     def empty_slot(self, slot: int) -> None:
-        """Forget everything that was computed in a slot."""
+        """Empty a slot."""
         self._check_slot(slot)
         c.llama_memory_seq_rm(self._memory, slot, -1, -1)
 
     def trim_slot(self, slot: int, length: int) -> None:
-        """Forget what was computed in a slot beyond its first ``length`` tokens."""
+        """Cut a slot to its first ``length`` tokens."""
         self._check_slot(slot)
         if not c.llama_memory_seq_rm(self._memory, slot, length, -1):
             raise RuntimeError("this model cannot forget part of a sequence")
 
     def share_cells(self, source: int, target: int, start: int, end: int) -> None:
-        """Give a slot another one's tokens from ``start`` to ``end``, none of which it has. No separate streams."""
+        """Share tokens ``start`` to ``end`` of a slot with another one that lacks them. Not with separate streams."""
         self._check_slot(source)
         self._check_slot(target)
         c.llama_memory_seq_cp(self._memory, source, target, start, end)
 
     def save_slot(self, slot: int) -> NDArray[np.uint8]:
-        """A copy of what was computed in a slot, about as large as the cells that it takes."""
+        """Return a copy of a slot's keys and values, about as large as its cells."""
         self._check_slot(slot)
         data = np.empty(c.llama_state_seq_get_size(self._context, slot), dtype=np.uint8)
         if c.llama_state_seq_get_data(self._context, _bytes_of(data), data.size, slot) != data.size:
@@ -179,13 +180,13 @@ class Model:
         return data
 
     def restore_slot(self, slot: int, data: NDArray[np.uint8]) -> None:
-        """Give a slot, in place of what it has, what was saved of another one. There must be as many free cells."""
+        """Replace the content of a slot by a saved copy. There must be enough free cells."""
         self._check_slot(slot)
         if c.llama_state_seq_set_data(self._context, _bytes_of(data), data.size, slot) != data.size:
             raise RuntimeError("llama.cpp cannot restore a sequence")
 
     def empty_all(self) -> None:
-        """Forget everything, and overwrite it: not a number that was ever computed stays."""
+        """Empty all slots and overwrite the cells."""
         c.llama_memory_clear(self._memory, True)
 
     def _check_slot(self, slot: int) -> None:
@@ -198,7 +199,7 @@ def _bytes_of(data: NDArray[np.uint8]) -> Any:
 
 
 class Batch:
-    """The arrays of a ``llama_batch``, owned by numpy: ``struct`` is what llama.cpp gets."""
+    """``llama_batch`` whose arrays are numpy's; ``struct`` is llama.cpp's view of them."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -224,7 +225,7 @@ class Batch:
     def fill(
         self, chunks: Sequence[tuple[int, int, Sequence[int], int]], slots: int, most_logits: int, vocabulary_size: int
     ) -> int:
-        """Take the chunks; returns how many rows of logits they want. Raises ValueError if llama.cpp would abort."""
+        """Fill in chunks; returns the number of wanted rows of logits. Raises ValueError where llama.cpp aborts."""
         end = rows = 0
         for slot, position, tokens, wanted in chunks:
             start, end = end, end + len(tokens)

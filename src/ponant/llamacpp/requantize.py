@@ -1,10 +1,9 @@
-"""The process that writes a copy of a model's weights in Q8_0, through llama.cpp's C API.
+"""Process that writes a copy of a model's weights in Q8_0, through llama.cpp's C API.
 
-Started as ``python -m ponant.llamacpp.requantize SOURCE TARGET THREADS``; 0 threads are as many as there are cores. It
-is apart from ``llamacpp`` and from the server because a failed assertion in there ends the process, and because
-llama.cpp tells of its progress by its log alone. On standard output come ``size BYTES``, then ``done TENSOR
-OF_TENSORS`` again and again; any other line says what went wrong. The exit code is 0 when the copy is complete. The
-caller removes what a failure leaves.
+It is started as ``python -m ponant.llamacpp.requantize SOURCE TARGET THREADS``, with 0 threads for one per core. It is
+a process of its own because a failed assertion in llama.cpp ends the process, and because llama.cpp reports its
+progress only in its log. Standard output has ``size BYTES``, then repeatedly ``done TENSOR OF_TENSORS``; any other line
+is an error message. The exit code is 0 when the copy is complete. The caller removes the remains of a failure.
 """
 
 import ctypes
@@ -22,7 +21,7 @@ _SIZE = re.compile(r"quant size *= *([\d.]+) MiB")
 
 
 def requantize(source: str, target: str, threads: int) -> bool:
-    """Write the copy; returns whether it is complete."""
+    """Write the copy; returns True if it is complete."""
     params = c.llama_model_quantize_default_params()
     params.ftype = c.LLAMA_FTYPE_MOSTLY_Q8_0
     params.allow_requantize = True
@@ -54,7 +53,7 @@ def _tell_errors(level: int, text: bytes) -> None:
 
 
 def _tell(line: str) -> None:
-    """Write a line; if nobody reads it any more, end."""
+    """Write a line to standard output; end the process if that is closed."""
     try:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
@@ -63,8 +62,8 @@ def _tell(line: str) -> None:
 
 
 def main() -> None:
-    """Make the copy that the command line names."""
-    # A supervisor may send its signal to every process of a service; whoever started this one ends it.
+    """Make the copy named on the command line."""
+    # Service managers signal every process of a service. The parent decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     source, target, threads = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""The tokens of a model, by llama.cpp."""
+"""Vocabulary of a model, through llama.cpp."""
 
 import ctypes
 import re
@@ -20,27 +20,27 @@ _to_piece = brief(c.llama_token_to_piece)
 
 @cache
 def _file_types() -> dict[str, str]:
-    """The names of formats by the numbers that GGUF files have for them."""
+    """Return the names of weight formats by their numbers in GGUF files."""
     prefix = re.compile("LLAMA_FTYPE_(?:MOSTLY_|ALL_)?")
     names = [name for name in dir(c) if prefix.match(name)]
     return {str(getattr(c, name)): prefix.sub("", name) for name in names}
 
 
 class Vocabulary:
-    """A model's tokens, opened without its weights. Safe to use from several threads at once.
+    """Vocabulary of a model, opened without its weights. It is thread-safe.
 
     The memory is freed with the last reference, or by ``close``.
 
     Attributes:
-        metadata: the key-value pairs of the GGUF file, as text, without those that are lists.
+        metadata: key-value pairs of the GGUF file as text, without lists.
         size: number of tokens.
         end_tokens: tokens that end a completion.
-        parameters: how many parameters the weights have.
-        weights: the bytes that they take.
+        parameters: number of parameters of the weights.
+        weights: size of the weights in bytes.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises ModelLoadError if there is no such file or it is no model."""
+        """Open a GGUF file. Raises ModelLoadError if there is no such file or it is not a model."""
         self._model = load_model(path, vocab_only=True)
         self._vocab: Any = c.llama_model_get_vocab(self._model)
         self.metadata = read_metadata(self._model)
@@ -50,39 +50,39 @@ class Vocabulary:
         self.weights: int = c.llama_model_size(self._model)
         self._pieces: dict[int, bytes] = {}
         self._free = weakref.finalize(self, c.llama_model_free, self._model)
-        self._free.atexit = False  # threads may still be at work then
+        self._free.atexit = False  # threads may still use it at exit
 
     def close(self) -> None:
-        """Free the memory. Nothing else may be called after this."""
+        """Free the memory. No other method may be called afterwards."""
         self._free()
 
     @property
     def quantization(self) -> str | None:
-        """The format of most of the weights by its usual name, such as ``Q4_K_M``; None if the file does not say."""
+        """Format of most of the weights, such as ``Q4_K_M``; None if the file has no such entry."""
         return _file_types().get(self.metadata.get("general.file_type", ""))
 
     @property
     def adds_bos(self) -> bool:
-        """Whether prompts begin with the beginning-of-sequence token."""
+        """True if prompts begin with the beginning-of-sequence token."""
         return bool(c.llama_vocab_get_add_bos(self._vocab))
 
     @property
     def bos(self) -> int | None:
-        """The beginning-of-sequence token."""
+        """Beginning-of-sequence token, if there is one."""
         token: int = c.llama_vocab_bos(self._vocab)
         return token if token >= 0 else None
 
     @property
     def eos(self) -> int | None:
-        """The end-of-sequence token."""
+        """End-of-sequence token, if there is one."""
         token: int = c.llama_vocab_eos(self._vocab)
         return token if token >= 0 else None
 
     @property
     def fim_tokens(self) -> tuple[int, int, int] | None:
-        """The tokens before the text before, the text after and the middle, for filling it in; None if one is missing.
+        """Fill-in-the-middle tokens before the prefix, the suffix and the middle; None if one is missing.
 
-        They are those that the file names, or else those that llama.cpp knows by how they are written.
+        They are those that the file names, or else those that llama.cpp recognises by their texts.
         """
         before: int = c.llama_vocab_fim_pre(self._vocab)
         after: int = c.llama_vocab_fim_suf(self._vocab)
@@ -90,43 +90,43 @@ class Vocabulary:
         return (before, after, middle) if min(before, after, middle) >= 0 else None
 
     def text(self, token: int | None) -> str:
-        """A token as it is written in the vocabulary: ``<|im_end|>``; empty for None."""
+        """Return the text of a token in the vocabulary, such as ``<|im_end|>``; empty for None."""
         return "" if token is None else _get_text(self._vocab, token).decode("utf-8", "replace")
 
     def control_tokens(self) -> dict[str, int]:
-        """The control tokens by how they are written, the texts that ``tokenize`` reads as such."""
+        """Return the control tokens by their texts, which ``tokenize`` can read as such."""
         return self._tokens_that_are(c.LLAMA_TOKEN_ATTR_CONTROL | c.LLAMA_TOKEN_ATTR_UNKNOWN)
 
     def user_defined_tokens(self) -> dict[str, int]:
-        """The tokens that ``tokenize`` reads in any text before all others, by how they are written.
+        """Return the user-defined tokens by their texts. ``tokenize`` reads them in any text before all others.
 
-        They stand for their text: Qwen's ``<tool_call>``, runs of spaces in some vocabularies.
+        They stand for their text, such as Qwen's ``<tool_call>``, or runs of spaces in some vocabularies.
         """
         return self._tokens_that_are(c.LLAMA_TOKEN_ATTR_USER_DEFINED)
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
-        """The text's tokens, without any that begin or end a sequence.
+        """Return the tokens of a text, without those that begin or end a sequence.
 
         Args:
-            control: whether text that reads like a control token becomes that token. What reads like a user-defined
-                one becomes it in any case.
+            text: the text.
+            control: read texts of control tokens as these tokens. Texts of user-defined tokens are always read so.
         """
         return tokenize(self._vocab, text, control=control)
 
     def piece(self, token: int) -> bytes:
-        """The bytes that a token stands for: possibly part of a character, and nothing for a control token."""
+        """Return the bytes of a token, which may be part of a character; none for a control token."""
         piece = self._pieces.get(token)
         if piece is None:
             piece = self._pieces[token] = self._read_piece(token)
         return piece
 
     def written_like(self, texts: Collection[str]) -> frozenset[int]:
-        """The tokens that are written in one of these ways."""
+        """Return the tokens with one of these texts."""
         wanted = {text.encode() for text in texts}
         return frozenset(token for token in range(self.size) if _get_text(self._vocab, token) in wanted)
 
     def longest_piece(self) -> int:
-        """Length in bytes of the longest token."""
+        """Return the length of the longest token in bytes."""
         return self._longest_piece
 
     @cached_property
@@ -138,7 +138,7 @@ class Vocabulary:
         return [_get_attributes(self._vocab, token) for token in range(self.size)]
 
     def _tokens_that_are(self, attributes: int) -> dict[str, int]:
-        """The tokens with one of these attributes, by how they are written."""
+        """Return the tokens with one of these attributes by their texts."""
         return {self.text(token): token for token, own in enumerate(self._attributes) if own & attributes}
 
     def _read_piece(self, token: int) -> bytes:
@@ -146,11 +146,11 @@ class Vocabulary:
 
 
 def open_vocabulary(path: Path) -> Vocabulary:
-    """A model's tokens; who asks for the same file next gets the same. Raises ModelLoadError."""
+    """Return the vocabulary of a model; the last one opened is cached. Raises ModelLoadError."""
     try:
         status = path.stat()
     except OSError:
-        return Vocabulary(path)  # which tells what is wrong
+        return Vocabulary(path)  # raises the error
     return _opened_last(path, status.st_mtime_ns, status.st_size)
 
 
@@ -160,13 +160,13 @@ def _opened_last(path: Path, _changed: int, _size: int) -> Vocabulary:
 
 
 def tokenize(vocab: Any, text: str, *, control: bool = False, ends: bool = False) -> list[int]:
-    """The text's tokens.
+    """Return the tokens of a text.
 
     Args:
         vocab: llama.cpp's handle of the vocabulary.
-        text: what is tokenised.
-        control: whether text that reads like a control token becomes that token.
-        ends: whether the tokens that the model wants around a text come with them.
+        text: the text.
+        control: read texts of control tokens as these tokens.
+        ends: add the tokens that the model expects around a text.
     """
     data = text.encode("utf-8", "replace")
     room = len(data) + 8
@@ -179,7 +179,7 @@ def tokenize(vocab: Any, text: str, *, control: bool = False, ends: bool = False
 
 
 def _piece(vocab: Any, token: int, *, control: bool) -> bytes:
-    """The bytes of a token; ``control``: also of those that stand for no text."""
+    """Return the bytes of a token; ``control`` includes control tokens."""
     buffer = ctypes.create_string_buffer(64)
     length = _to_piece(vocab, token, buffer, len(buffer), 0, control)
     if length < 0:
@@ -189,11 +189,11 @@ def _piece(vocab: Any, token: int, *, control: bool) -> bytes:
 
 
 TOKENIZE_ADDRESS = ctypes.cast(c.llama_tokenize, ctypes.c_void_p).value
-"""Where llama.cpp's function for tokenising is in memory, for libraries that call it themselves."""
+"""Address of llama.cpp's function ``llama_tokenize``, for libraries that call it."""
 
 
 def written_tokens(vocab: Any, *, control_mark: bytes) -> list[bytes]:
-    """All tokens of a vocabulary as they are written, control tokens with a mark before them."""
+    """Return the bytes of all tokens of a vocabulary, with a mark before control tokens."""
     return [
         (control_mark if _get_attributes(vocab, token) & c.LLAMA_TOKEN_ATTR_CONTROL else b"")
         + _piece(vocab, token, control=True)
@@ -202,11 +202,11 @@ def written_tokens(vocab: Any, *, control_mark: bytes) -> list[bytes]:
 
 
 def end_of_sequence(vocab: Any) -> int:
-    """The end-of-sequence token of a vocabulary."""
+    """Return the end-of-sequence token of a vocabulary."""
     token: int = c.llama_vocab_eos(vocab)
     return token
 
 
 def end_tokens(vocab: Any) -> frozenset[int]:
-    """The tokens of a vocabulary that end a completion."""
+    """Return the tokens of a vocabulary that end a completion."""
     return frozenset(token for token in range(c.llama_vocab_n_tokens(vocab)) if _is_end(vocab, token))

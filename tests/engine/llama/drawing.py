@@ -1,4 +1,4 @@
-"""Sequences to draw tokens for, as tests need them."""
+"""Sequences for tests of sampling."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Schedulers and sequences as tests need them, and steps one by one."""
+"""Schedulers, sequences and single steps for tests."""
 
 from collections.abc import Callable, Iterable
 
@@ -55,7 +55,7 @@ def completion(
     drafts: bool = False,
     adapter: str | None = None,
 ) -> Sequence:
-    """A sequence; a number as its prompt stands for so many tokens that no other request has."""
+    """Return a sequence; a number as its prompt stands for that many tokens that no other request has."""
     tokens = [1000 * request_id + index for index in range(prompt)] if isinstance(prompt, int) else prompt
     drafter = Drafter(DraftText(tokens), DraftText(prediction) if prediction else None)
     return Sequence(
@@ -84,7 +84,7 @@ def step_of(scheduler: Scheduler) -> Step:
 
 
 def run(scheduler: Scheduler, draw: Callable[[Sequence], int | None] = lambda _: WORD) -> tuple[Step, list[Delta]]:
-    """One step; ``draw`` gives the tokens."""
+    """Run one step with tokens from ``draw``."""
     step = step_of(scheduler)
     assert not any(chunk.draft for chunk in step.chunks)
     drawn = [[drawn_as(draw(chunk.sequence))] for chunk in step.chunks if chunk.draws]
@@ -93,7 +93,7 @@ def run(scheduler: Scheduler, draw: Callable[[Sequence], int | None] = lambda _:
 
 
 def lengths(step: Step) -> dict[int, int]:
-    """How many tokens of each request are computed."""
+    """Return the number of computed tokens by request."""
     return {chunk.sequence.request_id: chunk.length for chunk in step.chunks}
 
 

@@ -31,7 +31,7 @@ def adapter_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 async def any_engine(tiny_model: Path) -> AsyncIterator[EngineProcess]:
-    """An engine. Tests must leave it as they found it."""
+    """Engine shared by tests, which must leave it unchanged."""
     async with engine(tiny_model) as process:
         yield process
 
@@ -121,7 +121,7 @@ async def test_adapters_come_and_go_while_streams_run(endless_model: Path, adapt
         await removing
         assert {0: [*first.tokens, *rest]} == a_alone
         assert await base == base_alone
-        # The same id may stand for other weights then: nothing computed with the old ones is taken over.
+        # The same id may stand for other weights then, so nothing of the old ones may be reused.
         await process.add_adapter("a", adapter_files["b"])
         assert (await cached_tokens(process, under("a", request(prompt=LONG_PROMPT))))[-1] == 0
         await process.remove_adapter("a")
@@ -221,22 +221,22 @@ def _one_half(path: Path) -> None:
     [
         (lambda path: None, "there is no file"),
         (lambda path: path.mkdir(), "cannot read"),
-        (lambda path: path.write_bytes(b""), "not a LoRA adapter"),
+        (lambda path: path.write_bytes(b""), "not a usable LoRA adapter"),
         (lambda path: path.write_bytes(b"GGUF" + bytes(200)), "not a GGUF file of a known version"),
-        (lambda path: path.write_bytes(b"GGUF\3\0\0\0" + b"\xff" * 500), "not a LoRA adapter"),
-        (write_tiny_model, "it does not say that it is one"),
-        (lambda path: write_tiny_adapter(path, kind="model"), "it does not say that it is one"),
-        (lambda path: write_tiny_adapter(path, architecture="qwen2"), "it is for models of the architecture qwen2"),
-        (lambda path: write_tiny_adapter(path, alpha="16"), "adapter.lora.alpha is of a wrong type"),
+        (lambda path: path.write_bytes(b"GGUF\3\0\0\0" + b"\xff" * 500), "not a usable LoRA adapter"),
+        (write_tiny_model, "its metadata is not that of an adapter"),
+        (lambda path: write_tiny_adapter(path, kind="model"), "its metadata is not that of an adapter"),
+        (lambda path: write_tiny_adapter(path, architecture="qwen2"), "it is for the architecture qwen2"),
+        (lambda path: write_tiny_adapter(path, alpha="16"), "adapter.lora.alpha has the wrong type"),
         (lambda path: write_tiny_adapter(path, alpha=float("nan")), "adapter.lora.alpha is not a number"),
         (lambda path: write_tiny_adapter(path, matrices={}), "it has no tensors"),
-        (_not_a_number, "blk.1.attn_v.weight.lora_b has values that are not numbers"),
-        (_cut_off, "the file is cut off"),
+        (_not_a_number, "blk.1.attn_v.weight.lora_b has values that are not finite"),
+        (_cut_off, "the file is truncated"),
         (_stacked, "blk.0.attn_q.weight.lora_a is not a matrix"),
-        (lambda path: write_tiny_adapter(path, more={"blk.0.x": np.ones(4, np.float32)}), "not a tensor that adapters"),
+        (lambda path: write_tiny_adapter(path, more={"blk.0.x": np.ones(4, np.float32)}), "not a tensor of an adapter"),
         (
             lambda path: write_tiny_adapter(path, more={"blk.0.y.lora_a": np.ones((4, 4), np.int32)}),
-            "the numbers of blk.0.y.lora_a are not F32, F16 or BF16",
+            "the type of blk.0.y.lora_a is not F32, F16 or BF16",
         ),
         (_one_half, "missing one component"),
         (_wrong_shape, "incorrect shape"),
@@ -277,10 +277,10 @@ def test_no_file_gets_past_the_check_by_another_error(
 async def test_no_more_adapters_than_allowed_and_none_twice(tiny_model: Path, adapter_files: dict[str, Path]) -> None:
     async with engine(tiny_model, adapters=2) as process:
         await process.add_adapter("a", adapter_files["a"])
-        with pytest.raises(AdapterError, match="there is an adapter a already"):
+        with pytest.raises(AdapterError, match="the adapter a is already loaded"):
             await process.add_adapter("a", adapter_files["a"])
         await process.add_adapter("b", adapter_files["b"])
-        with pytest.raises(AdapterError, match="there are 2 adapters already"):
+        with pytest.raises(AdapterError, match="cannot load more than 2 adapters at once"):
             await process.add_adapter("c", adapter_files["c"])
         await process.remove_adapter("a")
         await process.add_adapter("c", adapter_files["c"])

@@ -1,4 +1,4 @@
-"""Longest common prefixes: exact to the token, in a number of comparisons that does not grow with what is held."""
+"""Longest common prefixes: exact to the token, at a cost independent of the number of token lists."""
 
 import math
 import random
@@ -16,7 +16,7 @@ def naive(first: list[int], second: list[int]) -> int:
 
 
 def family(chance: random.Random) -> list[list[int]]:
-    """Prompts that begin like each other, up to places near to borders of blocks or anywhere."""
+    """Return prompts with common prefixes that end near borders of blocks or anywhere."""
     prompts = [[chance.randint(1, 2) for _ in range(chance.choice([0, 1, 63, 64, 65, 200, 300]))] for _ in range(2)]
     for _ in range(chance.randint(0, 20)):
         stem = chance.choice(prompts)
@@ -68,7 +68,7 @@ def test_common_prefix_is_exact(seed: int, limit: int) -> None:
 
 
 class Counted(int):
-    """A token that counts how often any is hashed or compared."""
+    """Token that counts the hashes and comparisons of all tokens."""
 
     operations = 0
 

@@ -1,4 +1,4 @@
-"""Guesses of the next tokens: where they come from, how far they are trusted, and how many of them are worth it."""
+"""Drafts: their source, their estimated acceptance, and their length."""
 
 import itertools
 import random
@@ -20,7 +20,7 @@ def follower(text: list[int], *, expected: bool = True) -> Follower:
 
 
 def follow(made: Follower, completion: list[int], *, start: int = 0) -> None:
-    """Let a follower see the tokens of a completion from ``start`` on, one by one."""
+    """Give a follower the tokens of a completion from ``start`` on, one by one."""
     for end in range(start + 1, len(completion) + 1):
         made.observe(completion[max(0, end - 3) : end])
 
@@ -127,7 +127,7 @@ def drafter(prompt: list[int], prediction: list[int] | None = None) -> Drafter:
 
 
 def drafted_tokens(made: Drafter, completion: list[int]) -> tuple[int, int, int]:
-    """How many tokens are drafted at what rows usually cost, how many are right, and how many steps it takes."""
+    """Return the numbers of drafted tokens, of accepted ones, and of steps, at usual costs of rows."""
     costs = USUAL_COSTS.seconds(64)
     assert costs is not None
     drafted = right = steps = position = 0
@@ -235,7 +235,7 @@ def test_trust_in_a_prediction_that_agrees_with_the_prompt_is_that_of_the_better
 def tokens_per_second(
     drafts: Sequence[tuple[int, float]], chosen: Sequence[int], rows: int, seconds: Sequence[float]
 ) -> float:
-    """What a step gives: a token of each row, and of each guess if it and all before it are right."""
+    """Return the expected tokens per second: one per row, and one per draft token if it and all before are right."""
     gained = sum(
         trust**depth for (_, trust), length in zip(drafts, chosen, strict=True) for depth in range(1, length + 1)
     )

@@ -1,4 +1,4 @@
-"""A long prompt beside running completions, on machines that are made up: what it takes from them, and what it gets."""
+"""A long prompt and running completions on simulated machines: both get their share of the time."""
 
 from collections.abc import Callable, Iterable
 
@@ -17,10 +17,10 @@ MILLISECONDS_OF_A_ROW = [
     [26.6, 19.3, 20.1, 19.0, 16.2, 7.8, 6.9, 6.7, 6.8],
     [43.5, 30.8, 30.4, 31.2, 28.9, 11.7, 9.8, 10.0, 10.0],
 ]
-"""What benchmarks/README.md has measured, by depth and by the rows of a batch."""
+"""Measured in benchmarks/README.md, by depth and by the rows of a batch."""
 
 RowCost = Callable[[int, float], float]
-"""Seconds of a row of a prompt, by the rows of its batch and by its depth."""
+"""Seconds per row of a prompt, by the rows of its batch and by its depth."""
 
 
 def as_measured(rows: int, depth: float) -> float:
@@ -36,7 +36,7 @@ def ten_times_faster(rows: int, depth: float) -> float:
 
 
 class Machine:
-    """The real scheduler, and a clock that goes on by what each step would take, give or take a tenth."""
+    """Scheduler with a clock that advances by the simulated duration of each step, within 10%."""
 
     def __init__(self, row_cost: RowCost) -> None:
         self.scheduler = scheduler(cells=CELLS, parallel=16)
@@ -45,7 +45,7 @@ class Machine:
         self.now = 0.0
         self.arrivals: dict[int, float] = {}
         self.times: dict[int, list[float]] = {}
-        """When each request got its tokens."""
+        """Times of each request's tokens."""
         self._random = np.random.default_rng(1)
 
     def add(self, request_id: int, prompt: int) -> None:
@@ -63,7 +63,7 @@ class Machine:
             self.times[request_id].append(self.now)
 
     def seconds(self, step: Step) -> float:
-        """Rows of completions cost as much as those of short prompts, 8 at a time, and more as the cache fills."""
+        """Return the duration of a step. Rows of completions cost more as the cache fills."""
         used = CELLS - self.scheduler.cache.free
         completions = step.decoded * self.row_cost(8, 0) * (1 + self.growth * used / PROMPT)
         rows = step.decoded + step.prefilled
@@ -71,13 +71,13 @@ class Machine:
         return completions + sum(chunk.length * self.row_cost(rows, chunk.start) for chunk in prompts)
 
     def wait(self, request_id: int) -> float:
-        """How long it takes to a request's first token."""
+        """Return the time to a request's first token."""
         while not self.times[request_id]:
             self.step()
         return self.times[request_id][0] - self.arrivals[request_id]
 
     def gaps(self, request_ids: Iterable[int], since: float) -> list[float]:
-        """What lies between tokens that come after a time."""
+        """Return the times between tokens after a point in time."""
         return [
             gap
             for request_id in request_ids

@@ -1,4 +1,4 @@
-"""Frames over a byte stream that is cut anywhere."""
+"""Frames over a byte stream that arrives in arbitrary parts."""
 
 import itertools
 

@@ -33,7 +33,7 @@ async def bundled(bundled_model: Path) -> AsyncIterator[EngineProcess]:
 
 
 async def completions(process: EngineProcess, model: Path, **fields: object) -> tuple[list[str], list[list[Delta]]]:
-    """The texts of a request's choices, and their deltas."""
+    """Return the texts of a request's choices, and their deltas."""
     vocabulary = Vocabulary(model)
     prompt = vocabulary.tokenize("A person as JSON:\n", control=False)
     asked: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""The bookkeeping of the KV cache: what is kept for whom, down to the piece."""
+"""Bookkeeping of the KV cache: which tokens are reused by which sequences."""
 
 import math
 
@@ -11,7 +11,7 @@ from ponant.engine.llama.prefix_store import PrefixStore
 from tests.engine.llama.test_block_trie import Counted, counted
 
 PROMPT = list(range(1000, 1200))
-"""Three whole pieces and some tokens more."""
+"""Three whole blocks and a partial one."""
 
 
 def cache(*, cells: int = 1000, slots: int = 6, stored: int = 2000) -> KVCache:
@@ -26,7 +26,7 @@ def computed(
     repeatable: bool = False,
     adapter: str | None = None,
 ) -> int:
-    """Compute a prompt and an answer in a new slot, from wherever it can go on; returns the slot."""
+    """Compute a prompt and an answer in a new slot after its reusable prefix; returns the slot."""
     tokens = [*prompt, *(answer or [])]
     slot = made.enter(tokens, len(prompt), adapter)
     made.catch_up(slot)
@@ -53,7 +53,7 @@ def kept(
 
 
 def reused(made: KVCache, prompt: list[int], adapter: str | None = None, reuse: Reuse = "anything") -> int:
-    """How much of a prompt would be taken over now, from the cache or from the store."""
+    """Return the number of a prompt's tokens that would be reused now, from the cache or the store."""
     slot = made.enter(prompt, len(prompt), adapter, reuse)
     made.catch_up(slot)
     made.restore(slot, 0)
@@ -64,7 +64,7 @@ def reused(made: KVCache, prompt: list[int], adapter: str | None = None, reuse: 
 
 @pytest.fixture(params=[False, True], ids=["in the cache", "in the store"])
 def stored(request: pytest.FixtureRequest) -> bool:
-    """Whether what is kept was moved out of the cache."""
+    """True if kept sequences were moved to the store."""
     return bool(request.param)
 
 
@@ -104,7 +104,7 @@ def test_what_was_taken_over_from_a_repeatable_sequence_is_repeatable_in_whole_p
     made = cache()
     kept(made, PROMPT[:150], repeatable=True)
     other = [*PROMPT[:140], 7]
-    kept(made, other, [1] * 100, stored=stored)  # takes over 140 tokens; the rest came about in company
+    kept(made, other, [1] * 100, stored=stored)  # reuses 140 tokens; the rest is not repeatable
     assert reused(made, [*other, 1, 1, 1], reuse="what repeats") == 128
 
 
@@ -254,7 +254,7 @@ def test_little_is_not_worth_restoring() -> None:
     made = cache()
     kept(made, PROMPT, stored=True)
     slot = made.enter(PROMPT, 200)
-    made.restore(slot, 192)  # so much will come from another sequence
+    made.restore(slot, 192)  # the length of a leader's prefix
     assert made.length(slot) == 0
     made.restore(slot, 191)
     assert made.length(slot) == 199
@@ -265,7 +265,7 @@ def test_nothing_is_restored_that_has_no_room() -> None:
     kept(made, PROMPT, stored=True)
     running = computed(made, [1] * 101)
     slot = made.enter(PROMPT[:50], 50)
-    made.restore(slot, 0)  # all of the segment would have to be in the cache for a moment
+    made.restore(slot, 0)  # llama.cpp restores a segment as a whole
     assert made.length(slot) == 0
     made.leave(running, keep=False)
     made.restore(slot, 0)
@@ -276,7 +276,7 @@ def test_each_adapter_finds_what_was_computed_with_itself_alone(*, stored: bool)
     made = cache()
     kept(made, PROMPT[:100], stored=stored)
     kept(made, PROMPT[:150], adapter="a", stored=stored)
-    kept(made, PROMPT[:120], adapter="b", stored=stored)  # begins another one's prompt, but is not part of it
+    kept(made, PROMPT[:120], adapter="b", stored=stored)  # a prefix of another adapter's prompt
     assert [reused(made, PROMPT, adapter) for adapter in (None, "a", "b", "c")] == [100, 150, 120, 0]
 
 

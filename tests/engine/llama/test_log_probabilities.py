@@ -59,7 +59,7 @@ def test_log_probabilities_with_impossible_tokens_are_those_of_the_others() -> N
 @pytest.mark.parametrize("temperature", [0.0, 1.4])
 @pytest.mark.parametrize("top", [None, 0, 3])
 def test_log_probabilities_are_the_models_own(temperature: float, top: int | None) -> None:
-    """Before the penalties, the temperature, the truncation, and also of an end that may not come yet."""
+    """They precede penalties, temperature, truncation, and the exclusion of early ends."""
     logits = np.array([[5.0, 2.0, 4.0, 1.0, 0.0]], dtype=np.float32)
     sampling = Sampling(temperature=temperature, presence_penalty=100, top_k=1, repetition_penalty=1.5)
     drawing = sequence(sampling, generated=[2, 2], min_tokens=10)

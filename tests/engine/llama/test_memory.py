@@ -1,4 +1,4 @@
-"""What is chosen and what is refused for the memory there is."""
+"""Sizes that are chosen or refused for the available memory."""
 
 import pytest
 

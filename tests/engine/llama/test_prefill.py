@@ -1,4 +1,4 @@
-"""How much prefill is planned beside running completions."""
+"""Prefill planned for steps with running completions."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from tests.engine.llama.scheduling import completion
 
 
 class Learned:
-    """Prefill policies for a machine of which some steps were seen."""
+    """Prefill policies that have observed some steps of a machine."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -26,21 +26,21 @@ class Learned:
         self.bursts.observe(step)
 
     def plan(self, decoding: int, depth: int, tokens: int, left: int | None = None) -> PrefillPlan:
-        """The plan for a prompt with so many uncached tokens that has got to a depth."""
+        """Return the plan for a prompt with ``tokens`` uncached tokens, computed up to a depth."""
         return self.bursts.plan(decoding, [prompt(depth, tokens, left)], room=self.most)
 
     def prefill_tokens(self, decoding: int, depth: int = 0) -> int:
-        """The tokens of a long prompt in a step with steady prefill."""
+        """Return the tokens of a long prompt in a step with steady prefill."""
         plan = self.steady.plan(decoding, [prompt(depth, 6000, 100_000)], room=self.most)
         assert plan.decodes
         return tokens_of(plan)
 
     def prefers_bursts(self, decoding: int, depth: int, tokens: int) -> bool:
-        """True if such a prompt comes in bursts; not to be asked between two of them."""
+        """True if such a prompt comes in bursts; not valid between two of them."""
         return not self.plan(decoding, depth, tokens).decodes
 
     def burst_tokens(self, decoding: int, depth: int, left: int) -> int:
-        """The tokens of a burst for a prompt that has so many left; 0 between two of them."""
+        """Return the tokens of a burst for a prompt with ``left`` tokens left; 0 between two bursts."""
         plan = self.plan(decoding, depth, 6000, left)
         return 0 if plan.decodes else tokens_of(plan)
 
@@ -50,7 +50,7 @@ def tokens_of(plan: PrefillPlan) -> int:
 
 
 def prompt(depth: int, tokens: int, left: int | None = None) -> Sequence:
-    """A prompt with so many tokens that were not cached, computed up to a depth."""
+    """Return a prompt with ``tokens`` uncached tokens, computed up to a depth."""
     made = completion(1, depth + left if left is not None else max(depth + 1, tokens))
     made.cached_tokens = len(made.tokens) - tokens
     made.computed = depth
@@ -58,7 +58,7 @@ def prompt(depth: int, tokens: int, left: int | None = None) -> Sequence:
 
 
 def learned(*steps: tuple[int, int, int, float], most: int = 512) -> Learned:
-    """A machine that has shown steps of so many rows of running completions and of prompts, at a depth, in seconds."""
+    """Return policies that observed steps: rows of completions, rows of prompts, depth, seconds."""
     machine = Learned(most)
     for decoded, prefilled, depth, seconds in steps:
         machine.observe(decoded, prefilled, depth, seconds)
@@ -123,7 +123,7 @@ def test_what_completions_cost_alone_is_seen_again_and_again() -> None:
 SMALL_AT_THE_TOP = [(8, 20, 0, 0.04)] * 5
 SMALL_IN_THE_DEPTH = [(8, 20, 4096, 0.18)] * 5
 CLIFF = [DECODING, (0, 128, 4096, 0.256), *SMALL_IN_THE_DEPTH]
-"""Deep in a prompt a token takes 2 ms in a large chunk, and 8 ms in a small one beside others."""
+"""Deep in a prompt a token takes 2 ms in a large chunk, and 8 ms in a small one."""
 
 
 def test_bursts_are_for_depths_where_small_chunks_are_slow() -> None:
@@ -155,7 +155,7 @@ def test_machine_that_would_need_many_seconds_for_a_burst_has_none() -> None:
 
 
 def test_what_large_chunks_cost_is_seen_again_and_again() -> None:
-    machine = learned(DECODING, (0, 128, 0, 0.512))  # while others had the machine
+    machine = learned(DECODING, (0, 128, 0, 0.512))  # while other programs used the machine
     large: list[int] = []
     for _ in range(400):
         plan = machine.plan(8, 0, 6000)

@@ -1,4 +1,4 @@
-"""How much of a prompt is reused: as much as a comparison with all that is held would find."""
+"""Reuse of prefixes, compared with a search among all token lists."""
 
 import random
 
@@ -12,7 +12,7 @@ from tests.engine.llama.test_block_trie import family, naive
 
 
 def usable(target: Computed, reuse: Reuse, held: Computed, length: int) -> int:
-    """How many tokens of a target may be taken from what is held."""
+    """Return the number of tokens that a target can reuse of held ones, by comparison."""
     if held.adapter != target.adapter:
         return 0
     tokens, limit = target.tokens[:-1], held.repeatable if reuse == "what repeats" else length

@@ -1,4 +1,4 @@
-"""What is kept outside of the KV cache: each token once, within its capacity, the most recently used longest."""
+"""Prefix store: each token once, within the capacity, the least recently used dropped first."""
 
 from hypothesis import given
 from hypothesis import strategies as st

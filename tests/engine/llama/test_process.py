@@ -1,4 +1,4 @@
-"""The engine through its own door: real worker process, real tiny model."""
+"""Engine with a real worker process and a real tiny model."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ async def test_same_request_gives_same_tokens_alone_and_among_others(tiny_model:
     assert together == alone
 
 
-async def test_sequences_put_back_for_lack_of_memory_go_on_where_they_stopped(tiny_model: Path) -> None:
+async def test_sequences_preempted_for_lack_of_memory_resume_where_they_stopped(tiny_model: Path) -> None:
     async with engine(tiny_model) as roomy:
         expected = [await tokens_of(roomy, request(seed, max_tokens=100)) for seed in range(8)]
     bytes_per_token = roomy.info.kv_memory // roomy.info.kv_cells
@@ -174,7 +174,7 @@ async def test_prompt_that_begins_like_a_finished_one_is_not_computed_again(tiny
         (first,) = (await tokens_of(process, request(prompt=LONG_PROMPT))).values()
         next_turn = request(prompt=[*LONG_PROMPT, *first, 5, 6, 7], max_tokens=5)
         answer = await tokens_of(process, next_turn)
-        # The last token drawn was never computed: nothing came after it.
+        # The last drawn token is not computed.
         assert await cached_tokens(process, next_turn) == [len(next_turn.prompt) - 1] * 5
     async with engine(tiny_model, prefix_cache=False) as plain:
         assert await tokens_of(plain, next_turn) == answer

@@ -1,4 +1,4 @@
-"""When the worker reports, and what."""
+"""Reports of the worker: their rate and their content."""
 
 from ponant.engine.llama.report import StepReport
 from ponant.engine.llama.reporter import INTERVAL, Reporter

@@ -1,4 +1,4 @@
-"""What comes out does not depend on what else runs, on what is shared, or on what was guessed: real workers."""
+"""Results are independent of load, shared prefixes and drafts; with real workers."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ ONE = Sampling(temperature=0.9)
 
 @dataclass
 class Outcome:
-    """What one choice of a request came to."""
+    """Result of one choice of a request."""
 
     tokens: list[int] = field(default_factory=list[int])
     logprobs: list[TokenLogprobs] = field(default_factory=list[TokenLogprobs])
@@ -38,11 +38,11 @@ class Outcome:
 
     @property
     def result(self) -> tuple[list[int], list[TokenLogprobs], FinishReason | None]:
-        """What must always be the same."""
+        """Part of the result that must always be the same."""
         return self.tokens, self.logprobs, self.finish
 
     def check(self, whole: "Outcome", *, exact: bool) -> None:
-        """Check that this is what another one begins with or, where this came to its end, all of it.
+        """Check that this is the beginning of another outcome or, if it has ended, all of it.
 
         Without ``exact`` the log-probabilities are allowed to differ in rounding, as they do with the shape of batches.
         """
@@ -58,7 +58,7 @@ class Outcome:
 
 
 async def outcomes_of(process: EngineProcess, asked: GenerateRequest, *, cancel_after: int = 0) -> list[Outcome]:
-    """All choices of a request; with ``cancel_after`` only so many deltas of them."""
+    """Return all choices of a request; with ``cancel_after`` only that many deltas of them."""
     outcomes = [Outcome() for _ in asked.seeds]
     deltas = 0
     generation = process.generate(asked)
@@ -80,14 +80,14 @@ async def outcomes_of(process: EngineProcess, asked: GenerateRequest, *, cancel_
 
 
 class Alone:
-    """The outcomes of requests that are computed one by one, each choice by itself, without sharing or drafting."""
+    """Outcomes of requests computed one choice at a time, without sharing or drafting."""
 
     def __init__(self, process: EngineProcess) -> None:
         self._process = process
         self._known: dict[bytes, Outcome] = {}
 
     async def outcome(self, asked: GenerateRequest, choice: int) -> Outcome:
-        """The outcome of one choice."""
+        """Return the outcome of one choice."""
         one = msgspec.structs.replace(asked, seeds=[asked.seeds[choice]], prediction=[], repeatable=False)
         name = msgspec.json.encode(one)
         if name not in self._known:
@@ -97,7 +97,7 @@ class Alone:
 
 @pytest.fixture(scope="module")
 def ending_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model that ends by itself now and then."""
+    """Tiny model that sometimes draws an end-of-generation token."""
     path = tmp_path_factory.mktemp("models") / "ending.gguf"
     write_tiny_model(path, end_bias=-1)
     return path
@@ -111,7 +111,7 @@ async def alone(ending_model: Path) -> AsyncIterator[Alone]:
 
 @dataclass(frozen=True)
 class Visit:
-    """A request, when it comes, when it goes, and how it guesses what it will get."""
+    """Request with its arrival, its cancellation and its prediction."""
 
     request: GenerateRequest
     after: int
@@ -178,14 +178,14 @@ async def check_visit(process: EngineProcess, visit: Visit, expected: list[Outco
 
 
 ON_THE_BORDER: list[str] = []
-"""Mixes that came out right at the second try only."""
+"""Mixes that needed a second try."""
 
 
 async def check_visits(process: EngineProcess, alone: Alone, together: list[Visit], *, exact: bool = False) -> None:
-    """Each request must come out as it does alone, whatever the others are.
+    """Each request must give the same result as alone.
 
     A batch of another shape rounds differently by some 3e-6, even in F32. Once in some hundred thousand draws the
-    random number lies that near to the border between two tokens: one mix in a run may need a second try.
+    random number is that close to the border between two tokens: one mix in a run may need a second try.
     """
     expected = [
         [await alone.outcome(visit.request, choice) for choice in range(len(visit.request.seeds))] for visit in together
@@ -225,7 +225,7 @@ async def roomy(ending_model: Path) -> AsyncIterator[EngineProcess]:
 
 @pytest.fixture(scope="module")
 async def tight(ending_model: Path, roomy: EngineProcess) -> AsyncIterator[EngineProcess]:
-    """An engine whose KV cache holds little more than one long sequence."""
+    """Engine whose KV cache holds little more than one long sequence."""
     bytes_per_token = roomy.info.kv_memory // roomy.info.kv_cells
     async with engine(ending_model, context=CONTEXT, kv_memory=(CONTEXT + 40) * bytes_per_token, parallel=4) as process:
         assert process.info.kv_cells < 2 * CONTEXT
@@ -240,7 +240,7 @@ async def plain(ending_model: Path) -> AsyncIterator[EngineProcess]:
 
 @pytest.fixture(scope="module")
 async def fast_deterministic(ending_model: Path) -> AsyncIterator[EngineProcess]:
-    """As users run it: the arithmetic depends on the shape of batches, so that those must not change."""
+    """Default arithmetic, which depends on the shape of batches, so shapes must not change."""
     async with engine(
         ending_model, context=CONTEXT, parallel=4, deterministic=True, flash_attention=True, kv_type="f16"
     ) as process:
@@ -285,7 +285,7 @@ def asked_for(
         sampling=sampling,
         prediction=prediction or [],
         min_tokens=1000,
-        repeatable=True,  # so that drafts are as long as they are, however fast the machine is
+        repeatable=True,  # makes the length of drafts independent of the machine
     )
 
 
@@ -358,7 +358,7 @@ async def test_log_probabilities_come_with_every_token(tiny_model: Path, options
 
 @pytest.fixture(scope="module")
 async def bundled(bundled_model: Path) -> AsyncIterator[EngineProcess]:
-    """The bundled model as users have it: the arithmetic depends on the shape of batches, and on what is reused."""
+    """Bundled model with default arithmetic, which depends on the shape of batches and on reuse."""
     process = EngineProcess(EngineConfig(str(bundled_model), context=1024, parallel=8, threads=2))
     await process.start()
     yield process
@@ -367,13 +367,13 @@ async def bundled(bundled_model: Path) -> AsyncIterator[EngineProcess]:
 
 @pytest.fixture(scope="module")
 def tokens_of_text(bundled_model: Path) -> list[int]:
-    """Some 700 tokens of text."""
+    """About 700 tokens of text."""
     text = (Path(__file__).parents[3] / "README.md").read_text()
     return Vocabulary(bundled_model).tokenize(text, control=False)[:700]
 
 
 async def disturb(process: EngineProcess, text: list[int], seed: int) -> None:
-    """Compute this and that: what begins alike, what does not, one by one and together."""
+    """Compute other requests, with and without common prefixes, one by one and together."""
     chance = random.Random(seed)
 
     async def something() -> None:
@@ -419,7 +419,7 @@ async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
 
 @pytest.fixture(scope="module")
 async def without_drafts(bundled_model: Path) -> AsyncIterator[EngineProcess]:
-    """The bundled model without guesses of the tokens to come: how long they are depends on time."""
+    """Bundled model without drafting, as the length of drafts depends on time."""
     async with engine(bundled_model, context=1024, drafting=False) as process:
         yield process
 

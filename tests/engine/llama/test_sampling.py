@@ -1,4 +1,4 @@
-"""Drawing tokens: against the exact distribution, and against the rules one by one."""
+"""Sampling, compared with the exact distribution and with each rule."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.engine.llama.drawing import NO_END, Doubles, Floats, sequence
 
 
 def tokens_of(sampler: Sampler, logits: Floats, sequences: list[Sequence]) -> list[int | None]:
-    """One token for each sequence."""
+    """Draw one token for each sequence."""
     draws = sampler.sample(logits, [Row(one) for one in sequences])
     return [draw.token if draw else None for draw in draws]
 
@@ -35,7 +35,7 @@ def logits_of(kind: str, size: int) -> Floats:
 
 
 def exact_distribution(logits: Floats, sampling: Sampling) -> Doubles:
-    """Temperature, then ``top_k``, then ``top_p``, in double precision."""
+    """Return the exact distribution: temperature, ``top_k``, ``top_p`` in double precision."""
     scaled = logits.astype(np.float64) / sampling.temperature
     weights = np.exp(scaled - scaled.max())
     order = np.argsort(-weights, kind="stable")
@@ -51,7 +51,7 @@ def exact_distribution(logits: Floats, sampling: Sampling) -> Doubles:
 
 
 def draws_of(logits: Floats, sampling: Sampling, count: int, *, seed: int = 7) -> NDArray[np.int64]:
-    """As often each token was drawn in ``count`` draws: of one sequence after the other, each at many positions."""
+    """Return the counts of tokens in ``count`` draws of many sequences, each at many positions."""
     assert not sampling.penalizes, "then it would matter which tokens were drafted"
     sampler = Sampler(len(logits), NO_END)
     counts = np.zeros(len(logits), dtype=np.int64)
@@ -65,7 +65,7 @@ def draws_of(logits: Floats, sampling: Sampling, count: int, *, seed: int = 7) -
 
 
 def chi_square_deviation(counts: NDArray[np.int64], distribution: Doubles) -> float:
-    """How far the chi-square statistic is out, in standard deviations of a normal distribution (Wilson, Hilferty)."""
+    """Return the deviation of the chi-square statistic in standard deviations (Wilson-Hilferty)."""
     expected = distribution * counts.sum()
     order = np.argsort(expected)
     bins = np.minimum(np.cumsum(expected[order]) // 20, 10**9).astype(np.int64)
@@ -125,7 +125,7 @@ def test_wrong_distribution_would_be_noticed() -> None:
 
 
 def logits_with_a_heavy_rest(temperature: float) -> Floats:
-    """A vocabulary of a real model's size, where every seventh draw is a token that no shortlist would have."""
+    """Return logits of a realistic size, where every seventh draw is a token outside of any shortlist."""
     random = np.random.default_rng(1)
     scaled = random.uniform(-15.0, -11.0, 50_000)
     scaled[random.choice(50_000, 300, replace=False)] = random.uniform(-10.8, -6.0, 300)
@@ -142,7 +142,7 @@ def test_draws_that_no_shortlist_has_are_as_likely_as_they_should_be(temperature
     counts = draws_of(logits, Sampling(temperature=temperature), 30_000)
     assert chi_square_deviation(counts, distribution) < 3.5
     assert abs(counts[rest].sum() / 30_000 - distribution[rest].sum()) < 0.007  # 3.5 standard deviations
-    # Were each of them a third more likely, it would be noticed.
+    # A third more probability for each of them would fail.
     distribution[rest] *= 0.75
     assert chi_square_deviation(counts, distribution / distribution.sum()) > 3.5
 
@@ -200,7 +200,7 @@ def test_of_equally_likely_tokens_top_k_keeps_the_first() -> None:
 
 
 def penalized(logits: list[float], sampling: Sampling, generated: list[int], prompt: list[int]) -> list[float]:
-    """The logits by which a token is chosen."""
+    """Return the logits from which a token is chosen."""
     row = np.array([logits], dtype=np.float32)
     tokens_of(Sampler(len(logits), NO_END), row, [sequence(sampling, prompt=prompt, generated=generated)])
     return [round(float(value), 4) for value in row[0]]
@@ -387,7 +387,7 @@ def test_row_after_a_draft_is_drawn_as_if_the_draft_had_been_appended(
     ]
     assert together == one_by_one
     assert np.array_equal(supposed, appended)
-    # What was only supposed leaves no trace.
+    # Draft tokens leave no counts.
     again = logits[:1].copy()
     assert sampler.sample(again, [Row(one)]) == together[:1]
     assert one.generated == len(generated)

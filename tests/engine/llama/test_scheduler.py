@@ -1,4 +1,4 @@
-"""What runs when, step by step."""
+"""Scheduler, step by step."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_short_prompts_overtake_long_ones_that_still_move_on() -> None:
 
 
 def scheduler_of_a_machine_for_bursts(cells: int = 4096, parallel: int = 4) -> Scheduler:
-    """Two rows of completions take 20 ms; a token of a prompt 1 ms in a large chunk, 3 ms in a small one."""
+    """Return a scheduler that measured 20 ms for two rows, and 1 or 3 ms per token of large or small chunks."""
     made = scheduler(cells=cells, parallel=parallel)
     for decoded, prefilled, seconds in [(2, 0, 0.02), (0, 128, 0.128), *[(2, 8, 0.044)] * 5]:
         made.observe(StepTime(decoded, prefilled, 0, seconds))
@@ -105,7 +105,7 @@ def test_no_more_than_parallel_sequences_run() -> None:
     assert [chunk.sequence.choice for chunk in run(made)[0].chunks] == [1, 2]
 
 
-def test_youngest_is_put_back_first_and_enters_first() -> None:
+def test_youngest_is_preempted_first_and_enters_first() -> None:
     made = scheduler(cells=120, parallel=4)
     made.add([completion(1, 20), completion(2, 20), completion(3, 20), completion(4, 20)])
     seen: list[list[int]] = []
@@ -123,7 +123,7 @@ def test_youngest_is_put_back_first_and_enters_first() -> None:
     assert ids(made.running) == [3, 4]
 
 
-def test_sequence_that_was_put_back_goes_on_where_it_stopped() -> None:
+def test_preempted_sequence_resumes_where_it_stopped() -> None:
     made = scheduler()
     made.add([completion(1, 10)])
     tokens = iter(range(1, 100))
@@ -134,7 +134,7 @@ def test_sequence_that_was_put_back_goes_on_where_it_stopped() -> None:
     assert [*drawn, deltas[0].tokens] == [[1], [2], [3], [4], [5], [6]]
 
 
-def test_all_are_put_back_in_the_order_of_arrival() -> None:
+def test_all_are_preempted_in_the_order_of_arrival() -> None:
     made = scheduler(deterministic=True, cells=4 * 4096)
     made.add([completion(1, 5), completion(2, 5), completion(2, 5, choice=1), completion(3, 5)])
     for _ in range(6):
@@ -226,7 +226,7 @@ def test_deterministic_chunks_end_at_fixed_borders_with_one_sequence_per_step() 
     }
 
 
-def test_deterministic_chunks_are_the_same_after_a_sequence_was_put_back() -> None:
+def test_deterministic_chunks_are_the_same_after_a_preemption() -> None:
     made = scheduler(deterministic=True)
     made.add([completion(1, 300)])
     for _ in range(4):
@@ -279,7 +279,7 @@ def test_reused_tokens_are_told_also_if_the_one_waited_for_is_done() -> None:
     assert delta.cached_tokens == 200
 
 
-def test_what_was_put_back_for_lack_of_room_is_not_computed_again() -> None:
+def test_preempted_sequence_is_not_computed_again() -> None:
     made = scheduler(cells=120, parallel=2, shares=True)
     made.add([completion(1, 30), completion(2, 30)])
     run(made)
@@ -294,7 +294,7 @@ def test_what_was_put_back_for_lack_of_room_is_not_computed_again() -> None:
 
 
 def adapters_of(made: Scheduler, steps: int) -> list[str | None]:
-    """What is computed with in each step."""
+    """Return the adapter of each step."""
     seen: list[str | None] = []
     for _ in range(steps):
         step, _ = run(made)

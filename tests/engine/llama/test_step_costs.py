@@ -1,4 +1,4 @@
-"""What steps cost by their number of rows."""
+"""Costs of steps by their number of rows."""
 
 import numpy as np
 import pytest

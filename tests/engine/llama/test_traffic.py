@@ -1,4 +1,4 @@
-"""Random traffic for the scheduler, against a plain model of the KV cache after every step."""
+"""Random traffic for the scheduler, checked against a plain model of the KV cache after every step."""
 
 import random
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from tests.engine.llama.scheduling import END, completion, drawn_as, scheduler
 
 @dataclass(eq=False)
 class Cell:
-    """A cell of the cache. ``block``: computed with a whole block of a prompt, alone, after nothing but blocks."""
+    """Cell of the cache; ``block`` if it was computed with a whole block of a prompt, alone, after such blocks."""
 
     block: bool
     adapter: str | None
@@ -26,7 +26,7 @@ class Cell:
 
 @dataclass
 class PlainCache:
-    """What llama.cpp would hold: for each slot its tokens, and the cells they are in."""
+    """Content of llama.cpp's cache: tokens and cells of each slot."""
 
     cells: int
     tokens: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
@@ -35,7 +35,7 @@ class PlainCache:
         default_factory=dict[Segment, tuple[list[int], list[Cell]]]
     )
     lost: bool = False
-    """Whether all was emptied since the last operations, which may still be about what was there before."""
+    """True if the cache was emptied after the last operations, which may still name its content."""
 
     def apply(self, step: Step) -> None:
         for operation in step.operations:
@@ -95,7 +95,7 @@ class PlainCache:
 
 @dataclass(frozen=True)
 class Traffic:
-    """A kind of traffic and of server."""
+    """Parameters of the traffic and of the scheduler."""
 
     seed: int
     cells: int
@@ -107,11 +107,11 @@ class Traffic:
     deterministic: bool
     arrivals: int
     guesses: bool = False
-    """Whether texts are given that are often right about what comes next."""
+    """True if sequences have predictions that are often right."""
     adapters: bool = False
-    """Whether sequences have different adapters."""
+    """True if sequences have different adapters."""
     repeats: bool = False
-    """Whether some sequences are to be repeatable or greedy, and prompts come again."""
+    """True if some sequences are repeatable or greedy, and prompts repeat."""
 
 
 class Simulation:
@@ -137,7 +137,7 @@ class Simulation:
         self.drawn: dict[tuple[int, int], list[int]] = {}
         self.started: set[int] = set()
         self.guessed: dict[tuple[int, int], tuple[int, int]] = {}
-        """How many tokens drafted for each were right and wrong."""
+        """Numbers of accepted and rejected draft tokens by sequence."""
 
     def run(self) -> None:
         for request_id in range(self.traffic.arrivals):
@@ -217,7 +217,7 @@ class Simulation:
         if was_empty:
             self.check_first(self.scheduler.running[0])
         if not calm and not self.traffic.deterministic and self.random.random() < 0.02:
-            self.scheduler.preempt()  # as when llama.cpp finds no room: nothing was computed
+            self.scheduler.preempt()  # as if llama.cpp had no free cells: nothing is computed
             return
         for chunk in step.chunks:
             self.cache.compute(chunk, alone=len(step.chunks) == 1)
@@ -226,7 +226,7 @@ class Simulation:
         self.scheduler.observe(step.timed(self.random.random()))
 
     def check_cache(self) -> None:
-        """What is said to be computed and nothing else is in the cache: no guess that was wrong, above all."""
+        """Check that the cache has exactly the computed tokens, without rejected drafts."""
         for sequence in self.scheduler.running:
             assert self.scheduler.cache.length(sequence.slot) == sequence.computed
             assert self.cache.tokens.get(sequence.slot, []) == sequence.tokens[: sequence.computed]
@@ -234,7 +234,7 @@ class Simulation:
         assert self.scheduler.cache.free == self.traffic.cells - self.cache.used
 
     def check_first(self, sequence: Sequence) -> None:
-        """A repeatable sequence that enters when nothing runs takes over what it would compute itself in that way."""
+        """Check that a repeatable sequence in an idle engine reuses only repeatable tokens."""
         if sequence.repeatable and sequence.generated == 0:
             assert all(cell.block for cell in self.cache.cells_of.get(sequence.slot, []))
 
@@ -294,7 +294,7 @@ class Simulation:
             self.cache.lose_all()
 
     def take_delta(self, name: tuple[int, int], delta: Delta, chunk: Chunk, drawn: list[int | None]) -> None:
-        """Check that a delta has what was drawn up to the first guess that was wrong, or up to the end."""
+        """Check that a delta has the drawn tokens up to the first rejected draft token, or up to the end."""
         sequence = self.open[name]
         assert 0 <= delta.cached_tokens < sequence.prompt_length
         tokens: list[int] = []
@@ -323,7 +323,7 @@ class Simulation:
             del self.open[name]
 
     def draw(self, chunk: Chunk) -> list[int | None]:
-        """A token for each row of a chunk, often the one that was guessed."""
+        """Return a token for each row of a chunk, often that of the draft."""
         return [
             guess if guess is not None and self.random.random() < 0.7 else self.draw_one()
             for guess in [*chunk.draft, None]

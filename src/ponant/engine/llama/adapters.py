@@ -1,4 +1,4 @@
-"""The adapters of an engine: which are loaded, and which still work for requests though they are to go."""
+"""LoRA adapters of an engine process."""
 
 import asyncio
 import logging
@@ -13,10 +13,18 @@ logger = logging.getLogger("ponant.engine")
 
 
 class Adapters:
-    """What the parent knows of its worker's adapters. A new worker is given those of the one before."""
+    """Adapters that a worker has loaded, is loading, or unloads after their last request.
+
+    A restarted worker loads the adapters of its predecessor.
+    """
 
     def __init__(self, send: Callable[[ToWorker], None], most: int) -> None:
-        """``send`` reaches the worker, which may have ``most`` adapters at once."""
+        """Track the adapters of a worker.
+
+        Args:
+            send: sends a frame to the worker.
+            most: largest number of adapters at once.
+        """
         self._send = send
         self._most = most
         self._paths: dict[str, Path] = {}
@@ -26,28 +34,28 @@ class Adapters:
 
     @property
     def users(self) -> Mapping[str, int]:
-        """The adapters that requests can name, and how many requests work with each."""
+        """Number of running requests by the id of each loaded adapter."""
         return {adapter_id: self._users[adapter_id] for adapter_id in self._paths}
 
     def begin(self, adapter_id: str) -> None:
-        """Note that a request works with an adapter. Raises EngineUnavailableError if it is not there."""
+        """Count a request that uses an adapter. Raises EngineUnavailableError if the adapter is not loaded."""
         if adapter_id not in self._paths:
             raise EngineUnavailableError(f"the adapter {adapter_id} is not loaded")
         self._users[adapter_id] += 1
 
     def end(self, adapter_id: str) -> None:
-        """Note that a request no longer works with an adapter, and that the worker knows."""
+        """Count the end of a request that the worker has ended, or was sent the cancellation of."""
         self._users[adapter_id] -= 1
         self._unload_if_unused(adapter_id)
 
     async def add(self, adapter_id: str, path: Path) -> None:
         """Load an adapter; see ``AdapterHost.add_adapter``."""
         if adapter_id in self._paths or adapter_id in self._adding:
-            raise AdapterError(f"there is an adapter {adapter_id} already")
+            raise AdapterError(f"the adapter {adapter_id} is already loaded")
         if adapter_id in self._leaving:
             raise AdapterError(f"the adapter {adapter_id} is still being unloaded")
         if len(self._paths) + len(self._adding) + len(self._leaving) >= self._most:
-            raise AdapterError(f"there are {self._most} adapters already, and no more at once")
+            raise AdapterError(f"cannot load more than {self._most} adapters at once")
         answer: asyncio.Future[EngineError | None] = asyncio.get_running_loop().create_future()
         self._adding[adapter_id] = path, answer
         self._send(AddAdapter(adapter_id, str(path)))
@@ -63,7 +71,7 @@ class Adapters:
             await asyncio.shield(unloaded)
 
     def take(self, answer: AdapterAdded) -> None:
-        """Accept what the worker says of an adapter."""
+        """Accept the worker's answer to ``AddAdapter``."""
         path, waiting = self._adding.pop(answer.id, (None, None))
         if waiting and path:
             if answer.failure is None:
@@ -71,15 +79,15 @@ class Adapters:
             waiting.set_result(AdapterError(answer.failure) if answer.failure else None)
         elif answer.failure:
             self._paths.pop(answer.id, None)
-            logger.error("adapter not loaded again", extra={"adapter": answer.id, "reason": answer.failure})
+            logger.error("adapter not reloaded", extra={"adapter": answer.id, "reason": answer.failure})
 
     def load_again(self) -> None:
-        """Give a new worker what the one before had."""
+        """Load all adapters into a new worker."""
         for adapter_id, path in self._paths.items():
             self._send(AddAdapter(adapter_id, str(path)))
 
     def fail(self, reason: str) -> None:
-        """The worker is gone, and all requests with it."""
+        """Fail pending loads and end all uses, as the worker has ended."""
         adding, self._adding = self._adding, {}
         for _, answer in adding.values():
             answer.set_result(EngineUnavailableError(reason))

@@ -13,14 +13,14 @@ _Block = tuple[int, ...]
 
 
 class _Node(Generic[Key]):
-    """A prefix of whole blocks, or a leaf with a shorter last block.
+    """Prefix of whole blocks, or leaf with a shorter last block.
 
     Attributes:
         block: last block of the prefix.
         parent: prefix without it; None for a root.
         children: longer prefixes by their next block.
         blocks: the next blocks in lexicographic order.
-        keys: keys of all token lists that begin with the prefix, the oldest first.
+        keys: keys of the token lists that begin with the prefix, the oldest first.
     """
 
     __slots__ = ("block", "blocks", "children", "keys", "parent")
@@ -33,16 +33,16 @@ class _Node(Generic[Key]):
         self.keys: dict[Key, None] = {}
 
     def child(self, block: _Block) -> "_Node[Key]":
-        """Return the child with this block, a new one if need be."""
+        """Return the child with this block; it is created if there is none."""
         if block not in self.children:
             self.children[block] = _Node(self, block)
             self.blocks.insert(bisect_left(self.blocks, block), block)
         return self.children[block]
 
     def closest(self, block: _Block) -> tuple["_Node[Key]", int]:
-        """Return the child that begins most like a block, and the length of their common prefix.
+        """Return the child whose block has the longest prefix in common with a block, and the prefix's length.
 
-        It is next to the block's place in lexicographic order. Without a common token this is the node itself and 0.
+        It is next to the block's place in lexicographic order. Without a common token, return the node itself and 0.
         """
         place = bisect_left(self.blocks, block)
         best, longest = self, 0
@@ -53,7 +53,7 @@ class _Node(Generic[Key]):
         return best, longest
 
     def discard(self, key: Key) -> None:
-        """Drop a key, and with the last one the node."""
+        """Drop a key, and the node with its last key."""
         del self.keys[key]
         if self.parent and not self.keys:
             del self.parent.children[self.block]
@@ -61,12 +61,12 @@ class _Node(Generic[Key]):
 
 
 class BlockTrie(Generic[Key]):
-    """A tree of token lists with one edge per block of ``BLOCK`` tokens; the last block of a list may be shorter.
+    """Tree of token lists with one edge per block of ``BLOCK`` tokens; the last block of a list may be shorter.
 
-    Hashes of blocks lead down the tree, and dictionaries compare the tokens of blocks with equal hashes. Where no whole
-    block matches, the longest common prefix is that with a neighbour in the sorted list of next blocks. So a search
-    takes one lookup per block of the prompt and a binary search among the blocks that follow, however many lists share
-    the prefix. Lists of different adapters are separate.
+    A search descends by the hash of each block; dictionaries compare the tokens of blocks with equal hashes. At the
+    first block that differs, the longest common prefix is that with a neighbour in the sorted list of next blocks. So a
+    search takes one lookup per block of the prompt and one binary search, independent of the number of lists. Each
+    adapter has a tree of its own.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class BlockTrie(Generic[Key]):
         self._paths: dict[Key, list[_Node[Key]]] = {}
 
     def put(self, key: Key, adapter: str | None, tokens: Sequence[int], length: int) -> None:
-        """Hold the first ``length`` tokens under a key. What the key held before must be a prefix of them."""
+        """Store the first ``length`` tokens under a key. Its previous tokens must be a prefix of them."""
         if key not in self._paths:
             root: _Node[Key] = self._roots.setdefault(adapter, _Node(None, ()))
             self._paths[key] = [root]
@@ -88,14 +88,14 @@ class BlockTrie(Generic[Key]):
             path.append(node)
 
     def remove(self, key: Key) -> None:
-        """Drop what is held under a key, if there is anything."""
+        """Drop the tokens of a key. An unknown key is ignored."""
         for node in reversed(self._paths.pop(key, ())):
             node.discard(key)
             if not node.parent and not node.keys:
                 self._roots = {adapter: root for adapter, root in self._roots.items() if root.keys}
 
     def find(self, adapter: str | None, tokens: Sequence[int], limit: int) -> tuple[Key | None, int]:
-        """Return the key whose tokens share the longest prefix with the first ``limit`` ones, and its length."""
+        """Return the key with the longest prefix in common with the first ``limit`` tokens, and its length."""
         node, length = self._descend(adapter, tokens, limit)
         if node is None:
             return None, 0
@@ -105,12 +105,12 @@ class BlockTrie(Generic[Key]):
         return (next(iter(node.keys)), length) if length else (None, 0)
 
     def candidates(self, adapter: str | None, tokens: Sequence[int], limit: int) -> tuple[Iterable[Key], int]:
-        """Return the keys that share as many whole blocks with the first ``limit`` tokens as any, and their length."""
+        """Return the keys with the most whole blocks in common with the first ``limit`` tokens, and their length."""
         node, length = self._descend(adapter, tokens, limit // BLOCK * BLOCK)
         return (node.keys, length) if node else ((), 0)
 
     def _descend(self, adapter: str | None, tokens: Sequence[int], limit: int) -> tuple[_Node[Key] | None, int]:
-        """Return the deepest node on the path of some tokens, and the number of tokens up to there."""
+        """Return the deepest node on the path of the first ``limit`` tokens, and its depth in tokens."""
         node, length = self._roots.get(adapter), 0
         while node and length < limit:
             block = tuple(tokens[length : min(length + BLOCK, limit)])
@@ -122,7 +122,7 @@ class BlockTrie(Generic[Key]):
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int], limit: int) -> int:
-    """Return the number of tokens that both begin with, ``limit`` at most."""
+    """Return the length of the longest common prefix, at most ``limit``."""
     high = min(len(first), len(second), limit)
     start = 0
     while start < high and first[start : start + BLOCK] == second[start : start + BLOCK]:

@@ -1,8 +1,8 @@
-"""Guessing the next tokens of a completion, so that several can be verified in one batch.
+"""Draft tokens: guesses of a completion's next tokens, several of which are verified in one batch.
 
-Guesses come from a text that the completion may be repeating: a prediction that the client gave, or the prompt. A
-``Follower`` keeps track of where in that text the completion is. Each token that is drawn shows whether the guess for
-it was right, also when nothing was drafted, so that how far guesses can be trusted is known before any is paid for.
+Guesses come from a text that the completion may repeat: the request's prediction, or the prompt. A ``Follower`` tracks
+the completion's place in the text. Every drawn token is compared with its guess, drafted or not. So the acceptance rate
+is measured before drafts cost anything.
 """
 
 import operator
@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_DRAFTED = 63
-"""The longest draft: with the token before it, as many rows as llama.cpp's kernels for attention take at once."""
+"""Longest draft in tokens: with the token before it, the rows that llama.cpp's attention kernels take at once."""
 
 _MATCHED = 3
-"""How many tokens must be the same for a place in the text to be taken for the one where the completion is."""
+"""Tokens that must match at a place in the text to follow it from there."""
 _MEMORY = 0.97
-"""How much of the past counts after one more token."""
+"""Weight of past guesses after one more token."""
 _TRIALS_BEFORE = 2.0
 _PROMPT_HITS_BEFORE = 1.0
 _PREDICTION_HITS_BEFORE = 1.8
-"""What is believed of a text before anything is known: so many right guesses in ``_TRIALS_BEFORE``."""
+"""Prior of the acceptance rate: right guesses out of ``_TRIALS_BEFORE``."""
 
 
 class DraftText:
-    """A text that a completion may repeat, made searchable once for all of a request's completions."""
+    """Text that completions may repeat, indexed once for all choices of a request."""
 
     def __init__(self, tokens: list[int]) -> None:
         self.tokens = tokens
@@ -35,16 +35,16 @@ class DraftText:
             self._places.setdefault(tuple(tokens[end - _MATCHED : end]), []).append(end)
 
     def find(self, recent: Sequence[int], after: int) -> int | None:
-        """Where the text goes on after the ``recent`` tokens: the first such place from ``after`` on, or the last."""
+        """Return the place after an occurrence of the ``recent`` tokens: the first from ``after`` on, or the last."""
         places = self._places.get(tuple(recent))
         return places[min(bisect_left(places, after), len(places) - 1)] if places else None
 
 
 class Follower:
-    """Follows a completion through a text that it may be repeating.
+    """Place of a completion in a text that it may repeat.
 
-    A text that is ``expected`` is thought to begin with the completion and to go on with it after each difference; of
-    another one that is only found out.
+    An ``expected`` text probably begins like the completion, and resumes after each difference. Another text is
+    followed only from places that match.
     """
 
     def __init__(self, text: DraftText, *, expected: bool) -> None:
@@ -58,17 +58,17 @@ class Follower:
 
     @property
     def trust(self) -> float:
-        """How likely the next guess is right."""
+        """Estimated probability that the next guess is right."""
         return self._hits / self._trials
 
     def observe(self, recent: Sequence[int]) -> None:
-        """Take note of what was drawn: ``recent`` are the last tokens of the completion, the newest one last."""
+        """Learn from a drawn token; ``recent`` are the last tokens of the completion, the newest one last."""
         if self._place is not None:
             hit = self._text.tokens[self._place] == recent[-1]
             self._hits = self._hits * _MEMORY + hit
             self._trials = self._trials * _MEMORY + 1
             if hit and self._just_found and self._expected:
-                # The tokens by which the place was found count as guesses too, once the next one shows it is the place.
+                # The matched tokens count as right guesses too, once the next one confirms the place.
                 self._hits += _MATCHED
                 self._trials += _MATCHED
             self._just_found = False
@@ -81,19 +81,20 @@ class Follower:
             self._place = None
 
     def guess(self, count: int) -> list[int]:
-        """The next tokens if the completion goes on as the text does, ``count`` at the most."""
+        """Return the next tokens of the text, at most ``count``."""
         return [] if self._place is None else self._text.tokens[self._place : self._place + count]
 
 
 class Drafter:
-    """Guesses the next tokens of one completion.
+    """Source of the draft tokens of one completion.
 
     Attributes:
-        accepted, rejected: of the drafted tokens that came from the prediction, how many were right and wrong.
+        accepted: number of accepted draft tokens of the prediction.
+        rejected: number of rejected draft tokens of the prediction.
     """
 
     def __init__(self, prompt: DraftText, prediction: DraftText | None) -> None:
-        """Follow a prompt and, if there is one, a prediction."""
+        """Follow a prompt and an optional prediction."""
         self.accepted = 0
         self.rejected = 0
         self._recent = prompt.tokens[-_MATCHED:]
@@ -102,17 +103,17 @@ class Drafter:
         self._from_prediction = False
 
     def observe(self, token: int) -> None:
-        """Take note of a token that was drawn."""
+        """Learn from a drawn token."""
         self._recent = [*self._recent[1 - _MATCHED :], token]
         self._prompt.observe(self._recent)
         if self._prediction:
             self._prediction.observe(self._recent)
 
     def draft(self, limit: int) -> tuple[list[int], float]:
-        """The best guess, and how likely each token of it is right after the one before.
+        """Return the best draft, and the probability that each of its tokens is right after the one before.
 
         Args:
-            limit: the most tokens that are of use.
+            limit: most tokens that are useful.
         """
         count = min(limit, MOST_DRAFTED)
         prompted = self._prompt.guess(count)
@@ -126,19 +127,19 @@ class Drafter:
         return prompted, self._prompt.trust
 
     def settle(self, accepted: int, rejected: int) -> None:
-        """Take note of how many tokens of the last draft were right and how many not."""
+        """Count the accepted and rejected tokens of the last draft."""
         if self._from_prediction:
             self.accepted += accepted
             self.rejected += rejected
 
 
 def choose_lengths(drafts: Sequence[tuple[int, float]], rows: int, seconds: NDArray[np.float64]) -> list[int]:
-    """How many tokens of each draft to verify, so that the step gives the most tokens per second.
+    """Return the number of tokens of each draft to verify, for the most expected tokens per second.
 
     Args:
-        drafts: the length of each draft, and how likely each of its tokens is right after the one before.
-        rows: how many rows the step has without any drafts, each of which gives one token.
-        seconds: what a step with one row takes, with two, and so on; as many as may be in the step.
+        drafts: length of each draft, and the probability that each of its tokens is right after the one before.
+        rows: rows of the step without drafts, each of which gives one token.
+        seconds: duration of steps with 1, 2, ... rows, shape (most rows of the step,).
     """
     longest = max((length for length, _ in drafts), default=0)
     depths = np.arange(1, longest + 1)

@@ -1,4 +1,4 @@
-"""What crosses the socket between an engine and its worker process: length-prefixed msgpack frames."""
+"""Frames between an engine and its worker process."""
 
 import msgspec
 
@@ -9,47 +9,47 @@ from ponant.processes.frames import Loaded, LoadFailed
 
 
 class Load(msgspec.Struct, tag=True, frozen=True):
-    """To the worker, first of all: load this model."""
+    """To the worker: load this model. It is the first frame."""
 
     config: EngineConfig
 
 
 class Generate(msgspec.Struct, tag=True, frozen=True):
-    """To the worker: start this request. ``id`` names it from now on."""
+    """To the worker: start a request, which later frames name by ``id``."""
 
     id: int
     request: GenerateRequest
 
 
 class Cancel(msgspec.Struct, tag=True, frozen=True):
-    """To the worker: drop a request, or one of its choices."""
+    """To the worker: drop a request, or only one of its choices."""
 
     id: int
     choice: int | None = None
 
 
 class AddAdapter(msgspec.Struct, tag=True, frozen=True):
-    """To the worker: load the adapter in this file, which requests name by ``id``."""
+    """To the worker: load the adapter in a file, which requests name by ``id``."""
 
     id: str
     path: str
 
 
 class RemoveAdapter(msgspec.Struct, tag=True, frozen=True):
-    """To the worker: unload an adapter that no request names any more."""
+    """To the worker: unload an adapter that no request uses."""
 
     id: str
 
 
 class AdapterAdded(msgspec.Struct, tag=True, frozen=True):
-    """From the worker: an adapter is loaded, or cannot be for the reason given in ``failure``."""
+    """From the worker: an adapter is loaded, or was refused for the reason ``failure``."""
 
     id: str
     failure: str | None = None
 
 
 class Stepped(msgspec.Struct, tag=True, frozen=True):
-    """From the worker, after each step: requests that left the queue, and new tokens by request id."""
+    """From the worker, after each step: requests that left the queue, and deltas by request id."""
 
     started: list[int]
     deltas: list[tuple[int, Delta]]
@@ -63,12 +63,12 @@ _from_worker = msgspec.msgpack.Decoder(FromWorker)
 
 
 def decode_to_worker(body: bytes) -> ToWorker:
-    """The frame of a body that the worker received. Raises msgspec.DecodeError."""
+    """Decode the body of a frame to the worker. Raises msgspec.DecodeError."""
     frame: ToWorker = _to_worker.decode(body)
     return frame
 
 
 def decode_from_worker(body: bytes) -> FromWorker:
-    """The frame of a body that the worker sent. Raises msgspec.DecodeError."""
+    """Decode the body of a frame from the worker. Raises msgspec.DecodeError."""
     frame: FromWorker = _from_worker.decode(body)
     return frame

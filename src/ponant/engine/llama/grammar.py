@@ -1,7 +1,7 @@
-"""Completions that must follow a grammar, by llguidance.
+"""Grammars of completions, by llguidance.
 
-After each token llguidance says which tokens may come next, and which ones must: those need not be drawn. It is
-imported with the first grammar, as most engines never see one.
+After each token llguidance gives the set of allowed tokens, and the tokens that must follow, which need not be drawn.
+It is imported with the first grammar, as most engines need none.
 """
 
 import os
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
 
 _CONTROL_MARK = b"\xff"
-"""What llguidance wants before control tokens: a byte that no text has."""
+"""Byte before control tokens, by which llguidance recognises them; no text has it."""
 _MOST_KEPT = 32
-"""Compiled grammars that are kept for requests to come."""
+"""Number of compiled grammars that are cached."""
 
 
 class GrammarError(Exception):
-    """The grammar cannot be used. The message says why, in llguidance's words."""
+    """Unusable grammar. The message is llguidance's."""
 
 
 class GrammarTokenizer:
-    """A model's vocabulary as grammars need it. Making one takes about a second."""
+    """Vocabulary of a model in llguidance's form. Its construction takes about a second."""
 
     def __init__(self, vocab: Any, vocabulary_size: int, end_tokens: frozenset[int]) -> None:
         """Read the vocabulary.
 
         Args:
-            vocab: llama.cpp's handle of it.
+            vocab: llama.cpp's handle of the vocabulary.
             vocabulary_size: number of logits per token.
-            end_tokens: tokens that may come where the grammar is complete.
+            end_tokens: tokens that may follow where the grammar is complete.
         """
         from llguidance import LLTokenizer
 
         self.vocabulary_size = vocabulary_size
-        # As in llguidance.llamacpp, but there some tokens that are text, such as <tool_call>, count as control tokens.
+        # llguidance.llamacpp would treat some tokens that are text, such as <tool_call>, as control tokens.
         make: Any = LLTokenizer
         self.tokenizer = make.from_llamacpp(
             tokens=written_tokens(vocab, control_mark=_CONTROL_MARK),
@@ -55,17 +55,17 @@ class GrammarTokenizer:
 
 
 class Grammar:
-    """Where one completion is in a grammar."""
+    """Position of one completion in a grammar."""
 
     def __init__(self, tokenizer: GrammarTokenizer, source: "str | LLMatcher") -> None:
-        """Begin.
+        """Begin at the start of a grammar.
 
         Args:
-            tokenizer: of the model that completes.
-            source: the grammar, in llguidance's JSON form or its dialect of Lark; or what it was compiled to.
+            tokenizer: vocabulary of the model.
+            source: grammar in llguidance's JSON form or its dialect of Lark, or a compiled grammar.
 
         Raises:
-            GrammarError: it cannot be compiled.
+            GrammarError: the grammar cannot be compiled.
         """
         from llguidance import LLMatcher
         from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
@@ -78,21 +78,25 @@ class Grammar:
             raise GrammarError(self._matcher.get_error())
 
     def copy(self) -> "Grammar":
-        """Another completion at the same place."""
+        """Return a copy at the same position, for another completion."""
         return Grammar(self._tokenizer, self._matcher.deep_copy())
 
     @property
     def failed(self) -> bool:
-        """Whether llguidance has given up: a token was not allowed, or the grammar became too complex."""
+        """True if llguidance has failed: a token was not allowed, or the grammar became too complex."""
         return self._matcher.is_error()
 
     @property
     def done(self) -> bool:
-        """Whether the completion is complete and nothing more may come."""
+        """True if the completion is complete and no token may follow."""
         return self._matcher.is_stopped()
 
     def mask(self, logits: NDArray[np.float32]) -> None:
-        """Set the logits of all tokens that may not come next to minus infinity: of all, if the grammar has failed."""
+        """Set the logits of disallowed tokens to minus infinity; of all tokens, if the grammar has failed.
+
+        Args:
+            logits: float32, shape (vocabulary size,). Changed in place.
+        """
         self._fill_mask(self._matcher, self._mask)
         if self._matcher.is_error():
             logits[:] = -np.inf
@@ -101,19 +105,19 @@ class Grammar:
         logits[bits == 0] = -np.inf
 
     def accept(self, token: int) -> None:
-        """Take note of the next token."""
+        """Advance by a token."""
         self._matcher.consume_token(token)
 
     def forced(self) -> list[int]:
-        """The tokens that must come next, up to the first one that there is a choice about."""
+        """Return the tokens that must follow, up to the first that is not determined."""
         return self._matcher.compute_ff_tokens()
 
 
 class GrammarCompiler:
-    """Compiles grammars in a thread, so that nobody waits for it but those who asked. Not safe to use from several."""
+    """Compiler of grammars in a thread of its own. Its methods must be called from a single thread."""
 
     def __init__(self, make_tokenizer: Callable[[], GrammarTokenizer]) -> None:
-        """``make_tokenizer`` is called with the first grammar."""
+        """Start the thread; ``make_tokenizer`` is called for the first grammar."""
         self._make_tokenizer = make_tokenizer
         self._tokenizer: GrammarTokenizer | None = None
         self._thread = ThreadPoolExecutor(1, "grammar")
@@ -122,11 +126,11 @@ class GrammarCompiler:
         self._wakes, self._woken = os.pipe()
 
     def fileno(self) -> int:
-        """A file descriptor that can be read when something is done."""
+        """Return a file descriptor that is readable when a grammar is done."""
         return self._wakes
 
     def compile(self, key: int, source: str) -> None:
-        """Begin to compile a grammar; ``finished`` will give it under this key."""
+        """Start to compile a grammar, which ``finished`` returns with this key."""
 
         def finish(future: "Future[Grammar]") -> None:
             self._done.put((key, source, future))
@@ -140,7 +144,7 @@ class GrammarCompiler:
             self._thread.submit(self._compile, source).add_done_callback(finish)
 
     def finished(self) -> list[tuple[int, Grammar | None]]:
-        """What was compiled since the last call, by its key; None for what could not be."""
+        """Return the keys and grammars that were compiled since the last call; None for a failed one."""
         finished: list[tuple[int, Grammar | None]] = []
         while not self._done.empty():
             os.read(self._wakes, 1)

@@ -1,9 +1,9 @@
-"""What the KV cache holds: which tokens are computed in which slot, which cells are shared, what is kept for later.
+"""Bookkeeping of the KV cache.
 
-A slot is a sequence in llama.cpp's terms; a cell holds the keys and values of one token. Slots that begin with the
-same tokens share their cells, if they are computed with the same adapter: with another one the keys and values of the
-same tokens are others. Finished sequences stay in their slots until others are computed or the room is needed. Then
-they move to the prefix store, from where they can come back.
+A slot is a sequence in llama.cpp's terms; a cell holds the keys and values of one token. Slots that begin with the same
+tokens share their cells. Keys and values depend on the adapter, so only slots with the same adapter do. Finished
+sequences stay in their slots until others are computed or their cells are needed. Then they move to the prefix store,
+from where they can be restored.
 """
 
 from collections import OrderedDict
@@ -19,14 +19,14 @@ from ponant.engine.llama.prefix_store import PrefixStore, Segment, path_of
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """Forget what a slot holds."""
+    """Empty a slot."""
 
     slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Give an empty slot the first ``length`` cells of another one."""
+    """Share the first ``length`` cells of a slot with an empty one."""
 
     source: int
     target: int
@@ -35,7 +35,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Trim:
-    """Forget what a slot holds beyond its first ``length`` tokens."""
+    """Cut a slot to its first ``length`` tokens."""
 
     slot: int
     length: int
@@ -43,7 +43,7 @@ class Trim:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Copy the keys and values of a segment's tokens from a slot that has them, by way of an empty one."""
+    """Copy the keys and values of a segment's tokens out of a slot, through the empty slot ``spare``."""
 
     slot: int
     segment: Segment
@@ -52,7 +52,7 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Let a slot with ``start`` tokens go on with a segment's tokens up to ``end``, by way of an empty slot."""
+    """Append tokens ``start`` to ``end`` of a segment to a slot, through the empty slot ``spare``."""
 
     slot: int
     segment: Segment
@@ -66,20 +66,28 @@ Operation = Empty | Share | Trim | Save | Restore
 
 @dataclass(eq=False, slots=True)
 class _Slot(Computed):
-    """What a slot holds. ``tokens`` may be longer than what is computed of it, one cell per token."""
+    """Content of a slot.
+
+    Attributes:
+        cells: cells of the tokens that are computed; ``tokens`` may be longer.
+        reuse: tokens that the slot may take from others.
+    """
 
     cells: list[int] = field(default_factory=list[int])
     reuse: Reuse = "anything"
 
 
 class KVCache:
-    """The bookkeeping of ``cells`` cells and ``slots`` slots.
-
-    With a ``store``, sequences share cells, and finished ones are kept; llama.cpp must then have one slot more.
-    What llama.cpp has to do to follow suit is collected in ``take_operations``.
-    """
+    """Bookkeeping of cells and slots. ``take_operations`` returns the operations that keep llama.cpp in step."""
 
     def __init__(self, *, cells: int, slots: int, store: PrefixStore | None) -> None:
+        """Divide a cache.
+
+        Args:
+            cells: number of cells.
+            slots: number of slots. With a store llama.cpp must have one more.
+            store: store of finished sequences; None to share no cells and keep no sequences.
+        """
         self._store = store
         self._spare = slots
         self._users = np.zeros(cells, dtype=np.int32)
@@ -94,22 +102,22 @@ class KVCache:
 
     @property
     def shares(self) -> bool:
-        """Whether sequences share cells."""
+        """True if sequences share cells."""
         return self._store is not None
 
     @property
     def free(self) -> int:
-        """Cells that nobody uses."""
+        """Number of unused cells."""
         return len(self._free_cells)
 
     @property
     def used(self) -> int:
-        """Number of cells that sequences use, running or finished ones."""
+        """Number of cells of running and finished sequences."""
         return len(self._users) - self.free
 
     @property
     def kept(self) -> int:
-        """Number of cells that only finished sequences use."""
+        """Number of cells of finished sequences alone."""
         users = np.zeros_like(self._users)
         for slot in self._kept:
             users[self._slots[slot].cells] += 1
@@ -121,30 +129,30 @@ class KVCache:
         return self._store.size if self._store else 0
 
     def length(self, slot: int) -> int:
-        """How many tokens are computed in a slot."""
+        """Return the number of computed tokens in a slot."""
         return len(self._slots[slot].cells)
 
     def take_operations(self) -> list[Operation]:
-        """What to do, in this order, before the next batch."""
+        """Return the operations that llama.cpp must do before the next batch, in this order."""
         operations, self._operations = self._operations, []
         return operations
 
     def enter(
         self, tokens: list[int], prompt_length: int, adapter: str | None = None, reuse: Reuse = "anything"
     ) -> int:
-        """Give a sequence an empty slot; the list of its tokens may grow as it goes on."""
+        """Return an empty slot for a sequence, whose list of tokens may grow later."""
         slot = self._free_slot()
         self._slots[slot] = _Slot(tokens, prompt_length, adapter, reuse=reuse)
         return slot
 
     def catch_up(self, slot: int) -> None:
-        """Let a slot begin with as much as any other slot has of the same tokens; the last token is left out."""
+        """Share the longest common prefix of all other slots with a slot, without its last token."""
         source, length = self._best_source(slot)
         if length >= max(self.length(slot) + 1, SHORTEST_SHARED):
             self.share(source, slot, length)
 
     def share(self, source: int, target: int, length: int) -> None:
-        """Let a slot begin with the cells of another one, in place of what it has."""
+        """Replace the content of a slot by the first ``length`` cells of another one."""
         if self._slots[target].cells:
             self._release(self._slots[target].cells)
             self._used_index.remove(target)
@@ -159,9 +167,10 @@ class KVCache:
             self._kept.move_to_end(source)
 
     def restore(self, slot: int, more_than: int) -> None:
-        """Let a slot go on with what the store has of the same tokens, but for the last one.
+        """Extend a slot by the longest common prefix in the store, without the slot's last token.
 
-        It does so only for some tokens more than it has, and ``more_than`` so many.
+        It does so only if that prefix is at least ``SHORTEST_SHARED`` tokens longer than the slot and than
+        ``more_than`` tokens.
         """
         held = self._slots[slot]
         best, length = self._store.best(held, held.reuse) if self._store else (None, 0)
@@ -174,7 +183,7 @@ class KVCache:
             start = len(held.cells)
             if start >= end:
                 continue
-            if segment.size > self.free:  # all of it must go in for a moment
+            if segment.size > self.free:  # llama.cpp restores a segment as a whole
                 break
             self._operations.append(Restore(slot, segment, self._spare, start, end))
             self._take_cells(slot, end - start)
@@ -182,9 +191,12 @@ class KVCache:
                 held.repeatable = max(start, min(segment.repeatable, end // BLOCK * BLOCK))
 
     def extend(self, slot: int, count: int, *, repeatable: bool = False) -> None:
-        """Note that ``count`` more tokens of a slot are computed. There must be as many free cells.
+        """Record that ``count`` more tokens of a slot are computed.
 
-        ``repeatable``: whether they came about as they always do, and so did all before them.
+        Args:
+            slot: the slot.
+            count: number of tokens, at most ``free``.
+            repeatable: all tokens so far were computed in the reproducible way; see ``Computed``.
         """
         held = self._slots[slot]
         self._take_cells(slot, count)
@@ -192,38 +204,38 @@ class KVCache:
             held.repeatable = min(len(held.cells), held.prompt_length) // BLOCK * BLOCK
 
     def forget_drafts(self, slot: int) -> None:
-        """Drop what was computed for a slot in vain."""
+        """Drop the rejected drafts of a slot."""
         self._operations.append(Trim(slot, self.length(slot)))
 
     def leave(self, slot: int, *, keep: bool) -> None:
-        """End the use of a slot; what it holds is kept for others if that is wanted and useful."""
+        """Free a slot; ``keep`` its content for reuse if that is worthwhile."""
         if keep and self._is_worth_keeping(slot):
             self._keep(slot)
         else:
             self._empty(slot)
 
     def evict(self) -> bool:
-        """Move the least recently used of the finished sequences to the store; False if there is none."""
+        """Move the least recently used finished sequence to the store; returns False if there is none."""
         if not self._kept:
             return False
         self._move_out(next(iter(self._kept)))
         return True
 
     def move_out(self) -> None:
-        """Move finished sequences to the store, but for those whose cells are all in use anyway."""
+        """Move finished sequences to the store, except those whose cells are all used by others."""
         for slot in list(self._kept):
             if (self._users[self._slots[slot].cells] == 1).any():
                 self._move_out(slot)
 
     def clear(self) -> None:
-        """Drop everything that is kept for others."""
+        """Drop all finished sequences."""
         for slot in list(self._kept):
             self._drop(slot)
         if self._store:
             self._store.clear()
 
     def forget_adapter(self, adapter: str) -> None:
-        """Drop everything that is kept of an adapter."""
+        """Drop the finished sequences of an adapter."""
         for slot in [slot for slot in self._kept if self._slots[slot].adapter == adapter]:
             self._drop(slot)
         if self._store:
@@ -235,7 +247,7 @@ class KVCache:
         return self._free_slots.pop()
 
     def _best_source(self, target: int) -> tuple[int, int]:
-        """Return the slot of which another one can reuse most, and the number of tokens."""
+        """Return the slot with the longest prefix that another one can reuse, and its length in tokens."""
         if not self.shares:
             return target, 0
         for slot in self._grown - {target}:
@@ -248,16 +260,17 @@ class KVCache:
         return (target, 0) if source is None else (source, length)
 
     def _is_worth_keeping(self, slot: int) -> bool:
-        """Return True unless a slot holds too little, or a kept sequence begins with it."""
+        """True if a slot holds enough tokens, and no kept sequence begins with them."""
         length = self.length(slot)
         if not self.shares or length < SHORTEST_SHARED:
             return False
         return self._kept_index.longest(self._slots[slot], length)[1] < length
 
     def _keep(self, slot: int) -> None:
-        """Keep what a slot holds, in place of the kept sequence that it begins with.
+        """Keep the content of a slot, in place of the kept sequence that it begins with.
 
-        There is at most one: no kept sequence begins with another. So it has the longest prefix in common with this.
+        No kept sequence begins with another one. So there is at most one to replace, and it has the longest prefix in
+        common with the slot.
         """
         held = self._slots[slot]
         held.tokens = held.tokens[: self.length(slot)]

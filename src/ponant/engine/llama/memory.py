@@ -1,4 +1,4 @@
-"""How long contexts may be and how large the KV cache is, given the memory there is."""
+"""Division of memory between weights, KV cache and prefix store."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,23 @@ from ponant.machine import SPARE_MEMORY
 from ponant.sizes import megabytes
 
 _USUAL_KV_MEMORY = 512 * 2**20
-"""Bytes of KV cache taken when nothing was asked for and the context needs no more."""
+"""Default size of the KV cache in bytes, unless the context needs more."""
 _SHARE_FOR_CONTEXT = 0.25
-"""Share of the free memory that the KV cache may take when nothing was asked for."""
+"""Largest default size of the KV cache, as a share of the free memory."""
 _SHARE_FOR_PREFIXES = 0.5
-"""Memory for what finished sequences have computed, as a share of the KV cache's, when nothing was asked for."""
+"""Default size of the prefix store, as a share of the KV cache's size."""
 _SMALLEST_CONTEXT = 128
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """The longest sequence, the size of the KV cache, how many sequences run at once, and how much is kept outside.
+    """Sizes of an engine.
 
-    All but ``parallel`` in tokens.
+    Attributes:
+        context: longest sequence in tokens.
+        cells: size of the KV cache in tokens.
+        parallel: number of sequences that run at once.
+        kept: size of the prefix store in tokens.
     """
 
     context: int
@@ -31,10 +35,15 @@ class MemoryPlan:
 
 
 def plan_memory(model: ModelSize, config: EngineConfig, available: int) -> MemoryPlan:
-    """Choose what the configuration leaves open, within ``available`` bytes of memory.
+    """Choose the sizes that the configuration leaves open.
+
+    Args:
+        model: sizes of the model.
+        config: configuration of the engine.
+        available: available memory in bytes.
 
     Raises:
-        ModelLoadError: what was asked for cannot be had.
+        ModelLoadError: the configuration does not fit the model or the memory.
     """
     if config.context is not None and config.context > model.context:
         raise ModelLoadError(f"a context of {config.context} tokens is longer than the model's own, {model.context}")
@@ -66,7 +75,7 @@ def plan_memory(model: ModelSize, config: EngineConfig, available: int) -> Memor
 
 
 def expected_memory(model: ModelSize, config: EngineConfig) -> int:
-    """Bytes that the weights, the KV cache and what is kept outside of it will take if there is enough memory."""
+    """Return the bytes of the weights, the KV cache and the prefix store, given enough memory."""
     per_token = model.kv_bytes_per_token
     if config.kv_memory is not None:
         cells = config.kv_memory // per_token
@@ -77,7 +86,7 @@ def expected_memory(model: ModelSize, config: EngineConfig) -> int:
 
 
 def _kept(config: EngineConfig, cells: int, bytes_per_token: int, free: int) -> int:
-    """How many tokens may be kept outside of a KV cache of ``cells`` tokens, with ``free`` bytes for both."""
+    """Return the size in tokens of the prefix store of a KV cache of ``cells`` tokens, with ``free`` bytes for both."""
     if config.deterministic or not config.prefix_cache:
         return 0
     if config.prefix_memory is not None:

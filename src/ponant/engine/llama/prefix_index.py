@@ -1,4 +1,4 @@
-"""Reuse of computed tokens: which sequence, of those in the KV cache or in the prefix store, a new one begins with."""
+"""Search for computed tokens that a sequence can reuse."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ SHORTEST_SHARED = 8
 """Fewest tokens that are reused."""
 
 Reuse = Literal["anything", "what repeats", "all but the last block"]
-"""Tokens that a sequence may reuse: any; only those that were computed as they would be now; or, where exactly its
-prompt is held, all whole blocks of that, so that the last block is computed as it was then."""
+"""Tokens that a sequence may reuse: any; repeatable ones (see ``Computed``) in whole blocks; or any, but of exactly its
+own prompt only the whole blocks, so that the last block is computed in the same way as before."""
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(eq=False, slots=True)
 class Computed:
-    """Tokens with keys and values.
+    """Tokens with their keys and values.
 
     Attributes:
-        tokens: token ids; the last ones may not be computed yet.
-        prompt_length: number of them that were a prompt.
+        tokens: token ids; those at the end may not be computed yet.
+        prompt_length: number of them that were the prompt.
         adapter: id of the adapter that they were computed with.
         repeatable: number of the prompt's first tokens that were computed in the reproducible way: alone, from an empty
             cache, block by block.
@@ -43,28 +43,28 @@ class PrefixIndex(Generic[Key]):
         self._repeatable = BlockTrie[Key]()
 
     def put(self, key: Key, held: Computed, length: int) -> None:
-        """Hold the first ``length`` tokens. What the key held before must be a prefix of them."""
+        """Store the first ``length`` tokens under a key. Its previous tokens must be a prefix of them."""
         self._held[key] = held, length
         self._all.put(key, held.adapter, held.tokens, length)
         if held.repeatable:
             self._repeatable.put(key, held.adapter, held.tokens, held.repeatable)
 
     def remove(self, key: Key) -> None:
-        """Drop what is held under a key, if there is anything."""
+        """Drop the tokens of a key. An unknown key is ignored."""
         self._held.pop(key, None)
         self._all.remove(key)
         self._repeatable.remove(key)
 
     def longest(self, wanted: Computed, length: int) -> tuple[Key | None, int]:
-        """Return the key that shares the longest prefix with the first ``length`` tokens, and the prefix's length."""
+        """Return the key with the longest prefix in common with the first ``length`` tokens, and its length."""
         return self._all.find(wanted.adapter, wanted.tokens, length)
 
     def longest_repeatable(self, wanted: Computed) -> tuple[Key | None, int]:
-        """Return the same for the repeatable tokens, compared with repeatable ones alone."""
+        """Return the same for the repeatable tokens, among repeatable ones alone."""
         return self._repeatable.find(wanted.adapter, wanted.tokens, wanted.repeatable)
 
     def best(self, target: Computed, reuse: Reuse) -> tuple[Key | None, int]:
-        """Return the key of which a sequence can reuse most, and the number of tokens. Its last token is left out."""
+        """Return the key with the longest prefix that a sequence can reuse, and its length without the last token."""
         limit = len(target.tokens) - 1
         if reuse == "what repeats":
             key, length = self._repeatable.find(target.adapter, target.tokens, limit)
@@ -76,7 +76,7 @@ class PrefixIndex(Generic[Key]):
         return key, length
 
     def _best_for_exact_prompt(self, target: Computed, limit: int) -> tuple[Key | None, int]:
-        """Compare all candidates, as those with exactly the same prompt give fewer tokens than they share."""
+        """Compare all candidates, as those with exactly the same prompt give only whole blocks."""
         keys, start = self._all.candidates(target.adapter, target.tokens, limit)
         best: Key | None = None
         longest = 0
@@ -92,6 +92,6 @@ class PrefixIndex(Generic[Key]):
 
 
 def _have_same_prompt(first: Computed, second: Computed) -> bool:
-    """Return True if two prompts that have all tokens but the last in common are the same."""
+    """True if two prompts are the same, given that all tokens but the last are."""
     length = first.prompt_length
     return length == second.prompt_length and first.tokens[length - 1 : length] == second.tokens[length - 1 : length]

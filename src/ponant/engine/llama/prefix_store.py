@@ -1,9 +1,8 @@
-"""What finished sequences have computed, kept outside of the KV cache for those that begin alike.
+"""Keys and values of finished sequences outside of the KV cache.
 
-Each cell of the KV cache that is in use costs every row of every step a little time, whoever it belongs to. So what
-nobody works with any more is moved to ordinary memory, which takes about a hundredth of the time of computing it, and
-back when it is wanted, which takes less still. What several sequences begin with is kept once: a segment holds what
-one sequence has beyond what another one, its parent, has of the same tokens.
+Each used cell of the KV cache costs every row of every step some time, also rows of other sequences. So finished
+sequences move to ordinary memory, which takes about a hundredth of the time of their computation; restoring them takes
+less. A common prefix is stored once: a segment holds the tokens that a sequence adds to its parent segment.
 """
 
 from collections import OrderedDict
@@ -17,9 +16,13 @@ from ponant.engine.llama.prefix_index import SHORTEST_SHARED, Computed, PrefixIn
 
 @dataclass(eq=False, slots=True)
 class Segment(Computed):
-    """The keys and values of ``tokens`` from ``start`` on; those before are the ``parent``'s.
+    """Keys and values of ``tokens`` from ``start`` on; the parent has those before.
 
-    ``data`` is what llama.cpp gave, None until it was asked. As long as there are ``children`` it is needed.
+    Attributes:
+        start: first token of the segment.
+        parent: segment with the tokens before; None for the first one.
+        children: number of segments that continue this one, which keep it in the store.
+        data: llama.cpp's copy of the keys and values; None before it is made.
     """
 
     start: int = 0
@@ -29,12 +32,12 @@ class Segment(Computed):
 
     @property
     def size(self) -> int:
-        """How many tokens it holds the keys and values of."""
+        """Number of tokens whose keys and values it holds."""
         return len(self.tokens) - self.start
 
 
 class PrefixStore:
-    """Segments with up to ``capacity`` tokens in all; the ones not used for longest make room for others."""
+    """Segments of at most ``capacity`` tokens in all. The least recently used are dropped first."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -44,20 +47,21 @@ class PrefixStore:
 
     @property
     def size(self) -> int:
-        """Tokens that are kept."""
+        """Number of tokens in the store."""
         return self._size
 
     def __iter__(self) -> Iterator[Segment]:
         return iter(self._segments)
 
     def best(self, target: Computed, reuse: Reuse) -> tuple[Segment | None, int]:
-        """Return the segment of which a sequence can reuse most, and the number of tokens; see ``PrefixIndex.best``."""
+        """Return the segment with the longest prefix that a sequence can reuse, and its length in tokens."""
         return self._index.best(target, reuse)
 
     def add(self, computed: Computed) -> Segment | None:
-        """Make room for what of these tokens is not there yet, or for as much of it as there can be room for.
+        """Add a segment for the tokens that are not in the store, cut to the capacity.
 
-        Returns the segment, whose data the caller has to see to; None if there is nothing to add.
+        Returns:
+            The segment, whose ``data`` the caller must fill in; None if too few tokens are new.
         """
         parent, start = self._best_parent(computed)
         while parent and start <= parent.start:
@@ -86,23 +90,23 @@ class PrefixStore:
         return segment
 
     def touch(self, segment: Segment) -> None:
-        """Note that a segment, and so all those before it, was used."""
+        """Mark a segment and its ancestors as used."""
         for part in reversed(path_of(segment)):
             self._segments.move_to_end(part)
 
     def forget_adapter(self, adapter: str) -> None:
-        """Drop everything that was computed with an adapter."""
+        """Drop the segments of an adapter."""
         for segment in [segment for segment in self._segments if segment.adapter == adapter]:
             self._remove(segment)
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Drop all segments."""
         self._segments.clear()
         self._index = PrefixIndex()
         self._size = 0
 
     def _best_parent(self, computed: Computed) -> tuple[Segment | None, int]:
-        """The segment that has most of the same tokens; where rounding must not change, only of those that repeat."""
+        """Return the segment with the longest common prefix, and its length; repeatable tokens need repeatable ones."""
         if computed.repeatable:
             best, length = self._index.longest_repeatable(computed)
         else:
@@ -121,7 +125,7 @@ class PrefixStore:
 
 
 def path_of(segment: Segment | None) -> list[Segment]:
-    """A segment and those that it goes on from, the first one first."""
+    """Return a segment after its ancestors, the first one first."""
     path: list[Segment] = []
     while segment:
         path.append(segment)

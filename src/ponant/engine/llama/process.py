@@ -1,4 +1,4 @@
-"""An engine whose work is done by a process of its own."""
+"""Engine in a worker process."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ from ponant.sizes import megabytes
 
 
 class _Generation:
-    """The parent's side of a request. Created by ``EngineProcess.generate`` alone."""
+    """Parent's side of a request, created by ``EngineProcess.generate``."""
 
     def __init__(self, engine: "EngineProcess", request_id: int, request: GenerateRequest) -> None:
         self.adapter = request.adapter
@@ -42,7 +42,7 @@ class _Generation:
         return self._deltas.popleft()
 
     def stop(self, choice: int) -> None:
-        """End one choice. What has come of it but was not read yet is dropped, also if it is at its end."""
+        """End one choice. Its deltas that were received but not read are dropped, even if it has ended."""
         self._deltas = deque(delta for delta in self._deltas if delta.choice != choice)
         if choice in self._open:
             self._open.discard(choice)
@@ -58,7 +58,7 @@ class _Generation:
             self._wake()
 
     def take(self, delta: Delta) -> bool:
-        """Accept a delta from the worker; returns whether it was the request's last."""
+        """Accept a delta from the worker; returns True if it was the request's last."""
         if delta.choice in self._open:
             self._deltas.append(delta)
             if delta.finish:
@@ -67,7 +67,7 @@ class _Generation:
         return not self._open
 
     def fail(self, error: EngineUnavailableError) -> None:
-        """No more deltas will come: raise the error once those received have been read."""
+        """End the request: raise the error after the deltas that were received."""
         self._open.clear()
         self._failure = error
         self._wake()
@@ -78,10 +78,7 @@ class _Generation:
 
 
 class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport]):
-    """An engine in a worker process of its own.
-
-    At most ``queue_limit`` requests wait for a place among the running ones.
-    """
+    """Engine in a worker process, with a queue of at most ``queue_limit`` requests."""
 
     def __init__(self, config: EngineConfig, *, queue_limit: int = 256) -> None:
         self._config = config
@@ -103,26 +100,26 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
 
     @property
     def busy(self) -> bool:
-        """Whether there are requests that run or wait."""
+        """True if requests are running or waiting."""
         return bool(self._generations)
 
     @property
     def memory(self) -> int:
-        """Bytes of the weights, the KV cache, and what finished sequences may take outside of it."""
+        """Size of the weights, the KV cache and the prefix store in bytes."""
         return self.info.weights_memory + self.info.kv_memory + self.info.prefix_memory
 
     @property
     def limits(self) -> Limits:
-        """Context and number of sequences at once."""
+        """Limits of the engine."""
         return Limits(self.info.context, self.info.parallel)
 
     @property
     def capabilities(self) -> Capabilities:
-        """Everything optional."""
+        """Optional features of the engine: all."""
         return Capabilities()
 
     def describe(self, name: str) -> str:
-        """Return a line about the model; see ``Backend.describe``."""
+        """Return a one-line summary of the loaded model; see ``Backend.describe``."""
         info = self.info
         return (
             f"Loaded {name} ({megabytes(info.weights_memory)}): "
@@ -132,17 +129,17 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
 
     @property
     def report(self) -> StepReport:
-        """Latest figures of the worker; those of a new worker begin with 0."""
+        """Latest report of the worker; a new worker counts from 0."""
         return self._report
 
     @property
     def adapters(self) -> Mapping[str, int]:
-        """The adapters that requests can name, and how many requests work with each."""
+        """Number of running requests by the id of each loaded adapter."""
         return self._adapters.users
 
     @property
     def most_adapters(self) -> int:
-        """How many adapters can be loaded at once."""
+        """Largest number of adapters that can be loaded at once."""
         return self._config.adapters
 
     def generate(self, request: GenerateRequest) -> _Generation:
@@ -161,7 +158,7 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
         return generation
 
     def cancel(self, request_id: int, choice: int | None, *, done: bool) -> None:
-        """Tell the worker to drop a request or one of its choices; ``done`` if nothing of it is left."""
+        """Drop a request in the worker, or one of its choices; ``done`` if none is left."""
         if self.state == "ready":
             self._worker.send(Cancel(request_id, choice))
         if done:
@@ -186,7 +183,7 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
             self._adapters.end(generation.adapter)
 
     def _take(self, frame: Stepped | AdapterAdded | StepReport) -> None:
-        """Hand out what the worker sends."""
+        """Deliver a frame from the worker."""
         if isinstance(frame, AdapterAdded):
             self._adapters.take(frame)
             return

@@ -1,16 +1,16 @@
-"""Whose turn it is among the adapters that have work: the sequences of one of them are computed in a step."""
+"""Rotation of adapters: each step has sequences of one adapter."""
 
 from collections.abc import Iterable
 
 STEPS_PER_TURN = 4
-"""How many steps an adapter has in a row: the first one takes longer, as llama.cpp has to rebuild what it computes."""
+"""Consecutive steps of an adapter. The first one takes longer, as llama.cpp rebuilds its compute graph."""
 
 
 class Rotation:
-    """Adapters take turns, the one that has waited longest first. None stands for the model without an adapter.
+    """Turns of adapters, the one that has waited longest first. None stands for the base model.
 
-    A turn lasts ``STEPS_PER_TURN`` steps. But while prompts are computed it lasts one: a step with tokens of prompts is
-    as long as others can be expected to wait, and steps of others are what they are paced by.
+    A turn lasts ``STEPS_PER_TURN`` steps, but only one while prompts are computed: a step with prefill is as long as
+    other completions may wait, and the prefill policy needs steps of other completions in between.
     """
 
     def __init__(self) -> None:
@@ -19,14 +19,14 @@ class Rotation:
         self._steps = 0
 
     def order(self, working: Iterable[str | None]) -> list[str | None]:
-        """The adapters that have work, in the order in which they should be computed."""
+        """Return the adapters of some sequences, each once, in the order of their turns."""
         adapters = dict.fromkeys(working)
         self._order = [known for known in self._order if known in adapters]
         self._order += [new for new in adapters if new not in self._order]
         return list(self._order)
 
     def take_step(self, adapter: str | None, *, is_last: bool) -> None:
-        """Note that a step of an adapter is computed; ``is_last``: it ends the turn."""
+        """Record a step of an adapter; ``is_last`` ends its turn."""
         self._steps = self._steps + 1 if adapter == self._latest else 1
         self._latest = adapter
         self._order.remove(adapter)

@@ -1,7 +1,7 @@
-"""Drawing the next tokens from the logits of a batch.
+"""Sampling: draws tokens from the logits of a batch.
 
-Every draw is exact: shortlists are used only where they provably hold what is drawn, or with a rejection step that
-makes up for what they leave out.
+Every draw is exact. A shortlist is used only if it provably contains the drawn token, or with a rejection step that
+accounts for the tokens outside of it.
 """
 
 import math
@@ -20,14 +20,14 @@ Indices = NDArray[np.intp]
 
 _BLOCK = 256
 _LONGEST_SHORTLIST = 0.125
-"""The part of the vocabulary from which on a shortlist does not pay."""
+"""Largest useful shortlist, as a share of the vocabulary."""
 _LIGHTEST_CANDIDATES = (1e-3, 1e-5, 0.0)
 _LOWEST_TEMPERATURE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Whose next token a row of logits is for: ``sequence``'s, supposing that ``drafted`` has been appended to it."""
+    """Row of logits: those after the tokens of ``sequence`` followed by ``drafted``."""
 
     sequence: Sequence
     drafted: abc.Sequence[int] = ()
@@ -35,28 +35,28 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A drawn token, and the log-probabilities that were asked for with it."""
+    """Drawn token with the requested log-probabilities."""
 
     token: int
     logprobs: TokenLogprobs | None = None
 
 
 class Sampler:
-    """Draws tokens for a model with ``vocabulary_size`` tokens, of which ``end_tokens`` end a completion."""
+    """Draws tokens of a model with ``vocabulary_size`` tokens, of which ``end_tokens`` end a completion."""
 
     def __init__(self, vocabulary_size: int, end_tokens: abc.Collection[int]) -> None:
         self._end_tokens = np.array(sorted(end_tokens), dtype=np.intp)
         self._block_starts = np.arange(0, vocabulary_size, _BLOCK)
 
     def sample(self, logits: Floats, rows: abc.Sequence[Row]) -> list[Draw | None]:
-        """One token for each row.
+        """Draw a token for each row.
 
         Args:
-            logits: (rows, vocabulary size). Changed in place.
-            rows: whose logits they are.
+            logits: float32, shape (rows, vocabulary size). Changed in place.
+            rows: sequences and drafts of the rows.
 
         Returns:
-            The draws; None for a row that has no usable distribution (NaN, or nothing above minus infinity).
+            One draw per row; None for a row without a usable distribution (NaN, or nothing above minus infinity).
         """
         draws: list[Draw | None] = []
         for values, row in zip(logits, rows, strict=True):
@@ -100,20 +100,20 @@ class Sampler:
         return self._draw_from_all(_weights(logits, largest, temperature), uniforms[-2], uniforms[-1])
 
     def _forbid_end(self, logits: Floats, *, unless_only: bool) -> None:
-        """Take the tokens that end a completion out, but for a grammar that allows nothing else."""
+        """Exclude the end-of-generation tokens; with ``unless_only``, not if nothing else is allowed."""
         ends = logits[self._end_tokens]
         logits[self._end_tokens] = -np.inf
         if unless_only and not np.isfinite(logits).any():
             logits[self._end_tokens] = ends
 
     def _draw_from_all(self, weights: Floats, first: float, second: float) -> int:
-        """Invert the cumulative distribution in two stages: a block of the vocabulary, then a token inside it."""
+        """Invert the cumulative distribution in two stages: a block of the vocabulary, then a token in it."""
         block = _invert(np.add.reduceat(weights, self._block_starts), first)
         return block * _BLOCK + _invert(weights[block * _BLOCK : (block + 1) * _BLOCK], second)
 
     def _holding_top_k(self, logits: Floats, count: int) -> Indices:
-        """Some tokens that the ``count`` likeliest ones are among."""
-        # The largest of each block are so many different tokens: the count-th of them bounds the count-th of all.
+        """Return a set of tokens that contains the ``count`` likeliest ones."""
+        # The largest logits of all blocks belong to different tokens, so the count-th of them is a lower bound.
         by_block = count <= len(self._block_starts)
         largest = np.maximum.reduceat(logits, self._block_starts) if by_block else logits
         bound = np.partition(largest, len(largest) - count)[len(largest) - count]
@@ -122,7 +122,7 @@ class Sampler:
 
 
 def log_probabilities(logits: Floats, token: int, top: int) -> TokenLogprobs:
-    """A token's log-probability and those of the ``top`` most likely tokens, from the model's own logits."""
+    """Return the log-probabilities of a token and of the ``top`` most likely ones, from the model's own logits."""
     largest = float(logits.max())
     total = largest + math.log(float(np.exp(logits - largest).sum(dtype=np.float64)))
     others = max(len(logits) - top, 0)
@@ -134,7 +134,7 @@ def log_probabilities(logits: Floats, token: int, top: int) -> TokenLogprobs:
 
 
 def _penalize(logits: Floats, counts: TokenCounts, drafted: abc.Sequence[int], sampling: Sampling) -> None:
-    """Make the tokens that were generated before less likely."""
+    """Apply the penalties for generated and drafted tokens."""
     for token in drafted:
         counts.add(token)
     tokens, times = counts.present()
@@ -148,21 +148,21 @@ def _penalize(logits: Floats, counts: TokenCounts, drafted: abc.Sequence[int], s
 
 
 def _weights(logits: Floats, largest: float, temperature: float) -> Floats:
-    """Probabilities up to a factor: ``largest`` weighs 1."""
+    """Return unnormalised probabilities, with weight 1 for the logit ``largest``."""
     weights: Floats = logits - np.float32(largest)
     weights /= np.float32(temperature)
     return np.exp(weights, out=weights)
 
 
 def _draw_from_shortlist(logits: Floats, largest: float, temperature: float, uniforms: Doubles) -> int | None:
-    """Draw by rejection from a distribution that bounds the true one, with one of ``uniforms`` for each attempt.
+    """Draw by rejection from a distribution that bounds the true one, with one of ``uniforms`` per attempt.
 
-    The bound is the true weight for the tokens of the shortlist, and for each other one the same small weight, of which
-    its true one is a part. As all these together weigh at most what the likeliest token weighs, at least every second
-    attempt hits the shortlist.
+    The bound is the true weight for tokens of the shortlist, and 1 / vocabulary size for each other token, which is at
+    least its true weight. These others weigh as much as the likeliest token together, so each attempt hits the
+    shortlist with a probability of at least one half.
 
     Returns:
-        The token; None if all attempts fail, or the shortlist would be long, so that another draw must do.
+        The token; None if all attempts fail or the shortlist is too long, and another method must be used.
     """
     size = len(logits)
     listed = logits >= np.float32(largest - math.log(size) * temperature)
@@ -175,7 +175,7 @@ def _draw_from_shortlist(logits: Floats, largest: float, temperature: float, uni
         point = uniform * (total + 1)
         if point < total:
             return int(shortlist[cumulative.searchsorted(point, side="right")])
-        # The rest is as many places as there are tokens, each 1 / size wide and filled as far as its token weighs.
+        # Each token has an interval of 1 / size in the rest, of which its true weight is accepted.
         place = (point - total) * size
         token = min(int(place), size - 1)
         weight = math.exp((float(logits[token]) - largest) / temperature)
@@ -185,7 +185,7 @@ def _draw_from_shortlist(logits: Floats, largest: float, temperature: float, uni
 
 
 def _draw_top_p(weights: Floats, top_p: float, uniform: float) -> int:
-    """Draw from the fewest of the heaviest tokens that hold ``top_p`` of all weight."""
+    """Draw from the fewest of the heaviest tokens that have ``top_p`` of the total weight."""
     wanted = top_p * float(weights.sum())
     candidates: Indices = np.empty(0, dtype=np.intp)
     for lightest in _LIGHTEST_CANDIDATES:
@@ -198,9 +198,9 @@ def _draw_top_p(weights: Floats, top_p: float, uniform: float) -> int:
 
 
 def _heaviest(weights: Floats, count: int, top_p: float, wanted: float | None) -> Indices:
-    """The ``count`` heaviest weights or, of these, the fewest that hold ``wanted``: by default ``top_p`` of them all.
+    """Return the indices of the ``count`` heaviest weights, or of the fewest of them whose sum is ``wanted``.
 
-    Of equal ones, those that come first.
+    ``wanted`` None stands for ``top_p`` of their sum. Of equal weights the first ones are taken.
     """
     descending = np.sort(weights)[::-1][:count]
     if wanted is not None or top_p < 1:
@@ -213,7 +213,7 @@ def _heaviest(weights: Floats, count: int, top_p: float, wanted: float | None) -
 
 
 def _invert(weights: Floats, uniform: float) -> int:
-    """The first index whose cumulative weight exceeds ``uniform`` of the total: never one of weight 0."""
+    """Return the first index whose cumulative weight exceeds ``uniform`` of the total, never one of weight 0."""
     cumulative = weights.cumsum(dtype=np.float64)
     total = cumulative[-1]
     index = int(cumulative.searchsorted(uniform * total, side="right"))

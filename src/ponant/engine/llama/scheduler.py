@@ -1,11 +1,10 @@
-"""Which tokens are computed next.
+"""Scheduler: chooses the tokens of each step.
 
-Sequences wait, first come, first served, until there is a free slot and room in the KV cache. In each step every
-running sequence whose prompt is done gets its next token, and the prefill policy chooses the tokens of prompts. A
-sequence that begins like another one takes over what that one has computed; if that one is still computing it, the
-sequence follows it: it waits rather than computing the same again. When the cache is full the youngest sequence is put
-back in the queue; it goes on later where it stopped. Where the next tokens can be guessed, a step verifies several.
-Sequences with different adapters cannot be computed in one step, so the adapters take turns.
+Sequences wait in the order of arrival for a free slot and room in the KV cache. In each step every running sequence
+whose prompt is computed gets its next token, and the prefill policy chooses the tokens of prompts. A sequence reuses
+the common prefix of another one. If that one, its leader, is still computing the prefix, the sequence waits for it.
+When the cache is full the youngest sequence is preempted: it returns to the head of the queue and resumes later. Draft
+tokens are verified several at a time. Sequences with different adapters cannot share a step, so adapters take turns.
 """
 
 from collections import abc, deque
@@ -24,24 +23,33 @@ from ponant.engine.llama.step import Chunk, Step, next_chunk
 from ponant.engine.llama.step_costs import USUAL_COSTS, StepCosts, StepTime
 
 FIXED_CHUNK = 256
-"""Where chunks of prefill end under ``deterministic``: at multiples of this position."""
+"""Tokens per chunk of prefill under ``deterministic``."""
 
 _HEADROOM = 16
-"""Free cells per running sequence that must be left when another one enters, so that it is not put back at once."""
+"""Free cells per running sequence that another one must leave when it enters, to avoid its immediate preemption."""
 
 _WORTH_WAITING_FOR = 32
-"""Tokens that a sequence must save by waiting until another one has computed them."""
+"""Fewest tokens that a sequence must save to wait for a leader."""
 
 
 @dataclass(slots=True)
 class Scheduler:
-    """Owns the sequences: ``waiting`` ones in the order of arrival, ``running`` ones in the order of entry.
+    """Owner of all sequences.
 
-    ``parallel`` is the most sequences that run at once, ``batch_tokens`` the most tokens of a step, ``most_draws`` the
-    most tokens that a step may give, guessed ones included. Under ``deterministic`` each step has tokens of one
-    sequence only, in chunks with fixed borders; each slot must have room for a whole context, so that nothing is ever
-    put back. While other engines wait for the same processor cores (``contended``), prompts are computed in small
-    pieces, so that they need not wait long. ``cached_tokens`` is how many tokens of prompts were taken over so far.
+    Attributes:
+        cache: bookkeeping of the KV cache.
+        parallel: largest number of sequences that run at once.
+        batch_tokens: most tokens of a step.
+        end_tokens: tokens that end a completion.
+        costs: measured costs of steps.
+        prefill: policy for the tokens of prompts.
+        most_draws: most tokens that a step may draw, drafts included.
+        deterministic: each step has tokens of one sequence, in chunks with fixed borders. Each slot must have room for
+            a whole context, as nothing may be preempted.
+        contended: other engines wait for the same cores, so prompts are computed in small chunks.
+        cached_tokens: total of the prompts' tokens that were reused.
+        waiting: sequences in the order of arrival.
+        running: sequences in the order of entry.
     """
 
     cache: KVCache
@@ -64,7 +72,7 @@ class Scheduler:
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to compute."""
+        """True if there is nothing to compute."""
         return not self.waiting and not self.running
 
     def add(self, sequences: abc.Iterable[Sequence]) -> None:
@@ -74,7 +82,7 @@ class Scheduler:
             self._unstarted.add(sequence.request_id)
 
     def cancel(self, request_id: int, choice: int | None = None) -> None:
-        """Drop a request, or one choice of it; unknown ones are ignored."""
+        """Drop a request, or one of its choices. An unknown id is ignored."""
 
         def concerned(sequence: Sequence) -> bool:
             return sequence.request_id == request_id and choice in (None, sequence.choice)
@@ -87,7 +95,7 @@ class Scheduler:
             self._leave(sequence, keep=True)
 
     def next_step(self) -> Step | None:
-        """The next step, or None if there is nothing to compute."""
+        """Return the next step; None if there is nothing to compute."""
         self._take_over()
         self._make_room()
         self._admit()
@@ -98,17 +106,17 @@ class Scheduler:
         return Step(self.cache.take_operations(), chunks, delayed)
 
     def take_started(self) -> list[int]:
-        """Ids of the requests that left the queue for the first time since the last call."""
+        """Return the ids of the requests that left the queue for the first time since the last call."""
         started, self._started = self._started, []
         return started
 
     def advance(self, step: Step, drawn: abc.Iterable[abc.Sequence[Draw | None]]) -> abc.Iterator[tuple[int, Delta]]:
-        """Take what was drawn; yields the deltas with the ids of their requests.
+        """Append drawn tokens to their sequences; yields request ids with their deltas.
 
         Args:
             step: the step that was computed.
-            drawn: for each of its drawing chunks, in their order, a draw for the last token of the chunk and one for
-                each of its guesses; None stands for a failure.
+            drawn: for each drawing chunk, in order, the draw after its last token and those after its draft tokens;
+                None for a failed draw.
         """
         draws = iter(drawn)
         for chunk in step.chunks:
@@ -135,7 +143,7 @@ class Scheduler:
             )
 
     def _accept(self, chunk: Chunk, draws: abc.Sequence[Draw | None]) -> tuple[list[Draw], FinishReason | None]:
-        """Append what was drawn up to the first guess that it differs from; returns that, and why it is the end."""
+        """Append draws up to the first that differs from the draft; returns them, and the reason of an end."""
         sequence = chunk.sequence
         tokens = _take_unsent(sequence)
         finish: FinishReason | None = None
@@ -161,7 +169,7 @@ class Scheduler:
         return tokens, finish
 
     def _compute(self, chunk: Chunk, count: int) -> None:
-        """Note that so many tokens of a chunk are computed and stay."""
+        """Record that the first ``count`` tokens of a chunk are computed."""
         chunk.sequence.computed = chunk.start + count
         self.cache.extend(chunk.sequence.slot, count, repeatable=chunk.sequence is self._undisturbed)
 
@@ -171,21 +179,21 @@ class Scheduler:
         self.prefill.observe(step)
 
     def preempt(self, *, keep: bool = False) -> None:
-        """Move the youngest running sequence back to the head of the queue; ``keep`` what is computed of it."""
+        """Move the youngest running sequence to the head of the queue; ``keep`` its content of the cache for reuse."""
         sequence = self.running[-1]
         self._leave(sequence, keep=keep)
         sequence.computed = 0
         self.waiting.appendleft(sequence)
 
     def preempt_all(self) -> None:
-        """Move every running sequence back to the queue: what the KV cache holds is lost."""
+        """Move every running sequence to the queue. The content of the KV cache is lost."""
         self.running.sort(key=lambda sequence: (sequence.request_id, sequence.choice))
         while self.running:
             self.preempt()
         self.cache.clear()
 
     def _missing_cells(self) -> int:
-        """How many cells more than there are free ones the running sequences need for all their tokens."""
+        """Return the number of cells that running sequences lack for all their tokens; negative if cells remain."""
         needed = 0
         for sequence in self.running:
             _, shared = self._leaders.get(sequence, (None, 0))
@@ -223,10 +231,10 @@ class Scheduler:
                 self._started.append(sequence.request_id)
 
     def _reuse_for(self, sequence: Sequence) -> Reuse:
-        """See to it that an idle engine repeats itself: where and how things are computed shows in the rounding.
+        """Return the tokens that a sequence may reuse. Restrictions make the results of an idle engine repeatable.
 
-        A repeatable sequence takes over nothing but what it would compute itself in the same way. A greedy one whose
-        prompt is kept computes the last piece of it once more, as it was computed the first time.
+        Rounding depends on the batch that a token is computed in. A repeatable sequence reuses only tokens that it
+        would compute in the same way. A greedy one whose prompt is kept computes its last block again.
         """
         if not self.running:
             self._undisturbed = sequence if sequence.repeatable and sequence.generated == 0 else None
@@ -239,7 +247,7 @@ class Scheduler:
         return "anything"
 
     def _restore(self, sequence: Sequence) -> None:
-        """Take over what the store has, if that is more than there is in the cache or will be."""
+        """Reuse tokens of the store if they are more than those of the cache or of the leader."""
         self.cache.move_out()
         _, followed = self._leaders.get(sequence, (None, 0))
         self.cache.restore(sequence.slot, followed)
@@ -248,7 +256,7 @@ class Scheduler:
             self._leaders.pop(sequence, None)
 
     def _follow(self, sequence: Sequence) -> None:
-        """Have a sequence wait for one that entered before it and is computing what it needs too, if there is one."""
+        """Find a leader for a sequence: one that entered before and is computing the longest common prefix."""
         if not self.cache.shares:
             return
         best_length = sequence.computed + _WORTH_WAITING_FOR - 1
@@ -264,7 +272,7 @@ class Scheduler:
                 self._leaders[sequence] = leader, length
 
     def _take_over(self) -> None:
-        """Give those who follow what their leaders have computed by now, and free those whose leaders left."""
+        """Share the prefixes that leaders have completed, and find new leaders where one has left."""
         for sequence, (leader, length) in list(self._leaders.items()):
             if leader.slot == WAITING:
                 del self._leaders[sequence]
@@ -287,7 +295,7 @@ class Scheduler:
         sequence.slot = WAITING
 
     def _turn_of_an_adapter(self) -> tuple[list[Chunk], int]:
-        """The chunks of those whose adapter's turn it is, and how many tokens of other completions wait meanwhile."""
+        """Return the chunks of the adapter whose turn it is, and the number of tokens of completions that wait."""
         computing = [sequence for sequence in self.running if sequence not in self._leaders]
         for adapter in self._rotation.order(sequence.adapter for sequence in computing):
             decoding = [sequence for sequence in computing if self._is_decoding(sequence)]
@@ -300,9 +308,9 @@ class Scheduler:
         raise AssertionError("there is nothing to compute")
 
     def _chunks(self, computing: list[Sequence], delayed: int) -> list[Chunk]:
-        """The chunks of sequences with the same adapter, while ``delayed`` tokens of completions with others wait.
+        """Return the chunks of sequences with the same adapter, while ``delayed`` tokens of other completions wait.
 
-        There may be none, if all are long prompts that leave time to those.
+        There are none if all sequences are long prompts that leave the step to other completions.
         """
         chunks = [next_chunk(sequence, sequence.remaining) for sequence in computing if self._is_decoding(sequence)]
         prefilling = [sequence for sequence in computing if not self._is_decoding(sequence)]
@@ -317,12 +325,12 @@ class Scheduler:
         return chunks + prompts if plan.decodes else prompts
 
     def _is_decoding(self, sequence: Sequence) -> bool:
-        """Whether a sequence has no more to compute than what came last: one token, or some that its grammar forced."""
+        """True if a sequence only needs its last token computed, or the last ones that its grammar forced."""
         most_forced = self.batch_tokens // self.parallel
         return sequence.remaining == 1 or sequence.remaining <= min(most_forced, sequence.generated)
 
     def _reproducible_chunk(self, sequence: Sequence) -> int:
-        """How much of a prompt to compute at once so that it can be repeated from there on, see ``_reuse_for``."""
+        """Return the most tokens of a prompt to compute at once to keep it repeatable; see ``_reuse_for``."""
         if sequence is self._undisturbed:
             return BLOCK - sequence.computed % BLOCK
         last = (sequence.prompt_length - 1) // BLOCK * BLOCK
@@ -331,14 +339,14 @@ class Scheduler:
         return sequence.remaining
 
     def _with_drafts(self, chunks: list[Chunk]) -> list[Chunk]:
-        """Add to chunks of one token each what is worth being guessed."""
+        """Add drafts to chunks of completions where they pay."""
         drafts = [self._guess(chunk.sequence) for chunk in chunks]
         if not any(draft for draft, _ in drafts):
             return chunks
         rows = sum(chunk.length for chunk in chunks)
         room = max(0, min(self.most_draws, self.batch_tokens, self.cache.free) - rows)
         if any(chunk.sequence.repeatable for chunk in chunks):
-            seconds = USUAL_COSTS.seconds(rows + room)  # what depends on time would not repeat itself
+            seconds = USUAL_COSTS.seconds(rows + room)  # measured costs would make results depend on time
         else:
             seconds = self.costs.rows.seconds(rows + room)
         if seconds is None:
@@ -354,7 +362,7 @@ class Scheduler:
         return sequence.drafter.draft(limit) if sequence.drafter and limit > 0 else ([], 0.0)
 
     def _turn_of_one(self) -> Chunk:
-        """The next chunk of the sequence whose turn it is; it goes to the end of the line."""
+        """Return the next chunk of the first sequence, and move the sequence to the end."""
         sequence = self.running.pop(0)
         self.running.append(sequence)
         if sequence.computed < sequence.prompt_length:

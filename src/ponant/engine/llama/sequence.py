@@ -1,4 +1,4 @@
-"""One completion in progress."""
+"""Sequences: completions in progress."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ _TOKENS_PREPARED_AT_ONCE = 64
 
 
 class TokenCounts:
-    """How often each token was generated, in arrays that penalties can be computed from."""
+    """Number of times that each token was generated, as arrays for the computation of penalties."""
 
     def __init__(self) -> None:
         self._places: dict[int, int] = {}
@@ -30,35 +30,36 @@ class TokenCounts:
         self._times[place] += 1
 
     def remove(self, token: int) -> None:
-        """Take back that a token was counted."""
+        """Undo the count of a token."""
         self._times[self._places[token]] -= 1
 
     def present(self) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """The tokens that were counted, and how often."""
+        """Return the counted tokens and their counts, each of shape (number of counted tokens,)."""
         used = len(self._places)
         counted = np.flatnonzero(self._times[:used])
         return self._tokens[counted], self._times[counted]
 
 
 class Sequence:
-    """The tokens of one completion, prompt included, and how far they have been computed.
+    """One completion with its prompt.
 
     Attributes:
-        request_id, choice: whose completion this is.
-        tokens: the prompt and what was generated after it.
-        prompt_length: how many of ``tokens`` are the prompt.
-        limit: the length of ``tokens`` at which the completion is cut.
-        computed: how many of ``tokens`` have their keys and values in the KV cache.
-        slot: the place in the KV cache, ``WAITING`` while there is none.
-        entered: whether it has ever left the queue.
-        repeatable: whether an idle engine must give the same tokens again, whatever it computed in between.
-        cached_tokens: how many of the prompt's tokens were not computed for this sequence but taken over.
-        counts: how often each token was generated, if there are penalties.
-        grammar: what the generated tokens must follow, if anything.
-        unsent: tokens that were generated without being drawn and that nobody was told of yet.
-        drafter: guesses the tokens to come, if there is anything to guess from.
-        top_logprobs: how many log-probabilities go with each token, None for none at all.
-        adapter: the id of the adapter that it is computed with, None for the model as it is.
+        request_id: id of the request.
+        choice: index of the choice in the request.
+        tokens: tokens of the prompt and of the completion.
+        prompt_length: number of ``tokens`` that are the prompt.
+        limit: length of ``tokens`` at which the completion is cut.
+        computed: number of ``tokens`` with keys and values in the KV cache.
+        slot: slot in the KV cache; ``WAITING`` for none.
+        entered: the sequence has left the queue at least once.
+        repeatable: an idle engine must draw the same tokens again, independent of what it computed in between.
+        cached_tokens: number of the prompt's tokens that were reused instead of computed.
+        counts: counts of the generated tokens, if there are penalties.
+        grammar: grammar of the completion, if there is one.
+        unsent: tokens that the grammar forced and that no delta has had yet.
+        drafter: source of draft tokens, if there is one.
+        top_logprobs: number of log-probabilities with each token; None for no log-probabilities.
+        adapter: id of the adapter; None for the base model.
     """
 
     def __init__(
@@ -102,21 +103,25 @@ class Sequence:
 
     @property
     def generated(self) -> int:
-        """How many tokens were generated so far."""
+        """Number of generated tokens."""
         return len(self.tokens) - self.prompt_length
 
     @property
     def remaining(self) -> int:
-        """How many tokens must be computed before the next one can be drawn."""
+        """Number of tokens that must be computed before the next one can be drawn."""
         return len(self.tokens) - self.computed
 
     @property
     def greedy(self) -> bool:
-        """Whether the most likely token is always taken."""
+        """True if the most likely token is always drawn."""
         return self.sampling.temperature == 0 or self.sampling.top_p == 0 or self.sampling.top_k == 1
 
     def uniforms(self, index: int) -> NDArray[np.float64]:
-        """The random numbers in [0, 1) for the generated token of this index: they depend on the seed and it alone."""
+        """Return the random numbers for a generated token, which depend on the seed and its index alone.
+
+        Returns:
+            Numbers in [0, 1), shape (``UNIFORMS_PER_TOKEN``,).
+        """
         while index >= len(self._uniforms):
             more = self._generator.random((_TOKENS_PREPARED_AT_ONCE, UNIFORMS_PER_TOKEN))
             self._uniforms = np.concatenate([self._uniforms, more])
@@ -124,7 +129,7 @@ class Sequence:
         return numbers
 
     def append(self, token: int) -> FinishReason | None:
-        """Take a drawn token; returns why the completion is over, if it is."""
+        """Append a drawn token; returns the reason if the completion ends."""
         self.tokens.append(token)
         if self.counts is not None:
             self.counts.add(token)
@@ -134,14 +139,14 @@ class Sequence:
             self.grammar.accept(token)
             if self.grammar.failed:
                 return "error"
-            if self.grammar.done:  # nothing is missing, even where there is no room for more
+            if self.grammar.done:  # complete, even if the limit is reached too
                 return "stop"
         return self._limit_reason if len(self.tokens) >= self.limit else None
 
     def append_forced(self) -> FinishReason | None:
-        """Append the tokens that the grammar leaves no choice about; returns why the completion is over, if it is.
+        """Append the tokens that the grammar determines; returns the reason if the completion ends.
 
-        Where log-probabilities are wanted all tokens are drawn, so that each has its logits.
+        With log-probabilities every token is drawn, as each needs its logits.
         """
         finish: FinishReason | None = None
         for token in self.grammar.forced() if self.grammar and self.top_logprobs is None else []:

@@ -1,4 +1,4 @@
-"""What is computed in one batch: chunks of sequences."""
+"""Steps: the tokens that are computed in one batch."""
 
 from collections import abc
 from dataclasses import dataclass
@@ -10,9 +10,14 @@ from ponant.engine.llama.step_costs import StepTime
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """``length`` tokens of a sequence from ``start`` on, and then ``draft``: guesses of the tokens to come.
+    """Tokens of a sequence in a step.
 
-    ``draws``: the logits of the last token and of each guess give tokens, for as long as the guesses are right.
+    Attributes:
+        sequence: the sequence.
+        start: index of the first token.
+        length: number of tokens.
+        draws: a token is drawn from the logits of the last token, and one from those of each accepted draft token.
+        draft: guesses of the following tokens, which are computed after them.
     """
 
     sequence: Sequence
@@ -23,16 +28,18 @@ class Chunk:
 
     @property
     def decodes(self) -> bool:
-        """Whether this is one of a completion's own tokens, or as short as one."""
+        """True if the chunk is part of a completion, or has a single token."""
         return self.length == 1 or self.start >= self.sequence.prompt_length
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do next: the operations on the KV cache in their order, then the chunks in one batch.
+    """Operations on the KV cache, followed by one batch.
 
-    All chunks are computed with the same adapter. ``delayed`` tokens of running completions that have another one wait
-    meanwhile.
+    Attributes:
+        operations: operations in their order.
+        chunks: tokens of the batch, all with the same adapter.
+        delayed: number of tokens of running completions that wait for the step.
     """
 
     operations: list[Operation]
@@ -41,17 +48,17 @@ class Step:
 
     @property
     def adapter(self) -> str | None:
-        """What the chunks are computed with, None for the model as it is."""
+        """Id of the adapter that the chunks are computed with; None for the base model."""
         return self.chunks[0].sequence.adapter
 
     @property
     def decoded(self) -> int:
-        """How many tokens of running completions are computed in this step, guessed ones included."""
+        """Number of tokens of running completions, drafts included."""
         return sum(chunk.length + len(chunk.draft) for chunk in self.chunks if chunk.decodes)
 
     @property
     def prefilled(self) -> int:
-        """How many tokens of prompts are computed in this step."""
+        """Number of tokens of prompts."""
         return sum(chunk.length for chunk in self.chunks if not chunk.decodes)
 
     def timed(self, seconds: float) -> StepTime:
@@ -60,10 +67,10 @@ class Step:
 
     @property
     def depth(self) -> int:
-        """How many tokens lie before the deepest of the tokens of prompts."""
+        """Number of tokens before the deepest chunk of a prompt."""
         return max((chunk.start for chunk in self.chunks if not chunk.decodes), default=0)
 
 
 def next_chunk(sequence: Sequence, length: int) -> Chunk:
-    """The next ``length`` tokens of a sequence."""
+    """Return the next ``length`` tokens of a sequence."""
     return Chunk(sequence, sequence.computed, length, draws=length == sequence.remaining)

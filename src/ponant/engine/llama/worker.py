@@ -1,7 +1,7 @@
-"""The process that computes: reads requests from a socket, steps the model, writes tokens back.
+"""Worker process of an engine: reads requests from a socket, computes steps, writes tokens back.
 
-Started as ``python -m ponant.engine.llama.worker FD`` with an open socket as file descriptor ``FD``. It ends when the
-other side closes the socket.
+It is started as ``python -m ponant.engine.llama.worker FD`` with an open socket as file descriptor ``FD``, and ends
+when the parent closes the socket.
 """
 
 import contextlib
@@ -45,17 +45,17 @@ from ponant.processes.core_lock import CoreLock
 from ponant.processes.frames import Loaded, LoadFailed
 
 BATCH_TOKENS = 512
-"""The most tokens that are computed in one step."""
+"""Most tokens of one step."""
 
 _LONGEST_FOLLOWED = 16_384
-"""How many of a prompt's last tokens are searched for what a completion repeats: making more searchable takes time."""
+"""Most tokens at the end of a prompt that are indexed for drafts; indexing takes time."""
 
 
 class EngineWorker:
-    """One model and the sequences it is working on."""
+    """Model and the sequences that it computes."""
 
     def __init__(self, config: EngineConfig) -> None:
-        """Raises ModelLoadError."""
+        """Load the model and allocate the KV cache. Raises ModelLoadError."""
         self._model = Model(Path(config.model_path))
         size = self._model.size(config.kv_type)
         sizes = plan_memory(size, config, available_memory())
@@ -110,7 +110,7 @@ class EngineWorker:
         )
 
     def serve(self, connection: Connection[ToWorker]) -> None:
-        """Work until the other side closes the connection."""
+        """Compute until the parent closes the connection."""
         while True:
             if self._core_lock and self._scheduler.idle:
                 self._core_lock.release()
@@ -167,14 +167,14 @@ class EngineWorker:
     def _start(self, request_id: int, request: GenerateRequest, grammar: Grammar | None) -> None:
         if request.adapter is None or self._model.has_adapter(request.adapter):
             self._scheduler.add(self._sequences(request_id, request, grammar))
-        else:  # a new worker could not load it again
+        else:  # this worker could not reload the adapter
             self._fail(request_id, request)
 
     def _fail(self, request_id: int, request: GenerateRequest) -> None:
         self._failed += [(request_id, Delta(choice, [], "error")) for choice in range(len(request.seeds))]
 
     def _add_adapter(self, adapter_id: str, path: Path) -> str | None:
-        """Load an adapter; returns why it cannot be, if that is so."""
+        """Load an adapter; returns the reason of a failure, or None."""
         try:
             self._model.add_adapter(adapter_id, path)
         except AdapterError as error:
@@ -182,7 +182,7 @@ class EngineWorker:
         return None
 
     def _sequences(self, request_id: int, request: GenerateRequest, grammar: Grammar | None) -> list[Sequence]:
-        """A sequence for each of the request's choices."""
+        """Return a sequence for each choice of a request."""
         drafts = self._drafts and not grammar
         prompt = DraftText(request.prompt[-_LONGEST_FOLLOWED:]) if drafts else None
         prediction = DraftText(request.prediction) if drafts and request.prediction else None
@@ -229,7 +229,7 @@ class EngineWorker:
         if any(
             None in drawn and not _has_failed_grammar(chunk) for chunk, drawn in zip(_drawing(step), draws, strict=True)
         ):
-            # What is not a number stays in the cache and spreads from there: start again from clean memory.
+            # NaN in the cache spreads to all later tokens, so restart from clean memory.
             self._scheduler.preempt_all()
             self._model.empty_all()
         timed = step.timed(time.perf_counter() - began)
@@ -255,7 +255,7 @@ class EngineWorker:
                 self._model.empty_slot(spare)
 
     def _draw(self, step: Step, logits: NDArray[np.float32]) -> list[list[Draw | None]]:
-        """The next token of each drawing chunk, and the one after each of its guesses, supposing they are right."""
+        """Draw a token after each drawing chunk, and after each of its draft tokens, as if they were right."""
         drawing = _drawing(step)
         rows = [
             Row(chunk.sequence, chunk.draft[:guessed]) for chunk in drawing for guessed in range(1 + len(chunk.draft))
@@ -269,7 +269,7 @@ def _drawing(step: Step) -> list[Chunk]:
 
 
 def _has_failed_grammar(chunk: Chunk) -> bool:
-    """Whether it is for its grammar, and not for its logits, that nothing could be drawn."""
+    """True if no token could be drawn because of the grammar, not of the logits."""
     grammar = chunk.sequence.grammar
     return grammar is not None and grammar.failed
 
