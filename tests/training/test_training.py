@@ -407,7 +407,7 @@ def test_without_wandb_its_extra_is_named(
     monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
     describe(tmp_path, tiny_model, lines, cache=cache, training_steps=1, wandb=Wandb(project="test"))
 
-    assert "ponant[wandb]" in failure(tmp_path)["message"]
+    assert "install Ponant with the extra wandb" in failure(tmp_path)["message"]
 
 
 def test_runs_are_described_in_private(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ponant.api.fine_tuning import JobIn
 from ponant.callers import Caller
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
-from ponant.errors import EngineUnavailableError, InvalidRequestError
+from ponant.errors import EngineUnavailableError, InvalidRequestError, missing_extra
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.runs import clean_run, describe_run
 from ponant.storage.descriptions import FineTuningJobFilter
@@ -160,8 +160,7 @@ class JobService:
     def _base(self, name: str) -> ServedModel:
         if missing := missing_package():
             raise InvalidRequestError(
-                f"Fine-tuning is not installed on this server ({missing} is missing); run: "
-                "pip install 'ponant[finetune]'",
+                f"Fine-tuning is not installed on this server ({missing} is missing): {missing_extra('finetune')}",
                 kind="not_installed",
             )
         model = self._catalog.find(name)

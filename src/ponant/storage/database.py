@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
+from ponant.errors import missing_extra
 from ponant.storage.errors import StorageError, StorageFullError
 from ponant.storage.migrate import migrate
 from ponant.storage.threads import in_thread
@@ -78,7 +79,7 @@ def _engine(url: str) -> Engine:
         parsed = _with_driver(make_url(url))
         engine = create_engine(parsed, pool_pre_ping=True)
     except ModuleNotFoundError as error:
-        raise StorageError(f"database_url needs the package {error.name}: pip install 'ponant[postgres]'") from None
+        raise StorageError(f"database_url needs the package {error.name}: {missing_extra('postgres')}") from None
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StorageError(f"database_url is none of SQLite or PostgreSQL: {error}") from None
     if engine.dialect.name == "sqlite":

@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from ponant.errors import missing_extra
 from ponant.training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def _dequantize(model: Path, folder: Path) -> None:
             str(model.parent), gguf_file=model.name, dtype=torch.float32, local_files_only=True
         )
     except ImportError as error:
-        raise TrainingError("missing_package", f"pip install 'ponant[finetune]': {error}") from error
+        raise TrainingError(
+            "missing_package", f"a package that reads GGUF files is missing ({error}): {missing_extra('finetune')}"
+        ) from error
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError, NotImplementedError) as error:
         raise _unreadable(model, error) from error
     # Nothing of the file's format is left in the weights, but transformers keeps it in mind and would not save them.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ponant.errors import missing_extra
 from ponant.training.errors import TrainingError
 from ponant.training.events import Done, Event, Failed, Stopped, TrainingStep, Validation
 from ponant.training.job import Wandb
@@ -44,7 +45,7 @@ class WandbRecorder:
             import wandb
         except ImportError:
             raise TrainingError(
-                "missing_package", "Weights & Biases is not installed; run: pip install 'ponant[wandb]'"
+                "missing_package", f"Weights & Biases is not installed: {missing_extra('wandb')}"
             ) from None
         self._wandb = wandb
         try:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, TextIO
 import msgspec
 import psutil
 
-from ponant.errors import ModelLoadError
+from ponant.errors import ModelLoadError, missing_extra
 from ponant.llamacpp.vocabulary import Vocabulary
 from ponant.prompts.build import build_prompts
 from ponant.training.dataset import EncodedFile, InvalidDatasetError, encode_file, read_report
@@ -251,7 +251,7 @@ def _check_base(model: Path) -> None:
 
 def _missing(error: ImportError) -> TrainingError:
     return TrainingError(
-        "missing_package", f"fine-tuning is not installed ({error.name}); run: pip install 'ponant[finetune]'"
+        "missing_package", f"fine-tuning is not installed ({error.name} is missing): {missing_extra('finetune')}"
     )
 
 
