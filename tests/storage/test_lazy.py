@@ -50,7 +50,7 @@ async def test_who_waits_for_it_leaves_threads_to_others(storage: LazyStorage, t
 
 
 async def test_who_waits_is_told_when_this_server_begins(storage: LazyStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ponant.storage.lazy._BETWEEN_LOOKS", 3600.0)
+    monkeypatch.setattr("ponant.storage.lazy._POLL_SECONDS", 3600.0)
     waiting = asyncio.create_task(storage.when_in_use())
     await asyncio.sleep(0)
     async with asyncio.timeout(30):
@@ -60,7 +60,7 @@ async def test_who_waits_is_told_when_this_server_begins(storage: LazyStorage, m
 async def test_who_waits_sees_when_another_server_begins(
     storage: LazyStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ponant.storage.lazy._BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("ponant.storage.lazy._POLL_SECONDS", 0.01)
     waiting = asyncio.create_task(storage.when_in_use())
     await asyncio.sleep(0)
     with contextlib.closing(Storage.open(tmp_path / "data")) as other:
@@ -71,7 +71,7 @@ async def test_who_waits_sees_when_another_server_begins(
 async def test_storage_that_cannot_be_opened_may_be_later(
     storage: LazyStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ponant.storage.lazy._BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("ponant.storage.lazy._POLL_SECONDS", 0.01)
     damaged = tmp_path / "data" / "ponant.db"
     damaged.write_bytes(b"something else" * 1000)
     waiting = asyncio.create_task(storage.when_in_use())

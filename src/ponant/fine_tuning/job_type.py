@@ -29,7 +29,7 @@ Outcome = Validated | Done | Failed | Stopped
 
 _BUSY_SECONDS = 1.0
 """Seconds between two attempts to run a job that a process of an earlier server still works on."""
-_SECONDS_TO_CANCEL = 3.0
+_CANCEL_SECONDS = 3.0
 _INVALID = ("invalid_dataset", "bad_seq_len")
 """Errors whose cause is in the job itself."""
 
@@ -152,4 +152,4 @@ class FineTuningJobType:
 async def _stop_when(cancelled: asyncio.Event, process: TrainerProcess) -> None:
     """Stop the process of a job when the job's cancellation is requested, which may be before its start."""
     await cancelled.wait()
-    await process.stop(_SECONDS_TO_CANCEL)
+    await process.stop(_CANCEL_SECONDS)

@@ -12,8 +12,8 @@ import msgspec
 from ponant.processes.child_process import ChildProcess
 from ponant.training.events import Done, Event, Failed, Stopped, Validated
 
-_LONGEST_EVENT = 2**24
-_SECONDS_TO_END = 15.0
+_MAX_EVENT_BYTES = 2**24
+_STOP_SECONDS = 15.0
 """What the process gets to end in good order: a step, and the writing of a checkpoint."""
 _LOG = "trainer.log"
 
@@ -48,7 +48,7 @@ class TrainerProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 environment=os.environ | {"PYTHONUNBUFFERED": "1"},
-                line_limit=_LONGEST_EVENT,
+                line_limit=_MAX_EVENT_BYTES,
             )
         process.lower_priority(nice)
         trainer = cls(process, folder)
@@ -69,14 +69,14 @@ class TrainerProcess:
             yield last
         code = await self._process.wait()
         if not isinstance(last, Done | Failed | Stopped | Validated):
-            yield Stopped(0) if self._is_stopped else Failed("died", await asyncio.to_thread(self._why, code))
+            yield Stopped(0) if self._is_stopped else Failed("died", await asyncio.to_thread(self._reason, code))
 
-    async def stop(self, seconds: float = _SECONDS_TO_END) -> None:
+    async def stop(self, seconds: float = _STOP_SECONDS) -> None:
         """End the process: in good order, or by force if that takes longer."""
         self._is_stopped = True
         await self._process.end(grace=seconds, terminate=True)
 
-    def _why(self, code: int) -> str:
+    def _reason(self, code: int) -> str:
         """How the process died, and what helps."""
         if -code == signal.SIGKILL:
             return (

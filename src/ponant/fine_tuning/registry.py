@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ponant.fine_tuning")
 
-_BETWEEN_LOOKS = 2.0
+_POLL_SECONDS = 2.0
 """Seconds after which what other processes have changed is served here too."""
 
 
@@ -59,7 +59,7 @@ class ModelRegistry:
     async def follow(self) -> None:
         """Sync again and again."""
         while True:
-            await asyncio.sleep(_BETWEEN_LOOKS)
+            await asyncio.sleep(_POLL_SECONDS)
             try:
                 await self.sync()
             except StorageError as error:

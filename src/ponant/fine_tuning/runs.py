@@ -28,31 +28,32 @@ class CannotRunError(Exception):
 
 
 def describe_run(
-    asked: JobIn, base: ServedModel, cache: Path, training_files: Sequence[Path], validation_files: Sequence[Path]
+    request: JobIn, base: ServedModel, cache: Path, training_files: Sequence[Path], validation_files: Sequence[Path]
 ) -> TrainingRun:
     """The run that a job is.
 
     Args:
-        asked: the job.
+        request: the job.
         base: the model to be trained.
         cache: folder for weights that were read from GGUF files.
         training_files: where the contents of the job's files are, in its order.
         validation_files: the same of those.
     """
-    given = {name: value for name, value in asked.hyperparameters.model_dump().items() if value is not None}
-    wandb = asked.integrations[0] if asked.integrations else None
+    given = {name: value for name, value in request.hyperparameters.model_dump().items() if value is not None}
+    wandb = request.integrations[0] if request.integrations else None
     return TrainingRun(
         model=str(base.spec.weights),
         cache=str(cache),
         training_files=[
-            DatasetFile(str(path), file.weight) for path, file in zip(training_files, asked.training_files, strict=True)
+            DatasetFile(str(path), file.weight)
+            for path, file in zip(training_files, request.training_files, strict=True)
         ],
         validation_files=[str(path) for path in validation_files],
         hyperparameters=Hyperparameters(**given),
         name=base.spec.id,
         weights=_text(base.spec.training_weights),
         tokenizer=_text(base.spec.tokenizer),
-        invalid_sample_skip_percentage=asked.invalid_sample_skip_percentage,
+        invalid_sample_skip_percentage=request.invalid_sample_skip_percentage,
         threads=base.spec.threads,
         wandb=Wandb(wandb.project, wandb.run_name or wandb.name, wandb.api_key) if wandb else None,
     )

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ponant.storage.tables import FineTuningJobRow
 
 _SUFFIX = re.compile(r"[A-Za-z0-9._-]+")
-_MOST_STEPS = 10**9
-_MOST_EPOCHS = 10**6
+_MAX_STEPS = 10**9
+_MAX_EPOCHS = 10**6
 
 
 class JobService:
@@ -48,32 +48,32 @@ class JobService:
         self._storage = storage
         self._wake = wake
         self._nice = nice
-        self._trying = asyncio.Semaphore(1)
+        self._dry_runs = asyncio.Semaphore(1)
 
-    async def create(self, asked: JobIn, caller: Caller) -> "FineTuningJobRow":
+    async def create(self, request: JobIn, caller: Caller) -> "FineTuningJobRow":
         """A new job.
 
         Raises:
-            InvalidRequestError: it cannot be done as asked.
+            InvalidRequestError: it cannot be done as request.
             UnknownModelError: there is no such model.
             StorageError: it cannot be kept.
         """
-        base, run = await self._described(asked, caller)
+        base, run = await self._describe(request, caller)
         storage = await self._storage.open()
         from ponant.storage.tables import FineTuningJobRow  # loaded with the storage by now
 
-        wandb = asked.integrations[0] if asked.integrations else None
+        wandb = request.integrations[0] if request.integrations else None
         job = FineTuningJobRow(
             id=str(uuid.uuid4()),
-            model=asked.model,
+            model=request.model,
             base=base.spec.id,
-            auto_start=asked.auto_start,
-            training_files=[file.model_dump() for file in asked.training_files],
-            validation_files=asked.validation_files or [],
-            hyperparameters=asked.hyperparameters.model_dump(),
+            auto_start=request.auto_start,
+            training_files=[file.model_dump() for file in request.training_files],
+            validation_files=request.validation_files or [],
+            hyperparameters=request.hyperparameters.model_dump(),
             integrations=[wandb.model_dump(exclude={"api_key"})] if wandb else [],
-            suffix=asked.suffix,
-            invalid_sample_skip_percentage=asked.invalid_sample_skip_percentage,
+            suffix=request.suffix,
+            invalid_sample_skip_percentage=request.invalid_sample_skip_percentage,
             wandb_project=wandb and wandb.project,
             wandb_name=wandb and (wandb.run_name or wandb.name),
         )
@@ -82,17 +82,17 @@ class JobService:
         self._wake()
         return job
 
-    async def dry_run(self, asked: JobIn, caller: Caller) -> Validated:
+    async def dry_run(self, request: JobIn, caller: Caller) -> Validated:
         """What a job would be; nothing is kept.
 
         Raises:
-            InvalidRequestError: it cannot be done as asked, or its files have nothing to learn from.
+            InvalidRequestError: it cannot be done as request, or its files have nothing to learn from.
             UnknownModelError: there is no such model.
             EngineUnavailableError: the files could not be looked at.
         """
-        _, run = await self._described(asked, caller)
+        _, run = await self._describe(request, caller)
         last = None
-        async with self._trying:
+        async with self._dry_runs:
             with tempfile.TemporaryDirectory(prefix="ponant-dry-run-") as folder:
                 without_key = structs.replace(run, wandb=None)  # the key is of no use here
                 await asyncio.to_thread(write_run, without_key, Path(folder))
@@ -147,17 +147,17 @@ class JobService:
         self._wake()
         return job
 
-    async def _described(self, asked: JobIn, caller: Caller) -> tuple[ServedModel, TrainingRun]:
-        _check(asked)
-        base = self._base(asked.model)
-        training = [await self._content(file.file_id, "training_files", caller) for file in asked.training_files]
+    async def _describe(self, request: JobIn, caller: Caller) -> tuple[ServedModel, TrainingRun]:
+        _check(request)
+        base = self._find_base(request.model)
+        training = [await self._find_content(file.file_id, "training_files", caller) for file in request.training_files]
         validation = [
-            await self._content(file_id, "validation_files", caller) for file_id in asked.validation_files or []
+            await self._find_content(file_id, "validation_files", caller) for file_id in request.validation_files or []
         ]
         cache = (await self._storage.open()).fine_tuned.folder / "base-weights"
-        return base, describe_run(asked, base, cache, training, validation)
+        return base, describe_run(request, base, cache, training, validation)
 
-    def _base(self, name: str) -> ServedModel:
+    def _find_base(self, name: str) -> ServedModel:
         if missing := missing_package():
             raise InvalidRequestError(
                 f"Fine-tuning is not installed on this server ({missing} is missing): {missing_extra('finetune')}",
@@ -178,7 +178,7 @@ class JobService:
             )
         return model
 
-    async def _content(self, file_id: str, param: str, caller: Caller) -> Path:
+    async def _find_content(self, file_id: str, param: str, caller: Caller) -> Path:
         """Where the content of a file to learn from is."""
         files = (await self._storage.open()).files
         try:
@@ -197,27 +197,27 @@ class JobService:
         return path
 
 
-def _check(asked: JobIn) -> None:
+def _check(request: JobIn) -> None:
     """What can be said of a job without looking at anything else. Raises InvalidRequestError."""
-    if asked.job_type == "classifier" or asked.classifier_targets:
-        param = "job_type" if asked.job_type == "classifier" else "classifier_targets"
+    if request.job_type == "classifier" or request.classifier_targets:
+        param = "job_type" if request.job_type == "classifier" else "classifier_targets"
         raise InvalidRequestError("Classifiers are not trained by this server.", param=param)
-    if asked.repositories:
+    if request.repositories:
         raise InvalidRequestError(
             "Repositories are not read by this server; upload their code as files.", param="repositories"
         )
-    if not asked.training_files:
+    if not request.training_files:
         raise InvalidRequestError("There is nothing to learn from: name a file.", param="training_files")
-    if asked.suffix and not _SUFFIX.fullmatch(asked.suffix):
+    if request.suffix and not _SUFFIX.fullmatch(request.suffix):
         raise InvalidRequestError(
             "The suffix becomes a part of a model's name: letters, digits, '.', '_' and '-' can be in it.",
             param="suffix",
         )
-    if (asked.hyperparameters.training_steps or 0) > _MOST_STEPS:
-        raise InvalidRequestError(f"training_steps can be {_MOST_STEPS:,} at the most.", param="hyperparameters")
-    if (asked.hyperparameters.epochs or 0) > _MOST_EPOCHS:
-        raise InvalidRequestError(f"epochs can be {_MOST_EPOCHS:,} at the most.", param="hyperparameters")
-    integrations = asked.integrations or []
+    if (request.hyperparameters.training_steps or 0) > _MAX_STEPS:
+        raise InvalidRequestError(f"training_steps can be {_MAX_STEPS:,} at the most.", param="hyperparameters")
+    if (request.hyperparameters.epochs or 0) > _MAX_EPOCHS:
+        raise InvalidRequestError(f"epochs can be {_MAX_EPOCHS:,} at the most.", param="hyperparameters")
+    integrations = request.integrations or []
     if len(integrations) > 1:
         raise InvalidRequestError("One integration of Weights & Biases is enough.", param="integrations")
     if any("\0" in (text or "") for one in integrations for text in (one.project, one.name, one.run_name)):

@@ -24,7 +24,7 @@ class FileStore:
         """Open the files; what crashes have left of uploads is removed. Blocks."""
         self._database = database
         self._blobs = Blobs(folder)
-        self._blobs.sweep(self._knows)
+        self._blobs.sweep(self._is_stored)
         self._remove_expired()
 
     def begin(self) -> BlobWriter:
@@ -53,7 +53,7 @@ class FileStore:
             number: of the page, from 0 on.
             size: files on a page.
         """
-        conditions = [_is_there(), *_conditions(wanted)]
+        conditions = [_is_current(), *_conditions(wanted)]
         return await read_page(self._database, FileRow, conditions, number=number, size=size)
 
     def content(self, file: FileRow) -> Path:
@@ -103,12 +103,12 @@ class FileStore:
         statement = delete(FileRow).where(FileRow.id == id_).returning(FileRow.id)
         return self._database.write_now(lambda session: session.scalar(statement)) is not None
 
-    def _knows(self, id_: str) -> bool:
+    def _is_stored(self, id_: str) -> bool:
         statement = select(FileRow.id).where(FileRow.id == id_)
         return self._database.write_now(lambda session: session.scalar(statement)) is not None
 
     def _remove_expired(self) -> None:
-        statement = select(FileRow.id).where(~_is_there())
+        statement = select(FileRow.id).where(~_is_current())
         for id_ in self._database.read_now(lambda session: session.scalars(statement).all()):
             self._delete(id_)
 
@@ -116,7 +116,7 @@ class FileStore:
 def _by_id(id_: str) -> Select[FileRow]:
     # Databases differ in what else than ids they can be asked for.
     known = FileRow.id == id_ if _is_uuid(id_) else false()
-    return select(FileRow).where(_is_there(), known)
+    return select(FileRow).where(_is_current(), known)
 
 
 def _is_uuid(text: str) -> bool:
@@ -126,7 +126,7 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-def _is_there() -> ColumnElement[bool]:
+def _is_current() -> ColumnElement[bool]:
     return or_(FileRow.expires_at.is_(None), FileRow.expires_at > int(time.time()))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-LONGEST_LINE = 4 * 2**20
+MAX_LINE_BYTES = 4 * 2**20
 """Bytes of the longest line that is taken."""
 
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\xef\xbb\xbf": "UTF-8 with a byte order mark"}
@@ -56,8 +56,8 @@ class JsonLines:
             raise InvalidLineError(1, "there are blank lines alone")
 
     def _extend(self, part: bytes) -> None:
-        if len(self._line) + len(part) > LONGEST_LINE:
-            raise InvalidLineError(self._number, f"it is longer than {LONGEST_LINE // 2**20} MiB")
+        if len(self._line) + len(part) > MAX_LINE_BYTES:
+            raise InvalidLineError(self._number, f"it is longer than {MAX_LINE_BYTES // 2**20} MiB")
         self._line += part
 
     def _end_line(self) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ponant.storage")
 
-_BETWEEN_LOOKS = 2.0
+_POLL_SECONDS = 2.0
 """Seconds after which it is seen that another server has begun to keep something in the same folder."""
 
 
@@ -73,7 +73,7 @@ class LazyStorage:
                 except StorageError as error:
                     logger.warning("storage not opened", extra={"reason": str(error)})
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_BETWEEN_LOOKS):
+                async with asyncio.timeout(_POLL_SECONDS):
                     await self._opened.wait()
 
     def close(self) -> None:

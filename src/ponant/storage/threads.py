@@ -12,12 +12,12 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_MOST_THREADS = 8
+_MAX_THREADS = 8
 
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_MOST_THREADS, "storage")
+    return ThreadPoolExecutor(_MAX_THREADS, "storage")
 
 
 os.register_at_fork(after_in_child=_pool.cache_clear)  # the threads stay with the parent

@@ -25,7 +25,7 @@ from ponant.prompts.chat.prompt import PromptBuilder
 from ponant.prompts.fim.prompts import FimPrompts
 
 _PROBE = "probe"
-_LONGEST_REASON = 300
+_MAX_REASON_LENGTH = 300
 
 
 class BadLineError(Exception):
@@ -122,9 +122,9 @@ class SampleEncoder:
         value = _parse(line)
         try:
             if "messages" in value:
-                return self._conversation(ConversationLine.model_validate(value))
+                return self._encode_conversation(ConversationLine.model_validate(value))
             if "completion" in value or "suffix" in value:
-                return self._filling(FimLine.model_validate(value), line)
+                return self._encode_fim(FimLine.model_validate(value), line)
         except ValidationError as error:
             raise BadLineError(_reason(error)) from None
         except InvalidRequestError as error:
@@ -136,7 +136,7 @@ class SampleEncoder:
             raise BadLineError("plain text to pre-train on is not supported: make conversations of it (messages)")
         raise BadLineError("there are no messages (nor prompt, suffix and completion, for fill-in-the-middle)")
 
-    def _conversation(self, line: ConversationLine) -> Encoded:
+    def _encode_conversation(self, line: ConversationLine) -> Encoded:
         messages = [_plain(message) for message in line.messages]
         _check_roles(messages)
         read_conversation(messages[:-1], mistral_tool_ids=False)
@@ -207,7 +207,7 @@ class SampleEncoder:
             raise ValueError("the model has no token that ends an answer")
         return self._vocabulary.eos
 
-    def _filling(self, line: FimLine, raw: bytes) -> Encoded:
+    def _encode_fim(self, line: FimLine, raw: bytes) -> Encoded:
         if not self._fim.native:
             raise BadLineError("the model was not trained to fill in the middle: it learns from messages alone")
         completion, suffix = line.completion, line.suffix
@@ -282,7 +282,7 @@ def _reason(error: ValidationError) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "…"
+    return text if len(text) <= _MAX_REASON_LENGTH else text[:_MAX_REASON_LENGTH] + "…"
 
 
 def _draw(line: bytes, seed: int) -> float:

@@ -55,14 +55,14 @@ _ENVIRONMENT = {
     "TQDM_DISABLE": "1",  # standard error is a log: what helps there is what was said last
 }
 """What the libraries that train find in the environment, unless there is something else."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NUMPY_FULL = " requested and "
 """What numpy says of a disk that is full: how many numbers it was to write, and how many it has written."""
 _OOM_SCORE = 1000
 """The most there is: when the machine runs out of memory, the kernel takes this process, not an engine."""
-_MOST_VALIDATED = 64
+_MAX_VALIDATION_SEQUENCES = 64
 """Sequences of the validation files that are measured: always the same."""
-_ROOM_FOR_NEXT = 1024
+_NEXT_TURN_TOKENS = 1024
 """Tokens that a prompt may have beside those that are trained on: an answer is looked for in the next turn's prompt."""
 _OUT_OF_MEMORY = (
     "the process ran out of memory: lower seq_len or batch_size, or train a smaller model; {taken} MiB were taken"
@@ -120,7 +120,7 @@ class TrainingProcess:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         reports = [
-            encode_file(Path(path), part / str(index), encoder, most_invalid=run.invalid_sample_skip_percentage)
+            encode_file(Path(path), part / str(index), encoder, max_invalid=run.invalid_sample_skip_percentage)
             for index, path in enumerate(paths)
         ]
         part.rename(folder)
@@ -133,7 +133,7 @@ class TrainingProcess:
 
     def _train(self, run: TrainingRun, packer: Packer, steps: int) -> None:
         self.record(Phase("loading"))
-        self._track(run)
+        self._start_wandb(run)
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         try:
@@ -194,7 +194,7 @@ class TrainingProcess:
         export_adapter(adapter, model, exported)
         return adapter, exported
 
-    def _track(self, run: TrainingRun) -> None:
+    def _start_wandb(self, run: TrainingRun) -> None:
         """Have the metrics kept elsewhere too, if that is wanted; before anything that takes long, as it may fail."""
         if run.wandb:
             config = {"model": run.name, **msgspec.structs.asdict(run.hyperparameters)}
@@ -208,7 +208,7 @@ class TrainingProcess:
         if not run.validation_files:
             return []
         packer = self._packer(run, "validation", [1.0] * len(run.validation_files))
-        return [packer.pack(samples) for samples in packer.epoch(0)[:_MOST_VALIDATED]]
+        return [packer.pack(samples) for samples in packer.epoch(0)[:_MAX_VALIDATION_SEQUENCES]]
 
 
 def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
@@ -224,7 +224,7 @@ def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
         run.name or weights.stem,
         weights,
         vocabulary,
-        context=hyperparameters.seq_len + _ROOM_FOR_NEXT,
+        context=hyperparameters.seq_len + _NEXT_TURN_TOKENS,
         tokenizer=Path(run.tokenizer) if run.tokenizer else None,
     )
     return SampleEncoder(
@@ -267,7 +267,7 @@ def _failure(error: Exception) -> Failed:
     if isinstance(error, MemoryError) or any(words in text for words in ("can't allocate memory", "out of memory")):
         taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         return Failed("out_of_memory", _OUT_OF_MEMORY.format(taken=taken))
-    if isinstance(error, OSError) and (error.errno in _FULL or _NUMPY_FULL in text):
+    if isinstance(error, OSError) and (error.errno in _DISK_FULL or _NUMPY_FULL in text):
         return Failed("no_disk_space", f"the disk is full: free some space, and start again ({error})")
     if isinstance(error, OSError | msgspec.MsgspecError):
         return Failed("unreadable_file", text)
@@ -293,14 +293,14 @@ def run_folder(process: TrainingProcess, folder: Path, *, dry_run: bool = False)
     return 1
 
 
-def _take_output() -> TextIO:
+def _claim_stdout() -> TextIO:
     """Standard output, for events alone: what libraries write there goes to standard error from now on."""
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return output
 
 
-def _offer_to_kernel() -> None:
+def _prefer_oom_kill() -> None:
     """Be the first process to be ended when the machine's memory is used up, where there is a choice (Linux)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
@@ -309,8 +309,8 @@ def _offer_to_kernel() -> None:
 def main() -> None:
     """Do what the command line names."""
     folder, *options = sys.argv[1:]
-    process = TrainingProcess(Path(folder), [LineRecorder(_take_output())])
-    _offer_to_kernel()
+    process = TrainingProcess(Path(folder), [LineRecorder(_claim_stdout())])
+    _prefer_oom_kill()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it is meant for the one who started this process
     signal.signal(signal.SIGTERM, lambda *_: process.stop())
     sys.exit(run_folder(process, Path(folder), dry_run=options == ["--dry-run"]))
