@@ -1,4 +1,4 @@
-"""Reading JSON Lines piece by piece."""
+"""Syntax checks of JSON Lines in pieces."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Files are read line by line: bad lines are told with their numbers, and good ones are kept as they are."""
+"""Encoding of files line by line: bad lines are reported, samples of good lines are stored."""
 
 import json
 import resource
@@ -52,7 +52,7 @@ def test_more_bad_lines_than_may_be_skipped_refuse_the_file(tmp_path: Path, enco
     path.write_bytes(GOOD + b"\nnonsense\n" + GOOD)
 
     with pytest.raises(
-        InvalidDatasetError, match=r"1 of 3 lines of a.jsonl are invalid, 30% may be:\nline 2: not JSON"
+        InvalidDatasetError, match=r"1 of 3 lines of a.jsonl are invalid, 30% are allowed:\nline 2: not JSON"
     ):
         encode_file(path, tmp_path / "out", encoder, max_invalid=0.3)
 
@@ -78,7 +78,7 @@ def test_an_empty_file_is_refused(tmp_path: Path, encoder: SampleEncoder) -> Non
 
 
 def test_a_file_that_was_deleted_meanwhile_is_told_by_its_name_alone(tmp_path: Path, encoder: SampleEncoder) -> None:
-    with pytest.raises(InvalidDatasetError, match=r"^the file data\.jsonl is no longer there: upload it again"):
+    with pytest.raises(InvalidDatasetError, match=r"^the file data\.jsonl no longer exists\. Upload it again"):
         encode_file(tmp_path / "data.jsonl", tmp_path / "samples", encoder)
 
 
