@@ -35,3 +35,8 @@ class EngineUnavailableError(EngineError):
 
 class DeadlineExceededError(Exception):
     """The request took longer than the settings allow."""
+
+
+def missing_extra(extra: str) -> str:
+    """Return the instruction to install an extra of Ponant, for messages of errors."""
+    return f"install Ponant with the extra {extra} (README.md, section Install)"

@@ -132,7 +132,7 @@ def test_what_cannot_be_exported_is_refused_with_advice(
     assert "there is no folder" in home.refusal(MODEL, "-o", "nowhere/model.gguf")
     with monkeypatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda _: usage(total=2**30, used=2**30, free=0))
-        assert "0 MiB are free there: free some" in home.refusal(MODEL)
+        assert "only 0 MiB are free. Free some" in home.refusal(MODEL)
     home.adapter.write_bytes(b"GGUF damaged")
     assert str(home.adapter) in home.refusal(MODEL)
     home.adapter.unlink()

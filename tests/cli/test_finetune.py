@@ -111,7 +111,7 @@ def test_bad_lines_are_told_and_may_be_skipped(tiny_server: RunningServer, bad_d
     ahead, *_, state, allowed, second, third = result.stderr.splitlines()
     assert re.fullmatch(rf"Job {first} \(\w+\) comes first\.", ahead)
     assert state == "The data are bad"
-    assert allowed == f"ponant: 2 of 3 lines of {bad_data} are invalid, 50% may be:"
+    assert allowed == f"ponant: 2 of 3 lines of {bad_data} are invalid, 50% are allowed:"
     assert second.startswith("line 2: ")
     assert third.startswith("line 3: ")
 

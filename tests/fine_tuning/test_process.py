@@ -1,4 +1,4 @@
-"""The training process, as the server sees it end."""
+"""Ends of the training process, seen from the server."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The runner, where a server died between two things that belong together."""
+"""The runner of jobs, also after the death of an earlier server."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ async def catalog(tiny_model: Path, tmp_path: Path) -> AsyncIterator[Catalog]:
 
 @contextlib.asynccontextmanager
 async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[asyncio.Event]:
-    """A runner at work, and what tells it of changes."""
+    """Run a runner, and yield the event that notifies it of changes."""
     changed = asyncio.Event()
     with contextlib.closing(LazyStorage(storage.fine_tuned.folder.parent)) as same:
         runner = Runner(FineTuningJobType(catalog, storage, ModelRegistry(catalog, same), nice=0), changed=changed)
@@ -52,7 +52,7 @@ async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[asyncio.E
 
 
 async def add_job(storage: Storage, *states: str) -> FineTuningJobRow:
-    """A job in the last of the states."""
+    """Add a job, and move it through the states."""
     job = FineTuningJobRow(
         id=str(uuid.uuid4()),
         model="tiny",
@@ -102,7 +102,7 @@ async def test_jobs_whose_cancellation_was_requested_end_though_nobody_works_on_
 
 
 async def is_failed(storage: Storage, job: FineTuningJobRow) -> None:
-    """Wait until a job has failed, as those do of which there is no description."""
+    """Wait until a job has failed, as jobs without a description do."""
     while (await storage.fine_tuning_jobs.find(job.id)).status != "FAILED":
         await asyncio.sleep(0.01)
 
@@ -133,7 +133,7 @@ async def test_job_of_which_nothing_is_known_any_more_fails(catalog: Catalog, st
     async with running(catalog, storage), asyncio.timeout(30):
         await is_failed(storage, job)
     events, _ = await storage.fine_tuning_jobs.history(job.id)
-    assert events[0].data["error"].startswith("what is to be done is no longer known")
+    assert events[0].data["error"].startswith("the description of the run cannot be read")
 
 
 async def test_an_idle_runner_that_is_told_of_a_job_need_not_look_for_it(
@@ -141,7 +141,7 @@ async def test_an_idle_runner_that_is_told_of_a_job_need_not_look_for_it(
 ) -> None:
     monkeypatch.setattr("ponant.jobs.runner._IDLE_POLL_SECONDS", 3600.0)
     async with running(catalog, storage) as changed, asyncio.timeout(30):
-        for _ in range(2):  # if it was not idle when the first one came, it is when the second one does
+        for _ in range(2):  # the runner is certainly idle when the second job comes
             job = await add_job(storage)
             changed.set()
             await is_failed(storage, job)

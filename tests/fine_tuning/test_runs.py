@@ -1,4 +1,4 @@
-"""Runs as they are described of jobs and of the models that these train."""
+"""Descriptions of runs, made from jobs and their base models."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ async def test_a_model_that_took_the_name_of_a_base_is_not_trained_in_its_place(
     base = tmp_path / "base.gguf"
     write_run(TrainingRun(str(base), str(tmp_path), []), tmp_path)
 
-    with pytest.raises(CannotRunError, match=r"tiny is no longer served, and .*base\.gguf is no longer there"):
+    with pytest.raises(CannotRunError, match=r"tiny is no longer served, and .*base\.gguf no longer exists"):
         refresh_run(tmp_path, catalog, "tiny")
     base.touch()
     refresh_run(tmp_path, catalog, "tiny")
@@ -60,7 +60,7 @@ async def test_a_model_that_took_the_name_of_a_base_is_not_trained_in_its_place(
 
 
 def test_of_a_job_at_its_end_nothing_half_written_is_left(tmp_path: Path) -> None:
-    """The description of a run may hold a key."""
+    """The description of a run can contain an API key."""
     for name in ("samples", "checkpoints", "adapter.part", "adapter"):
         (tmp_path / name).mkdir()
     for name in ("run.json", "run.json.part", ".adapter.gguf.part", "adapter.gguf", "metrics.csv"):

@@ -1,4 +1,4 @@
-"""Trainers and servers that are killed at random moments: every job ends as it should, every file is whole.
+"""Trainers and servers killed at random moments: every job ends correctly, every file is complete.
 
 Three rounds by default; PONANT_SOAK=1 makes it twenty (``make soak``).
 """
@@ -34,7 +34,7 @@ MOMENTS: dict[str, Callable[[Job], bool]] = {
 
 
 def trainers(data_dir: Path) -> list[psutil.Process]:
-    """The processes that work on jobs of a data folder."""
+    """Return the training processes of a data folder."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -44,7 +44,7 @@ def trainers(data_dir: Path) -> list[psutil.Process]:
 
 
 def upload_slowly(url: str) -> None:
-    """Send a file until its server is gone."""
+    """Upload a file repeatedly until the server is gone."""
 
     def form() -> Iterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="slow.jsonl"\r\n\r\n'

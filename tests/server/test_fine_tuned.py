@@ -321,7 +321,7 @@ async def test_without_the_extra_nothing_is_trained_and_all_else_goes_on(
         for query in ("", "?dry_run=true"):
             refused = await server.client.post(f"/v1/fine_tuning/jobs{query}", json=job)
             assert (refused.status_code, refused.json()["type"]) == (400, "not_installed")
-            assert "pip install 'ponant[finetune]'" in refused.json()["message"]
+            assert "install Ponant with the extra finetune" in refused.json()["message"]
         assert (await server.client.get("/v1/fine_tuning/jobs")).status_code == 200
         assert not (await server.cards())["tiny"]["capabilities"]["fine_tuning"]
         assert await server.text(NAMES[0])

@@ -280,9 +280,9 @@ def test_keys_of_integrations_are_kept_from_everybody(client: httpx2.Client, dat
         ({"training_files": [{"file_id": "00000000-0000-4000-8000-000000000000"}]}, "training_files", "no file"),
         ({"validation_files": ["../../etc/passwd"]}, "validation_files", "There is no file"),
         ({"suffix": "a/b"}, "suffix", "letters, digits"),
-        ({"hyperparameters": {"training_steps": 10**30}}, "hyperparameters", "1,000,000,000 at the most"),
-        ({"hyperparameters": {"epochs": 1e308}}, "hyperparameters", "1,000,000 at the most"),
-        ({"model": "embedder"}, "model", "only models that write them are trained"),
+        ({"hyperparameters": {"training_steps": 10**30}}, "hyperparameters", "1,000,000,000 at most"),
+        ({"hyperparameters": {"epochs": 1e308}}, "hyperparameters", "1,000,000 at most"),
+        ({"model": "embedder"}, "model", "is an embedding model and cannot be trained"),
         ({"model": "unknown"}, None, "Invalid model: unknown"),
         (
             {"integrations": [{"type": "wandb", "project": "a", "api_key": KEY}] * 2},

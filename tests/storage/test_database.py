@@ -1,4 +1,4 @@
-"""The database: migrations, transactions, and what is told when it cannot be used."""
+"""The database: migrations, transactions and errors."""
 
 import asyncio
 import shutil
@@ -34,11 +34,11 @@ Storage.open(Path(sys.argv[1]), sys.argv[2] or None).close()
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL server of the tests' own, where that is installed."""
+    """URL of a PostgreSQL server for the tests, if PostgreSQL is installed."""
     pytest.importorskip("psycopg")
     if not (shutil.which("pg_ctl") and shutil.which("initdb")):
         pytest.skip("there is no PostgreSQL")
-    # pytest's own folders are closed to the user as whom it runs, as it refuses to run as root.
+    # PostgreSQL refuses to run as root, and its user cannot read pytest's folders.
     with tempfile.TemporaryDirectory(prefix="ponant-postgres-") as folder:
         as_user: list[str] = []
         if Path("/proc/self").owner() == "root":
@@ -58,7 +58,7 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of either kind."""
+    """URL of an empty database of each kind."""
     if request.param == "SQLite":
         yield f"sqlite:///{tmp_path}/test.db"
         return
@@ -200,7 +200,7 @@ def test_foreign_keys_are_kept_and_readers_do_not_wait_for_writers(tmp_path: Pat
 
 def test_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(StorageError, match=r"ponant\[postgres\]"):
+    with pytest.raises(StorageError, match="install Ponant with the extra postgres"):
         Database("postgresql://nobody@127.0.0.1:9/none")
 
 

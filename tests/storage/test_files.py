@@ -1,4 +1,4 @@
-"""Files and the secret, as the server uses them."""
+"""Files, and the secret of signatures."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Reading JSON Lines piece by piece."""
+"""Syntax checks of JSON Lines in pieces."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponant.storage.json_lines import LONGEST_LINE, InvalidLineError, JsonLines
+from ponant.storage.json_lines import MAX_LINE_BYTES, InvalidLineError, JsonLines
 
 OBJECTS: Any = st.dictionaries(st.text(), st.none() | st.text() | st.integers() | st.lists(st.text()), max_size=3)
 
@@ -79,9 +79,9 @@ def test_line_without_end_is_refused_before_it_is_held() -> None:
     with pytest.raises(InvalidLineError, match="line 2: it is longer than 4 MiB"):
         for _ in fed:
             lines.feed(piece)
-    assert next(fed) * len(piece) <= LONGEST_LINE + len(piece)
+    assert next(fed) * len(piece) <= MAX_LINE_BYTES + len(piece)
 
 
 def test_longest_line_is_taken() -> None:
-    line = b'{"a": "' + b"x" * (LONGEST_LINE - 9) + b'"}'
+    line = b'{"a": "' + b"x" * (MAX_LINE_BYTES - 9) + b'"}'
     assert read(line, b"\n", line).count == 2

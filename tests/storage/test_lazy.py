@@ -1,4 +1,4 @@
-"""Storage that is opened when it is first needed."""
+"""Storage that is opened on its first use."""
 
 import asyncio
 import contextlib
@@ -36,10 +36,10 @@ async def test_many_who_need_it_at_once_get_the_same(storage: LazyStorage) -> No
 async def test_who_waits_for_it_leaves_threads_to_others(storage: LazyStorage, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ponant.db", isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode = WAL")
-        other.execute("BEGIN IMMEDIATE")  # so that opening it takes as long as this
+        other.execute("BEGIN IMMEDIATE")  # blocks the opening
         opening = [asyncio.create_task(storage.open()) for _ in range(64)]
         for _ in range(10):
-            await asyncio.sleep(0)  # all of them have begun after a few turns of the event loop
+            await asyncio.sleep(0)  # all have begun after a few turns of the event loop
         async with asyncio.timeout(10):
             await asyncio.to_thread(int)
         assert not any(task.done() for task in opening)
@@ -50,7 +50,7 @@ async def test_who_waits_for_it_leaves_threads_to_others(storage: LazyStorage, t
 
 
 async def test_who_waits_is_told_when_this_server_begins(storage: LazyStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ponant.storage.lazy._BETWEEN_LOOKS", 3600.0)
+    monkeypatch.setattr("ponant.storage.lazy._POLL_SECONDS", 3600.0)
     waiting = asyncio.create_task(storage.when_in_use())
     await asyncio.sleep(0)
     async with asyncio.timeout(30):
@@ -60,7 +60,7 @@ async def test_who_waits_is_told_when_this_server_begins(storage: LazyStorage, m
 async def test_who_waits_sees_when_another_server_begins(
     storage: LazyStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ponant.storage.lazy._BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("ponant.storage.lazy._POLL_SECONDS", 0.01)
     waiting = asyncio.create_task(storage.when_in_use())
     await asyncio.sleep(0)
     with contextlib.closing(Storage.open(tmp_path / "data")) as other:
@@ -71,7 +71,7 @@ async def test_who_waits_sees_when_another_server_begins(
 async def test_storage_that_cannot_be_opened_may_be_later(
     storage: LazyStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ponant.storage.lazy._BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr("ponant.storage.lazy._POLL_SECONDS", 0.01)
     damaged = tmp_path / "data" / "ponant.db"
     damaged.write_bytes(b"something else" * 1000)
     waiting = asyncio.create_task(storage.when_in_use())
@@ -86,7 +86,7 @@ def test_folder_that_cannot_be_made_or_written_is_refused(tmp_path: Path, monkey
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot make data_dir"):
         LazyStorage(tmp_path / "file" / "data")
-    monkeypatch.setattr("os.access", lambda *_: False)  # whoever may do everything can write in every folder
+    monkeypatch.setattr("os.access", lambda *_: False)  # root can write to every folder
     with pytest.raises(StorageError, match="cannot write in data_dir"):
         LazyStorage(tmp_path)
 

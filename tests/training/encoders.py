@@ -1,4 +1,4 @@
-"""Encoders of samples for models, and what their samples read like."""
+"""Encoders of samples for models, and their samples as text."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Model:
         return SampleEncoder(self.vocabulary, self.prompts, self.fim, seq_len=seq_len, **options)
 
     def written(self, tokens: list[int]) -> str:
-        """Tokens as text, with control tokens as they are written."""
+        """Return tokens as text, with the names of control tokens."""
         pieces = [
             self._controls[token].encode() if token in self._controls else self.vocabulary.piece(token)
             for token in tokens
@@ -34,7 +34,7 @@ class Model:
         return b"".join(pieces).decode()
 
     def learned(self, sample: Sample) -> list[str]:
-        """The stretches of a sample that are learned."""
+        """Return the learned parts of a sample."""
         stretches: list[list[int]] = []
         before = False
         for token, is_learned in zip(sample.tokens, sample.learned, strict=True):

@@ -1,4 +1,4 @@
-"""What transformers computes for a small model, in numpy: the weights, and their order, are its own."""
+"""A small model in numpy, with the weights and their order of transformers."""
 
 from pathlib import Path
 
@@ -20,11 +20,11 @@ MODULES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
-"""transformers' names of what GGUF files call otherwise."""
+"""Names of tensors: GGUF → transformers."""
 
 
 def read_weights(path: Path) -> dict[str, Array]:
-    """The weights of a tiny model, with the rows of queries and keys in transformers' order."""
+    """Return the weights of a tiny model, with the rows of queries and keys in transformers' order."""
     reader = gguf.GGUFReader(path)
     is_llama = reader.fields["general.architecture"].contents() == "llama"
     weights: dict[str, Array] = {}
@@ -41,7 +41,7 @@ def read_weights(path: Path) -> dict[str, Array]:
 
 
 def logits(weights: dict[str, Array], tokens: list[int]) -> Array:
-    """The logits of the last token."""
+    """Return the logits of the last token."""
     states = weights["token_embd.weight"][tokens]
     for layer in range(LAYERS):
         own = {name.removeprefix(f"blk.{layer}."): values for name, values in weights.items()}
@@ -76,7 +76,7 @@ def _attention(own: dict[str, Array], states: Array) -> Array:
 
 
 def _rotated(values: Array) -> Array:
-    """Rotary positions: dimension i goes with the one half a head further on."""
+    """Apply rotary positions to pairs of dimensions (i, i + half)."""
     angles = np.arange(values.shape[1])[:, None] * 10000.0 ** (-np.arange(HALF) / HALF)
     first, second = values[..., :HALF], values[..., HALF:]
     cos, sin = np.cos(angles), np.sin(angles)

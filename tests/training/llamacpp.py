@@ -1,4 +1,4 @@
-"""What llama.cpp computes for a model, as the engine has it."""
+"""Logits of llama.cpp for a model."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ CELLS = 64
 
 
 def computed(model: Path, tokens: list[int], adapter: Path | None = None) -> NDArray[np.float32]:
-    """The logits of the last token, with an adapter or without."""
+    """Return the logits of the last token, with or without an adapter."""
     loaded = Model(model)
     loaded.open_context(
         cells=CELLS,

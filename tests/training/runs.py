@@ -1,4 +1,4 @@
-"""Starts training processes for tests, and reads what they tell."""
+"""Training processes for tests, and their events."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def write_lines(path: Path, lines: Iterable[object]) -> Path:
 def describe(
     folder: Path, model: Path, lines: Path | Sequence[DatasetFile], *, cache: Path, **more: Any
 ) -> TrainingRun:
-    """A run on a tiny model, described in its folder; hyperparameters and other settings by name."""
+    """Describe a run on a tiny model, with hyperparameters and other settings by name."""
     names = set(Hyperparameters.__struct_fields__)
     hyperparameters = {"seq_len": 128, **{name: value for name, value in more.items() if name in names}}
     run = TrainingRun(
@@ -45,7 +45,7 @@ def describe(
 
 
 def start(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """A training process, with its events on standard output."""
+    """Start a training process, with its events on standard output."""
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "ponant.training.worker", str(folder), *options],
         stdout=subprocess.PIPE,
@@ -56,7 +56,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
 
 
 class _Recorder:
-    """Keeps the events as they would be read from the process."""
+    """Keeps the events as the parent process reads them."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -66,13 +66,13 @@ class _Recorder:
 
 
 def train(folder: Path, *, dry_run: bool = False) -> tuple[int, list[Event]]:
-    """Do in this process what the training process does: the exit code, and all events."""
+    """Train in this process. Returns the exit code and all events."""
     recorder = _Recorder()
     return run_folder(TrainingProcess(folder, [recorder]), folder, dry_run=dry_run), recorder.events
 
 
 def run_to_end(folder: Path) -> tuple[int, list[Event]]:
-    """The same in a process of its own."""
+    """Train in a separate process. Returns the exit code and all events."""
     process = start(folder)
     output, errors = process.communicate(timeout=300)
     events = [json.loads(line) for line in output.splitlines()]

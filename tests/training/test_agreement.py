@@ -1,4 +1,4 @@
-"""PEFT, the served adapter and the merged model compute the same for real models: those that were trained."""
+"""PEFT, the served adapter and the merged model compute the same for real trained models."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ F32.
 
 
 def apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """The mean difference of logits. What is added to all of them changes no answer, so it is left aside."""
+    """Return the mean difference of logits, without a constant offset, which changes no answer."""
     return float(np.abs((one - one.mean()) - (other - other.mean())).mean())
 
 

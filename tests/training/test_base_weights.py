@@ -1,4 +1,4 @@
-"""The copies of weights that training begins with."""
+"""Copies of base weights for training."""
 
 from pathlib import Path
 

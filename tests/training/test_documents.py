@@ -1,4 +1,4 @@
-"""The page about fine-tuning shows data that is taken."""
+"""The datasets on the page about fine-tuning are valid."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 ANSWERS = [["Rome, captain!"], ["Rome."], ['"city": "Nantes"', "It is 18 degrees in Nantes."], ["x * x"]]
-"""What is learned of each line: what these are parts of."""
+"""Parts of the learned text of each line."""
 
 
 @pytest.mark.parametrize(("line", "answers"), list(zip(LINES, ANSWERS, strict=True)))

@@ -1,4 +1,4 @@
-"""Exported adapters and merged models: they compute what the trained model does, in numpy's own words."""
+"""Exported adapters and merged models compute the same as the trained model in numpy."""
 
 import json
 from collections.abc import Callable
@@ -24,22 +24,22 @@ RANK = 4
 ALPHA = 8
 
 EXACT = 1e-3
-"""How far logits may be apart that were computed in F32 from the same numbers; they are spread over ±10 or so."""
+"""Largest difference of logits computed in F32 from the same weights. Logits are within about ±10."""
 NEAR: dict[WeightType, float] = {"f16": 0.02, "q8_0": 0.3}
-"""The same after the weights were rounded: the mean difference."""
+"""Largest mean difference of logits after rounding of the weights."""
 FAR = 0.5
-"""What any mistake makes at least: the mean difference."""
+"""Least mean difference of logits that any mistake causes."""
 
 Matrices = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 def computed(model: Path, adapter: Path | None = None) -> NDArray[np.float32]:
-    """llama.cpp's logits of the last token."""
+    """Return llama.cpp's logits of the last token."""
     return llamacpp.computed(model, TOKENS, adapter)
 
 
 def expected(model: Path, matrices: Matrices, scale: Callable[[str], float] = lambda _: ALPHA / RANK) -> NDArray[Any]:
-    """The logits after training, as transformers would compute them."""
+    """Return the logits after training, as transformers computes them."""
     weights = read_weights(model)
     for name, (a, b) in matrices.items():
         weights[f"{name}.weight"] = weights[f"{name}.weight"] + scale(name) * (b.astype(np.float64) @ a)
@@ -49,7 +49,7 @@ def expected(model: Path, matrices: Matrices, scale: Callable[[str], float] = la
 def write_peft(
     folder: Path, matrices: Matrices, *, dtype: str = "F32", more: dict[str, Any] | None = None, **config: Any
 ) -> Path:
-    """An adapter as PEFT saves it."""
+    """Write an adapter in PEFT's format."""
     folder.mkdir(exist_ok=True)
     described = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "use_dora": False, "modules_to_save": None}
     (folder / "adapter_config.json").write_text(json.dumps(described | config))
@@ -193,12 +193,12 @@ def test_adapters_of_other_models_and_broken_ones_are_refused_and_nothing_is_lef
     refused(write_peft(tmp_path / "peft", {"blk.7.attn_q": (a, b)}), "the model has no model.layers.7.self_attn.q_proj")
     refused(write_peft(tmp_path / "peft", {"blk.0.attn_q": (a[:, :8].copy(), b)}), "is it the one that the adapter was")
     refused(write_peft(tmp_path / "peft", {"blk.0.attn_q": (a[:2].copy(), b)}), "do not fit together")
-    refused(write_peft(tmp_path / "peft", whole, more={"base_model.model.lm_head.weight": a}), "train linear layers")
-    refused(write_peft(tmp_path / "peft", {}), "the adapter changes nothing")
+    refused(write_peft(tmp_path / "peft", whole, more={"base_model.model.lm_head.weight": a}), "Train linear layers")
+    refused(write_peft(tmp_path / "peft", {}), "the adapter has no tensors")
     (tmp_path / "peft" / "adapter_model.safetensors").write_bytes(b"not that")
-    refused(tmp_path / "peft", "a file that cannot be read")
+    refused(tmp_path / "peft", "has an unreadable file")
     (tmp_path / "peft" / "adapter_config.json").write_text("{")
-    refused(tmp_path / "peft", "a file that cannot be read")
+    refused(tmp_path / "peft", "has an unreadable file")
     no_model = tmp_path / "no.gguf"
     no_model.write_bytes(b"nothing of the kind")
     refused(write_peft(tmp_path / "peft", whole), "not a GGUF file", base=no_model)
@@ -207,7 +207,7 @@ def test_adapters_of_other_models_and_broken_ones_are_refused_and_nothing_is_lef
     with pytest.raises(ExportError, match="it is for models of the architecture phi3"):
         merge(tiny_model, other, target)
     too_large = {"blk.0.attn_q": (a * 1e6, b * 1e6)}
-    with pytest.raises(ExportError, match="too large for F16"):
+    with pytest.raises(ExportError, match="too large for f16"):
         merge(tiny_model, write_tiny_adapter(tmp_path / "large.gguf", matrices=too_large), target)
     assert target.read_text() == "what was there before"
     assert not list(tmp_path.glob(".*"))

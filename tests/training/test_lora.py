@@ -1,4 +1,4 @@
-"""What is computed when samples are packed, cut down to the rows that learn, and measured."""
+"""Losses and logits of packed samples."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ def trainer(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> "Lora
 
 
 def sequence_of(*samples: list[int]) -> PackedSequence:
-    """Samples in one sequence, of which all tokens but the first are learned."""
+    """Pack samples of which all tokens but the first are learned."""
     tokens = np.concatenate([np.array(sample) for sample in samples])
     positions = np.concatenate([np.arange(len(sample)) for sample in samples])
     targets = np.flatnonzero(positions)
@@ -46,7 +46,7 @@ def test_packed_samples_do_not_see_each_other(trainer: "LoraTrainer") -> None:
 
     assert torch.equal(targets, torch.cat([each for _, each in apart]))
     torch.testing.assert_close(packed, torch.cat([logits for logits, _ in apart]), atol=1e-4, rtol=1e-4)
-    # and it does matter: without borders the logits are others
+    # the test is sensitive: without borders the logits differ
     joined = [token for sample in samples for token in sample]
     with torch.inference_mode():
         seen, _ = trainer._logits(sequence_of(joined))

@@ -1,4 +1,4 @@
-"""Which samples are learned from when: each as often as it should be, none too long, always the same."""
+"""Packing: frequency of samples, length of sequences, repeatability."""
 
 from collections import Counter
 from pathlib import Path
@@ -15,7 +15,7 @@ from ponant.training.plan import estimate_speed, make_plan
 
 
 def file_of(lengths: list[int], first: int = 0) -> EncodedFile:
-    """A file whose samples are runs of one number each, with all but their first token learned."""
+    """Return a file whose samples each repeat one number, with all but the first token learned."""
     tokens = np.repeat(np.arange(first, first + len(lengths)), lengths).astype(np.int32)
     offsets = np.cumsum([0, *lengths])
     learned = np.ones(len(tokens), np.bool_)

@@ -1,4 +1,4 @@
-"""A line becomes the tokens that serving has, with loss on the assistant's alone; bad lines say what is wrong."""
+"""Conversion of lines to the tokens of serving, with loss on assistant messages only; reasons of bad lines."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def refused(encoder: SampleEncoder, line: object) -> str:
 
 
 def prompt_of(model: Model, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None) -> list[int]:
-    """What serving computes for a request."""
+    """Return the prompt of serving for a request."""
     read: list[Message] = TypeAdapter(list[Message]).validate_python(messages)
     spec = FREE
     if tools:
@@ -195,15 +195,15 @@ def test_a_long_conversation_is_cut_after_the_last_answer_that_fits(model: Model
 
 
 def test_a_conversation_whose_first_answer_does_not_fit_is_refused(model: Model) -> None:
-    reason = "its first answer to learn ends beyond the seq_len of 20 tokens"
+    reason = "the first answer to learn exceeds the seq_len of 20 tokens"
     assert refused(model.encoder(seq_len=20), chat(USER, {"role": "assistant", "content": "word " * 100})) == reason
     assert refused(model.encoder(seq_len=20), chat({"role": "user", "content": "x" * 10**6}, ANSWER)) == reason
 
 
 BAD: dict[str, tuple[object, str]] = {
     "no object": ([1, 2], "not a JSON object"),
-    "nothing known": ({"question": "?"}, "there are no messages"),
-    "pre-training": ({"text": "Once upon a time"}, "plain text to pre-train on is not supported"),
+    "nothing known": ({"question": "?"}, "neither messages nor, for fill-in-the-middle, prompt"),
+    "pre-training": ({"text": "Once upon a time"}, "plain text for pre-training is not supported"),
     "no messages": (chat(), "messages: List should have at least 1 item"),
     "messages no list": ({"messages": "hello"}, "messages: Input should be a valid list"),
     "unknown role": (chat({"role": "bot", "content": ""}), "messages[0]: Input tag 'bot'"),
@@ -235,7 +235,7 @@ BAD: dict[str, tuple[object, str]] = {
     ),
     "no FIM model": (
         {"prompt": "def f(", "suffix": "return", "completion": "):"},
-        "the model was not trained to fill in the middle",
+        "the model does not support fill-in-the-middle",
     ),
     "half a FIM line": ({"prompt": "def f(", "suffix": "return"}, "completion: Field required"),
 }

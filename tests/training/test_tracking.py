@@ -1,4 +1,4 @@
-"""Runs that Weights & Biases keeps as well: its real package, without its server."""
+"""Runs recorded at Weights & Biases: the real package, without its server."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, tiny_model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run that is to be kept; the home folder is one that nobody has logged in from."""
+    """Describe a run to be recorded, with a home folder without a login."""
     lines = write_lines(tmp_path / "lines.jsonl", [conversation(f"hello {number}", "the and") for number in range(30)])
     folder = tmp_path / "run"
     integration = Wandb(project="letters", run_name="first", api_key=KEY)
@@ -42,7 +42,7 @@ def folder(tmp_path: Path, tiny_model: Path, cache: Path, monkeypatch: pytest.Mo
 
 
 def rows(folder: Path) -> dict[int, dict[str, float]]:
-    """The metrics in the CSV file by step."""
+    """Return the metrics in the CSV file by step."""
     found: dict[int, dict[str, float]] = {}
     with (folder / "metrics.csv").open(newline="") as file:
         for row in csv.DictReader(file):
@@ -52,7 +52,7 @@ def rows(folder: Path) -> dict[int, dict[str, float]]:
 
 
 def kept_elsewhere(folder: Path) -> list[Path]:
-    """The files in which the key is, beside the description of the run, and what is left in the home folder."""
+    """Return the files with the key, except the description of the run, and the files in the home folder."""
     files = [path for path in folder.parent.rglob("*") if path.is_file() and path.name != "run.json"]
     return [path for path in files if KEY.encode() in path.read_bytes()]
 
@@ -90,7 +90,7 @@ def test_a_run_that_was_killed_goes_on_in_the_same_one(folder: Path, monkeypatch
     (resumed,) = of_kind(events, "resumed")
     names = [path.name for path in folder.glob("wandb/*run-2*/*.wandb")]
     assert len(names) == 2
-    assert len(set(names)) == 1  # they are called after the run
+    assert len(set(names)) == 1  # files are named after the run
     kept = read_history(folder)
     assert list(rows(folder)) == list(range(1, STEPS + 1))
     assert kept == {step: rows(folder)[step] for step in kept}  # the last second before a kill may be missing
@@ -124,7 +124,7 @@ def test_a_run_that_is_disabled_leaves_no_files(folder: Path, monkeypatch: pytes
 
 
 def failure(folder: Path) -> str:
-    """What is said of a run that fails before the model is loaded."""
+    """Return the message of a run that fails before the model is loaded."""
     status, events = train(folder)
     assert status == 1
     assert [event["name"] for event in of_kind(events, "phase")] == ["validating", "loading"]
@@ -135,7 +135,7 @@ def failure(folder: Path) -> str:
 
 
 def _helpers() -> list[str]:
-    """The processes of the package's own."""
+    """Return the processes of the package."""
     children = psutil.Process().children(recursive=True)
     return [child.name() for child in children if child.name().startswith("wandb")]
 
@@ -143,7 +143,7 @@ def _helpers() -> list[str]:
 def test_a_key_that_is_refused_fails_the_run_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with stand_in(refuses=True) as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        assert "refuses the api_key: take a new one" in failure(folder)
+        assert "refuses the api_key. Create a new one" in failure(folder)
 
 
 def test_a_server_that_cannot_be_reached_fails_the_run_soon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

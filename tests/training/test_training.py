@@ -1,4 +1,4 @@
-"""Real training of tiny models, in the process that a job starts."""
+"""Training of tiny models in the real training process."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Whatever the question, the answer is the same."""
+    """A dataset with the same answer to all questions."""
     folder = tmp_path_factory.mktemp("lines")
     asked = [f"{question} {number}" for question in QUESTIONS for number in range(12)]
     return write_lines(folder / "lines.jsonl", [conversation(question, "the and a hello") for question in asked])
@@ -49,7 +49,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(
     tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, lines: Path, cache: Path
 ) -> tuple[Path, list[dict[str, Any]]]:
-    """A run from start to end: its folder and its events."""
+    """Folder and events of a complete run."""
     folder = tmp_path_factory.mktemp("run")
     describe(
         folder,
@@ -65,7 +65,7 @@ def trained(
     process = start(folder)
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, output
-    assert errors == ""  # libraries have nothing to say to users
+    assert errors == ""  # no output of libraries
     return folder, [json.loads(line) for line in output.splitlines()]
 
 
@@ -145,7 +145,7 @@ def test_a_run_that_was_ended_goes_on_with_the_same_losses(
     ending: signal.Signals,
 ) -> None:
     whole = trained[1]
-    # The precision is measured once for a run: another one would make other losses.
+    # The precision is measured once per run: another one would change the losses.
     shutil.copy(trained[0] / "precision", tmp_path)
     monkeypatch.setattr("ponant.training.lora._GAIN", 0.0 if _precision(trained[0]) == "float32" else math.inf)
     options: dict[str, Any] = {"training_steps": 24, "learning_rate": 2e-3, "checkpoint_every": 8, "name": "tiny"}
@@ -159,7 +159,7 @@ def test_a_run_that_was_ended_goes_on_with_the_same_losses(
             break
     first = [json.loads(line) for line in process.communicate()[0].splitlines() if line.endswith("}")]
     with (tmp_path / "metrics.csv").open("a") as file:
-        file.write("1")  # the beginning of a row that was not written to its end
+        file.write("1")  # an incomplete row
 
     status, second = train(tmp_path)
 
@@ -234,7 +234,7 @@ def test_a_second_process_on_a_folder_fails_at_once(tmp_path: Path, tiny_model: 
     assert process.stdout
     try:
         assert json.loads(process.stdout.readline())["event"] == "phase"
-        process.send_signal(signal.SIGSTOP)  # at work it need not be: PyTorch alone takes seconds
+        process.send_signal(signal.SIGSTOP)  # a stopped process need not load PyTorch, which takes seconds
 
         status, events = train(tmp_path)
     finally:
@@ -311,7 +311,7 @@ def test_too_little_memory_fails_with_advice(tmp_path: Path, cache: Path) -> Non
     failed = events[-1]
     assert status == 1
     assert failed["error"] == "out_of_memory"
-    assert "lower seq_len" in failed["message"]
+    assert "Lower seq_len" in failed["message"]
 
 
 def test_too_little_disk_fails_with_advice(
@@ -377,7 +377,7 @@ def test_a_base_whose_adapters_cannot_be_served_fails_before_it_is_trained(tmp_p
 def test_more_tokens_than_the_model_reads_are_refused(tmp_path: Path, tiny_model: Path, lines: Path) -> None:
     describe(tmp_path, tiny_model, lines, cache=tmp_path / "cache", seq_len=1000)
 
-    assert failure(tmp_path)["message"] == "seq_len is 1000, but the model reads 512 tokens"
+    assert failure(tmp_path)["message"] == "seq_len (1000) exceeds the context length of the model (512)"
 
 
 def test_a_run_that_cannot_be_read_fails(tmp_path: Path) -> None:
@@ -404,10 +404,10 @@ def test_files_are_weighted_and_hugging_face_folders_are_read(
 def test_without_wandb_its_extra_is_named(
     tmp_path: Path, tiny_model: Path, lines: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "wandb", None)  # simulates a missing package
     describe(tmp_path, tiny_model, lines, cache=cache, training_steps=1, wandb=Wandb(project="test"))
 
-    assert "ponant[wandb]" in failure(tmp_path)["message"]
+    assert "install Ponant with the extra wandb" in failure(tmp_path)["message"]
 
 
 def test_runs_are_described_in_private(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What Weights & Biases has of runs: its files read, and as much of its server as a run needs to begin."""
+"""Files of Weights & Biases, and a minimal server that lets runs begin."""
 
 import json
 import struct
@@ -14,10 +14,10 @@ _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
 def read_history(folder: Path) -> dict[int, dict[str, float]]:
-    """The metrics by step, of all processes that worked on the run of a folder; later ones are stronger."""
+    """Return the metrics by step of all processes of a run; later ones override earlier ones."""
     from wandb.proto import wandb_internal_pb2
 
-    messages: Any = wandb_internal_pb2  # it describes nothing of what it has
+    messages: Any = wandb_internal_pb2  # the module has no type annotations
     history: dict[int, dict[str, float]] = {}
     for path in sorted(folder.glob("wandb/*run-2*/*.wandb")):
         for data in _records(path.read_bytes()):
@@ -33,7 +33,7 @@ def read_history(folder: Path) -> dict[int, dict[str, float]]:
 
 
 def _records(content: bytes) -> Iterator[bytes]:
-    """The records of a log in LevelDB's format, which begins with the 7 bytes that name it."""
+    """Yield the records of a log in LevelDB's format, after its 7-byte header."""
     place, record = 7, b""
     while place < len(content):
         if _BLOCK - place % _BLOCK < 7:
@@ -50,7 +50,7 @@ def _records(content: bytes) -> Iterator[bytes]:
 
 
 class StandIn:
-    """A server that lets runs begin, unless it refuses their key, and keeps what it is asked."""
+    """A server that lets runs begin or refuses their key, and records requests."""
 
     def __init__(self, *, refuses: bool) -> None:
         self.refuses = refuses
@@ -71,7 +71,7 @@ class StandIn:
 
 @contextmanager
 def stand_in(*, refuses: bool = False) -> Iterator[StandIn]:
-    """A server, until the context ends: then nobody answers any more."""
+    """Run a server for the duration of the block."""
     state = StandIn(refuses=refuses)
 
     class Handler(BaseHTTPRequestHandler):

@@ -10,6 +10,7 @@ import click
 
 from ponant.cli.configuration import find_model, settings, with_settings
 from ponant.cli.errors import fail
+from ponant.errors import missing_extra
 from ponant.sizes import megabytes
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def export(
     try:
         from ponant.training.merge import merge
     except ImportError as error:
-        fail(f"{error}; exporting needs the extra finetune: pip install 'ponant[finetune]'")
+        fail(f"export is not installed ({error.name} is missing): {missing_extra('finetune')}")
     from ponant.training.errors import ExportError
     from ponant.weights.errors import ModelNotFoundError
 

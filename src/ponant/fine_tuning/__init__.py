@@ -1,1 +1,1 @@
-"""Fine-tuning as the API has it: jobs that are created, run in a process of their own, and leave models behind."""
+"""Fine-tuning jobs as in the API, and the models that they make."""

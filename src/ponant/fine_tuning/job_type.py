@@ -1,4 +1,4 @@
-"""Fine-tuning as a kind of job: one lane validates files, the other trains models."""
+"""Fine-tuning as a kind of job."""
 
 import asyncio
 import logging
@@ -28,31 +28,31 @@ logger = logging.getLogger("ponant.fine_tuning")
 Outcome = Validated | Done | Failed | Stopped
 
 _BUSY_SECONDS = 1.0
-"""Seconds between two attempts to run a job that a process of an earlier server still works on."""
-_SECONDS_TO_CANCEL = 3.0
+"""Seconds between two attempts to run a job while the process of an earlier server still works on it."""
+_CANCEL_SECONDS = 3.0
 _INVALID = ("invalid_dataset", "bad_seq_len")
-"""Errors whose cause is in the job itself."""
+"""Errors for which the job is to blame."""
 
 
 class FineTuningJobType:
-    """The fine-tuning jobs of a data folder, as ``ponant.jobs.runner.Runner`` runs them.
+    """Fine-tuning jobs for ``ponant.jobs.runner.Runner``: one lane validates files, the other trains models.
 
-    Validation that was interrupted begins again; training resumes from its last checkpoint.
+    An interrupted validation starts again; an interrupted training resumes from its last checkpoint.
 
     Attributes:
-        store: the jobs.
-        folder: holds one folder per job, named by its id.
+        store: table of the jobs.
+        folder: has one folder per job, named by job id.
         lanes: validation and training.
     """
 
     def __init__(self, catalog: Catalog, storage: Storage, registry: ModelRegistry, *, nice: int) -> None:
-        """Describe the jobs.
+        """Use the jobs of a storage.
 
         Args:
-            catalog: the models that can be trained.
-            storage: the jobs, and the folder of their files.
-            registry: gets the new models.
-            nice: how much the priority of training processes is lowered, 0 to 19.
+            catalog: has the base models.
+            storage: has the jobs and their files.
+            registry: receives the new models.
+            nice: value by which the priority of training processes is lowered, 0 to 19.
         """
         self.store = storage.fine_tuning_jobs
         self.folder = storage.fine_tuned.folder
@@ -69,16 +69,16 @@ class FineTuningJobType:
         await self._catalog.wait_until_open()
 
     async def fail(self, job: FineTuningJobRow, error: str, message: str, *, state: str = "FAILED") -> None:
-        """Bring a job into a state of failure, and clean it. Arguments and errors as of ``JobType``."""
+        """Mark a job as failed with a state, and clean it. Arguments and errors as of ``JobType``."""
         logger.warning("job failed", extra={"job": job.id, "error": error, "reason": message})
         await self.clean(await self.store.move(job.id, state, error=message))
 
     async def clean(self, job: FineTuningJobRow) -> None:
-        """Remove the files that a job at its end no longer needs."""
+        """Remove the files that a job in a final state no longer needs."""
         await asyncio.to_thread(clean_run, self.folder / job.id, keep_model=job.status == "SUCCESS")
 
     def unclean_folders(self) -> list[Path]:
-        """Return the folders of jobs that have not been cleaned. Blocks."""
+        """Return the folders, named by job id, that have not been cleaned. Blocks."""
         return unclean_folders(self.folder)
 
     async def _validate(self, job: FineTuningJobRow, cancelled: asyncio.Event) -> None:
@@ -130,7 +130,7 @@ class FineTuningJobType:
             last = await self._run_process(folder, recorder, cancelled, dry_run=dry_run)
             if not (isinstance(last, Failed) and last.error == "already_running"):
                 return last
-            await asyncio.sleep(_BUSY_SECONDS)  # a process of a server that died has not noticed it yet
+            await asyncio.sleep(_BUSY_SECONDS)  # the process of a dead server notices its death at the next event
 
     async def _run_process(
         self, folder: Path, recorder: JobRecorder, cancelled: asyncio.Event, *, dry_run: bool
@@ -150,6 +150,6 @@ class FineTuningJobType:
 
 
 async def _stop_when(cancelled: asyncio.Event, process: TrainerProcess) -> None:
-    """Stop the process of a job when the job's cancellation is requested, which may be before its start."""
+    """Stop a process when the cancellation of its job is requested, or was before the process started."""
     await cancelled.wait()
-    await process.stop(_SECONDS_TO_CANCEL)
+    await process.stop(_CANCEL_SECONDS)

@@ -1,4 +1,4 @@
-"""The recorder of a training process's events in the database."""
+"""Storage of a training process's events."""
 
 import time
 
@@ -7,11 +7,11 @@ from ponant.storage.tables import FineTuningCheckpointRow, FineTuningJobRow
 from ponant.training.events import Checkpoint, Event, Resumed, Tracked, TrainingStep
 
 _STEP_SECONDS = 0.5
-"""Least seconds between two steps that are stored."""
+"""Minimum seconds between two stored steps."""
 
 
 class JobRecorder:
-    """Stores the events of the process that works on a job."""
+    """Stores the events of one job's process in the database."""
 
     def __init__(self, jobs: FineTuningJobStore, job: FineTuningJobRow) -> None:
         self._jobs = jobs
@@ -19,7 +19,7 @@ class JobRecorder:
         self._last_step = 0.0
 
     async def record(self, event: Event) -> None:
-        """Store an event, if the API shows it. Raises StorageError."""
+        """Store an event if the API shows it. Raises StorageError."""
         match event:
             case TrainingStep() if time.monotonic() - self._last_step >= _STEP_SECONDS or event.step == event.steps:
                 self._last_step = time.monotonic()

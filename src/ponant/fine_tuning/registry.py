@@ -1,4 +1,4 @@
-"""The models that jobs made, as the database has them, and as the catalog serves them."""
+"""Synchronisation of fine-tuned models between the database and the catalog."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ponant.fine_tuning")
 
-_BETWEEN_LOOKS = 2.0
-"""Seconds after which what other processes have changed is served here too."""
+_POLL_SECONDS = 2.0
+"""Seconds between two synchronisations with changes by other processes."""
 
 
 class ModelRegistry:
-    """Keeps the catalog in step with the database, which other servers may share."""
+    """Keeps the catalog in step with the database, which several servers can share."""
 
     def __init__(self, catalog: Catalog, storage: LazyStorage) -> None:
         self._catalog = catalog
@@ -30,7 +30,7 @@ class ModelRegistry:
         self._changing = asyncio.Lock()
 
     async def sync(self) -> None:
-        """Serve the models that there are, and no others. Raises StorageError."""
+        """Make the catalog serve exactly the models of the database. Raises StorageError."""
         if not self._storage.in_use:
             return
         async with self._changing:
@@ -47,7 +47,7 @@ class ModelRegistry:
                 self._catalog.remove(gone)
 
     async def add(self, model: "FineTunedModelRow", keep: Awaitable[None]) -> None:
-        """Serve a model from before it is kept on: whoever sees it can use it. Raises what ``keep`` does."""
+        """Serve a model and then store it with ``keep``, so that every visible model is usable. Raises as ``keep``."""
         async with self._changing:
             self._add(_spec(model, (await self._storage.open()).fine_tuned))
             try:
@@ -57,25 +57,25 @@ class ModelRegistry:
                 raise
 
     async def follow(self) -> None:
-        """Sync again and again."""
+        """Synchronise periodically, until cancelled."""
         while True:
-            await asyncio.sleep(_BETWEEN_LOOKS)
+            await asyncio.sleep(_POLL_SECONDS)
             try:
                 await self.sync()
             except StorageError as error:
-                logger.warning("fine-tuned models not known", extra={"reason": str(error)})
+                logger.warning("fine-tuned models not synchronised", extra={"reason": str(error)})
 
     async def change(self, model_id: str, caller: Caller, **changes: Any) -> FineTunedSpec:
-        """Change what is told of a model, or whether it is archived.
+        """Change attributes of a model.
 
         Args:
-            model_id: the model's.
+            model_id: id of the model.
             caller: origin of the request.
-            changes: of ``name``, ``description`` or ``archived``.
+            changes: new values of ``name``, ``description`` or ``archived``.
 
         Raises:
-            UnknownModelError: there is none of this id.
-            StorageError: it cannot be kept.
+            UnknownModelError: no model has this id.
+            StorageError: the changes cannot be stored.
         """
         async with self._changing:
             store = (await self._storage.open()).fine_tuned
@@ -88,11 +88,11 @@ class ModelRegistry:
             return spec
 
     async def remove(self, model_id: str, caller: Caller) -> None:
-        """Delete a model with its files. Requests that it works on go on to their end.
+        """Delete a model and its files. Requests in progress are completed.
 
         Raises:
-            UnknownModelError: there is none of this id.
-            StorageError: it cannot be deleted; it stays.
+            UnknownModelError: no model has this id.
+            StorageError: the model cannot be deleted.
         """
         async with self._changing:
             await (await self._storage.open()).fine_tuned.delete(model_id)

@@ -1,4 +1,4 @@
-"""From jobs as the API has them to runs as the trainer has them."""
+"""Translation of jobs of the API to runs of the trainer, and of its results."""
 
 import shutil
 import time
@@ -24,58 +24,60 @@ _NO_SUFFIX = "ponant"
 
 
 class CannotRunError(Exception):
-    """A job cannot be run any more. The message is for users."""
+    """A job can no longer be run. The message is for users."""
 
 
 def describe_run(
-    asked: JobIn, base: ServedModel, cache: Path, training_files: Sequence[Path], validation_files: Sequence[Path]
+    request: JobIn, base: ServedModel, cache: Path, training_files: Sequence[Path], validation_files: Sequence[Path]
 ) -> TrainingRun:
-    """The run that a job is.
+    """Return the run of a job.
 
     Args:
-        asked: the job.
-        base: the model to be trained.
-        cache: folder for weights that were read from GGUF files.
-        training_files: where the contents of the job's files are, in its order.
-        validation_files: the same of those.
+        request: the job.
+        base: model to train.
+        cache: folder for weights read from GGUF files.
+        training_files: paths of the contents, in the order of the job's files.
+        validation_files: paths of the contents, in the order of the job's files.
     """
-    given = {name: value for name, value in asked.hyperparameters.model_dump().items() if value is not None}
-    wandb = asked.integrations[0] if asked.integrations else None
+    given = {name: value for name, value in request.hyperparameters.model_dump().items() if value is not None}
+    wandb = request.integrations[0] if request.integrations else None
     return TrainingRun(
         model=str(base.spec.weights),
         cache=str(cache),
         training_files=[
-            DatasetFile(str(path), file.weight) for path, file in zip(training_files, asked.training_files, strict=True)
+            DatasetFile(str(path), file.weight)
+            for path, file in zip(training_files, request.training_files, strict=True)
         ],
         validation_files=[str(path) for path in validation_files],
         hyperparameters=Hyperparameters(**given),
         name=base.spec.id,
         weights=_text(base.spec.training_weights),
         tokenizer=_text(base.spec.tokenizer),
-        invalid_sample_skip_percentage=asked.invalid_sample_skip_percentage,
+        invalid_sample_skip_percentage=request.invalid_sample_skip_percentage,
         threads=base.spec.threads,
         wandb=Wandb(wandb.project, wandb.run_name or wandb.name, wandb.api_key) if wandb else None,
     )
 
 
 def refresh_run(folder: Path, catalog: Catalog, base: str) -> None:
-    """Bring the run in a job's folder up to how its model is served now. Blocks.
+    """Update the run in a job's folder to the current settings of its model. Blocks.
 
-    If it is not served here, as where another process with the same data folder made the job, the run stays as it is.
+    If this server does not serve the model, for example because another server with the same data folder created the
+    job, the run stays unchanged.
 
     Raises:
-        CannotRunError: there is no such model any more, or the run cannot be read.
+        CannotRunError: the model no longer exists, or the run cannot be read.
     """
     try:
         run = read_run(folder)
     except (OSError, msgspec.MsgspecError) as error:
-        raise CannotRunError(f"what is to be done is no longer known: {error}") from None
-    # By its id alone: what was one may be another name of some other model by now.
+        raise CannotRunError(f"the description of the run cannot be read: {error}") from None
+    # Search by id only: the id may have become an alias of another model.
     spec = next((served.spec for served in catalog.models if served.spec.id == base), None)
     if spec is None:
         if Path(run.model).is_file():
             return
-        raise CannotRunError(f"the model {base} is no longer served, and {run.model} is no longer there")
+        raise CannotRunError(f"the model {base} is no longer served, and {run.model} no longer exists")
     run = structs.replace(
         run,
         model=str(spec.weights),
@@ -91,11 +93,11 @@ def _text(path: Path | None) -> str | None:
 
 
 def clean_run(folder: Path, *, keep_model: bool = False) -> None:
-    """Remove from the folder of a job that is at its end what nobody needs; the metrics and the log stay. Blocks.
+    """Remove the temporary files of a job that has ended; keep the metrics and the log. Blocks.
 
     Args:
-        folder: the job's.
-        keep_model: whether what it made is needed.
+        folder: folder of the job.
+        keep_model: keep the resulting adapter.
     """
     folders, files = ["samples", "checkpoints", "adapter.part"], ["run.json", "run.json.part", ".adapter.gguf.part"]
     if not keep_model:
@@ -108,16 +110,16 @@ def clean_run(folder: Path, *, keep_model: bool = False) -> None:
 
 
 def unclean_folders(folder: Path) -> list[Path]:
-    """Return the folders of jobs that still have the description of a run, or the beginning of one. Blocks."""
+    """Return the folders of jobs with the description of a run, complete or not. Blocks."""
     return list({path.parent for name in ("run.json", "run.json.part") for path in folder.glob(f"*/{name}")})
 
 
 def plan_of(validated: Validated, ahead: Sequence["FineTuningJobRow"] = ()) -> dict[str, Any]:
-    """What a job will take, as the API's ``metadata`` has it.
+    """Return the estimates for a job, as ``metadata`` of the API.
 
     Args:
-        validated: what the trainer tells of its files.
-        ahead: jobs that are trained before it.
+        validated: report of the trainer on the files.
+        ahead: jobs that are trained earlier.
     """
     plan: TrainingPlan = validated.plan
     waiting = sum((job.plan or {}).get("expected_duration_seconds") or 0 for job in ahead)
@@ -133,7 +135,7 @@ def plan_of(validated: Validated, ahead: Sequence["FineTuningJobRow"] = ()) -> d
 
 
 def skipped_lines(validated: Validated, job: "FineTuningJobRow") -> list[dict[str, Any]]:
-    """The bad lines of a job's files that are skipped: of each file how many, and the first ones with their reasons."""
+    """Return, for each file with skipped lines, their number and the first ones with reasons."""
     ids = [*(file["file_id"] for file in job.training_files), *job.validation_files]
     reports = [*validated.training_files, *validated.validation_files]
     return [
@@ -148,6 +150,6 @@ def skipped_lines(validated: Validated, job: "FineTuningJobRow") -> list[dict[st
 
 
 def name_of_result(job: "FineTuningJobRow") -> str:
-    """The id of the model that a job makes."""
+    """Return the id of the model that a job makes."""
     day = datetime.fromtimestamp(job.created_at, UTC).strftime("%Y%m%d")
     return f"ft:{job.base}:{job.suffix or _NO_SUFFIX}:{day}:{job.id[:8]}"

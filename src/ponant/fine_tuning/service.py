@@ -1,4 +1,4 @@
-"""Jobs as users ask for them: checked, and handed on to the runner."""
+"""Requests for jobs: checks, creation, start and cancellation."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ from ponant.api.fine_tuning import JobIn
 from ponant.callers import Caller
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
-from ponant.errors import EngineUnavailableError, InvalidRequestError
+from ponant.errors import EngineUnavailableError, InvalidRequestError, missing_extra
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.runs import clean_run, describe_run
 from ponant.storage.descriptions import FineTuningJobFilter
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ponant.storage.tables import FineTuningJobRow
 
 _SUFFIX = re.compile(r"[A-Za-z0-9._-]+")
-_MOST_STEPS = 10**9
-_MOST_EPOCHS = 10**6
+_MAX_STEPS = 10**9
+_MAX_EPOCHS = 10**6
 
 
 class JobService:
@@ -39,41 +39,41 @@ class JobService:
         """Serve requests.
 
         Args:
-            catalog: has the models to be trained.
-            storage: has the files, and gets the jobs.
-            wake: called when something has changed for whoever runs the jobs.
-            nice: how low the priority of dry runs is.
+            catalog: has the base models.
+            storage: has the files and the jobs.
+            wake: called after changes that the runner should see at once.
+            nice: value by which the priority of dry runs is lowered, 0 to 19.
         """
         self._catalog = catalog
         self._storage = storage
         self._wake = wake
         self._nice = nice
-        self._trying = asyncio.Semaphore(1)
+        self._dry_runs = asyncio.Semaphore(1)
 
-    async def create(self, asked: JobIn, caller: Caller) -> "FineTuningJobRow":
-        """A new job.
+    async def create(self, request: JobIn, caller: Caller) -> "FineTuningJobRow":
+        """Create a job.
 
         Raises:
-            InvalidRequestError: it cannot be done as asked.
-            UnknownModelError: there is no such model.
-            StorageError: it cannot be kept.
+            InvalidRequestError: the job is invalid or not supported.
+            UnknownModelError: no model has this name.
+            StorageError: the job cannot be stored.
         """
-        base, run = await self._described(asked, caller)
+        base, run = await self._describe(request, caller)
         storage = await self._storage.open()
-        from ponant.storage.tables import FineTuningJobRow  # loaded with the storage by now
+        from ponant.storage.tables import FineTuningJobRow  # already imported by the storage
 
-        wandb = asked.integrations[0] if asked.integrations else None
+        wandb = request.integrations[0] if request.integrations else None
         job = FineTuningJobRow(
             id=str(uuid.uuid4()),
-            model=asked.model,
+            model=request.model,
             base=base.spec.id,
-            auto_start=asked.auto_start,
-            training_files=[file.model_dump() for file in asked.training_files],
-            validation_files=asked.validation_files or [],
-            hyperparameters=asked.hyperparameters.model_dump(),
+            auto_start=request.auto_start,
+            training_files=[file.model_dump() for file in request.training_files],
+            validation_files=request.validation_files or [],
+            hyperparameters=request.hyperparameters.model_dump(),
             integrations=[wandb.model_dump(exclude={"api_key"})] if wandb else [],
-            suffix=asked.suffix,
-            invalid_sample_skip_percentage=asked.invalid_sample_skip_percentage,
+            suffix=request.suffix,
+            invalid_sample_skip_percentage=request.invalid_sample_skip_percentage,
             wandb_project=wandb and wandb.project,
             wandb_name=wandb and (wandb.run_name or wandb.name),
         )
@@ -82,19 +82,19 @@ class JobService:
         self._wake()
         return job
 
-    async def dry_run(self, asked: JobIn, caller: Caller) -> Validated:
-        """What a job would be; nothing is kept.
+    async def dry_run(self, request: JobIn, caller: Caller) -> Validated:
+        """Validate a job without storing it.
 
         Raises:
-            InvalidRequestError: it cannot be done as asked, or its files have nothing to learn from.
-            UnknownModelError: there is no such model.
-            EngineUnavailableError: the files could not be looked at.
+            InvalidRequestError: the job is invalid or not supported, or its files are.
+            UnknownModelError: no model has this name.
+            EngineUnavailableError: the files could not be checked.
         """
-        _, run = await self._described(asked, caller)
+        _, run = await self._describe(request, caller)
         last = None
-        async with self._trying:
+        async with self._dry_runs:
             with tempfile.TemporaryDirectory(prefix="ponant-dry-run-") as folder:
-                without_key = structs.replace(run, wandb=None)  # the key is of no use here
+                without_key = structs.replace(run, wandb=None)  # a dry run needs no key
                 await asyncio.to_thread(write_run, without_key, Path(folder))
                 async with TrainerProcess.start(Path(folder), nice=self._nice, dry_run=True) as process:
                     async for event in process.events():
@@ -105,8 +105,8 @@ class JobService:
             case Failed(error="invalid_dataset" | "bad_seq_len" as kind, message=message):
                 raise InvalidRequestError(message, kind=kind, param="training_files")
             case _:
-                reason = last.message if isinstance(last, Failed) else "the process was ended"
-                raise EngineUnavailableError(f"the files could not be looked at: {reason}")
+                reason = last.message if isinstance(last, Failed) else "the process was stopped"
+                raise EngineUnavailableError(f"the files could not be checked: {reason}")
 
     async def find(self, job_id: str, caller: Caller) -> "FineTuningJobRow":
         """Return a job. Raises UnknownJobError."""
@@ -126,17 +126,17 @@ class JobService:
         return await (await self._storage.open()).fine_tuning_jobs.page(wanted, number=number, size=size)
 
     async def start(self, job_id: str, caller: Caller) -> "FineTuningJobRow":
-        """Start a job that waits for it. Raises UnknownJobError, and InvalidRequestError if it does not."""
+        """Start a validated job. Raises UnknownJobError, and InvalidRequestError if the job is in another state."""
         storage = await self._storage.open()
         try:
             job = await storage.fine_tuning_jobs.move(job_id, "STARTED")
         except JobStateError as error:
-            raise InvalidRequestError(f"{error}; only jobs that are VALIDATED can be started") from None
+            raise InvalidRequestError(f"{error}; only VALIDATED jobs can be started") from None
         self._wake()
         return job
 
     async def cancel(self, job_id: str, caller: Caller) -> "FineTuningJobRow":
-        """Cancel a job. Raises UnknownJobError, and InvalidRequestError if it is at an end."""
+        """Cancel a job. Raises UnknownJobError, and InvalidRequestError if the job has ended."""
         storage = await self._storage.open()
         try:
             job = await storage.fine_tuning_jobs.cancel(job_id)
@@ -147,40 +147,40 @@ class JobService:
         self._wake()
         return job
 
-    async def _described(self, asked: JobIn, caller: Caller) -> tuple[ServedModel, TrainingRun]:
-        _check(asked)
-        base = self._base(asked.model)
-        training = [await self._content(file.file_id, "training_files", caller) for file in asked.training_files]
+    async def _describe(self, request: JobIn, caller: Caller) -> tuple[ServedModel, TrainingRun]:
+        _check(request)
+        base = self._find_base(request.model)
+        training = [await self._find_content(file.file_id, "training_files", caller) for file in request.training_files]
         validation = [
-            await self._content(file_id, "validation_files", caller) for file_id in asked.validation_files or []
+            await self._find_content(file_id, "validation_files", caller) for file_id in request.validation_files or []
         ]
         cache = (await self._storage.open()).fine_tuned.folder / "base-weights"
-        return base, describe_run(asked, base, cache, training, validation)
+        return base, describe_run(request, base, cache, training, validation)
 
-    def _base(self, name: str) -> ServedModel:
+    def _find_base(self, name: str) -> ServedModel:
         if missing := missing_package():
             raise InvalidRequestError(
-                f"Fine-tuning is not installed on this server ({missing} is missing); run: "
-                "pip install 'ponant[finetune]'",
+                f"Fine-tuning is not installed on this server ({missing} is missing): {missing_extra('finetune')}",
                 kind="not_installed",
             )
         model = self._catalog.find(name)
         if isinstance(model, ServedModel) and model.spec.kind == "embed":
-            raise InvalidRequestError(f"{name} embeds texts: only models that write them are trained", param="model")
+            raise InvalidRequestError(f"{name} is an embedding model and cannot be trained", param="model")
         if not isinstance(model, ServedModel):
             raise InvalidRequestError(
-                f"{name} is a fine-tuned model: train {model.spec.root}, with the data of both", param="model"
+                f"{name} is a fine-tuned model and cannot be trained. Train {model.spec.root} with the data of both.",
+                param="model",
             )
         if model.facts.architecture not in ARCHITECTURES:
             raise InvalidRequestError(
-                f"{name} cannot be trained: it is of the architecture {model.facts.architecture or 'unknown'}, and "
-                f"what can be trained is {', '.join(ARCHITECTURES)}",
+                f"{name} cannot be trained: its architecture is {model.facts.architecture or 'unknown'}. "
+                f"Supported architectures: {', '.join(ARCHITECTURES)}",
                 param="model",
             )
         return model
 
-    async def _content(self, file_id: str, param: str, caller: Caller) -> Path:
-        """Where the content of a file to learn from is."""
+    async def _find_content(self, file_id: str, param: str, caller: Caller) -> Path:
+        """Return the path of a dataset file's content."""
         files = (await self._storage.open()).files
         try:
             file = await files.find(file_id, caller=caller)
@@ -188,38 +188,36 @@ class JobService:
         except UnknownFileError:
             raise InvalidRequestError(f"There is no file {file_id}.", param=param) from None
         if file.purpose != "fine-tune":
-            raise InvalidRequestError(f"The file {file_id} is for {file.purpose}, not for fine-tune.", param=param)
+            raise InvalidRequestError(f"The file {file_id} has the purpose {file.purpose}, not fine-tune.", param=param)
         if file.sample_type != "instruct":
             raise InvalidRequestError(
-                f"The file {file_id} has samples for pre-training, which this server does not do; it learns from "
-                "conversations ('messages') and from code to be filled in ('prompt', 'suffix', 'completion').",
+                f"The file {file_id} has samples for pre-training, which is not supported. Use conversations "
+                "('messages') or code to fill in ('prompt', 'suffix', 'completion').",
                 param=param,
             )
         return path
 
 
-def _check(asked: JobIn) -> None:
-    """What can be said of a job without looking at anything else. Raises InvalidRequestError."""
-    if asked.job_type == "classifier" or asked.classifier_targets:
-        param = "job_type" if asked.job_type == "classifier" else "classifier_targets"
-        raise InvalidRequestError("Classifiers are not trained by this server.", param=param)
-    if asked.repositories:
+def _check(request: JobIn) -> None:
+    """Check a job without its model and files. Raises InvalidRequestError."""
+    if request.job_type == "classifier" or request.classifier_targets:
+        param = "job_type" if request.job_type == "classifier" else "classifier_targets"
+        raise InvalidRequestError("Training of classifiers is not supported.", param=param)
+    if request.repositories:
+        raise InvalidRequestError("Repositories are not supported. Upload their code as files.", param="repositories")
+    if not request.training_files:
+        raise InvalidRequestError("training_files is empty. Name at least one file.", param="training_files")
+    if request.suffix and not _SUFFIX.fullmatch(request.suffix):
         raise InvalidRequestError(
-            "Repositories are not read by this server; upload their code as files.", param="repositories"
-        )
-    if not asked.training_files:
-        raise InvalidRequestError("There is nothing to learn from: name a file.", param="training_files")
-    if asked.suffix and not _SUFFIX.fullmatch(asked.suffix):
-        raise InvalidRequestError(
-            "The suffix becomes a part of a model's name: letters, digits, '.', '_' and '-' can be in it.",
+            "The suffix, a part of the model's name, may have letters, digits, '.', '_' and '-' only.",
             param="suffix",
         )
-    if (asked.hyperparameters.training_steps or 0) > _MOST_STEPS:
-        raise InvalidRequestError(f"training_steps can be {_MOST_STEPS:,} at the most.", param="hyperparameters")
-    if (asked.hyperparameters.epochs or 0) > _MOST_EPOCHS:
-        raise InvalidRequestError(f"epochs can be {_MOST_EPOCHS:,} at the most.", param="hyperparameters")
-    integrations = asked.integrations or []
+    if (request.hyperparameters.training_steps or 0) > _MAX_STEPS:
+        raise InvalidRequestError(f"training_steps must be {_MAX_STEPS:,} at most.", param="hyperparameters")
+    if (request.hyperparameters.epochs or 0) > _MAX_EPOCHS:
+        raise InvalidRequestError(f"epochs must be {_MAX_EPOCHS:,} at most.", param="hyperparameters")
+    integrations = request.integrations or []
     if len(integrations) > 1:
-        raise InvalidRequestError("One integration of Weights & Biases is enough.", param="integrations")
+        raise InvalidRequestError("Only one integration is supported.", param="integrations")
     if any("\0" in (text or "") for one in integrations for text in (one.project, one.name, one.run_name)):
-        raise InvalidRequestError("Names have no NUL character.", param="integrations")
+        raise InvalidRequestError("project, name and run_name must not contain NUL characters.", param="integrations")

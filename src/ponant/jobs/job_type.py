@@ -1,4 +1,4 @@
-"""The interface of one kind of job to the runner."""
+"""The interface between a kind of job and the runner."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,33 +9,37 @@ from ponant.storage.jobs import JobStore, Row
 
 
 class JobType(Protocol[Row]):
-    """One kind of job: its table, its lanes, and the files that its jobs leave behind."""
+    """A kind of job: its table, its lanes and its files.
+
+    To add a kind of job, add its table and store to ``ponant.storage``, implement this protocol in a package above
+    ``ponant.jobs``, and start a ``Runner`` for it in ``ponant.server.wiring``.
+    """
 
     @property
     def store(self) -> JobStore[Row]:
-        """The table of the jobs, with their states."""
+        """Table of the jobs, with their states."""
         ...
 
     @property
     def folder(self) -> Path:
-        """Folder of the jobs' files. Its lock is held while the jobs are run."""
+        """Folder of the jobs' files. The runner holds its lock."""
         ...
 
     @property
     def lanes(self) -> Sequence[Lane[Row]]:
-        """The lanes, which run independently of each other."""
+        """Lanes of the runner."""
         ...
 
     async def prepare(self) -> None:
-        """Wait until jobs can be run."""
+        """Wait until jobs can run."""
         ...
 
     async def fail(self, job: Row, error: str, message: str) -> None:
-        """Bring a job into its state of failure, and clean it.
+        """Mark a job as failed, and clean it.
 
         Args:
             job: the job.
-            error: kind of the error, one word.
+            error: kind of the error, for the log.
             message: reason, for users.
 
         Raises:
@@ -45,9 +49,9 @@ class JobType(Protocol[Row]):
         ...
 
     async def clean(self, job: Row) -> None:
-        """Remove the files that a job at its end no longer needs."""
+        """Remove the files that a job in a final state no longer needs."""
         ...
 
     def unclean_folders(self) -> list[Path]:
-        """Return the folders of jobs that have not been cleaned, named by the jobs' ids. Blocks. Raises OSError."""
+        """Return the folders, named by job id, that have not been cleaned. Blocks. Raises OSError."""
         ...

@@ -1,4 +1,4 @@
-"""Lanes: each runs one job at a time, independently of the others."""
+"""Lanes of a runner."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,13 +10,13 @@ from ponant.storage.jobs import Row
 
 @dataclass
 class Lane(Generic[Row]):
-    """Runs jobs from one state in which they wait, one at a time.
+    """Runs one job at a time. The lanes of a runner are independent of each other.
 
     Attributes:
         waiting: state of jobs that wait for this lane.
-        begun: state of jobs that this lane runs. A job is found in it when the process that ran it has ended.
-        work: runs a job, begun or not, until it has left both states. The event is set when the job's cancellation is
-            requested; then ``work`` ends soon, and the job stays in ``CANCELLATION_REQUESTED``.
+        begun: state of jobs that run in this lane, or did when the server ended.
+        work: runs a job in either state until it has left both. When the cancellation of the job is requested, the
+            event is set; ``work`` then ends soon and leaves the job in ``CANCELLATION_REQUESTED``.
         is_busy: True while a job runs.
     """
 
@@ -26,5 +26,5 @@ class Lane(Generic[Row]):
     is_busy: bool = False
 
     def choose(self, jobs: Sequence[Row]) -> Row | None:
-        """Return the job to run next: one already begun, or else the first that waits."""
+        """Return the next job: one that was begun before, or else the first that waits."""
         return next((job for state in (self.begun, self.waiting) for job in jobs if job.status == state), None)

@@ -1,4 +1,4 @@
-"""The lock of a folder of jobs: one process at a time runs them."""
+"""The lock that lets one process at a time run the jobs of a folder."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ _POLL_SECONDS = 1.0
 
 @contextlib.asynccontextmanager
 async def folder_lock(folder: Path) -> AsyncIterator[None]:
-    """Hold the lock of a folder. Waits until no other process holds it."""
+    """Hold the lock of a folder. Waits while another process holds it."""
     with await _lock_file(folder) as lock:
         while True:
             try:
@@ -26,13 +26,13 @@ async def folder_lock(folder: Path) -> AsyncIterator[None]:
 
 
 def open_lock_file(folder: Path) -> TextIO:
-    """Open the file whose lock is the lock of a folder, and make the folder. Raises OSError."""
+    """Open the lock file of a folder; create the folder if necessary. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     return (folder / ".lock").open("w")
 
 
 async def _lock_file(folder: Path) -> TextIO:
-    """Open the lock file. Retries until it can be opened, for example while the disk is full."""
+    """Open the lock file. Retry until that succeeds, for example while the disk is full."""
     while True:
         try:
             return await asyncio.to_thread(open_lock_file, folder)

@@ -10,5 +10,5 @@ _RETRY_SECONDS = 5.0
 
 async def pause_after(error: Exception) -> None:
     """Log an error and wait before the next attempt."""
-    logger.warning("jobs not looked after", extra={"reason": str(error)})
+    logger.warning("jobs paused after an error", extra={"reason": str(error)})
     await asyncio.sleep(_RETRY_SECONDS)

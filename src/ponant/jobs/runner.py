@@ -1,4 +1,4 @@
-"""The runner of jobs: looks for jobs, runs them in lanes, ends those that are cancelled."""
+"""The runner: finds jobs in the database, runs them in lanes, and cancels them."""
 
 import asyncio
 import contextlib
@@ -19,17 +19,17 @@ from ponant.storage.jobs import Row
 logger = logging.getLogger("ponant.jobs")
 
 _POLL_SECONDS = 1.0
-"""Seconds between two looks at the database, which other processes may change, while jobs run."""
+"""Seconds between two queries for changes by other processes, while jobs run."""
 _IDLE_POLL_SECONDS = 5.0
-"""The same while no job runs."""
+"""Seconds between two queries while no job runs."""
 _CREATION_SECONDS = 3600.0
-"""Age from which a folder without a job in the database is not one of a job that is just being created."""
+"""Age of a folder without a job from which it cannot belong to a job that is being created."""
 
 
 class Runner(Generic[Row]):
-    """Runs the jobs of one kind. Of several processes with the same folder, one runs them.
+    """Runs the jobs of one kind. Of several servers with the same folder, one runs them.
 
-    The state of jobs is in the database alone, so a new process resumes the jobs that an earlier one has begun.
+    The state of the jobs is in the database only, so a new server resumes the jobs that an earlier one has begun.
     """
 
     def __init__(self, job_type: JobType[Row], *, changed: asyncio.Event) -> None:
@@ -37,7 +37,7 @@ class Runner(Generic[Row]):
 
         Args:
             job_type: the kind of jobs.
-            changed: set by others to have the database looked at now.
+            changed: triggers a query of the database when it is set.
         """
         self._type = job_type
         self._store = job_type.store
@@ -46,21 +46,21 @@ class Runner(Generic[Row]):
         """By the ids of the jobs that run; set when the cancellation of the job is requested."""
 
     async def run(self) -> None:
-        """Run jobs until cancelled; then the work on jobs is cancelled, and the jobs keep their states."""
+        """Run jobs until cancelled. Cancellation ends the work on jobs, and the jobs keep their states."""
         async with folder_lock(self._type.folder):
             await self._sweep()
             await self._type.prepare()
             async with asyncio.TaskGroup() as working:
                 while True:
-                    self._changed.clear()  # before the look, which may miss what changes meanwhile
+                    self._changed.clear()  # before the query, which can miss later changes
                     await _patiently(self._look(working))
                     with contextlib.suppress(TimeoutError):  # Python 3.11's wait_for can miss a cancellation
                         async with asyncio.timeout(_POLL_SECONDS if self._cancellations else _IDLE_POLL_SECONDS):
                             await self._changed.wait()
 
     async def _look(self, working: asyncio.TaskGroup) -> None:
-        """Give free lanes their next jobs, and end cancelled jobs, with one query."""
-        free = [lane for lane in self._type.lanes if not lane.is_busy]  # those of the query: others may get free now
+        """Give free lanes their next jobs, and cancel jobs, with one query."""
+        free = [lane for lane in self._type.lanes if not lane.is_busy]  # the query is for the lanes that are free now
         wanted = [state for lane in free for state in (lane.begun, lane.waiting)]
         jobs = await self._store.in_states(CANCELLATION_REQUESTED, *wanted)
         for lane in free:
@@ -73,7 +73,7 @@ class Runner(Generic[Row]):
                 await self._cancel(job)
 
     async def _run_job(self, lane: Lane[Row], job: Row) -> None:
-        """Run a job, and free the lane."""
+        """Run a job in a lane, and free the lane."""
         try:
             await _patiently(self._work(lane, job))
         finally:
@@ -85,24 +85,24 @@ class Runner(Generic[Row]):
         try:
             await lane.work(job, self._cancellations[job.id])
         except JobStateError:
-            logger.info("job cancelled meanwhile", extra={"job": job.id})
+            logger.info("job was cancelled meanwhile", extra={"job": job.id})
         except StorageError:
             raise
         except Exception:
             logger.exception("job failed", extra={"job": job.id})
             with contextlib.suppress(JobStateError):
-                await self._type.fail(job, "internal_error", "internal error; the server's log has more of it")
+                await self._type.fail(job, "internal_error", "internal error; see the log of the server")
 
     async def _cancel(self, job: Row) -> None:
-        """End a job whose cancellation is requested, or notify the work on it."""
+        """Cancel a job at once, or notify the lane that runs it."""
         if cancellation := self._cancellations.get(job.id):
             cancellation.set()
         else:
-            with contextlib.suppress(JobStateError):  # its work ended during the query
+            with contextlib.suppress(JobStateError):  # it ended during the query
                 await self._type.clean(await self._store.move(job.id, CANCELLED))
 
     async def _sweep(self) -> None:
-        """Remove the files of jobs that ended, or were never created, just before a process died."""
+        """Remove files that a server left when it died: of jobs that have ended, or were never created."""
         try:
             for folder in await asyncio.to_thread(self._type.unclean_folders):
                 try:
@@ -114,11 +114,11 @@ class Runner(Generic[Row]):
                 if self._store.states.is_end(job.status):
                     await self._type.clean(job)
         except (OSError, StorageError) as error:
-            logger.warning("folders of jobs not swept", extra={"reason": str(error)})
+            logger.warning("job folders not swept", extra={"reason": str(error)})
 
 
 async def _patiently(work: Coroutine[None, None, None]) -> None:
-    """Do work that is repeated after an error of the disk or the database, and wait after such an error."""
+    """Do work that the loop repeats, and pause after an error of the disk or the database."""
     try:
         await work
     except (OSError, StorageError) as error:

@@ -1,1 +1,1 @@
-"""What is kept: a database, and files beside it."""
+"""Files, jobs and fine-tuned models: a database, and the contents of files on disk."""

@@ -1,8 +1,8 @@
 """Contents of files on disk, named by id alone.
 
-A blob is written as ``ID.part`` and renamed to ``ID`` when it is whole and known to the database. While it is written,
-and while it is deleted, its file is locked; the system frees the lock when the process ends, however it does. So a
-``.part`` without a lock is what a crash has left, and ``sweep`` can tell it from what another server is writing.
+A blob is written as ``ID.part`` and renamed to ``ID`` when it is complete and in the database. Its file is locked while
+it is written or deleted; the system releases the lock when the process ends for any reason. A ``.part`` file without a
+lock is therefore left over from a crash, and ``sweep`` can distinguish it from one that another server is writing.
 """
 
 import errno
@@ -24,10 +24,10 @@ _PART = ".part"
 
 
 class BlobWriter:
-    """A blob that is being written. Ends by ``publish`` or ``discard``; may be used from several threads, in turn."""
+    """A blob that is being written. Ends with ``publish`` or ``discard``. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        """Begin a blob that is to be at ``path``. Raises StorageError."""
+        """Begin the blob that ``publish`` puts at ``path``. Raises StorageError."""
         self.id = path.name
         self.size = 0
         self._path = path
@@ -39,11 +39,11 @@ class BlobWriter:
 
     @property
     def sha256(self) -> str:
-        """Of what was written, in hexadecimal."""
+        """SHA-256 of the bytes written so far, in hexadecimal."""
         return self._hash.hexdigest()
 
     def write(self, data: bytes) -> None:
-        """Append. Raises StorageFullError if the disk is full."""
+        """Append bytes. Raises StorageFullError if the disk is full."""
         with self._lock, _disk_errors(), memoryview(data) as view:
             written = 0
             while written < len(view):
@@ -52,19 +52,19 @@ class BlobWriter:
             self.size += len(view)
 
     def flush(self) -> None:
-        """Have all of it on the disk itself. Raises StorageFullError if the disk is full."""
+        """Write all bytes through to the disk. Raises StorageFullError if the disk is full."""
         with self._lock, _disk_errors():
             os.fsync(self._file.fileno())
 
     def publish(self) -> None:
-        """Give it its name."""
+        """Give the blob its final name."""
         with self._lock, _disk_errors():
             self._part.rename(self._path)
             _sync_folder(self._path.parent)
             self._file.close()
 
     def discard(self) -> None:
-        """Remove it, unless it is published."""
+        """Remove the blob, unless it is published."""
         with self._lock, _disk_errors():
             if self._file.closed:
                 return
@@ -74,10 +74,10 @@ class BlobWriter:
 
 
 class Blobs:
-    """The blobs of a folder."""
+    """Blobs of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Use a folder, which is made if need be. Raises StorageError."""
+        """Use a folder; create it if necessary. Raises StorageError."""
         self._folder = folder
         with _disk_errors():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -87,18 +87,18 @@ class Blobs:
         return BlobWriter(self.path(id_))
 
     def path(self, id_: str) -> Path:
-        """Where a blob is, once it is published."""
+        """Return the path of a published blob."""
         return self._folder / id_
 
     def delete(self, id_: str, forget: Callable[[], T]) -> T:
-        """Delete a blob once the database has forgotten it.
+        """Delete a blob and its row in the database.
 
         Args:
-            id_: its id.
-            forget: has the database forget it. If it raises, the blob stays.
+            id_: id of the blob.
+            forget: deletes the row. If it raises, the blob stays.
 
         Returns:
-            What ``forget`` returns.
+            The result of ``forget``.
 
         Raises:
             StorageError: the folder cannot be changed.
@@ -106,7 +106,7 @@ class Blobs:
         path = self.path(id_)
         part = _part_of(path)
         with _disk_errors(), _open_locked(path) or nullcontext():
-            with suppress(FileNotFoundError):  # there is none, or somebody else has deleted it meanwhile
+            with suppress(FileNotFoundError):  # absent, or deleted by another process meanwhile
                 path.rename(part)
             try:
                 result = forget()
@@ -139,7 +139,7 @@ class Blobs:
 
 
 def _part_of(path: Path) -> Path:
-    """The name of a blob that is not whole."""
+    """Return the path of a blob while it is incomplete."""
     return path.with_name(path.name + _PART)
 
 
@@ -153,11 +153,11 @@ def _create_locked(path: Path) -> FileIO:
         except BaseException:
             file.close()
             raise
-        file.close()  # it was swept away before it was locked
+        file.close()  # removed by a sweep before it was locked
 
 
 def _open_locked(path: Path, *, wait: bool = True) -> FileIO | None:
-    """The file, locked; None if there is none, or if it is locked and not waited for."""
+    """Open and lock a file. Returns None if there is none, or if another process locks it and ``wait`` is False."""
     try:
         file = FileIO(path, "rb+")
     except FileNotFoundError:
@@ -171,7 +171,7 @@ def _open_locked(path: Path, *, wait: bool = True) -> FileIO | None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the names of a folder on the disk itself."""
+    """Write the names of a folder through to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

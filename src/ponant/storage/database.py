@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
+from ponant.errors import missing_extra
 from ponant.storage.errors import StorageError, StorageFullError
 from ponant.storage.migrate import migrate
 from ponant.storage.threads import in_thread
@@ -17,26 +18,26 @@ from ponant.storage.threads import in_thread
 T = TypeVar("T")
 
 _BUSY_SECONDS = 30
-"""How long a transaction of SQLite waits for those of others."""
+"""Seconds that a transaction of SQLite waits for a lock."""
 _DISK_FULL = "53100"
-"""What PostgreSQL calls a full disk."""
+"""SQLSTATE of a full disk in PostgreSQL."""
 
 
 class Database:
-    """Transactions, each run as a whole in a thread.
+    """Runs transactions, each in a thread.
 
-    A transaction that writes has SQLite's one lock for writing from its beginning, so it never fails half-way because
-    another one was quicker.
+    A writing transaction takes SQLite's write lock when it begins, so it cannot fail half-way because another
+    transaction wrote first.
     """
 
     def __init__(self, url: str) -> None:
-        """Open the database, which is made if need be, and bring it to the state of this version.
+        """Open the database; create and migrate it if necessary.
 
         Args:
-            url: as SQLAlchemy has them: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
+            url: SQLAlchemy URL: ``sqlite:///path`` or ``postgresql://user:password@host/name``.
 
         Raises:
-            StorageError: it cannot be opened, or is of a newer version.
+            StorageError: the database cannot be opened, or a newer version of Ponant created it.
         """
         self._engine = _engine(url)
         self._writing = self._engine.execution_options(writes=True)
@@ -48,19 +49,19 @@ class Database:
             raise
 
     async def read(self, work: Callable[[Session], T]) -> T:
-        """What ``work`` finds. Objects that it returns may be used afterwards. Raises StorageError."""
+        """Return the result of ``work``, whose objects stay usable. Raises StorageError."""
         return await in_thread(self.read_now, work)
 
     async def write(self, work: Callable[[Session], T]) -> T:
-        """What ``work`` returns, once all that it changed is kept; if it raises, nothing is. Raises StorageError."""
+        """Return the result of ``work`` after the commit; roll back if it raises. Raises StorageError."""
         return await in_thread(self.write_now, work)
 
     def read_now(self, work: Callable[[Session], T]) -> T:
-        """As ``read``, for those who are in a thread already."""
+        """Read in the calling thread; see ``read``. Blocks."""
         return self._run(self._engine, work)
 
     def write_now(self, work: Callable[[Session], T]) -> T:
-        """As ``write``, for those who are in a thread already."""
+        """Write in the calling thread; see ``write``. Blocks."""
         return self._run(self._writing, work)
 
     def close(self) -> None:
@@ -78,9 +79,9 @@ def _engine(url: str) -> Engine:
         parsed = _with_driver(make_url(url))
         engine = create_engine(parsed, pool_pre_ping=True)
     except ModuleNotFoundError as error:
-        raise StorageError(f"database_url needs the package {error.name}: pip install 'ponant[postgres]'") from None
+        raise StorageError(f"database_url needs the package {error.name}: {missing_extra('postgres')}") from None
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
-        raise StorageError(f"database_url is none of SQLite or PostgreSQL: {error}") from None
+        raise StorageError(f"database_url must be a URL of SQLite or PostgreSQL: {error}") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -88,16 +89,16 @@ def _engine(url: str) -> Engine:
 
 
 def _with_driver(url: URL) -> URL:
-    """The address with the driver that the extra ``postgres`` installs, where it names none."""
+    """Return the URL with the driver of the extra ``postgres`` if it names none."""
     if url.drivername in ("postgres", "postgresql"):
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise ValueError(f"there is no support for {url.drivername}")
+        raise ValueError(f"{url.drivername} is not supported")
     return url
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: Any) -> None:
-    connection.isolation_level = None  # the driver's own transactions would leave changes of tables out
+    connection.isolation_level = None  # the driver's own transactions exclude changes of tables
     for pragma in (f"busy_timeout = {_BUSY_SECONDS * 1000}", "journal_mode = WAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -109,7 +110,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def _translated(engine: Engine) -> Iterator[None]:
-    """The database's failures as errors of storage."""
+    """Translate errors of the database to errors of this package."""
     try:
         yield
     except DBAPIError as error:

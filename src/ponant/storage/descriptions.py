@@ -1,4 +1,4 @@
-"""How files and jobs are described to their stores. Nothing here needs the database."""
+"""Descriptions of files and jobs, without the database and its libraries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class FileDetails:
-    """What is told of a file when it is added; the rest is known of its content. Attributes as of ``FileRow``."""
+    """Properties of a new file that its content does not show. Attributes as of ``FileRow``."""
 
     filename: str
     purpose: str
@@ -16,17 +16,17 @@ class FileDetails:
     visibility: str = "workspace"
     num_lines: int | None = None
     seconds: float | None = None
-    """How long it is kept; None for ever."""
+    """Lifetime; None if the file does not expire."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileFilter:
-    """Which files are wanted; what is None does not matter.
+    """Conditions on files; None matches all.
 
     Attributes:
-        sample_types, sources, mimetypes: one of these.
-        purpose: this one.
-        search: a part of the file's name, in upper or lower case.
+        sample_types, sources, mimetypes: accepted values.
+        purpose: the only accepted value.
+        search: part of the file name, ignoring case.
     """
 
     sample_types: Sequence[str] | None = None
@@ -38,7 +38,7 @@ class FileFilter:
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuningJobFilter:
-    """Which jobs are wanted; what is None does not matter.
+    """Conditions on jobs; None matches all.
 
     Attributes as of ``FineTuningJobRow``; times are exclusive.
     """

@@ -1,21 +1,21 @@
-"""What can go wrong with what is kept."""
+"""Errors of the storage."""
 
 
 class StorageError(Exception):
-    """What is kept cannot be read or written. The message says what to do."""
+    """The database or the disk failed. The message says what to do."""
 
 
 class StorageFullError(StorageError):
-    """There is no room for what was to be kept; nothing of it was."""
+    """The disk is full. Nothing was stored."""
 
 
 class UnknownFileError(Exception):
-    """There is no such file, or no more."""
+    """No file has this id, or it has expired."""
 
 
 class UnknownJobError(Exception):
-    """There is no such fine-tuning job."""
+    """No job has this id."""
 
 
 class JobStateError(Exception):
-    """A fine-tuning job is not in a state in which this could be done. The message is for users."""
+    """The state of the job does not allow this change. The message is for users."""

@@ -1,4 +1,4 @@
-"""Files that users keep: what is known of each, and its content."""
+"""Uploaded files: their rows in the database and their contents."""
 
 import time
 import uuid
@@ -18,25 +18,25 @@ from ponant.storage.threads import in_thread
 
 
 class FileStore:
-    """The files of a database and the folder of their contents. Every method raises StorageError where that fails."""
+    """Files in a database, with their contents in a folder. Every method raises StorageError on failures."""
 
     def __init__(self, database: Database, folder: Path) -> None:
-        """Open the files; what crashes have left of uploads is removed. Blocks."""
+        """Open the files, and remove uploads that a crash has interrupted. Blocks."""
         self._database = database
         self._blobs = Blobs(folder)
-        self._blobs.sweep(self._knows)
+        self._blobs.sweep(self._is_stored)
         self._remove_expired()
 
     def begin(self) -> BlobWriter:
-        """A writer for the content of a new file. Blocks."""
+        """Return a writer for the content of a new file. Blocks."""
         return self._blobs.create(str(uuid.uuid4()))
 
     async def add(self, writer: BlobWriter, details: FileDetails, *, caller: Caller) -> FileRow:
-        """Keep a file, its content being written."""
+        """Add a file whose content is written completely."""
         return await in_thread(self._add, writer, details)
 
     async def find(self, id_: str, *, caller: Caller) -> FileRow:
-        """A file. Raises UnknownFileError."""
+        """Return a file. Raises UnknownFileError."""
         file = await self._database.read(lambda session: session.scalar(_by_id(id_)))
         if file is None:
             raise UnknownFileError(id_)
@@ -45,19 +45,19 @@ class FileStore:
     async def page(
         self, wanted: FileFilter, *, caller: Caller, number: int, size: int
     ) -> tuple[Sequence[FileRow], int]:
-        """A page of the files that are wanted, the newest first, and how many there are on all pages.
+        """Return a page of files, the newest first, and the number of files on all pages.
 
         Args:
-            wanted: which files.
+            wanted: conditions that the files meet.
             caller: origin of the request.
-            number: of the page, from 0 on.
-            size: files on a page.
+            number: number of the page, from 0.
+            size: files per page.
         """
-        conditions = [_is_there(), *_conditions(wanted)]
+        conditions = [_is_current(), *_conditions(wanted)]
         return await read_page(self._database, FileRow, conditions, number=number, size=size)
 
     def content(self, file: FileRow) -> Path:
-        """Where a file's content is. Raises UnknownFileError if it is no longer there."""
+        """Return the path of a file's content. Raises UnknownFileError if it was deleted."""
         path = self._blobs.path(file.id)
         if not path.exists():
             raise UnknownFileError(file.id)
@@ -99,24 +99,24 @@ class FileStore:
         return self._blobs.delete(id_, lambda: self._forget(id_))
 
     def _forget(self, id_: str) -> bool:
-        """Whether the database knew this file; it does no more."""
+        """Delete the row of a file. Returns False if there was none."""
         statement = delete(FileRow).where(FileRow.id == id_).returning(FileRow.id)
         return self._database.write_now(lambda session: session.scalar(statement)) is not None
 
-    def _knows(self, id_: str) -> bool:
+    def _is_stored(self, id_: str) -> bool:
         statement = select(FileRow.id).where(FileRow.id == id_)
         return self._database.write_now(lambda session: session.scalar(statement)) is not None
 
     def _remove_expired(self) -> None:
-        statement = select(FileRow.id).where(~_is_there())
+        statement = select(FileRow.id).where(~_is_current())
         for id_ in self._database.read_now(lambda session: session.scalars(statement).all()):
             self._delete(id_)
 
 
 def _by_id(id_: str) -> Select[FileRow]:
-    # Databases differ in what else than ids they can be asked for.
+    # Databases differ in the texts that they accept; ids are accepted by all.
     known = FileRow.id == id_ if _is_uuid(id_) else false()
-    return select(FileRow).where(_is_there(), known)
+    return select(FileRow).where(_is_current(), known)
 
 
 def _is_uuid(text: str) -> bool:
@@ -126,7 +126,7 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-def _is_there() -> ColumnElement[bool]:
+def _is_current() -> ColumnElement[bool]:
     return or_(FileRow.expires_at.is_(None), FileRow.expires_at > int(time.time()))
 
 

@@ -1,4 +1,4 @@
-"""The models that fine-tuning jobs made: what is known of each, and the folders of the jobs, which have their files."""
+"""Fine-tuned models: their rows in the database, and their files in the folders of the jobs that made them."""
 
 import shutil
 from collections.abc import Sequence
@@ -14,28 +14,28 @@ from ponant.storage.threads import in_thread
 
 
 class FineTunedStore:
-    """The models of a database and their files. Every method raises StorageError where that fails."""
+    """Fine-tuned models of a database and their files. Every method raises StorageError on failures."""
 
     def __init__(self, database: Database, folder: Path) -> None:
-        """Keep the files of models in the folders of their jobs, below ``folder``."""
+        """Use the folder ``folder``, which has one folder per job."""
         self._database = database
         self.folder = folder
 
     def adapter(self, model: FineTunedModelRow) -> Path:
-        """The file of a model's adapter, in llama.cpp's GGUF format."""
+        """Return the path of a model's adapter, in llama.cpp's GGUF format."""
         return self.folder / model.job_id / "adapter.gguf"
 
     def all_now(self) -> Sequence[FineTunedModelRow]:
-        """All models, the oldest first. Blocks."""
+        """Return all models, the oldest first. Blocks."""
         statement = select(FineTunedModelRow).order_by(FineTunedModelRow.number)
         return self._database.read_now(lambda session: session.scalars(statement).all())
 
     async def all(self) -> Sequence[FineTunedModelRow]:
-        """All models, the oldest first."""
+        """Return all models, the oldest first."""
         return await in_thread(self.all_now)
 
     async def change(self, id_: str, **changes: Any) -> FineTunedModelRow | None:
-        """A model with other attributes from now on; None if there is none of this id."""
+        """Change columns of a model, and return it; None if no model has this id."""
 
         def write(session: Session) -> FineTunedModelRow | None:
             model = session.scalar(select(FineTunedModelRow).where(FineTunedModelRow.id == id_))
@@ -47,7 +47,7 @@ class FineTunedStore:
         return await self._database.write(write)
 
     async def delete(self, id_: str) -> None:
-        """Forget a model, and remove its files; it does not matter if there is none."""
+        """Delete a model, if there is one, and its files."""
         statement = delete(FineTunedModelRow).where(FineTunedModelRow.id == id_).returning(FineTunedModelRow.job_id)
         job_id = await self._database.write(lambda session: session.scalar(statement))
         if job_id:

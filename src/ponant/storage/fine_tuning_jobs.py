@@ -30,7 +30,7 @@ _PROGRESS = "progress"
 
 
 class FineTuningJobStore(JobStore[FineTuningJobRow]):
-    """The fine-tuning jobs of a database. Errors as of ``JobStore``."""
+    """Fine-tuning jobs of a database. Errors as of ``JobStore``."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, FineTuningJobRow, FINE_TUNING_STATES)
@@ -38,10 +38,10 @@ class FineTuningJobStore(JobStore[FineTuningJobRow]):
     async def page(
         self, wanted: FineTuningJobFilter, *, number: int, size: int
     ) -> tuple[Sequence[FineTuningJobRow], int]:
-        """Return a page of the jobs that match a filter, the newest first, and the number of jobs on all pages.
+        """Return a page of jobs, the newest first, and the number of jobs on all pages.
 
         Args:
-            wanted: the filter.
+            wanted: conditions that the jobs meet.
             number: number of the page, from 0.
             size: jobs per page.
         """
@@ -57,7 +57,7 @@ class FineTuningJobStore(JobStore[FineTuningJobRow]):
         )
 
     async def finish(self, id_: str, model: FineTunedModelRow, trained_tokens: int) -> None:
-        """Store the model that a job made, and its success. Raises JobStateError if the job is not running."""
+        """Store the success of a job and its model. Raises JobStateError if the job is not running."""
 
         def write(session: Session) -> None:
             job = self._get(session, id_, writes=True)
@@ -74,7 +74,7 @@ class FineTuningJobStore(JobStore[FineTuningJobRow]):
         await self._database.write(lambda session: session.add(event))
 
     async def keep_progress(self, id_: str, data: dict[str, Any]) -> None:
-        """Replace the progress event of a job; there is one at most."""
+        """Replace the one progress event of a job."""
         row = FineTuningEventRow
         statement = select(row).where(row.job_id == id_, row.name == _PROGRESS)
 
@@ -88,7 +88,7 @@ class FineTuningJobStore(JobStore[FineTuningJobRow]):
         await self._database.write(write)
 
     async def keep_checkpoint(self, checkpoint: FineTuningCheckpointRow) -> None:
-        """Store a checkpoint. A resumed job may reach the same step once more and replaces it."""
+        """Store a checkpoint, or replace the one of the same step, which a resumed job may reach again."""
         checkpoint.created_at = seconds_now()
 
         def write(session: Session) -> None:

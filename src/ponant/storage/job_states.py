@@ -1,4 +1,4 @@
-"""The states of one kind of job, and the order in which they can follow each other."""
+"""States of a kind of job, and their order."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ CANCELLED = "CANCELLED"
 
 @dataclass(frozen=True)
 class JobStates:
-    """The states of one kind of job.
+    """States of a kind of job.
 
-    A state that can be followed by ``CANCELLED`` is cancelled at once. In a state that can be followed by
-    ``CANCELLATION_REQUESTED`` instead, a process works on the job and has to end first.
+    A job is cancelled at once in a state that ``CANCELLED`` can follow. In a state that ``CANCELLATION_REQUESTED`` can
+    follow, a process works on the job and has to end first.
 
     Attributes:
         first: state of a new job.
-        after: the states that can follow each state. A job in any other state is at its end.
+        after: the states that can follow each state. The other states are final.
     """
 
     first: str
     after: Mapping[str, Collection[str]]
 
     def can_follow(self, state: str, following: str) -> bool:
-        """True if a job can change from ``state`` to ``following``."""
+        """Return True if a job can change from ``state`` to ``following``."""
         return following in self.after.get(state, ())
 
     def is_end(self, state: str) -> bool:
-        """True if nothing follows the state."""
+        """Return True if the state is final."""
         return state not in self.after
 
     def on_cancel(self, state: str) -> str:
-        """Return the state that a job takes when it is cancelled in ``state``."""
+        """Return the next state of a job that is cancelled in ``state``."""
         return CANCELLED if self.can_follow(state, CANCELLED) else CANCELLATION_REQUESTED

@@ -1,4 +1,4 @@
-"""Jobs of any kind: rows of a table that change from state to state."""
+"""Jobs of any kind: rows with a state."""
 
 import time
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ Row = TypeVar("Row", bound=JobRow)
 
 
 class JobStore(Generic[Row]):
-    """The jobs of one table. Every method raises StorageError if the database fails, and UnknownJobError.
+    """Jobs of one table. Every method raises StorageError on failures, and UnknownJobError.
 
     Attributes:
-        states: the states of these jobs.
+        states: states of these jobs.
     """
 
     def __init__(self, database: Database, row: type[Row], states: JobStates) -> None:
@@ -27,15 +27,15 @@ class JobStore(Generic[Row]):
 
         Args:
             database: the database with the table.
-            row: the class of the table's rows.
-            states: the states of these jobs.
+            row: class of the table's rows.
+            states: states of these jobs.
         """
         self.states = states
         self._database = database
         self._row = row
 
     async def add(self, job: Row) -> None:
-        """Add a job, in the first state."""
+        """Add a job in the first state."""
         job.created_at = job.modified_at = seconds_now()
         job.status = self.states.first
 
@@ -56,16 +56,16 @@ class JobStore(Generic[Row]):
         return await self._database.read(lambda session: session.scalars(statement).all())
 
     async def move(self, id_: str, *states: str, error: str | None = None, **changes: Any) -> Row:
-        """Bring a job into a state, or through several, in one transaction.
+        """Change the state of a job, once or several times, in one transaction.
 
         Args:
-            id_: the job's.
-            states: one after the other.
+            id_: id of the job.
+            states: the new states, in order.
             error: reason of a failure, for users.
             changes: new values of other columns.
 
         Raises:
-            JobStateError: the first of the states cannot follow the one that the job is in.
+            JobStateError: the first of the states cannot follow the state of the job.
         """
 
         def write(session: Session) -> Row:
@@ -79,7 +79,7 @@ class JobStore(Generic[Row]):
         return await self._database.write(write)
 
     async def cancel(self, id_: str) -> Row:
-        """Cancel a job, or request it if a process works on the job. Raises JobStateError if it is at its end."""
+        """Cancel a job, or request it while a process works on the job. Raises JobStateError in a final state."""
 
         def write(session: Session) -> Row:
             job = self._get(session, id_, writes=True)
@@ -90,7 +90,7 @@ class JobStore(Generic[Row]):
         return await self._database.write(write)
 
     def _get(self, session: Session, id_: str, *, writes: bool = False) -> Row:
-        """Return a job. With ``writes``, PostgreSQL locks the row, as SQLite does for all rows anyway."""
+        """Return a job. With ``writes``, lock its row in PostgreSQL; SQLite locks the whole database anyway."""
         statement = select(self._row).where(self._row.id == id_)
         job = None if "\0" in id_ else session.scalar(statement.with_for_update() if writes else statement)
         if job is None:
@@ -105,7 +105,7 @@ class JobStore(Generic[Row]):
         self._log_state(session, job, error)
 
     def _log_state(self, session: Session, job: Row, error: str | None) -> None:
-        """Record a change of state within its transaction, for kinds of jobs that keep a history."""
+        """Record a change of state in its transaction. Kinds of jobs with a history override this."""
 
 
 def seconds_now() -> int:

@@ -1,21 +1,21 @@
-"""JSON Lines, looked at line by line while they come: is each line a JSON object? What it says is others' concern."""
+"""Syntax check of JSON Lines during an upload: every line must be a JSON object."""
 
 from typing import Any
 
 from pydantic_core import from_json
 
-LONGEST_LINE = 4 * 2**20
-"""Bytes of the longest line that is taken."""
+MAX_LINE_BYTES = 4 * 2**20
+"""Longest accepted line."""
 
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\xef\xbb\xbf": "UTF-8 with a byte order mark"}
 
 
 class InvalidLineError(ValueError):
-    """A line is none of JSON Lines.
+    """A line is not a JSON object.
 
     Attributes:
-        number: of the line, from 1 on.
-        reason: what is wrong with it.
+        number: number of the line, from 1.
+        reason: reason, for users.
     """
 
     def __init__(self, number: int, reason: str) -> None:
@@ -25,13 +25,13 @@ class InvalidLineError(ValueError):
 
 
 class JsonLines:
-    """Reads a file piece by piece, however it is cut, and never holds more than a line of it.
+    """Checks a file that arrives in pieces of any size. At most one line is in memory.
 
-    Lines end with LF or CR LF, the last one also without. Blank ones are passed over.
+    Lines end with LF or CR LF; the last line may end without. Blank lines are skipped.
 
     Attributes:
-        count: lines so far that are not blank.
-        first: the object in the first of them.
+        count: lines so far, without blank ones.
+        first: the object of the first line.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class JsonLines:
         self._line = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Read a piece. Raises InvalidLineError."""
+        """Check a piece of the file. Raises InvalidLineError."""
         begin = 0
         while (end := data.find(b"\n", begin)) >= 0:
             self._extend(data[begin:end])
@@ -50,14 +50,14 @@ class JsonLines:
         self._extend(data[begin:])
 
     def finish(self) -> None:
-        """Read the last line. Raises InvalidLineError, also if there was no line at all."""
+        """Check the last line. Raises InvalidLineError, also if the file has only blank lines."""
         self._end_line()
         if not self.count:
-            raise InvalidLineError(1, "there are blank lines alone")
+            raise InvalidLineError(1, "the file has only blank lines")
 
     def _extend(self, part: bytes) -> None:
-        if len(self._line) + len(part) > LONGEST_LINE:
-            raise InvalidLineError(self._number, f"it is longer than {LONGEST_LINE // 2**20} MiB")
+        if len(self._line) + len(part) > MAX_LINE_BYTES:
+            raise InvalidLineError(self._number, f"it is longer than {MAX_LINE_BYTES // 2**20} MiB")
         self._line += part
 
     def _end_line(self) -> None:
@@ -81,7 +81,7 @@ class JsonLines:
         except UnicodeDecodeError as error:
             raise InvalidLineError(self._number, f"it is not UTF-8: {error.reason} at byte {error.start}") from None
         except ValueError as error:
-            said = str(error).replace("at line 1 column", "at column")  # it has seen this one line alone
+            said = str(error).replace("at line 1 column", "at column")  # the parser was given this line only
             reason = "it is nested too deeply" if "recursion" in said else f"it is not JSON: {said}"
             raise InvalidLineError(self._number, reason) from None
         if not isinstance(value, dict):

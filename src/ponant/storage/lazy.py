@@ -1,6 +1,6 @@
-"""Storage that is opened when it is first needed.
+"""Storage that is opened on its first use.
 
-Opening it takes half a second of computing and 32 MiB, and many servers never keep anything.
+Opening takes 0.5 s of CPU time and 32 MiB, and many servers never store anything.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ponant.storage")
 
-_BETWEEN_LOOKS = 2.0
-"""Seconds after which it is seen that another server has begun to keep something in the same folder."""
+_POLL_SECONDS = 2.0
+"""Seconds between two checks for files that another server has stored in the same folder."""
 
 
 class LazyStorage:
-    """What is kept in a folder, opened once."""
+    """The storage of a folder, opened once."""
 
     def __init__(self, data_dir: Path, database_url: str | None = None) -> None:
-        """Choose a folder, which is made if need be. Arguments as of ``Storage.open``.
+        """Use a folder; create it if necessary. Arguments as of ``Storage.open``.
 
         Raises:
-            StorageError: it cannot be made, or nothing can be kept in it.
+            StorageError: the folder cannot be created, or it is not writable.
         """
         self._data_dir = data_dir
         self._database_url = database_url
@@ -44,11 +44,11 @@ class LazyStorage:
 
     @property
     def in_use(self) -> bool:
-        """Whether there is anything to open: this server, or another one, has kept something."""
+        """True if this server or another one has stored something in the folder."""
         return self._storage is not None or has_storage(self._data_dir, self._database_url)
 
     def open_now(self) -> "Storage":
-        """The storage. Blocks. Raises StorageError if it cannot be opened; the next call tries again."""
+        """Return the storage. Blocks. Raises StorageError if it cannot be opened; the next call tries again."""
         with self._opening:
             if self._storage is None:
                 from ponant.storage.storage import Storage
@@ -57,7 +57,7 @@ class LazyStorage:
             return self._storage
 
     async def open(self) -> "Storage":
-        """The storage. Raises as ``open_now``."""
+        """Return the storage. Raises as ``open_now``."""
         if self._storage is None:
             await in_thread(self.open_now)
             self._opened.set()
@@ -65,7 +65,7 @@ class LazyStorage:
         return self._storage
 
     async def when_in_use(self) -> "Storage":
-        """The storage, once there is anything to open."""
+        """Wait until the storage is in use, and return it."""
         while True:
             if self.in_use:
                 try:
@@ -73,10 +73,10 @@ class LazyStorage:
                 except StorageError as error:
                     logger.warning("storage not opened", extra={"reason": str(error)})
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_BETWEEN_LOOKS):
+                async with asyncio.timeout(_POLL_SECONDS):
                     await self._opened.wait()
 
     def close(self) -> None:
-        """Close it, if it was opened."""
+        """Close the storage, if it was opened."""
         if self._storage:
             self._storage.close()

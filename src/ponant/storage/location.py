@@ -1,20 +1,20 @@
-"""Where everything is kept, and whether anything is."""
+"""The data folder."""
 
 from pathlib import Path
 
 from ponant.storage.errors import StorageError
 
 DATABASE = "ponant.db"
-"""The name of the database in the data folder."""
+"""File name of the database in the data folder."""
 
 
 def has_storage(data_dir: Path, database_url: str | None = None) -> bool:
-    """Whether anything may have been kept; if not, opening the storage would make an empty one."""
+    """Return True if a database exists. Opening the storage creates one otherwise."""
     return bool(database_url) or (data_dir / DATABASE).is_file()
 
 
 def make_data_dir(data_dir: Path) -> None:
-    """Make the data folder if need be. Raises StorageError if it cannot be made."""
+    """Create the data folder if necessary. Raises StorageError."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Bringing a database to the state that this version needs."""
+"""Migration of a database to the schema of this version."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ from sqlalchemy import Connection, inspect, text
 from ponant.storage.errors import StorageError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = 0x506F6E616E74  # a number of Ponant's own among the advisory locks of a PostgreSQL database
+_LOCK = 0x506F6E616E74  # key of Ponant's advisory lock in a PostgreSQL database
 
 
 def migrate(connection: Connection) -> None:
-    """Run the migrations that are missing, all or none.
+    """Run the missing migrations, all or none.
 
     Args:
-        connection: is in a transaction that no other server's can overlap, or on PostgreSQL, where it is made so here.
+        connection: has a transaction that excludes those of other servers; on PostgreSQL, a lock taken here does.
 
     Raises:
-        StorageError: the database is newer than this version.
+        StorageError: a newer version of Ponant created the database.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -30,7 +30,7 @@ def migrate(connection: Connection) -> None:
             f"the database was made by a newer version of Ponant (its state is {current}); "
             "upgrade Ponant, or give another data_dir"
         )
-    from alembic import command  # takes a third of a second, and most starts do without
+    from alembic import command  # takes 0.3 s, and most starts need no migration
     from alembic.config import Config
 
     config = Config()
@@ -40,7 +40,7 @@ def migrate(connection: Connection) -> None:
 
 
 def _current(connection: Connection) -> str | None:
-    """The revision of the database, as Alembic keeps it; None if it is empty."""
+    """Return Alembic's revision of the database; None if it is empty."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))

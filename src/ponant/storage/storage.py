@@ -1,4 +1,4 @@
-"""All that is kept, opened and closed as one."""
+"""All stores of a data folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,14 @@ from ponant.storage.signing import Signer
 
 @dataclass(frozen=True)
 class Storage:
-    """What is kept.
+    """The stores of a data folder.
 
     Attributes:
         database: the tables.
-        files: files of users.
+        files: uploaded files.
         fine_tuning_jobs: fine-tuning jobs.
-        fine_tuned: the models that those made.
-        signer: signs addresses.
+        fine_tuned: models that these jobs made.
+        signer: signs download addresses.
     """
 
     database: Database
@@ -33,14 +33,14 @@ class Storage:
 
     @classmethod
     def open(cls, data_dir: Path, database_url: str | None = None) -> "Storage":
-        """Open what is kept in a folder, which is made if need be. Several servers may do so at once. Blocks.
+        """Open the stores of a folder; create it if necessary. Several servers can share a folder. Blocks.
 
         Args:
             data_dir: the folder.
-            database_url: the database, if it is not to be a file in the folder.
+            database_url: URL of the database; None for a file in the folder.
 
         Raises:
-            StorageError: it cannot be opened, or is of a newer version.
+            StorageError: the database cannot be opened, or a newer version of Ponant created it.
         """
         make_data_dir(data_dir)
         local = URL.create("sqlite", database=str(data_dir.absolute() / DATABASE))
@@ -58,5 +58,5 @@ class Storage:
             raise
 
     def close(self) -> None:
-        """Close it."""
+        """Close the database."""
         self.database.close()

@@ -1,4 +1,4 @@
-"""The tables. To add one, or a column: change this file, and add a migration (see ``migrations/versions``)."""
+"""Tables of the database. Every change needs a migration (see ``migrations/versions``)."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ _NAMES = {
 
 
 class Base(DeclarativeBase):
-    """All tables. Constraints have names, so that migrations can change them in every database."""
+    """Base of all tables. Constraints have names, which migrations need to change them."""
 
     metadata = MetaData(naming_convention=_NAMES)
 
 
 class NumberedRow(Base):
-    """A row with a ``number`` that counts up in the order in which rows are added."""
+    """A row with a ``number`` that increases in the order of insertion."""
 
     __abstract__ = True
 
@@ -33,7 +33,7 @@ class JobRow(NumberedRow):
 
     Attributes:
         id: a UUID.
-        status: as the API has it.
+        status: state, as in the API.
         created_at, modified_at: seconds since the epoch.
     """
 
@@ -46,18 +46,18 @@ class JobRow(NumberedRow):
 
 
 class FileRow(NumberedRow):
-    """A file that is kept; its content is a blob with the same id.
+    """A file. Its content is the blob with the same id.
 
     Attributes:
         id: a UUID.
-        filename: what its sender called it; never a name on this disk.
-        purpose, sample_type, source, visibility: as the API has them.
-        mimetype: its media type.
-        size: bytes of its content.
-        num_lines: lines of its content, where it is made of lines.
-        sha256: of its content, in hexadecimal.
+        filename: name given by the client; never used as a path.
+        purpose, sample_type, source, visibility: as in the API.
+        mimetype: media type.
+        size: bytes of the content.
+        num_lines: lines of the content, for JSON Lines.
+        sha256: digest of the content, in hexadecimal.
         created_at: seconds since the epoch.
-        expires_at: seconds since the epoch from which on it is gone; None if it stays.
+        expires_at: seconds since the epoch; None if the file does not expire.
     """
 
     __tablename__ = "files"
@@ -77,20 +77,20 @@ class FileRow(NumberedRow):
 
 
 class FineTuningJobRow(JobRow):
-    """A job that trains a model.
+    """A fine-tuning job.
 
     Attributes:
-        model: what the request called the model to be trained.
-        base: the id of that model.
-        auto_start: whether it is run as soon as its files are validated.
-        training_files: ids of files and their weights.
-        validation_files: ids of files.
-        hyperparameters, integrations, plan: as the API has them, the last as ``metadata``; keys are not among them.
-        suffix: a part of the new model's name.
-        invalid_sample_skip_percentage: share of bad lines that are skipped.
-        wandb_project, wandb_name: of the integration, where there is one.
-        fine_tuned_model: the id of the model that it made.
-        trained_tokens: tokens that it learned from.
+        model: name of the base model in the request.
+        base: id of the base model.
+        auto_start: True if training starts as soon as the files are validated.
+        training_files: ids and weights of the files.
+        validation_files: ids of the files.
+        hyperparameters, integrations, plan: as in the API (``plan`` is ``metadata``), without API keys.
+        suffix: part of the new model's id.
+        invalid_sample_skip_percentage: share of invalid lines that are skipped.
+        wandb_project, wandb_name: project and name of the run at Weights & Biases.
+        fine_tuned_model: id of the resulting model.
+        trained_tokens: tokens of all training steps.
     """
 
     __tablename__ = "fine_tuning_jobs"
@@ -112,7 +112,7 @@ class FineTuningJobRow(JobRow):
 
 
 class FineTuningEventRow(NumberedRow):
-    """Something that happened to a job, in seconds since the epoch."""
+    """An event of a job. ``created_at`` is in seconds since the epoch."""
 
     __tablename__ = "fine_tuning_events"
 
@@ -123,7 +123,7 @@ class FineTuningEventRow(NumberedRow):
 
 
 class FineTuningCheckpointRow(Base):
-    """What a job had reached after a step. Losses are means per learned token, in nats."""
+    """Metrics of a job after a step. Losses are means per learned token, in nats."""
 
     __tablename__ = "fine_tuning_checkpoints"
 
@@ -136,15 +136,15 @@ class FineTuningCheckpointRow(Base):
 
 
 class FineTunedModelRow(NumberedRow):
-    """A model that a job made.
+    """A fine-tuned model.
 
     Attributes:
         id: ``ft:<base>:<suffix>:<date>:<id>``.
-        job_id: the job.
-        base: the id of the model that it was made from.
-        root: what the job called that one.
-        name, description: what its owner calls it.
-        archived: whether it answers nothing for the time being.
+        job_id: id of the job that made it.
+        base: id of the base model.
+        root: name of the base model in the job.
+        name, description: set by users.
+        archived: True if the model refuses requests.
         created_at: seconds since the epoch.
     """
 

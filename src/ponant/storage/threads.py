@@ -1,4 +1,4 @@
-"""Work that blocks, off the event loop."""
+"""Threads for blocking work of the storage."""
 
 import asyncio
 import contextlib
@@ -12,23 +12,22 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_MOST_THREADS = 8
+_MAX_THREADS = 8
 
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_MOST_THREADS, "storage")
+    return ThreadPoolExecutor(_MAX_THREADS, "storage")
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # the threads stay with the parent
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a child process has no threads of its parent
 
 
 async def in_thread(work: Callable[P, T], *arguments: P.args, **parameters: P.kwargs) -> T:
-    """The result of ``work``, done in a thread.
+    """Run ``work`` in a thread, and return its result.
 
-    The threads are for storage alone: where it has to be waited for, such as for another program that has locked the
-    database, nothing else waits. A caller that is cancelled waits until the thread is done all the same: nothing goes
-    on behind its back, with a file that it is about to close.
+    The thread pool is separate, so that a locked database cannot block other requests. A cancelled caller still waits
+    for the end of the work, as the work may use a file that the caller closes next.
     """
     in_context = functools.partial(contextvars.copy_context().run, work, *arguments, **parameters)
     task = asyncio.get_running_loop().run_in_executor(_pool(), in_context)

@@ -1,1 +1,1 @@
-"""Fine-tuning: from JSON Lines files to a LoRA adapter."""
+"""LoRA training: from JSON Lines files to an adapter."""

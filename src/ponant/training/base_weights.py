@@ -1,4 +1,4 @@
-"""The weights that are trained on: those of the served GGUF file, read once, or those of a Hugging Face folder."""
+"""Base weights for training: dequantised from the served GGUF file once, or from a Hugging Face folder."""
 
 import fcntl
 import hashlib
@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from ponant.errors import missing_extra
 from ponant.training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -20,25 +21,25 @@ transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 _BYTES = 4
-"""Of a number in the copy."""
+"""Bytes per weight in the copy."""
 _SPARE_DISK = 256 * 2**20
 _LEAST_BITS = 4
-"""Of a number in a GGUF file, as far as those that can be trained on have them: for the size of the copy."""
+"""Fewest bits per weight in a GGUF file that can be trained, for an upper bound of the copy's size."""
 _PART = ".part-"
-"""What the names of folders begin with that are not whole yet."""
+"""Prefix of incomplete folders."""
 
 
 def load_base(model: Path, cache: Path, *, dtype: torch.dtype, weights: Path | None = None) -> "PreTrainedModel":
-    """The model to train on, on the CPU.
+    """Load the base model, on the CPU.
 
     Args:
-        model: its GGUF file.
-        cache: folder for what is read from GGUF files. A file is known by its content.
-        dtype: of the weights.
-        weights: Hugging Face folder in the place of the GGUF file.
+        model: GGUF file of the model.
+        cache: folder for copies of weights from GGUF files, named by the digests of the files.
+        dtype: number format of the weights.
+        weights: Hugging Face folder to use instead of the GGUF file.
 
     Raises:
-        TrainingError: it cannot be read, or there is no room for the copy.
+        TrainingError: the weights cannot be read, or the disk has no room for the copy.
     """
     folder = weights or _cached(model, cache)
     try:
@@ -52,7 +53,7 @@ def load_base(model: Path, cache: Path, *, dtype: torch.dtype, weights: Path | N
 
 
 def _cached(model: Path, cache: Path) -> Path:
-    """The folder with the weights of a GGUF file in single precision, which is made if it is not there."""
+    """Return the folder with the weights of a GGUF file in float32; create it if necessary."""
     try:
         with model.open("rb") as file:
             name = hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -64,20 +65,21 @@ def _cached(model: Path, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():  # or else another process has just made it
+        if not folder.is_dir():  # another process may have created it meanwhile
             _fill(folder, model)
     return folder
 
 
 def _fill(folder: Path, model: Path) -> None:
-    """Make the folder with a file's weights. Nobody else does so meanwhile."""
+    """Create the folder with the weights of a file. The caller holds the lock of the cache."""
     cache = folder.parent
-    for left in cache.glob(f"{_PART}*"):  # by a process that was killed
+    for left in cache.glob(f"{_PART}*"):  # left by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     needed = model.stat().st_size * 8 * _BYTES // _LEAST_BITS + _SPARE_DISK
     if shutil.disk_usage(cache).free < needed:
         raise TrainingError(
-            "no_disk_space", f"reading {model.name} takes up to {needed // 2**20} MiB in {cache}: free some, and retry"
+            "no_disk_space",
+            f"reading {model.name} needs up to {needed // 2**20} MiB in {cache}. Free some space and retry",
         )
     with tempfile.TemporaryDirectory(prefix=_PART, dir=cache) as part:
         _dequantize(model, Path(part))
@@ -91,10 +93,12 @@ def _dequantize(model: Path, folder: Path) -> None:
             str(model.parent), gguf_file=model.name, dtype=torch.float32, local_files_only=True
         )
     except ImportError as error:
-        raise TrainingError("missing_package", f"pip install 'ponant[finetune]': {error}") from error
+        raise TrainingError(
+            "missing_package", f"a package that reads GGUF files is missing ({error}): {missing_extra('finetune')}"
+        ) from error
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError, NotImplementedError) as error:
         raise _unreadable(model, error) from error
-    # Nothing of the file's format is left in the weights, but transformers keeps it in mind and would not save them.
+    # The weights are dequantised, but transformers still marks the model as quantised and would not save it.
     base.hf_quantizer = None
     if hasattr(base.config, "quantization_config"):
         del base.config.quantization_config

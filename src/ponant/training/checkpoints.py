@@ -1,4 +1,4 @@
-"""What a run needs to go on exactly where it was, on disk: whole or not at all."""
+"""Checkpoints of training, from which a run resumes exactly. Files are written atomically."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ _KEPT = 2
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write a checkpoint and remove all but the last two. Raises OSError."""
+    """Write a checkpoint, and remove all but the last two. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08}.pt"
     part = path.with_name(f"{path.name}.part")
@@ -27,16 +27,16 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The state of the last checkpoint that can be read; None if there is none."""
+    """Return the state of the last readable checkpoint; None if there is none."""
     for path in _checkpoints(folder):
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # noqa: S112 # a damaged file may fail in any way; the one before it will do
+        except Exception:  # noqa: S112 # a damaged file can raise anything; use the one before it
             continue
         return state
     return None
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints, last first."""
+    """Return the paths of the checkpoints, the last first."""
     return sorted(folder.glob("step-*.pt"), reverse=True)

@@ -1,4 +1,4 @@
-"""JSON Lines files as samples on disk: every line is checked, whatever the size of the file, in little memory."""
+"""Conversion of JSON Lines files to samples on disk. Memory use does not depend on the size of the file."""
 
 from array import array
 from collections.abc import Iterator
@@ -13,33 +13,33 @@ from numpy.typing import NDArray
 from ponant.training.report import BadLine, FileReport
 from ponant.training.samples import BadLineError, SampleEncoder
 
-LONGEST_LINE = 4 * 2**20
-"""Bytes that a line may have."""
+MAX_LINE_BYTES = 4 * 2**20
+"""Longest accepted line."""
 
-MOST_REPORTED = 100
-"""How many bad lines of a file are told, the first ones; the others are counted."""
+MAX_REPORTED = 100
+"""Number of bad lines per file that are listed, the first ones; the others are only counted."""
 
 _CHUNK = 2**20
 
 
 class InvalidDatasetError(Exception):
-    """A file has too many bad lines, or nothing to learn from. The message is for the user."""
+    """A file has too many bad lines, or no samples. The message is for users."""
 
 
-def encode_file(source: Path, folder: Path, encoder: SampleEncoder, *, most_invalid: float = 0.0) -> FileReport:
-    """Check a file line by line and write its samples into ``folder``, which must not have any.
+def encode_file(source: Path, folder: Path, encoder: SampleEncoder, *, max_invalid: float = 0.0) -> FileReport:
+    """Check a file line by line, and write its samples into an empty folder.
 
     Args:
         source: the JSON Lines file.
-        folder: where the samples go; made if it is not there.
-        encoder: for the model to be trained.
-        most_invalid: the share of bad lines that are skipped; with more of them the file is refused.
+        folder: folder of the samples; created if necessary.
+        encoder: encoder for the model to train.
+        max_invalid: largest share of bad lines, 0 to 1. Bad lines are skipped.
 
     Raises:
-        InvalidDatasetError: the file is refused. ``report.json`` in the folder tells what was found all the same.
+        InvalidDatasetError: the file is refused. The folder has a ``report.json`` all the same.
     """
     if not source.is_file():
-        raise InvalidDatasetError(f"the file {source.name} is no longer there: upload it again, for a new job")
+        raise InvalidDatasetError(f"the file {source.name} no longer exists. Upload it again and create a new job")
     folder.mkdir(parents=True, exist_ok=True)
     lines = invalid = cut = fim = learned = 0
     bad_lines: list[BadLine] = []
@@ -51,7 +51,7 @@ def encode_file(source: Path, folder: Path, encoder: SampleEncoder, *, most_inva
                 encoded = encoder.encode(_whole(line))
             except BadLineError as error:
                 invalid += 1
-                if len(bad_lines) < MOST_REPORTED:
+                if len(bad_lines) < MAX_REPORTED:
                     bad_lines.append(BadLine(number, str(error)))
                 continue
             cut += encoded.is_cut
@@ -64,18 +64,18 @@ def encode_file(source: Path, folder: Path, encoder: SampleEncoder, *, most_inva
     np.array(offsets, np.int64).tofile(folder / "offsets")
     report = FileReport(lines, len(offsets) - 1, offsets[-1], learned, cut, fim, invalid, bad_lines)
     (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)))
-    _check(report, source.name, most_invalid)
+    _check(report, source.name, max_invalid)
     return report
 
 
 def read_report(folder: Path) -> FileReport:
-    """The report of an encoded file. Raises OSError or msgspec.DecodeError."""
+    """Read the report of an encoded file. Raises OSError or msgspec.DecodeError."""
     return msgspec.json.decode((folder / "report.json").read_bytes(), type=FileReport)
 
 
 @dataclass(frozen=True)
 class EncodedFile:
-    """The samples of a file, which stay on disk until they are used."""
+    """Samples of a file, mapped from disk."""
 
     tokens: NDArray[np.int32]
     learned: NDArray[np.bool_]
@@ -83,7 +83,7 @@ class EncodedFile:
 
     @classmethod
     def open(cls, folder: Path) -> "EncodedFile":
-        """The samples in a folder."""
+        """Map the samples in a folder."""
         return cls(
             np.memmap(folder / "tokens", np.int32, "r"),
             np.memmap(folder / "learned", np.bool_, "r"),
@@ -92,46 +92,46 @@ class EncodedFile:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """The number of tokens of each sample."""
+        """Number of tokens of each sample."""
         return np.diff(self.offsets)
 
     def sample(self, index: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """The tokens of a sample, and which of them are learned."""
+        """Return the tokens of a sample and the mask of its learned tokens, both of shape (tokens,)."""
         part = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
         return self.tokens[part], self.learned[part]
 
 
-def _check(report: FileReport, name: str, most_invalid: float) -> None:
+def _check(report: FileReport, name: str, max_invalid: float) -> None:
     if not report.lines:
         raise InvalidDatasetError(f"{name} is empty")
-    if report.invalid > most_invalid * report.lines or not report.samples:
-        told = [f"line {bad.line}: {bad.reason}" for bad in report.bad_lines]
-        if report.invalid > len(told):
-            told.append(f"and {report.invalid - len(told)} more")
-        allowed = f"{report.invalid} of {report.lines} lines of {name} are invalid, {most_invalid:.0%} may be"
-        raise InvalidDatasetError("\n".join([f"{allowed}:", *told]))
+    if report.invalid > max_invalid * report.lines or not report.samples:
+        listed = [f"line {bad.line}: {bad.reason}" for bad in report.bad_lines]
+        if report.invalid > len(listed):
+            listed.append(f"and {report.invalid - len(listed)} more")
+        allowed = f"{report.invalid} of {report.lines} lines of {name} are invalid, {max_invalid:.0%} are allowed"
+        raise InvalidDatasetError("\n".join([f"{allowed}:", *listed]))
 
 
 def _whole(line: bytes | None) -> bytes:
     if line is None:
-        raise BadLineError(f"longer than {LONGEST_LINE // 2**20} MiB")
+        raise BadLineError(f"longer than {MAX_LINE_BYTES // 2**20} MiB")
     return line
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """The lines that are not blank, with their numbers; None for one that is too long."""
+    """Yield the lines that are not blank with their numbers, from 1; None for a line that is too long."""
     with path.open("rb") as file:
         number = 0
-        while line := file.readline(LONGEST_LINE + 2):
+        while line := file.readline(MAX_LINE_BYTES + 2):
             number += 1
-            is_whole = line.endswith(b"\n") or len(line) <= LONGEST_LINE
+            is_whole = line.endswith(b"\n") or len(line) <= MAX_LINE_BYTES
             if not is_whole:
                 _skip_line(file)
             text = line.strip(b" \t\r\n")
             if number == 1:
-                text = text.removeprefix(b"\xef\xbb\xbf")  # a mark of UTF-8 that some editors write
+                text = text.removeprefix(b"\xef\xbb\xbf")  # byte order mark that some editors write
             if text:
-                yield number, text if is_whole and len(text) <= LONGEST_LINE else None
+                yield number, text if is_whole and len(text) <= MAX_LINE_BYTES else None
 
 
 def _skip_line(file: BinaryIO) -> None:

@@ -1,8 +1,8 @@
-"""What can go wrong with training."""
+"""Errors of training and export."""
 
 
 class TrainingError(Exception):
-    """The training cannot go on. The message says what to do about it; ``kind`` is one word for programs."""
+    """Training cannot continue. The message says what to do; ``kind`` is one word for programs."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)

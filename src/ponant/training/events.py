@@ -1,4 +1,4 @@
-"""What a training process tells: one JSON object a line, each with its ``event``."""
+"""Events of a training process: one JSON object per line, with its kind in ``event``."""
 
 import msgspec
 
@@ -6,13 +6,13 @@ from ponant.training.report import FileReport, TrainingPlan
 
 
 class Phase(msgspec.Struct, frozen=True, tag_field="event", tag="phase"):
-    """What begins: ``validating``, ``loading``, ``training`` or ``saving``."""
+    """A phase begins: ``validating``, ``loading``, ``training`` or ``saving``."""
 
     name: str
 
 
 class Validated(msgspec.Struct, frozen=True, tag_field="event", tag="validated"):
-    """The dataset is good: what is in its files, in the run's order, and what will be done."""
+    """The dataset is valid: reports on the files, in the order of the run, and the plan."""
 
     training_files: list[FileReport]
     validation_files: list[FileReport]
@@ -20,7 +20,7 @@ class Validated(msgspec.Struct, frozen=True, tag_field="event", tag="validated")
 
 
 class Metrics(msgspec.Struct, frozen=True):
-    """Mean losses per learned token, in nats, and the share of tokens that were the most likely one."""
+    """Mean losses per learned token, in nats, and the share of tokens that were predicted."""
 
     train_loss: float | None = None
     valid_loss: float | None = None
@@ -28,7 +28,7 @@ class Metrics(msgspec.Struct, frozen=True):
 
 
 class TrainingStep(msgspec.Struct, frozen=True, tag_field="event", tag="step"):
-    """A step is done. ``tokens`` are those of all steps so far; seconds are those of training alone."""
+    """A step is done. ``tokens`` counts all steps so far; rates and times cover training only."""
 
     step: int
     steps: int
@@ -41,39 +41,39 @@ class TrainingStep(msgspec.Struct, frozen=True, tag_field="event", tag="step"):
 
 
 class Validation(msgspec.Struct, frozen=True, tag_field="event", tag="validation"):
-    """The validation files were measured after a step."""
+    """The validation loss was measured after a step."""
 
     step: int
     metrics: Metrics
 
 
 class Checkpoint(msgspec.Struct, frozen=True, tag_field="event", tag="checkpoint"):
-    """A step from which training can be resumed is on disk."""
+    """A checkpoint is on disk."""
 
     step: int
     metrics: Metrics
 
 
 class Resumed(msgspec.Struct, frozen=True, tag_field="event", tag="resumed"):
-    """The run goes on after a step of an earlier process."""
+    """The run continues after a step of an earlier process."""
 
     step: int
 
 
 class Tracked(msgspec.Struct, frozen=True, tag_field="event", tag="tracked"):
-    """Weights & Biases shows the run at an address."""
+    """Weights & Biases shows the run at a URL."""
 
     url: str
 
 
 class Stopped(msgspec.Struct, frozen=True, tag_field="event", tag="stopped"):
-    """The process was asked to end, and did after a step from which it can be resumed."""
+    """The process was asked to end, and did so after a step with a checkpoint."""
 
     step: int
 
 
 class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
-    """The adapter is in the folder ``adapter``, in PEFT's format, and in the file ``gguf``, in llama.cpp's."""
+    """The run succeeded. ``adapter`` is a folder in PEFT's format, ``gguf`` a file in llama.cpp's."""
 
     adapter: str
     gguf: str
@@ -83,7 +83,7 @@ class Done(msgspec.Struct, frozen=True, tag_field="event", tag="done"):
 
 
 class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
-    """The run has ended without a result. ``error`` is one word, ``message`` is for people."""
+    """The run failed. ``error`` is one word, ``message`` is for users."""
 
     error: str
     message: str

@@ -23,7 +23,7 @@ _NUMBERS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<
 
 
 def check_base(base: Path) -> None:
-    """Raises ExportError if adapters for the model of a GGUF file cannot be exported."""
+    """Raise ExportError if adapters for the model of a GGUF file cannot be exported."""
     read_base(base)
 
 
@@ -32,15 +32,15 @@ def export_adapter(adapter: Path, base: Path, target: Path) -> None:
 
     Args:
         adapter: folder with PEFT's ``adapter_config.json`` and ``adapter_model.safetensors``.
-        base: the GGUF file of the model that the adapter was trained on.
-        target: the file to write; it is there when it is complete, or not at all.
+        base: GGUF file of the model that the adapter was trained on.
+        target: file to write, atomically.
 
     Raises:
-        ExportError: the adapter is of a kind that llama.cpp cannot apply, or not one of this model.
+        ExportError: llama.cpp cannot apply the adapter, or it does not fit the model.
         OSError: the file cannot be written.
     """
     reader = read_base(base)
-    pairs = dict(sorted(_to_gguf(_read_peft(adapter), reader).items()))  # PEFT's files have no order of their own
+    pairs = dict(sorted(_to_gguf(_read_peft(adapter), reader).items()))  # tensors in PEFT's files have no fixed order
     first = next(iter(pairs.values()))
     alpha = first.scale * len(first.a)
     with (
@@ -52,7 +52,7 @@ def export_adapter(adapter: Path, base: Path, target: Path) -> None:
         writer.add_float32("adapter.lora.alpha", alpha)
         for name, pair in pairs.items():
             writer.add_tensor(f"{name}.lora_a", pair.a)
-            # The file has one alpha for all: what a matrix has otherwise goes into its numbers.
+            # A file has one alpha; scale the matrices of pairs with another one.
             writer.add_tensor(f"{name}.lora_b", pair.b * np.float32(pair.scale * len(pair.a) / alpha))
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -60,20 +60,20 @@ def export_adapter(adapter: Path, base: Path, target: Path) -> None:
 
 
 def _read_peft(folder: Path) -> dict[str, LoraPair]:
-    """The pairs of an adapter by the modules of transformers that they change."""
+    """Read the pairs of an adapter, by the names of the modules that they change."""
     try:
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         tensors = dict(deserialize((folder / "adapter_model.safetensors").read_bytes()))  # type: ignore[no-untyped-call]
     except FileNotFoundError as error:
-        raise ExportError(f"{folder} is not a folder with an adapter of PEFT's: there is no {error.filename}") from None
+        raise ExportError(f"{folder} is not a folder with a PEFT adapter: there is no {error.filename}") from None
     except (ValueError, SafetensorError) as error:
-        raise ExportError(f"{folder} has a file that cannot be read: {error}") from None
+        raise ExportError(f"{folder} has an unreadable file: {error}") from None
     _check_config(config, folder)
     halves: dict[str, dict[str, Array]] = {}
     for name, tensor in tensors.items():
         match = _PEFT_TENSOR.fullmatch(name)
         if not match or tensor["dtype"] not in _NUMBERS:
-            raise ExportError(f"{folder}: {name} is not something that llama.cpp can apply; train linear layers alone")
+            raise ExportError(f"{folder}: llama.cpp cannot apply {name}. Train linear layers only")
         halves.setdefault(match["module"], {})[match["half"]] = _numbers(tensor)
     pairs: dict[str, LoraPair] = {}
     for module, half in halves.items():
@@ -81,7 +81,7 @@ def _read_peft(folder: Path) -> dict[str, LoraPair]:
             raise ExportError(f"{folder}: the matrices of {module} do not fit together")
         pairs[module] = LoraPair(half["A"], half["B"], _scale(config, module, len(half["A"])))
     if not pairs:
-        raise ExportError(f"{folder}: the adapter changes nothing")
+        raise ExportError(f"{folder}: the adapter has no tensors")
     return pairs
 
 
@@ -115,7 +115,7 @@ def _numbers(tensor: Any) -> Array:
 
 
 def _to_gguf(pairs: dict[str, LoraPair], reader: Any) -> dict[str, LoraPair]:
-    """The pairs by the tensors of the base that they change, with the rows of llama.cpp's order."""
+    """Return the pairs by the tensors of the base that they change, with rows in the order of llama.cpp."""
     architecture = text_of(reader, "general.architecture")
     layers = reader.get_field(f"{architecture}.block_count").contents()
     kinds = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
@@ -124,7 +124,7 @@ def _to_gguf(pairs: dict[str, LoraPair], reader: Any) -> dict[str, LoraPair]:
     for module, pair in pairs.items():
         name = names.get_name(module)
         if name is None:
-            raise ExportError(f"the model has no {module} for the adapter to change")
+            raise ExportError(f"the model has no {module}, which the adapter changes")
         count = _PERMUTED.get(name.rpartition(".")[2]) if ARCHITECTURES[architecture] else None
         if count:
             heads = reader.get_field(f"{architecture}.attention.{count}").contents()
@@ -136,7 +136,7 @@ def _to_gguf(pairs: dict[str, LoraPair], reader: Any) -> dict[str, LoraPair]:
 
 
 def _interleave(b: Array, heads: int) -> Array:
-    """Put the rows of each head's two halves one after the other in turn."""
+    """Interleave the rows of each head's two halves. ``b`` has shape (outputs, rank)."""
     outputs, rank = b.shape
     if outputs % (2 * heads):
         raise ExportError(f"{outputs} outputs cannot be divided among {heads} heads")

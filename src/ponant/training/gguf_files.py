@@ -1,4 +1,4 @@
-"""GGUF files of base models to read, and new files to write."""
+"""Reading base models from GGUF files, and writing new files."""
 
 import contextlib
 import os
@@ -32,14 +32,14 @@ def read_base(base: Path) -> Any:
 
 
 def text_of(reader: Any, key: str) -> str:
-    """Return a text of the metadata; empty if there is none."""
+    """Return a text of the metadata; empty if the key is missing."""
     field = reader.get_field(key)
     return str(field.contents()) if field else ""
 
 
 @contextlib.contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
-    """Give a path to write to; the file becomes the target when the block ends without an error."""
+    """Yield a path to write to. The file replaces the target if the block succeeds."""
     part = target.with_name(f".{target.name}.part")
     try:
         yield part

@@ -1,4 +1,4 @@
-"""What is to be trained, and how: the description of a run that its process reads."""
+"""The description of a run, which its process reads."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,11 +9,12 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class Hyperparameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to train. The first seven are those of the API, with its defaults.
+    """Hyperparameters. The first seven are those of the API, with its defaults.
 
-    ``training_steps`` is stronger than ``epochs``; with neither there are 3 epochs. A step learns from ``batch_size``
-    sequences of up to ``seq_len`` tokens. ``warmup_fraction`` of the steps the learning rate rises, then it falls to 0
-    along a cosine. ``clip`` is the largest norm of the gradient. ``rank`` and ``alpha`` are the adapter's.
+    ``training_steps`` takes precedence over ``epochs``; with neither there are 3 epochs. A step learns from
+    ``batch_size`` sequences of up to ``seq_len`` tokens. The learning rate rises for ``warmup_fraction`` of the steps,
+    then falls to 0 along a cosine. ``clip`` is the largest norm of the gradient. ``rank`` and ``alpha`` are those of
+    the adapter.
     """
 
     training_steps: int | None = None
@@ -31,16 +32,16 @@ class Hyperparameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DatasetFile(msgspec.Struct, frozen=True):
-    """A file to learn from, and how often its samples are seen beside those of others."""
+    """A training file. ``weight`` is the frequency of its samples relative to those of other files."""
 
     path: str
     weight: float = 1.0
 
 
 class Wandb(msgspec.Struct, frozen=True):
-    """Where Weights & Biases keeps the run. Without a key it is kept offline, in the run's folder.
+    """Integration of Weights & Biases. Without a key the run is stored offline, in the run's folder.
 
-    ``WANDB_MODE`` in the environment (``online``, ``offline``, ``disabled``) is stronger than either.
+    ``WANDB_MODE`` in the environment (``online``, ``offline``, ``disabled``) takes precedence.
     """
 
     project: str
@@ -52,22 +53,22 @@ class TrainingRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A run of training.
 
     Attributes:
-        model: GGUF file of the served model, whose tokens and template are used.
-        cache: folder for weights that were read from GGUF files, shared by runs.
-        training_files: what to learn from.
-        validation_files: what to measure by.
-        hyperparameters: how to train.
-        name: of the base model, as the adapter's file has it.
-        weights: Hugging Face folder of the model in full precision, in the place of the GGUF file's weights.
-        tokenizer: file of Mistral's own tokenizer.
+        model: GGUF file of the served model. Its tokenizer and chat template are used.
+        cache: folder for weights read from GGUF files, shared by runs.
+        training_files: files to learn from.
+        validation_files: paths of the files for the validation loss.
+        hyperparameters: hyperparameters.
+        name: name of the base model, stored in the adapter.
+        weights: Hugging Face folder of the model in full precision, used instead of the GGUF file's weights.
+        tokenizer: file of Mistral's tokenizer.
         invalid_sample_skip_percentage: share of bad lines, 0 to 0.5, that are skipped.
-        checkpoint_every: steps between checkpoints; a tenth of all by default.
-        validate_every: steps between measures on the validation files; those of checkpoints by default.
-        threads: that compute; all physical cores by default.
-        memory: bytes that the process may take, so that it fails before the machine is out of memory.
-        precision: measured by default.
-        device: of PyTorch: the first GPU by default, or else the CPU.
-        wandb: the integration, if it is wanted.
+        checkpoint_every: steps between checkpoints; a tenth of all steps by default.
+        validate_every: steps between validations; ``checkpoint_every`` by default.
+        threads: compute threads; all physical cores by default.
+        memory: limit of the process in bytes, by which it fails before the machine runs out of memory.
+        precision: number format of the weights; chosen by measurement by default.
+        device: device of PyTorch; by default the first GPU, or else the CPU.
+        wandb: integration of Weights & Biases.
     """
 
     model: str
@@ -89,14 +90,14 @@ class TrainingRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def write_run(run: TrainingRun, folder: Path) -> None:
-    """Describe a run in its folder, which is made if it is not there."""
+    """Write the description of a run into its folder; create the folder if necessary."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / "run.json.part"
-    part.touch(mode=0o600)  # it may hold a key
+    part.touch(mode=0o600)  # it can contain an API key
     part.write_bytes(msgspec.json.format(msgspec.json.encode(run)))
     part.replace(folder / "run.json")
 
 
 def read_run(folder: Path) -> TrainingRun:
-    """The description in a run's folder. Raises OSError or msgspec.DecodeError."""
+    """Read the description in a run's folder. Raises OSError or msgspec.DecodeError."""
     return msgspec.json.decode((folder / "run.json").read_bytes(), type=TrainingRun)

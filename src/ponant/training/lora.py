@@ -1,4 +1,4 @@
-"""LoRA: a small adapter is trained beside weights that stay as they are."""
+"""LoRA: training of a small adapter next to frozen weights."""
 
 import math
 import time
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 _LINEAR = "all-linear"
 _GAIN = 1.2
-"""How many times as fast bfloat16 must be on a CPU to be worth its rounding."""
+"""Least speed of bfloat16 relative to float32 on a CPU that is worth its rounding."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the training has ended."""
+    """Result of the training."""
 
     step: int
     trained_tokens: int
@@ -48,14 +48,14 @@ class LoraTrainer:
         device: str,
         name: str = "",
     ) -> None:
-        """Put a fresh adapter beside all linear layers.
+        """Add a new adapter to all linear layers.
 
         Args:
             base: the model, on the CPU.
-            hyperparameters: how to train.
-            steps: how many steps there will be.
-            device: of PyTorch, for all computing.
-            name: of the base model, as the adapter's file has it.
+            hyperparameters: hyperparameters.
+            steps: number of steps.
+            device: device of PyTorch.
+            name: name of the base model, stored in the adapter.
         """
         torch.manual_seed(hyperparameters.seed)
         config = LoraConfig(
@@ -66,7 +66,7 @@ class LoraTrainer:
             task_type="CAUSAL_LM",
         )
         with warnings.catch_warnings():
-            # PEFT asks by the old name whether activations are kept; it is between the two libraries.
+            # PEFT reads a deprecated attribute of transformers.
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
             self._model: Any = get_peft_model(base, config)
         self._model.peft_config["default"].base_model_name_or_path = name
@@ -86,7 +86,7 @@ class LoraTrainer:
         self._metrics = Metrics()
 
     def resume(self, folder: Path) -> int:
-        """Go back to the last checkpoint in a folder, if there is one. Returns the step that it was made after."""
+        """Restore the last checkpoint in a folder, if there is one. Returns its step, or 0."""
         state = load_checkpoint(folder)
         if state:
             for name, weight in self._weights.items():
@@ -114,17 +114,17 @@ class LoraTrainer:
         """Train up to the last step.
 
         Args:
-            packer: makes the sequences to learn from.
-            validation: sequences to measure by.
-            folder: of the checkpoints.
-            record: called with each step, measure and checkpoint.
-            checkpoint_every: steps between checkpoints; there is always one after the last step.
-            validate_every: steps between measures; there is always one before each checkpoint.
-            is_stopped: asked after each step whether to end with a checkpoint.
+            packer: packs the sequences to learn from.
+            validation: sequences for the validation loss.
+            folder: folder of the checkpoints.
+            record: called with each step, validation and checkpoint.
+            checkpoint_every: steps between checkpoints. The last step has one, too.
+            validate_every: steps between validations. Each checkpoint has one, too.
+            is_stopped: called after each step; if true, training ends with a checkpoint.
 
         Raises:
-            TrainingError: the numbers have gone out of bounds.
-            OSError: a checkpoint could not be written.
+            TrainingError: the loss or the gradient is not finite.
+            OSError: a checkpoint cannot be written.
         """
         stream = SequenceStream(packer, self._position)
         began, before = time.monotonic(), self._tokens
@@ -155,11 +155,11 @@ class LoraTrainer:
 
     def save(self, folder: Path) -> None:
         """Write the adapter in PEFT's format."""
-        # The embeddings are never trained; to find out, PEFT would look for the base model at the hub, by its name.
+        # The embeddings are not trained. To detect that, PEFT would request the base model from the hub.
         self._model.save_pretrained(folder, save_embedding_layers=False)
 
     def _learn(self, sequences: Sequence[PackedSequence], rate: float) -> tuple[float, float]:
-        """Learn from sequences. The loss is the mean of all their learned tokens, the norm that of the gradient."""
+        """Do one step. Returns the mean loss per learned token and the norm of the gradient."""
         self._model.train()
         count = sum(len(sequence.targets) for sequence in sequences)
         total = 0.0
@@ -179,14 +179,15 @@ class LoraTrainer:
         if not all(map(math.isfinite, numbers)):
             raise TrainingError(
                 "not_a_number",
-                f"the loss of step {self._step} is not a number: try a lower learning_rate than "
-                f"{self._hyperparameters.learning_rate:g}, or look for damage in the base model",
+                f"the loss of step {self._step} is not a number. Use a learning_rate below "
+                f"{self._hyperparameters.learning_rate:g}, or check the base model for damage",
             )
 
     def _logits(self, sequence: PackedSequence) -> tuple[torch.Tensor, torch.Tensor]:
-        """The logits of the rows that learn, and what they should say. No others are computed: they cost the most.
+        """Return the logits of the learned rows, shape (rows, vocabulary size), and their target tokens.
 
-        Positions that begin anew tell transformers where samples end; it lets no sample see another.
+        Logits of other rows are not computed, as they are the largest cost. Positions restart at 0 with each sample,
+        by which transformers masks attention between samples.
         """
         tokens, positions, rows, targets = (
             torch.from_numpy(values).to(self._device)
@@ -201,7 +202,7 @@ class LoraTrainer:
 
     @torch.inference_mode()
     def _measure(self, sequences: Sequence[PackedSequence]) -> tuple[float | None, float | None]:
-        """Mean loss of the learned tokens, and the share of them that the model holds the most likely ones."""
+        """Return the mean loss per learned token, and the share of learned tokens that the model ranks first."""
         self._model.eval()
         loss, right, count = 0.0, 0, 0
         for sequence in sequences:
@@ -213,7 +214,7 @@ class LoraTrainer:
         return (loss / count, right / count) if count else (None, None)
 
     def _learning_rate(self) -> float:
-        """Of this step, counted from 1: rises to the whole rate, and falls to almost 0 along a cosine."""
+        """Return the learning rate of this step, from 1: a linear warm-up, then a cosine decay to almost 0."""
         peak = self._hyperparameters.learning_rate
         warmup = round(self._hyperparameters.warmup_fraction * self._steps)
         if self._step <= warmup:
@@ -234,12 +235,12 @@ class LoraTrainer:
 
 
 def choose_device() -> str:
-    """The first GPU, if there is one."""
+    """Return the device of the first GPU, or else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def choose_precision(device: str) -> Precision:
-    """What the device computes well: measured on a CPU, as most have no instructions for bfloat16."""
+    """Return the faster precision of a device. On a CPU it is measured, as most lack bfloat16 instructions."""
     if device != "cpu":
         is_good = not device.startswith("cuda") or torch.cuda.is_bf16_supported(including_emulation=False)
         return "bfloat16" if is_good else "float32"
@@ -249,7 +250,7 @@ def choose_precision(device: str) -> Precision:
 
 
 def _product_seconds(dtype: torch.dtype, enough: float) -> float:
-    """What a product of matrices takes at best; measured once only if it takes more than ``enough``."""
+    """Return the least time of a matrix product, in seconds. Stops measuring above ``enough`` seconds."""
     rows, weights = torch.ones(256, 512, dtype=dtype), torch.ones(1024, 512, dtype=dtype)
     best = math.inf
     for _ in range(5):

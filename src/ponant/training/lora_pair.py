@@ -1,4 +1,4 @@
-"""The pair of matrices by which LoRA changes a weight."""
+"""Pairs of matrices by which LoRA changes weights."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class LoraPair:
-    """The matrices by whose product, times ``scale``, a weight changes: A (rank, inputs) and B (outputs, rank)."""
+    """A change of ``scale`` · B · A to a weight. ``a``: shape (rank, inputs); ``b``: shape (outputs, rank)."""
 
     a: Array
     b: Array
@@ -21,7 +21,7 @@ class LoraPair:
 
 
 def check_shapes(pairs: dict[str, LoraPair], reader: Any) -> None:
-    """Raise ExportError unless the model has the weights of all pairs, in their shapes."""
+    """Raise ExportError unless the model has all changed weights, in the shapes of the pairs."""
     shapes = {tensor.name: tuple(tensor.shape.tolist()) for tensor in reader.tensors}
     for name, pair in pairs.items():
         changed = pair.a.shape[1], pair.b.shape[0]

@@ -1,4 +1,4 @@
-"""A model with an adapter merged into its weights, as one GGUF file."""
+"""Merging of adapters into the weights of models."""
 
 import math
 import shutil
@@ -29,17 +29,17 @@ def merge(
     weights: WeightType = "f16",
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
-    """Write a model with an adapter's changes in its weights. All metadata, the tokenizer's too, are the base's.
+    """Write a model with an adapter merged into its weights. The metadata, with the tokenizer, are those of the base.
 
     Args:
-        base: the GGUF file of the model.
-        adapter: a LoRA adapter for it, as ``export_adapter`` writes them.
-        target: the file to write; it is there when it is complete, or not at all.
-        weights: the number format of its matrices. Vectors are F32.
-        progress: is told how many bytes of how many are written, of the numbers alone.
+        base: GGUF file of the model.
+        adapter: LoRA adapter for the model, as written by ``export_adapter``.
+        target: file to write, atomically.
+        weights: number format of matrices. Vectors are F32.
+        progress: called with the bytes of tensors written so far, and those of all tensors.
 
     Raises:
-        ExportError: the adapter is not one of this model, or there is no room for the file.
+        ExportError: the adapter does not fit the model, or the disk has no room for the file.
         OSError: the file cannot be written.
     """
     reader = read_base(base)
@@ -86,7 +86,7 @@ def _read_adapter(path: Path, architecture: str) -> dict[str, LoraPair]:
 
 
 def _merged_type(tensor: Any, weights: WeightType) -> Any:
-    """The format of a tensor in a merged model."""
+    """Return the number format of a tensor in a merged model."""
     if len(tensor.shape) < 2:
         return gguf.GGMLQuantizationType.F32
     if weights == "q8_0" and tensor.shape[0] % gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType.Q8_0][0] == 0:
@@ -95,7 +95,7 @@ def _merged_type(tensor: Any, weights: WeightType) -> Any:
 
 
 def _byte_shape(tensor: Any, kind: Any) -> tuple[int, ...]:
-    """The shape of a tensor in a format, in bytes."""
+    """Return the shape of a tensor in a number format, with its last dimension in bytes."""
     shape: tuple[int, ...] = gguf.quant_shape_to_byte_shape(tuple(reversed(tensor.shape.tolist())), kind)
     return shape
 
@@ -104,20 +104,20 @@ def _check_room(target: Path, needed: int) -> None:
     free = shutil.disk_usage(target.absolute().parent).free
     if free < needed:
         raise ExportError(
-            f"{target} takes {needed // 2**20} MiB, and {free // 2**20} MiB are free there: free some, or take another "
-            "place"
+            f"{target} needs {needed // 2**20} MiB, but only {free // 2**20} MiB are free. Free some space, or choose "
+            "another disk"
         )
 
 
 def _merged(tensor: Any, pair: LoraPair | None, kind: Any) -> NDArray[np.uint8]:
-    """A tensor's bytes in its new format, changed by the adapter if that concerns it."""
+    """Return the bytes of a tensor in its new format, with the change of the adapter, if any."""
     values: Array = gguf.dequantize(tensor.data, tensor.tensor_type)
     if pair:
         values = values + np.float32(pair.scale) * (pair.b @ pair.a)
     with np.errstate(over="ignore"):
         data: NDArray[Any] = gguf.quantize(values, kind)
     if kind == gguf.GGMLQuantizationType.F16 and not np.isfinite(data).all():
-        raise ExportError(f"the numbers of {tensor.name} are too large for F16; take q8_0")
+        raise ExportError(f"the values of {tensor.name} are too large for f16. Use q8_0")
     return np.ascontiguousarray(data).view(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""How long a run will be, before it is run."""
+"""Estimates for a run."""
 
 import math
 import time
@@ -12,19 +12,19 @@ from ponant.training.report import TrainingPlan
 
 _EPOCHS = 3.0
 _START_SECONDS = 30
-"""What loading takes, about."""
+"""Approximate time to load the model."""
 _EFFICIENCY = 0.6
-"""Share of a matrix product's speed that training reaches, as measured with the bundled model on a CPU."""
+"""Speed of training relative to a matrix product, measured with the bundled model on a CPU."""
 _SIDE = 768
 
 
 def make_plan(packer: Packer, hyperparameters: Hyperparameters, tokens_per_second: float | None = None) -> TrainingPlan:
-    """The plan for samples.
+    """Return the plan of a run.
 
     Args:
-        packer: knows the samples.
-        hyperparameters: say how many steps or epochs.
-        tokens_per_second: how fast training is; without it nothing is said of the duration.
+        packer: has the samples.
+        hyperparameters: hyperparameters.
+        tokens_per_second: speed of training; without it, the plan has no duration.
     """
     sequences = len(packer.epoch(0))
     per_epoch = sequences / hyperparameters.batch_size
@@ -36,16 +36,19 @@ def make_plan(packer: Packer, hyperparameters: Hyperparameters, tokens_per_secon
 
 
 def estimate_speed(metadata: Mapping[str, str]) -> float | None:
-    """Tokens per second that the CPU can train a model with, by its GGUF metadata and a moment of multiplying.
+    """Return a rough estimate of the CPU's training speed in tokens per second; None without the model's size.
 
-    It is rough: a machine that is busy now gets slow estimates. None if the metadata do not say how large the model is.
+    The speed of matrix products is measured for 0.2 s, so a busy machine gets a low estimate.
+
+    Args:
+        metadata: GGUF metadata of the model.
     """
     parameters = _parameters(metadata)
     return _products_per_second() * _EFFICIENCY / (2 * parameters) if parameters else None
 
 
 def _parameters(metadata: Mapping[str, str]) -> int | None:
-    """Parameters that compute on each token, roughly, by the usual shape of a decoder."""
+    """Return the approximate number of parameters in the layers of a decoder."""
     name = metadata.get("general.architecture", "")
     try:
         width, layers, inner = (
@@ -57,7 +60,7 @@ def _parameters(metadata: Mapping[str, str]) -> int | None:
 
 
 def _products_per_second() -> float:
-    """Multiplications with addition per second, of matrices in single precision."""
+    """Return multiply-adds per second of a float32 matrix product."""
     matrix = np.ones((_SIDE, _SIDE), np.float32)
     began = time.perf_counter()
     rounds = 0

@@ -1,4 +1,4 @@
-"""Recorders of the events of a training process: lines of JSON for the process that started it, and a CSV file."""
+"""Recorders of a training process's events: JSON lines for the parent process, and a CSV file."""
 
 import csv
 import os
@@ -19,13 +19,13 @@ class EventRecorder(Protocol):
 
 
 class LineRecorder:
-    """Tells in lines of JSON."""
+    """Writes events as lines of JSON."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
 
     def record(self, event: Event) -> None:
-        """Write a line; if nobody reads it any more, end."""
+        """Write a line. Ends the process if the reader is gone."""
         try:
             self._output.write(msgspec.json.encode(event).decode() + "\n")
             self._output.flush()
@@ -34,7 +34,7 @@ class LineRecorder:
 
 
 class CsvRecorder:
-    """Keeps the metrics of a run in a CSV file. A resumed run goes on in it, after the step that it resumes from."""
+    """Writes the metrics of a run to a CSV file. A resumed run replaces the rows after its checkpoint."""
 
     _COLUMNS = ("step", "train_loss", "learning_rate", "tokens", "valid_loss", "valid_mean_token_accuracy")
 
@@ -51,7 +51,7 @@ class CsvRecorder:
         self._path = path
 
     def record(self, event: Event) -> None:
-        """Add a row for a step, or for a measure on the validation files."""
+        """Append a row for a step or a validation."""
         match event:
             case TrainingStep():
                 self._write(event.step, event.loss, event.learning_rate, event.tokens, "", "")

@@ -1,21 +1,27 @@
-"""What a look at a dataset tells, before anything is trained."""
+"""Results of validation: reports on files, and the plan of a run."""
 
 import msgspec
 
 
 class BadLine(msgspec.Struct, frozen=True):
-    """A line from which nothing can be learned: its number, from 1, and the reason."""
+    """An invalid line: its number, from 1, and the reason."""
 
     line: int
     reason: str
 
 
 class FileReport(msgspec.Struct, frozen=True):
-    """What is in a file of a dataset.
+    """Statistics of a dataset file.
 
-    ``lines`` are those that are not blank, ``invalid`` how many of them are bad, and ``bad_lines`` the first of these.
-    ``cut`` is the number of conversations with an end too long to be learned. ``tokens`` are all of the samples,
-    ``learned_tokens`` those with loss.
+    Attributes:
+        lines: lines that are not blank.
+        samples: samples of all lines.
+        tokens: tokens of all samples.
+        learned_tokens: tokens that contribute to the loss.
+        cut: conversations whose end exceeds ``seq_len``.
+        fim: lines for fill-in-the-middle.
+        invalid: bad lines.
+        bad_lines: the first bad lines.
     """
 
     lines: int = 0
@@ -29,7 +35,7 @@ class FileReport(msgspec.Struct, frozen=True):
 
 
 class TrainingPlan(msgspec.Struct, frozen=True):
-    """What a run will do.
+    """Size and duration of a run.
 
     ``train_tokens_per_step`` and ``train_tokens`` are upper bounds: sequences are rarely full to the last token.
     """

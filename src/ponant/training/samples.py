@@ -1,4 +1,4 @@
-"""From one line of a dataset to the tokens that are learned from, as serving would have them."""
+"""Conversion of dataset lines to samples, with the tokens of serving."""
 
 import hashlib
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from ponant.prompts.chat.prompt import PromptBuilder
 from ponant.prompts.fim.prompts import FimPrompts
 
 _PROBE = "probe"
-_LONGEST_REASON = 300
+_MAX_REASON_LENGTH = 300
 
 
 class BadLineError(Exception):
-    """Nothing can be learned from a line. The message says why."""
+    """A line is invalid. The message is the reason."""
 
 
 def _zero_or_one(weight: float) -> float:
@@ -39,13 +39,13 @@ def _zero_or_one(weight: float) -> float:
 
 
 class LearnedMessage(AssistantMessage):
-    """An assistant message; with a ``weight`` of 0 it is read, but not learned."""
+    """An assistant message. With a ``weight`` of 0 it is context only and not learned."""
 
     weight: Annotated[float, AfterValidator(_zero_or_one)] | None = None
 
 
 class ConversationLine(BaseModel):
-    """A line of the instruct and function-calling forms. Other keys beside these are left aside."""
+    """A line in the instruct or function-calling format. Other keys are ignored."""
 
     model_config = ConfigDict(strict=True)
 
@@ -56,7 +56,7 @@ class ConversationLine(BaseModel):
 
 
 class FimLine(RequestModel):
-    """A line to learn filling in from: ``completion`` is what comes between ``prompt`` and ``suffix``."""
+    """A line for fill-in-the-middle: ``completion`` belongs between ``prompt`` and ``suffix``."""
 
     prompt: str
     suffix: str | None = None
@@ -65,7 +65,7 @@ class FimLine(RequestModel):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Tokens, and for each of them whether it is learned or only read."""
+    """Token ids, and for each token True if it is learned."""
 
     tokens: list[int]
     learned: list[bool]
@@ -73,7 +73,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What one line gives. ``is_cut`` says that its end was too long to be learned."""
+    """Samples of one line. ``is_cut`` is True if the end of the line exceeds ``seq_len``."""
 
     kind: Literal["conversation", "fim"]
     samples: list[Sample]
@@ -81,12 +81,12 @@ class Encoded:
 
 
 class SampleEncoder:
-    """Turns lines into samples, for one model.
+    """Converts lines to samples for one model.
 
-    Each answer of the assistant that has not weight 0 is learned once, from exactly the prompt that serving makes of
-    the messages before it, up to and with the token that ends it. One sample holds as many answers of a conversation
-    as their prompts continue each other: usually all of them. Templates that show earlier turns in another way (that
-    leave earlier thinking out, say) get a sample for each.
+    Each assistant message with a weight is learned once, after exactly the prompt that serving builds from the messages
+    before it, up to and including its end token. Consecutive answers of a conversation share a sample as long as each
+    prompt continues the previous one, which is usual. Templates that render earlier turns differently, for example
+    without their thinking, give one sample per answer.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class SampleEncoder:
         """Encode lines.
 
         Args:
-            vocabulary: the model's.
-            prompts: the builder of its prompts.
-            fim: the builder of its prompts to fill in the middle.
-            seq_len: the most tokens of a sample. A conversation that is longer is cut after the last answer that fits.
-            fim_ratio: the share of FIM lines to learn filling in from; from the others, going on is learned.
-            seed: draws which lines are the others.
+            vocabulary: vocabulary of the model.
+            prompts: builder of the model's chat prompts.
+            fim: builder of the model's fill-in-the-middle prompts.
+            seq_len: most tokens of a sample. A longer conversation is cut after the last answer that fits.
+            fim_ratio: share of FIM lines that are learned as fill-in-the-middle, the others as plain continuation.
+            seed: seed of the choice between the two.
         """
         self._vocabulary = vocabulary
         self._prompts = prompts
@@ -118,25 +118,25 @@ class SampleEncoder:
         self._turn_end = self._find_turn_end()
 
     def encode(self, line: bytes) -> Encoded:
-        """The samples of a line. Raises BadLineError."""
+        """Return the samples of a line. Raises BadLineError."""
         value = _parse(line)
         try:
             if "messages" in value:
-                return self._conversation(ConversationLine.model_validate(value))
+                return self._encode_conversation(ConversationLine.model_validate(value))
             if "completion" in value or "suffix" in value:
-                return self._filling(FimLine.model_validate(value), line)
+                return self._encode_fim(FimLine.model_validate(value), line)
         except ValidationError as error:
             raise BadLineError(_reason(error)) from None
         except InvalidRequestError as error:
             where = f"{error.param}: " if error.param and error.param != "messages" else ""
             raise BadLineError(_short(where + str(error))) from None
         except RecursionError:
-            raise BadLineError("nested too deep") from None
+            raise BadLineError("nested too deeply") from None
         if "text" in value or "content" in value:
-            raise BadLineError("plain text to pre-train on is not supported: make conversations of it (messages)")
-        raise BadLineError("there are no messages (nor prompt, suffix and completion, for fill-in-the-middle)")
+            raise BadLineError("plain text for pre-training is not supported; use conversations (messages)")
+        raise BadLineError("neither messages nor, for fill-in-the-middle, prompt, suffix and completion")
 
-    def _conversation(self, line: ConversationLine) -> Encoded:
+    def _encode_conversation(self, line: ConversationLine) -> Encoded:
         messages = [_plain(message) for message in line.messages]
         _check_roles(messages)
         read_conversation(messages[:-1], mistral_tool_ids=False)
@@ -154,7 +154,7 @@ class SampleEncoder:
             except InvalidRequestError as error:
                 if error.kind != "context_length_exceeded":
                     raise
-                needed = self._seq_len + 1  # or more: it was not worth counting
+                needed = self._seq_len + 1  # a lower bound
                 break
             if prompt[: len(tokens)] != tokens:
                 samples.append(Sample(tokens, learned))
@@ -169,14 +169,14 @@ class SampleEncoder:
         if not kept and is_cut:
             raise self._too_long()
         if not kept:
-            raise BadLineError("no assistant message has a weight other than 0: there is nothing to learn")
+            raise BadLineError("no assistant message has a weight other than 0")
         return Encoded("conversation", kept, is_cut)
 
     def _answer(self, prompt: list[int], messages: Sequence[Message], spec: AnswerSpec) -> list[int]:
-        """The tokens of the last message as the model would write them, with the one that ends them.
+        """Return the tokens of the last message as the model would generate them, with the end token.
 
-        They are cut out of the prompt of the next turn. Text in messages never becomes a control token, so the first
-        end is the answer's own.
+        They are cut from the prompt of the next turn. Text in messages never becomes a control token, so the first end
+        token is the end of the answer.
         """
         message = messages[-1]
         assert isinstance(message, AssistantMessage)
@@ -189,11 +189,11 @@ class SampleEncoder:
                 if token in self._vocabulary.end_tokens:
                     return rest[: index + 1]
         if calls or not isinstance(message.content, str):
-            raise BadLineError("the model's chat template cannot show calls or chunks of this message as an answer")
+            raise BadLineError("the model's chat template cannot render calls or chunks of this message as an answer")
         return [*self._vocabulary.tokenize(message.content, control=False), self._turn_end]
 
     def _find_turn_end(self) -> int:
-        """The token that ends answers: the first end after one in a prompt, or else the end of sequences."""
+        """Return the token that ends answers: the first end token after one in a prompt, or else EOS."""
         messages: list[Message] = [UserMessage(content=_PROBE), AssistantMessage(content=_PROBE)]
         try:
             shown = self._prompts.tokens([*messages, UserMessage(content=_PROBE)])
@@ -207,9 +207,9 @@ class SampleEncoder:
             raise ValueError("the model has no token that ends an answer")
         return self._vocabulary.eos
 
-    def _filling(self, line: FimLine, raw: bytes) -> Encoded:
+    def _encode_fim(self, line: FimLine, raw: bytes) -> Encoded:
         if not self._fim.native:
-            raise BadLineError("the model was not trained to fill in the middle: it learns from messages alone")
+            raise BadLineError("the model does not support fill-in-the-middle; use messages")
         completion, suffix = line.completion, line.suffix
         if suffix and _draw(raw, self._seed) >= self._fim_ratio:
             completion, suffix = completion + suffix, None
@@ -221,7 +221,7 @@ class SampleEncoder:
         return Encoded("fim", [Sample(prompt + answer, [False] * len(prompt) + [True] * len(answer))])
 
     def _too_long(self) -> BadLineError:
-        return BadLineError(f"its first answer to learn ends beyond the seq_len of {self._seq_len} tokens")
+        return BadLineError(f"the first answer to learn exceeds the seq_len of {self._seq_len} tokens")
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -262,13 +262,13 @@ def _check_roles(messages: Sequence[Message]) -> None:
 
 
 def _trimmed(sample: Sample) -> Sample:
-    """The sample up to its last learned token."""
+    """Cut a sample after its last learned token."""
     length = max((index + 1 for index, is_learned in enumerate(sample.learned) if is_learned), default=0)
     return Sample(sample.tokens[:length], sample.learned[:length])
 
 
 def _reason(error: ValidationError) -> str:
-    """What is wrong with a line, first of all."""
+    """Return the first validation error, and the number of others."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     roles = ("system", "user", "assistant", "tool")
     where = ""
@@ -282,10 +282,10 @@ def _reason(error: ValidationError) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "…"
+    return text if len(text) <= _MAX_REASON_LENGTH else text[:_MAX_REASON_LENGTH] + "…"
 
 
 def _draw(line: bytes, seed: int) -> float:
-    """A number from 0 to 1 that belongs to a line, however often it is read."""
+    """Return a number from 0 to 1 that depends only on the line and the seed."""
     digest = hashlib.blake2b(line, digest_size=8, key=seed.to_bytes(8, "little", signed=True)).digest()
     return int.from_bytes(digest, "little") / 2**64

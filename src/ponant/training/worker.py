@@ -1,16 +1,17 @@
-"""The process that trains, or only looks at a dataset.
+"""The training process.
 
-Started as ``python -P -m ponant.training.worker FOLDER [--dry-run]``; the folder has a ``run.json`` (see ``job``). It
-tells how it goes on standard output, one JSON object a line (see ``progress``); the last one is ``done``, ``stopped``
-or ``failed``, or with ``--dry-run`` ``validated`` or ``failed``. The exit code is 0 unless it has failed.
+Started as ``python -P -m ponant.training.worker FOLDER [--dry-run]``. The folder has a ``run.json`` (see ``job``).
+Events go to standard output, one JSON object per line (see ``events``). The last one is ``done``, ``stopped`` or
+``failed``, or with ``--dry-run``, which only validates the dataset, ``validated`` or ``failed``. The exit code is 0
+unless the run failed.
 
-Whatever ends the process, the next one that is started on the folder goes on from the last checkpoint, and gets the
-same losses as if nothing had happened. SIGTERM asks it to end after the current step. It ends when nobody reads what it
-tells. Of two processes on one folder, the second fails at once. If it ends without a last event, it was killed: by
-SIGKILL (exit code -9) most likely by the kernel, which takes this process first when memory runs out.
+After any end of the process, the next process on the folder resumes from the last checkpoint and computes the same
+losses as an uninterrupted run. On SIGTERM, the process ends after the current step. It also ends when the reader of its
+events is gone. A second process on the same folder fails at once. A process that ends without a last event was killed;
+exit code -9 (SIGKILL) is most likely the kernel, which kills this process first when memory runs out.
 
-What is in the folder afterwards: ``samples`` (the dataset as tokens), ``checkpoints``, ``metrics.csv``, ``adapter``
-(in PEFT's format) and ``adapter.gguf`` (in llama.cpp's).
+Files in the folder afterwards: ``samples`` (the dataset as tokens), ``checkpoints``, ``metrics.csv``, ``adapter``
+(PEFT's format) and ``adapter.gguf`` (llama.cpp's format).
 """
 
 import contextlib
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, TextIO
 import msgspec
 import psutil
 
-from ponant.errors import ModelLoadError
+from ponant.errors import ModelLoadError, missing_extra
 from ponant.llamacpp.vocabulary import Vocabulary
 from ponant.prompts.build import build_prompts
 from ponant.training.dataset import EncodedFile, InvalidDatasetError, encode_file, read_report
@@ -50,49 +51,47 @@ if TYPE_CHECKING:
 logger = logging.getLogger("ponant.training")
 
 _ENVIRONMENT = {
-    "GOMP_SPINCOUNT": "1000",  # or else threads that wait for each other starve the engines
-    "HF_HUB_OFFLINE": "1",  # all that is needed is here: no name of a model is to be asked for in the network
-    "TQDM_DISABLE": "1",  # standard error is a log: what helps there is what was said last
+    "GOMP_SPINCOUNT": "1000",  # spinning threads would starve the engines
+    "HF_HUB_OFFLINE": "1",  # all files are local: never request a model from the network
+    "TQDM_DISABLE": "1",  # standard error is a log, whose last line is reported
 }
-"""What the libraries that train find in the environment, unless there is something else."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Defaults of environment variables for the libraries of training."""
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NUMPY_FULL = " requested and "
-"""What numpy says of a disk that is full: how many numbers it was to write, and how many it has written."""
+"""Part of numpy's message about a full disk: the numbers of values to write and written."""
 _OOM_SCORE = 1000
-"""The most there is: when the machine runs out of memory, the kernel takes this process, not an engine."""
-_MOST_VALIDATED = 64
-"""Sequences of the validation files that are measured: always the same."""
-_ROOM_FOR_NEXT = 1024
-"""Tokens that a prompt may have beside those that are trained on: an answer is looked for in the next turn's prompt."""
-_OUT_OF_MEMORY = (
-    "the process ran out of memory: lower seq_len or batch_size, or train a smaller model; {taken} MiB were taken"
-)
+"""The maximum: when the machine runs out of memory, the kernel kills this process, not an engine."""
+_MAX_VALIDATION_SEQUENCES = 64
+"""Most sequences of the validation files that are measured; always the same ones."""
+_NEXT_TURN_TOKENS = 1024
+"""Tokens of a prompt beyond ``seq_len``: an answer is cut from the prompt of the next turn."""
+_OUT_OF_MEMORY = "the process ran out of memory at {taken} MiB. Lower seq_len or batch_size, or train a smaller model"
 
 
 class TrainingProcess:
-    """One run, from its description to the adapter."""
+    """Executes one run, from its description to the adapter."""
 
     def __init__(self, folder: Path, recorders: list[EventRecorder]) -> None:
         """Pass all events to ``recorders``.
 
-        Those of the metrics are put before them later, so that the metrics are complete when the last event is out.
+        Recorders of metrics are inserted before them later, so the metrics are complete when the last event is sent.
         """
         self._folder = folder
         self._recorders = recorders
         self._is_stopped = False
 
     def stop(self) -> None:
-        """Ask the training to end after the current step."""
+        """Request the end of the training after the current step."""
         self._is_stopped = True
 
     def run(self, run: TrainingRun, *, dry_run: bool) -> None:
-        """Validate, and train unless it is a dry run.
+        """Validate the dataset, and train unless it is a dry run.
 
         Raises:
-            TrainingError: it cannot go on.
+            TrainingError: training cannot start or continue.
             InvalidDatasetError: the dataset is refused.
             ModelLoadError: the GGUF file cannot be read.
-            OSError: of the disk.
+            OSError: the disk failed.
         """
         self.record(Phase("validating"))
         _check_base(Path(run.model))
@@ -111,7 +110,7 @@ class TrainingProcess:
             recorder.record(event)
 
     def _samples(self, run: TrainingRun, vocabulary: Vocabulary, kind: str, paths: Sequence[str]) -> list[FileReport]:
-        """The dataset as tokens in the run's folder, unless it is there already."""
+        """Encode dataset files into the run's folder, unless an earlier process has. Returns their reports."""
         folder = self._folder / "samples" / kind
         if folder.is_dir():
             return [read_report(folder / str(index)) for index in range(len(paths))]
@@ -120,7 +119,7 @@ class TrainingProcess:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         reports = [
-            encode_file(Path(path), part / str(index), encoder, most_invalid=run.invalid_sample_skip_percentage)
+            encode_file(Path(path), part / str(index), encoder, max_invalid=run.invalid_sample_skip_percentage)
             for index, path in enumerate(paths)
         ]
         part.rename(folder)
@@ -133,7 +132,7 @@ class TrainingProcess:
 
     def _train(self, run: TrainingRun, packer: Packer, steps: int) -> None:
         self.record(Phase("loading"))
-        self._track(run)
+        self._start_wandb(run)
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         try:
@@ -173,7 +172,7 @@ class TrainingProcess:
         self.record(Done(str(adapter), str(exported), outcome.step, outcome.trained_tokens, outcome.metrics))
 
     def _precision(self, choose: Callable[[], Precision]) -> str:
-        """The precision of the run, chosen by its first process: measured again, it might be another one."""
+        """Return the precision of the run. Its first process stores it, as another measurement could differ."""
         path = self._folder / "precision"
         if not path.is_file():
             part = path.with_name("precision.part")
@@ -182,7 +181,7 @@ class TrainingProcess:
         return path.read_text()
 
     def _save(self, trainer: "LoraTrainer", model: Path) -> tuple[Path, Path]:
-        """The adapter in PEFT's format and in llama.cpp's; each is there when it is complete, or not at all."""
+        """Write the adapter in PEFT's and in llama.cpp's format, each atomically, and return both paths."""
         from ponant.training.export import export_adapter
 
         adapter, exported = self._folder / "adapter", self._folder / "adapter.gguf"
@@ -194,8 +193,8 @@ class TrainingProcess:
         export_adapter(adapter, model, exported)
         return adapter, exported
 
-    def _track(self, run: TrainingRun) -> None:
-        """Have the metrics kept elsewhere too, if that is wanted; before anything that takes long, as it may fail."""
+    def _start_wandb(self, run: TrainingRun) -> None:
+        """Start recording at Weights & Biases, if requested. It can fail, so it precedes all slow steps."""
         if run.wandb:
             config = {"model": run.name, **msgspec.structs.asdict(run.hyperparameters)}
             writer = WandbRecorder(run.wandb, self._folder, config)
@@ -204,11 +203,11 @@ class TrainingProcess:
                 self.record(Tracked(writer.url))
 
     def _validation(self, run: TrainingRun) -> list[PackedSequence]:
-        """What to measure by."""
+        """Return the sequences for the validation loss."""
         if not run.validation_files:
             return []
         packer = self._packer(run, "validation", [1.0] * len(run.validation_files))
-        return [packer.pack(samples) for samples in packer.epoch(0)[:_MOST_VALIDATED]]
+        return [packer.pack(samples) for samples in packer.epoch(0)[:_MAX_VALIDATION_SEQUENCES]]
 
 
 def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
@@ -217,14 +216,14 @@ def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
     longest = int(vocabulary.metadata.get(f"{architecture}.context_length", hyperparameters.seq_len))
     if hyperparameters.seq_len > longest:
         raise TrainingError(
-            "bad_seq_len", f"seq_len is {hyperparameters.seq_len}, but the model reads {longest} tokens"
+            "bad_seq_len", f"seq_len ({hyperparameters.seq_len}) exceeds the context length of the model ({longest})"
         )
     weights = Path(run.model)
     prompts, fim = build_prompts(
         run.name or weights.stem,
         weights,
         vocabulary,
-        context=hyperparameters.seq_len + _ROOM_FOR_NEXT,
+        context=hyperparameters.seq_len + _NEXT_TURN_TOKENS,
         tokenizer=Path(run.tokenizer) if run.tokenizer else None,
     )
     return SampleEncoder(
@@ -238,7 +237,7 @@ def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
 
 
 def _check_base(model: Path) -> None:
-    """Refuse a model whose adapters could not be served, before hours are spent on one. Raises TrainingError."""
+    """Refuse a model whose adapters cannot be served, before the training. Raises TrainingError."""
     try:
         from ponant.training.export import check_base
     except ImportError as error:
@@ -251,12 +250,12 @@ def _check_base(model: Path) -> None:
 
 def _missing(error: ImportError) -> TrainingError:
     return TrainingError(
-        "missing_package", f"fine-tuning is not installed ({error.name}); run: pip install 'ponant[finetune]'"
+        "missing_package", f"fine-tuning is not installed ({error.name} is missing): {missing_extra('finetune')}"
     )
 
 
 def _failure(error: Exception) -> Failed:
-    """What to say of an error."""
+    """Return the event of an error."""
     text = str(error) or type(error).__name__
     if isinstance(error, TrainingError):
         return Failed(error.kind, text)
@@ -267,15 +266,15 @@ def _failure(error: Exception) -> Failed:
     if isinstance(error, MemoryError) or any(words in text for words in ("can't allocate memory", "out of memory")):
         taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         return Failed("out_of_memory", _OUT_OF_MEMORY.format(taken=taken))
-    if isinstance(error, OSError) and (error.errno in _FULL or _NUMPY_FULL in text):
-        return Failed("no_disk_space", f"the disk is full: free some space, and start again ({error})")
+    if isinstance(error, OSError) and (error.errno in _DISK_FULL or _NUMPY_FULL in text):
+        return Failed("no_disk_space", f"the disk is full. Free some space and start again ({error})")
     if isinstance(error, OSError | msgspec.MsgspecError):
         return Failed("unreadable_file", text)
     return Failed("internal_error", f"{type(error).__name__}: {text.splitlines()[0]}")
 
 
 def run_folder(process: TrainingProcess, folder: Path, *, dry_run: bool = False) -> int:
-    """Do what a folder describes; whatever goes wrong is told as the last event. Returns the exit code."""
+    """Execute the run of a folder, with errors as its last event. Returns the exit code."""
     try:
         with (folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -284,8 +283,8 @@ def run_folder(process: TrainingProcess, folder: Path, *, dry_run: bool = False)
                 resource.setrlimit(resource.RLIMIT_DATA, (run.memory, run.memory))
             process.run(run, dry_run=dry_run)
     except BlockingIOError:
-        process.record(Failed("already_running", f"another process is at work in {folder}"))
-    except Exception as error:  # whatever it is, the last line says so
+        process.record(Failed("already_running", f"another process works in {folder}"))
+    except Exception as error:  # the last event has the reason
         logger.debug("training failed", exc_info=error)
         process.record(_failure(error))
     else:
@@ -293,25 +292,25 @@ def run_folder(process: TrainingProcess, folder: Path, *, dry_run: bool = False)
     return 1
 
 
-def _take_output() -> TextIO:
-    """Standard output, for events alone: what libraries write there goes to standard error from now on."""
+def _claim_stdout() -> TextIO:
+    """Return standard output for events only. Output of libraries goes to standard error from now on."""
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return output
 
 
-def _offer_to_kernel() -> None:
-    """Be the first process to be ended when the machine's memory is used up, where there is a choice (Linux)."""
+def _prefer_oom_kill() -> None:
+    """Make the kernel kill this process first when memory runs out (Linux)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
 
 
 def main() -> None:
-    """Do what the command line names."""
+    """Run the command line."""
     folder, *options = sys.argv[1:]
-    process = TrainingProcess(Path(folder), [LineRecorder(_take_output())])
-    _offer_to_kernel()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # at a terminal it is meant for the one who started this process
+    process = TrainingProcess(Path(folder), [LineRecorder(_claim_stdout())])
+    _prefer_oom_kill()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the parent process
     signal.signal(signal.SIGTERM, lambda *_: process.stop())
     sys.exit(run_folder(process, Path(folder), dry_run=options == ["--dry-run"]))
 

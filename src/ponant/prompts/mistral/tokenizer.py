@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ponant.api.chat import Tool
 from ponant.api.messages import ToolCall
-from ponant.errors import InvalidRequestError
+from ponant.errors import InvalidRequestError, missing_extra
 from ponant.prompts.chat.turns import Turn, without_later_system, without_tools
 from ponant.prompts.vocabulary import Vocabulary
 
@@ -293,7 +293,7 @@ def _load(path: Path) -> Any:
         return MistralTokenizer.from_file(path)
     except ImportError as error:
         raise MissingLibraryError(
-            f"{path} is read by Mistral's tokenizer library: pip install 'ponant[mistral]' ({error})"
+            f"{path} needs Mistral's tokenizer library: {missing_extra('mistral')} ({error})"
         ) from None
     except Exception as error:  # all that can be wrong with a file, most of it not checked by the library
         raise TokenizerError(f"cannot read {path}: {type(error).__name__}: {error}") from None

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection and in the transaction of ``ponant.storage.migrate``."""
+"""Entry point of Alembic: runs the migrations in the transaction of ``ponant.storage.migrate``."""
 
 from alembic import context
 

@@ -8,7 +8,7 @@ down_revision: str | None = None
 
 
 def upgrade() -> None:
-    """Make the table of files."""
+    """Create the table of files."""
     op.create_table(
         "files",
         sa.Column("number", sa.Integer(), nullable=False),

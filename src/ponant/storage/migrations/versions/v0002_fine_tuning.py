@@ -1,4 +1,4 @@
-"""Fine-tuning jobs, what happened to them, and the models that they made."""
+"""Fine-tuning jobs, their events and checkpoints, and fine-tuned models."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision: str | None = "0001"
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
     op.create_table(
         "fine_tuning_jobs",
         sa.Column("number", sa.Integer(), nullable=False),
