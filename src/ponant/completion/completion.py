@@ -198,5 +198,7 @@ class Completion:
 
 
 def _choice(index: int, model: LoadedModel, prompt: Prompt, request: GenerateRequest, stops: Sequence[str]) -> Choice:
-    output = AnswerOutput(model.vocabulary.piece, stops, min_tokens=request.min_tokens, reading=prompt.output_format)
+    output = AnswerOutput(
+        model.vocabulary.piece, stops, min_tokens=request.min_tokens, output_format=prompt.output_format
+    )
     return Choice(index, output, model.vocabulary)

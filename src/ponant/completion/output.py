@@ -8,51 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ponant.completion.parts import Part, Text
 from ponant.completion.reader import AnswerReader
+from ponant.completion.stops import StopScanner
 from ponant.prompts.answer.output_format import PLAIN, OutputFormat
-
-
-class StopScanner:
-    """Finds the first of several stop strings in a text that arrives in pieces.
-
-    The first is the one that is complete first, wherever the pieces are cut; of several that end together it is the
-    longest.
-    """
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        """No stop may be empty."""
-        self._stops = list(stops)
-        self._held = ""
-        self.found = False
-
-    def push(self, text: str) -> str:
-        """Take a piece; returns what may be shown: no stop, nothing after it, no piece that may become one."""
-        if not self._stops:
-            return text
-        if self.found:
-            return ""
-        text = self._held + text
-        found = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
-        if found:
-            self.found = True
-            self._held = ""
-            _, start = min(found)
-            return text[:start]
-        shown = len(text) - self._length_that_may_become_a_stop(text)
-        self._held = text[shown:]
-        return text[:shown]
-
-    def flush(self) -> str:
-        """What was held back, once it is known that nothing more comes."""
-        held, self._held = self._held, ""
-        return held
-
-    def _length_that_may_become_a_stop(self, text: str) -> int:
-        longest = max(map(len, self._stops)) - 1
-        for length in range(min(longest, len(text)), 0, -1):
-            ending = text[-length:]
-            if any(stop.startswith(ending) for stop in self._stops):
-                return length
-        return 0
 
 
 class AnswerOutput:
@@ -64,7 +21,7 @@ class AnswerOutput:
         stops: Sequence[str] = (),
         *,
         min_tokens: int = 0,
-        reading: OutputFormat = PLAIN,
+        output_format: OutputFormat = PLAIN,
     ) -> None:
         """Make an empty one.
 
@@ -72,17 +29,17 @@ class AnswerOutput:
             piece: the bytes of a token.
             stops: strings that end the text.
             min_tokens: stop strings count only in what comes after that many tokens.
-            reading: what is not text.
+            output_format: what is not text.
         """
         self._piece = piece
-        self._controls = reading.controls
-        self._end_tokens = reading.end_tokens
-        self._filter = reading.filter() if reading.filter else None
+        self._controls = output_format.controls
+        self._end_tokens = output_format.end_tokens
+        self._filter = output_format.filter() if output_format.filter else None
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._reader = AnswerReader(reading)
+        self._reader = AnswerReader(output_format)
         self._scanner = StopScanner(stops)
         self._min_tokens = min_tokens
-        self._may_have_calls = reading.calls is not None
+        self._may_have_calls = output_format.calls is not None
         self._blank = ""
         self._ended = False
         self.tokens = 0
