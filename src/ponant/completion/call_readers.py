@@ -13,7 +13,7 @@ _FIRST_CALL = re.compile(rf"{SPACE}{OPEN_FENCE}(?:\[{SPACE})?{_CALL.pattern}")
 
 
 class _JsonObject:
-    """Finds the end of a JSON object in text that arrives in pieces."""
+    """Scanner for the end of a JSON object in text that arrives in pieces."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -21,7 +21,7 @@ class _JsonObject:
         self._escaped = False
 
     def end(self, text: str) -> int | None:
-        """Where in this text the object ends, if it does."""
+        """Return the index after the object's end in this text; None if it does not end in it."""
         for index, character in enumerate(text):
             if self._escaped:
                 self._escaped = False
@@ -40,9 +40,9 @@ class _JsonObject:
 
 
 class JsonCallsReader:
-    """Reads calls that are JSON objects, after text or a trigger, or with nothing or a Markdown fence around them.
+    """Reader of calls that are JSON objects: after text or a trigger, bare, or in a Markdown fence.
 
-    The grammar has seen to it that nothing but calls follows the first one.
+    The grammar ensures that only calls follow the first call.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class JsonCallsReader:
         untagged: bool = True,
     ) -> None:
         self._trigger = form.trigger
-        self._mark = "" if form.trigger in controls else form.trigger  # what of it is text
+        self._mark = "" if form.trigger in controls else form.trigger  # the part of the trigger that arrives as text
         self._functions = functions
         self._held = ""
         self._read: Callable[[], Iterator[Part]] = self._read_beginning if untagged else self._read_text
@@ -65,7 +65,7 @@ class JsonCallsReader:
         self._count = 0
 
     def push(self, text: str, *, control: bool) -> Iterator[Part]:
-        """Take text, or the name of a control token."""
+        """Read text, or the name of a control token, and yield the parts that it adds."""
         if control:
             if text == self._trigger and self._read in (self._read_beginning, self._read_text):
                 yield from self._end_text(self._held)
@@ -78,13 +78,13 @@ class JsonCallsReader:
             yield from self._read()
 
     def finish(self) -> Iterator[Part]:
-        """What was held back, if it is no piece of a call."""
+        """Yield the held text, unless it belongs to a call."""
         if self._read in (self._read_beginning, self._read_text) and self._held:
             yield Text(self._held)
         self._held = ""
 
     def _read_beginning(self) -> Iterator[Part]:
-        """Hold text back for as long as it may be a call without its form's tags."""
+        """Hold text back while it may become a call without its form's tags."""
         match = _FIRST_CALL.match(self._held)
         if match:
             if match[1] in self._functions:
@@ -96,7 +96,7 @@ class JsonCallsReader:
         yield from ()
 
     def _read_text(self) -> Iterator[Part]:
-        """Show text, but for what may become a trigger."""
+        """Yield text, except an end that may become a trigger."""
         if self._mark:
             text, mark, rest = self._held.partition(self._mark)
             if mark:
@@ -136,7 +136,7 @@ class JsonCallsReader:
 
 
 class ArgumentCallsReader:
-    """Reads calls of which each part comes after a control token of its own."""
+    """Reader of calls whose parts each follow a control token."""
 
     def __init__(self, form: ArgumentCalls, functions: frozenset[str], *, untagged: bool) -> None:
         self._form = form
@@ -146,7 +146,7 @@ class ArgumentCallsReader:
         self._index = -1
 
     def push(self, text: str, *, control: bool) -> Iterator[Part]:
-        """Take text, or the name of a control token."""
+        """Read text, or the name of a control token, and yield the parts that it adds."""
         if control:
             if text == self._form.trigger:
                 if not self._after:
@@ -164,7 +164,7 @@ class ArgumentCallsReader:
             yield Arguments(self._index, text)
 
     def finish(self) -> Iterator[Part]:
-        """What was held back, if there was no call."""
+        """Yield the held text, if there was no call."""
         if not self._after:
             yield from self._untagged.finish()
 
@@ -174,7 +174,7 @@ def _may_become_a_call(text: str) -> bool:
 
 
 def _beginnings(*pieces: str) -> str:
-    """An expression for all beginnings of what a sequence of expressions, of a character each, stands for."""
+    """Return a regular expression for all beginnings of a sequence of one-character expressions."""
     pattern = ""
     for piece in reversed(pieces):
         pattern = f"(?:{piece}{pattern})?"

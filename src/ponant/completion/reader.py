@@ -1,4 +1,4 @@
-"""Readers of answers: thinking, text and calls are told apart as they are generated."""
+"""Reader of answers: separates thinking, text and calls as they are generated."""
 
 from ponant.completion.call_readers import ArgumentCallsReader, JsonCallsReader
 from ponant.completion.parts import Part, Text, Thought
@@ -8,10 +8,10 @@ from ponant.prompts.tools.call_formats import ArgumentCalls
 
 
 class AnswerReader:
-    """Reads one answer. Text and control tokens come in pieces, parts of the answer come out."""
+    """Reader of one answer: from pieces of text and control tokens to parts of the answer."""
 
     def __init__(self, output_format: OutputFormat) -> None:
-        """Read answers of this kind."""
+        """Read an answer in this format."""
         self._thinking = ThinkingReader(output_format.thinking) if output_format.thinking else None
         self._calls: JsonCallsReader | ArgumentCallsReader | None = None
         if isinstance(output_format.calls, ArgumentCalls):
@@ -28,7 +28,7 @@ class AnswerReader:
             )
 
     def push(self, text: str, *, control: bool = False) -> list[Part]:
-        """Take text, or the name of a control token; returns what it adds to the answer."""
+        """Read text, or the name of a control token, and return the parts that it adds."""
         parts: list[Part] = []
         if self._thinking and not self._thinking.done:
             if control and not self._thinking.is_mark(text):
@@ -40,7 +40,7 @@ class AnswerReader:
         return parts + self._read(text, control=control) if text else parts
 
     def finish(self) -> list[Part]:
-        """What was held back, once it is known that nothing more comes."""
+        """Return the held parts at the end of the answer."""
         return self._end_thinking() + (list(self._calls.finish()) if self._calls else [])
 
     def _end_thinking(self) -> list[Part]:

@@ -6,20 +6,23 @@ from ponant.completion.partial import partial_length
 
 
 class StopScanner:
-    """Finds the first of several stop strings in a text that arrives in pieces.
+    """Scanner for the first of several stop strings in a text that arrives in pieces.
 
-    The first is the one that is complete first, wherever the pieces are cut; of several that end together it is the
-    longest.
+    The first stop string is the one that ends first; of several that end together it is the longest. The pieces do not
+    change the result.
+
+    Attributes:
+        found: True if a stop string was found.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        """No stop may be empty."""
+        """Scan for stop strings, none of which may be empty."""
         self._stops = list(stops)
         self._held = ""
         self.found = False
 
     def push(self, text: str) -> str:
-        """Take a piece; returns what may be shown: no stop, nothing after it, no piece that may become one."""
+        """Scan a piece and return the text that can be shown: up to a stop string, and without the beginning of one."""
         if not self._stops:
             return text
         if self.found:
@@ -36,6 +39,6 @@ class StopScanner:
         return text[:shown]
 
     def flush(self) -> str:
-        """What was held back, once it is known that nothing more comes."""
+        """Return the held text at the end of the text."""
         held, self._held = self._held, ""
         return held

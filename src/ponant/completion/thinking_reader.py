@@ -5,7 +5,11 @@ from ponant.prompts.answer.output_format import Thinking
 
 
 class ThinkingReader:
-    """Finds what stands between the marks of thinking at the beginning of an answer."""
+    """Reader of the text between the marks of thinking at the beginning of an answer.
+
+    Attributes:
+        done: True after the end of the thinking, or if there is none.
+    """
 
     def __init__(self, thinking: Thinking) -> None:
         self._thinking = thinking
@@ -16,11 +20,11 @@ class ThinkingReader:
         self.done = False
 
     def is_mark(self, control: str) -> bool:
-        """Whether a control token is one of the marks."""
+        """True if a control token is one of the marks."""
         return control in (self._thinking.open, self._thinking.close)
 
     def push(self, text: str) -> tuple[str, str]:
-        """Take text; returns what it adds to the thoughts, and what comes after them."""
+        """Read text; return the thinking that it adds, and the text after the thinking."""
         self._held += text
         thought = ""
         if not self._begun and not self._begin():
@@ -33,7 +37,7 @@ class ThinkingReader:
         return thought, ""
 
     def finish(self) -> tuple[str, str]:
-        """What was held back: the end of thoughts that were cut, or text."""
+        """Return the held text at the end of the answer: thinking that was cut off, and text."""
         self.done = True
         if self._closed:
             return "", ""
@@ -46,7 +50,7 @@ class ThinkingReader:
         return (thought.lstrip() if self._blank else thought), ""
 
     def _begin(self) -> bool:
-        """Whether the thinking has begun; ``done`` is set if there is none."""
+        """Return True if the thinking has begun. ``done`` is set if there is none."""
         text = self._held.lstrip()
         if text.startswith(self._thinking.open):
             self._begun = True
@@ -56,7 +60,7 @@ class ThinkingReader:
         return self._begun
 
     def _think(self) -> str:
-        """What may be shown of the thoughts, without the white space around them."""
+        """Return the thinking that can be shown, without the white space around it."""
         before, mark, after = self._held.partition(self._thinking.close)
         if mark:
             self._closed = True
