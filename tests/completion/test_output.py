@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ponant.completion.output import AnswerOutput, StopScanner
+from ponant.completion.output import AnswerOutput
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
+from ponant.completion.stops import StopScanner
 from ponant.prompts.answer.output_format import PLAIN, OutputFormat, Thinking
 from ponant.prompts.tools.call_formats import NAMED, TAGGED
 
@@ -182,7 +183,7 @@ CALL = '<tool_call>\n{"name": "f", "arguments": {"a": "stop"}}\n</tool_call>'
 def read(reading: OutputFormat, written: list[str | int], stops: list[str], *, min_tokens: int = 0) -> list[Part]:
     """The parts of an answer of these tokens, texts or control tokens, with neighbours of one kind joined."""
     pieces = {index: text.encode() for index, text in enumerate(written) if isinstance(text, str)}
-    made = AnswerOutput(lambda token: pieces.get(token, b""), stops, min_tokens=min_tokens, reading=reading)
+    made = AnswerOutput(lambda token: pieces.get(token, b""), stops, min_tokens=min_tokens, output_format=reading)
     tokens = [index if isinstance(token, str) else token for index, token in enumerate(written)]
     parts = [part for token in tokens for part in made.push([token])] + made.finish()
     joined: list[Part] = []
@@ -258,7 +259,7 @@ def test_stops_count_whatever_else_an_answer_might_have(reading: OutputFormat, s
 
 @pytest.mark.parametrize("reading", [PLAIN, TOOLS, NAMED_CALLS, THOUGHTS])
 def test_stop_at_the_end_is_found_when_its_last_token_comes(reading: OutputFormat) -> None:
-    made = AnswerOutput([b"a", b"\n", b"\n", b"b"].__getitem__, ["\n\n"], reading=reading)
+    made = AnswerOutput([b"a", b"\n", b"\n", b"b"].__getitem__, ["\n\n"], output_format=reading)
     assert (text_of(made.push([0, 1, 2])), made.stopped, made.tokens) == ("a", True, 3)
 
 
@@ -280,6 +281,6 @@ def test_characters_are_whole_in_every_part(kind: str, at: int) -> None:
     pieces = [data[:at], data[at:]]
     before: list[int] = {"text": [], "thinking": [OPEN], "arguments": [TRIGGER, ARGUMENTS]}[kind]
     reading = THOUGHTS if kind == "thinking" else NAMED_CALLS
-    made = AnswerOutput(pieces.__getitem__, reading=reading)
+    made = AnswerOutput(pieces.__getitem__, output_format=reading)
     parts = [*made.push(before), *made.push([0]), *made.push([1]), *made.finish()]
     assert "".join(part.text for part in parts if not isinstance(part, CallBegun)) == "é漢😀"

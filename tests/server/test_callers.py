@@ -1,9 +1,9 @@
 """Callers: who sends a request goes from its key to the services."""
 
-import asyncio
 import inspect
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -11,6 +11,7 @@ from ponant.callers import ANYONE, Caller, caller_with
 from ponant.completion.chat import ChatService
 from ponant.completion.fim import FimService
 from ponant.completion.generation import CompletionStarter
+from ponant.completion.spec import CompletionSpec
 from ponant.completion.text import TextService
 from ponant.embedding.service import EmbeddingService
 from ponant.errors import InvalidRequestError
@@ -18,7 +19,7 @@ from ponant.fine_tuning.registry import ModelRegistry
 from ponant.fine_tuning.service import JobService
 from ponant.storage.files import FileStore
 from tests.chatting import CHAT
-from tests.server.scripted import ScriptedEngine, scripted_client
+from tests.in_process import ScriptedServer, serving_scripted
 
 ID = "00000000-0000-4000-8000-000000000000"
 FORM: dict[str, Any] = {"files": {"file": ("a.txt", b"text")}, "data": {"purpose": "batch"}}
@@ -27,7 +28,10 @@ SAY = {"json": {"messages": [{"role": "user", "content": "Hello"}]}}
 FIM = {"json": {"prompt": "Hello"}}
 EMBED = {"json": {"model": "m", "input": "Hello"}}
 
-ENTRIES: dict[str, tuple[type, str, str, dict[str, Any]]] = {
+Entry: TypeAlias = tuple[type, str, str, dict[str, Any]]
+"""A service, its method, and a request that calls it."""
+
+ENTRIES: dict[str, Entry] = {
     "chat": (ChatService, "start", f"POST {CHAT}", SAY),
     "fill-in-the-middle": (FimService, "start", "POST /v1/fim/completions", FIM),
     "texts": (TextService, "start", "POST /v1/completions", FIM),
@@ -50,19 +54,25 @@ ENTRIES: dict[str, tuple[type, str, str, dict[str, Any]]] = {
 }
 
 
-async def callers(
-    entry: tuple[type, str, str, dict[str, Any]], keys: list[str], given: list[str | None], weights: Path, data: Path
-) -> list[Caller]:
+KEYS = ["first key", "second key"]
+
+
+@pytest.fixture(scope="module")
+def keyed_server(tiny_model: Path) -> Iterator[ScriptedServer]:
+    with serving_scripted(tiny_model, api_keys=KEYS) as server:
+        yield server
+
+
+def callers(server: ScriptedServer, entry: Entry, keys: Sequence[str | None]) -> list[Caller]:
     """The callers that a service gets for requests with these keys."""
     service, name, line, fields = entry
     method, path = line.split()
     seen: list[Caller] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(service, name, _recording(getattr(service, name), seen))
-        async with scripted_client(ScriptedEngine([]), weights, data, api_keys=keys) as client:
-            for key in given:
-                headers = {"authorization": f"Bearer {key}"} if key else {}
-                response = await client.request(method, path, headers=headers, **fields)
+        for key in keys:
+            with server.client(key=key) as client:
+                response = client.request(method, path, **fields)
                 assert response.status_code == 400, response.text
     return seen
 
@@ -79,36 +89,30 @@ def _recording(method: Any, seen: list[Caller]) -> Any:
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
-def test_services_get_the_caller(
-    entry: tuple[type, str, str, dict[str, Any]], tiny_model: Path, tmp_path: Path
-) -> None:
-    keys = ["first key", "second key"]
-    first, second, again = asyncio.run(callers(entry, keys, [*keys, keys[0]], tiny_model, tmp_path))
+def test_services_get_the_caller(keyed_server: ScriptedServer, entry: Entry) -> None:
+    first, second, again = callers(keyed_server, entry, [*KEYS, KEYS[0]])
     assert first == again != second
     assert ANYONE not in (first, second)
-    assert asyncio.run(callers(entry, [], [None, "a key that nobody asked for"], tiny_model, tmp_path)) == [
-        ANYONE,
-        ANYONE,
-    ]
+
+
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
+def test_server_without_keys_has_one_caller(scripted_server: ScriptedServer, entry: Entry) -> None:
+    assert callers(scripted_server, entry, [None, "a key"]) == [ANYONE, ANYONE]
 
 
 @pytest.mark.parametrize("name", ["chat", "fill-in-the-middle", "texts"])
-def test_caller_reaches_the_completion(name: str, tiny_model: Path, tmp_path: Path) -> None:
+def test_caller_reaches_the_completion(keyed_server: ScriptedServer, name: str) -> None:
     seen: list[Caller] = []
 
-    async def start(self: CompletionStarter, spec: Any) -> None:
+    async def start(self: CompletionStarter, spec: CompletionSpec) -> None:
         seen.append(spec.caller)
         raise InvalidRequestError("seen")
 
-    async def ask() -> None:
-        _, _, line, fields = ENTRIES[name]
-        async with scripted_client(ScriptedEngine([]), tiny_model, tmp_path, api_keys=["key"]) as client:
-            await client.post(line.split()[1], headers={"authorization": "Bearer key"}, **fields)
-
-    with pytest.MonkeyPatch.context() as patch:
+    _, _, line, fields = ENTRIES[name]
+    with pytest.MonkeyPatch.context() as patch, keyed_server.client(key=KEYS[0]) as client:
         patch.setattr(CompletionStarter, "start", start)
-        asyncio.run(ask())
-    assert seen == [caller_with("key")]
+        client.post(line.split()[1], **fields)
+    assert seen == [caller_with(KEYS[0])]
 
 
 def test_caller_does_not_have_the_key() -> None:

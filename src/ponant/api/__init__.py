@@ -1,1 +1,1 @@
-"""Wire types of the Mistral API (pydantic), shared by the server and the client. They know nobody."""
+"""Wire types of the Mistral API (pydantic), shared by the server and the client."""

@@ -1,21 +1,21 @@
-"""What all wire types have in common: how strictly they read, and the usage counts of a completion."""
+"""Base classes of all wire types, and the token counts of a request."""
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import SkipJsonSchema
 
 
 class RequestModel(BaseModel):
-    """A type that clients send. Unknown fields are refused and types are not coerced (``"2"`` is no integer)."""
+    """A type that clients send. Unknown fields are refused, and types are not coerced (``"2"`` is not an integer)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
 
 
 class ResponseModel(BaseModel):
-    """A type that the server sends. Fields that were not set are left out of the JSON."""
+    """A type that the server sends. Unset fields are left out of the JSON."""
 
 
 class PromptTokensDetails(ResponseModel):
-    """How the prompt tokens of a request came about."""
+    """Details of the prompt tokens: those from the cache."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -23,7 +23,7 @@ class PromptTokensDetails(ResponseModel):
 
 
 class CompletionTokensDetails(ResponseModel):
-    """How the tokens of a request's prediction fared: those that are in the answer, and those tried in vain."""
+    """Details of the completion tokens: accepted and rejected tokens of the prediction."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,7 +32,7 @@ class CompletionTokensDetails(ResponseModel):
 
 
 class UsageInfo(ResponseModel):
-    """Tokens that a request read and wrote, as the model's tokenizer counts them."""
+    """Numbers of tokens of a request, as counted by the model's tokenizer."""
 
     model_config = ConfigDict(extra="forbid")
 

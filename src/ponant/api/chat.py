@@ -1,6 +1,6 @@
 """``POST /v1/chat/completions``: the request, the response and the chunks of a stream.
 
-The request is the union of all documented forms of it: every field may be absent or null, and null means the default.
+The request has the fields of all documented versions. Every field may be absent or null; null means the default.
 """
 
 from typing import Annotated, Any, Literal
@@ -13,13 +13,13 @@ from ponant.api.guardrails import GuardrailConfig
 from ponant.api.messages import AssistantMessage, ContentChunk, Message, ToolCall
 
 MAX_CHOICES = 16
-"""Most completions that one request may ask for."""
+"""Most completions of one request."""
 
 FinishReason = Literal["stop", "length", "model_length", "error", "tool_calls"]
 
 
 class Function(RequestModel):
-    """A function that the model may call; ``parameters`` is a JSON schema."""
+    """A function that the model may call. ``parameters`` is a JSON schema."""
 
     name: str
     description: str = ""
@@ -35,13 +35,13 @@ class Tool(RequestModel):
 
 
 class FunctionName(RequestModel):
-    """A function, by name."""
+    """The name of a function."""
 
     name: str
 
 
 class ToolChoice(RequestModel):
-    """The one tool that the model must call."""
+    """The tool that the model must call."""
 
     type: Literal["function"] = "function"
     function: FunctionName
@@ -57,14 +57,14 @@ class JsonSchema(RequestModel):
 
 
 class ResponseFormat(RequestModel):
-    """The form of the answer: free text, any JSON object, or JSON that satisfies a schema."""
+    """The format of the answer: text, any JSON object, or JSON that satisfies a schema."""
 
     type: Literal["text", "json_object", "json_schema"] = "text"
     json_schema: JsonSchema | None = None
 
 
 class Prediction(RequestModel):
-    """A guess of the answer, which makes the answer faster where it is right."""
+    """The expected answer. Parts that are right are generated faster."""
 
     type: Literal["content"] = "content"
     content: str = ""
@@ -125,7 +125,7 @@ class ChatCompletionRequest(RequestModel):
 
 
 class TopLogprob(ResponseModel):
-    """A token that could have come, its natural log-probability, and the bytes that it stands for."""
+    """A candidate token, its natural log-probability, and its bytes."""
 
     token: str
     logprob: float
@@ -133,7 +133,7 @@ class TopLogprob(ResponseModel):
 
 
 class TokenLogprob(TopLogprob):
-    """A token of an answer, and the most likely ones in its place."""
+    """A token of an answer, and the most likely tokens at its position."""
 
     top_logprobs: list[TopLogprob]
 
@@ -145,7 +145,7 @@ class ChoiceLogprobs(ResponseModel):
 
 
 class ChatCompletionChoice(ResponseModel):
-    """One of the completions of a request. ``logprobs`` are there if they were asked for."""
+    """One completion of a request. ``logprobs`` is present if the request asks for it."""
 
     index: int
     message: AssistantMessage
@@ -165,7 +165,7 @@ class ChatCompletionResponse(ResponseModel):
 
 
 class DeltaMessage(ResponseModel):
-    """What a stream's chunk adds to a message."""
+    """A piece of a message in a stream."""
 
     role: str | None = None
     content: str | list[ContentChunk] | None = None
@@ -173,7 +173,7 @@ class DeltaMessage(ResponseModel):
 
 
 class CompletionResponseStreamChoice(ResponseModel):
-    """What a stream's chunk adds to one of the completions; ``finish_reason`` is null until its last chunk."""
+    """A piece of one completion in a stream. ``finish_reason`` is null except in the last piece."""
 
     index: int
     delta: DeltaMessage
@@ -182,7 +182,7 @@ class CompletionResponseStreamChoice(ResponseModel):
 
 
 class CompletionChunk(ResponseModel):
-    """One event of a stream. The last one carries the usage."""
+    """The data of one event of a stream. The last one has the usage."""
 
     id: str
     object: str = "chat.completion.chunk"

@@ -1,4 +1,4 @@
-"""``POST /v1/embeddings``: texts as vectors."""
+"""``POST /v1/embeddings``: vectors of texts."""
 
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -18,10 +18,10 @@ def _without_nul(inputs: str | list[str]) -> str | list[str]:
 
 
 class EmbeddingRequest(RequestModel):
-    """Body of a request for embeddings. The input is a text or several, sent as ``input``.
+    """Body of an embeddings request. The input is one text or several, sent as ``input``.
 
-    Numbers of other types than float are described in ``docs/embeddings.md``. With base64, an embedding is the base64
-    of its numbers as they lie in memory, those of float32 in little-endian order.
+    ``docs/embeddings.md`` describes the number types other than float. With base64, an embedding is the base64 encoding
+    of its numbers in memory; those of float32 are little-endian.
     """
 
     model: str
@@ -33,7 +33,7 @@ class EmbeddingRequest(RequestModel):
 
 
 class EmbeddingResponseData(ResponseModel):
-    """The embedding of one text: its numbers, or what they are in base64. ``index`` is the place in the input."""
+    """The embedding of one text: its numbers, or their base64 encoding. ``index`` is its position in the input."""
 
     object: str = "embedding"
     embedding: list[int] | list[float] | str = Field(default=[])
@@ -41,7 +41,7 @@ class EmbeddingResponseData(ResponseModel):
 
 
 class EmbeddingResponse(ResponseModel):
-    """Body of a response with embeddings, in the order of the texts."""
+    """Body of an embeddings response, in the order of the texts."""
 
     id: str
     object: str

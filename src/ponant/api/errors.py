@@ -1,4 +1,4 @@
-"""The two shapes in which the API reports errors."""
+"""The two error formats of the API."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from ponant.api.base import ResponseModel
 
 
 class ErrorResponse(ResponseModel):
-    """Every error other than a body that fails validation."""
+    """Body of all errors except failed validation."""
 
     object: Literal["error"] = "error"
     message: str
@@ -18,7 +18,7 @@ class ErrorResponse(ResponseModel):
 
 
 class ValidationError(BaseModel):
-    """One reason why a request body was refused."""
+    """One validation error of a request body."""
 
     loc: list[str | int]
     msg: str
@@ -28,7 +28,7 @@ class ValidationError(BaseModel):
 
 
 class HTTPValidationErrorData(BaseModel):
-    """The body of a 422 answer."""
+    """Body of a 422 response."""
 
     model_config = ConfigDict(title="HTTPValidationError")
 

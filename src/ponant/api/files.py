@@ -1,4 +1,4 @@
-"""``/v1/files``: files that users keep on the server."""
+"""``/v1/files``: files of users."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ FileId = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 
 class UploadFileIn(BaseModel):
-    """The fields of an upload's form beside the file; as in any form, all values are text."""
+    """Fields of an upload's form, except the file. As in any form, all values are text."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,9 +28,9 @@ class FileSchema(ResponseModel):
     """A file.
 
     Attributes:
-        size_bytes: its size; the field ``bytes``.
-        signature: the SHA-256 of its content.
-        expires_at: seconds since the epoch from which on it is gone.
+        size_bytes: size in bytes; the field ``bytes``.
+        signature: SHA-256 digest of the content.
+        expires_at: time of its deletion, in seconds since the epoch.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -51,17 +51,17 @@ class FileSchema(ResponseModel):
 
 
 class UploadFileOut(FileSchema):
-    """A file that was uploaded."""
+    """An uploaded file."""
 
 
 class RetrieveFileOut(FileSchema):
-    """A file, asked for by its id."""
+    """A file, retrieved by its id."""
 
     deleted: bool
 
 
 class ListFilesOut(ResponseModel):
-    """A page of the files."""
+    """A page of files."""
 
     data: list[FileSchema]
     object: str
@@ -69,13 +69,13 @@ class ListFilesOut(ResponseModel):
 
 
 class FileSignedURL(ResponseModel):
-    """An address that gives a file's content to whoever has it, for a time."""
+    """A URL that gives access to a file's content for a limited time, without a key."""
 
     url: str
 
 
 class DeleteFileOut(ResponseModel):
-    """A file that was deleted."""
+    """A deleted file."""
 
     id: FileId
     object: str

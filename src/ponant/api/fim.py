@@ -1,4 +1,4 @@
-"""``POST /v1/fim/completions``: what comes between a prompt and a suffix. The response is that of chat."""
+"""``POST /v1/fim/completions``: the text between a prompt and a suffix. The response is that of chat."""
 
 from typing import Annotated, Any
 

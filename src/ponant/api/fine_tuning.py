@@ -1,4 +1,4 @@
-"""``/v1/fine_tuning``: jobs that train models, and what is told of the models that they made."""
+"""``/v1/fine_tuning``: training jobs, and the models that they make."""
 
 from typing import Annotated, Any, Literal
 
@@ -23,23 +23,23 @@ Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 
 class TrainingFile(RequestModel):
-    """A file to learn from, and how often its samples are seen beside those of the other files."""
+    """A training file, and the weight of its samples relative to those of the other files."""
 
     file_id: Uuid
     weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class CompletionTrainingParametersIn(RequestModel):
-    """How to train.
+    """Training parameters of a new job.
 
     Attributes:
-        training_steps: how many steps; stronger than ``epochs``.
-        learning_rate: at its peak.
-        weight_decay: of AdamW.
-        warmup_fraction: share of the steps in which the learning rate rises.
-        epochs: how often every sample is seen; 3 if neither this nor ``training_steps`` is given.
-        seq_len: tokens of a training sequence.
-        fim_ratio: share of the samples of code that are turned into fill-in-the-middle.
+        training_steps: number of steps; takes precedence over ``epochs``.
+        learning_rate: peak learning rate.
+        weight_decay: weight decay of AdamW.
+        warmup_fraction: fraction of the steps during which the learning rate rises.
+        epochs: passes over all samples; 3 if neither this nor ``training_steps`` is given.
+        seq_len: length of a training sequence, in tokens.
+        fim_ratio: fraction of the code samples that are trained as fill-in-the-middle.
     """
 
     training_steps: int | None = Field(default=None, ge=1)
@@ -52,7 +52,7 @@ class CompletionTrainingParametersIn(RequestModel):
 
 
 class WandbIntegration(RequestModel):
-    """Weights & Biases: where the metrics of a job are kept as well."""
+    """Weights & Biases, to which the metrics of a job are also sent."""
 
     type: Literal["wandb"] = "wandb"
     project: str
@@ -62,7 +62,7 @@ class WandbIntegration(RequestModel):
 
 
 class GithubRepositoryIn(RequestModel):
-    """A repository to learn from; refused, but known."""
+    """A repository with training data. It is part of the API, but this server refuses it."""
 
     type: Literal["github"] = "github"
     name: str
@@ -73,18 +73,18 @@ class GithubRepositoryIn(RequestModel):
 
 
 class JobIn(RequestModel):
-    """A fine-tuning job to be created.
+    """A new fine-tuning job.
 
     Attributes:
-        model: which model to train; any name of a base model that is served.
-        training_files: what to learn from.
-        validation_files: ids of the files to measure by.
-        suffix: a part of the new model's name.
-        integrations: who else gets the metrics.
-        auto_start: whether the job is run once its files are validated, or waits to be started.
-        invalid_sample_skip_percentage: share of bad lines, 0 to 0.5, that are skipped.
+        model: model to train: any name of a served base model.
+        training_files: training data.
+        validation_files: ids of the files for validation.
+        suffix: part of the new model's name.
+        integrations: services that also receive the metrics.
+        auto_start: true to start the job after the validation of its files; else it waits for a call.
+        invalid_sample_skip_percentage: largest fraction of invalid lines, 0 to 0.5, that are skipped.
         job_type: ``completion``; classifiers are refused.
-        hyperparameters: how to train.
+        hyperparameters: training parameters.
         repositories, classifier_targets: refused unless empty.
     """
 
@@ -102,7 +102,7 @@ class JobIn(RequestModel):
 
 
 class CompletionTrainingParameters(ResponseModel):
-    """How a job trains, as it was asked for."""
+    """Training parameters of a job, as requested."""
 
     training_steps: int | None = None
     learning_rate: float = 1e-4
@@ -114,7 +114,7 @@ class CompletionTrainingParameters(ResponseModel):
 
 
 class WandbIntegrationOut(ResponseModel):
-    """Where the metrics of a job are kept as well; never the key."""
+    """Weights & Biases project of a job's metrics, without the key."""
 
     type: Literal["wandb"] = "wandb"
     project: str
@@ -124,7 +124,7 @@ class WandbIntegrationOut(ResponseModel):
 
 
 class JobMetadataOut(ResponseModel):
-    """What a job will take. Durations in seconds, times in seconds since the epoch; it costs nothing."""
+    """Estimates of a job. Durations are in seconds, times in seconds since the epoch. There is no cost."""
 
     expected_duration_seconds: int | None = None
     cost: float | None = None
@@ -136,7 +136,7 @@ class JobMetadataOut(ResponseModel):
 
 
 class LegacyJobMetadataOut(JobMetadataOut):
-    """What a job would take: the answer to a dry run."""
+    """Estimates of a job: the response to a dry run."""
 
     deprecated: bool = True
     details: str
@@ -151,9 +151,9 @@ class CompletionJobOut(ResponseModel):
     Attributes:
         created_at, modified_at: in seconds since the epoch.
         training_files, validation_files: ids.
-        fine_tuned_model: the id of the model that it made.
-        trained_tokens: tokens that it has learned from.
-        metadata: what it will take, once its files are validated.
+        fine_tuned_model: id of the resulting model.
+        trained_tokens: number of tokens trained so far.
+        metadata: estimates, after the validation of the files.
     """
 
     id: Uuid
@@ -176,7 +176,7 @@ class CompletionJobOut(ResponseModel):
 
 
 class EventOut(ResponseModel):
-    """Something that happened to a job, in seconds since the epoch."""
+    """An event of a job. ``created_at`` is in seconds since the epoch."""
 
     name: str
     data: dict[str, Any] | None = None
@@ -184,7 +184,7 @@ class EventOut(ResponseModel):
 
 
 class MetricOut(ResponseModel):
-    """Mean losses per learned token, in nats, and the share of tokens that were the most likely one."""
+    """Mean losses per trained token, in nats, and the fraction of tokens that were the most likely one."""
 
     train_loss: float | None = None
     valid_loss: float | None = None
@@ -207,7 +207,7 @@ class CompletionDetailedJobOut(CompletionJobOut):
 
 
 class JobsOut(ResponseModel):
-    """A page of the jobs, the newest first; ``total`` counts those on all pages."""
+    """A page of jobs, the newest first. ``total`` is the number of jobs on all pages."""
 
     data: list[CompletionJobOut] = Field(default=[])
     object: Literal["list"] = "list"
@@ -215,14 +215,14 @@ class JobsOut(ResponseModel):
 
 
 class UpdateFTModelIn(RequestModel):
-    """What is to be told of a fine-tuned model from now on; what is not given stays."""
+    """New name or description of a fine-tuned model. Missing fields stay unchanged."""
 
     name: str | None = None
     description: str | None = None
 
 
 class FTModelCapabilitiesOut(ResponseModel):
-    """What a fine-tuned model can be asked for."""
+    """Capabilities of a fine-tuned model."""
 
     completion_chat: bool = True
     completion_fim: bool = False
@@ -252,7 +252,7 @@ class CompletionFTModelOut(ResponseModel):
 
 
 class ArchiveFTModelOut(ResponseModel):
-    """A fine-tuned model that answers nothing until it is unarchived."""
+    """An archived model: it refuses requests until it is unarchived."""
 
     id: str
     object: Literal["model"] = "model"
@@ -260,7 +260,7 @@ class ArchiveFTModelOut(ResponseModel):
 
 
 class UnarchiveFTModelOut(ResponseModel):
-    """A fine-tuned model that answers again."""
+    """An unarchived model: it accepts requests again."""
 
     id: str
     object: Literal["model"] = "model"

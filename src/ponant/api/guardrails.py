@@ -1,4 +1,4 @@
-"""Moderation settings that a chat request may carry."""
+"""Moderation settings of a chat request."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ class _GuardrailModel(BaseModel):
 
 
 class ModerationLLMV1CategoryThresholds(_GuardrailModel):
-    """Scores from which each category of the first moderation model counts as found."""
+    """Thresholds of the first moderation model's scores, by category."""
 
     sexual: float | None = None
     hate_and_discrimination: float | None = None
@@ -24,7 +24,7 @@ class ModerationLLMV1CategoryThresholds(_GuardrailModel):
 
 
 class ModerationLLMV2CategoryThresholds(_GuardrailModel):
-    """Scores from which each category of the second moderation model counts as found."""
+    """Thresholds of the second moderation model's scores, by category."""
 
     sexual: float | None = None
     hate_and_discrimination: float | None = None
@@ -40,7 +40,7 @@ class ModerationLLMV2CategoryThresholds(_GuardrailModel):
 
 
 class ModerationLLMV1Config(_GuardrailModel):
-    """What to do about the findings of the first moderation model."""
+    """Configuration of the first moderation model."""
 
     model_name: str = "mistral-moderation-2411"
     custom_category_thresholds: ModerationLLMV1CategoryThresholds | None = None
@@ -49,7 +49,7 @@ class ModerationLLMV1Config(_GuardrailModel):
 
 
 class ModerationLLMV2Config(_GuardrailModel):
-    """What to do about the findings of the second moderation model."""
+    """Configuration of the second moderation model."""
 
     model_name: str = "mistral-moderation-2603"
     custom_category_thresholds: ModerationLLMV2CategoryThresholds | None = None
@@ -58,12 +58,12 @@ class ModerationLLMV2Config(_GuardrailModel):
 
 
 class GuardrailConfig(_GuardrailModel):
-    """A guardrail around a request."""
+    """A guardrail of a request."""
 
     block_on_error: bool = False
     moderation_llm_v1: ModerationLLMV1Config | None = None
     moderation_llm_v2: ModerationLLMV2Config | None = None
 
     def blocks(self) -> bool:
-        """Whether this guardrail asks for anything to be blocked."""
+        """Return True if this guardrail blocks any content."""
         return any(config and config.action == "block" for config in (self.moderation_llm_v1, self.moderation_llm_v2))

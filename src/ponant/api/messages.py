@@ -1,4 +1,4 @@
-"""The messages of a conversation and the chunks that their content is made of."""
+"""Messages of a conversation, and the chunks of their content."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,21 +15,21 @@ class TextChunk(RequestModel):
 
 
 class ImageURL(RequestModel):
-    """Where an image is, with the detail at which to read it."""
+    """The URL of an image, and the level of detail to read."""
 
     url: str
     detail: Literal["low", "auto", "high"] | None = None
 
 
 class ImageURLChunk(RequestModel):
-    """An image, by address or as a data URL."""
+    """An image, by its URL or as a data URL."""
 
     type: Literal["image_url"] = "image_url"
     image_url: ImageURL | str
 
 
 class DocumentURLChunk(RequestModel):
-    """A document, by address."""
+    """A document, by its URL."""
 
     type: Literal["document_url"] = "document_url"
     document_url: str
@@ -37,28 +37,28 @@ class DocumentURLChunk(RequestModel):
 
 
 class ReferenceChunk(RequestModel):
-    """References to sources that were given to the model."""
+    """References to sources in the model's input."""
 
     type: Literal["reference"] = "reference"
     reference_ids: list[int]
 
 
 class FileChunk(RequestModel):
-    """A file that was uploaded before."""
+    """An uploaded file."""
 
     type: Literal["file"] = "file"
     file_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 
 class AudioChunk(RequestModel):
-    """Sound, as base64."""
+    """Audio, base64-encoded."""
 
     type: Literal["input_audio"] = "input_audio"
     input_audio: Annotated[str, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "string", "format": "binary"}]})]
 
 
 class ToolReferenceChunk(RequestModel):
-    """A source that a built-in tool found."""
+    """A source found by a built-in tool."""
 
     type: Literal["tool_reference"] = "tool_reference"
     tool: Literal["web_search", "web_search_premium", "code_interpreter", "image_generation", "document_library"] | str
@@ -69,7 +69,7 @@ class ToolReferenceChunk(RequestModel):
 
 
 class ThinkChunk(RequestModel):
-    """What a reasoning model thought before it answered."""
+    """The thinking of a reasoning model before its answer."""
 
     type: Literal["thinking"] = "thinking"
     thinking: list[TextChunk | ToolReferenceChunk | ReferenceChunk]
@@ -84,14 +84,14 @@ SystemMessageContentChunks = Annotated[TextChunk | ThinkChunk, Field(discriminat
 
 
 class FunctionCall(RequestModel):
-    """The function that a tool call names, with its arguments as an object or as JSON text."""
+    """The function of a tool call, with its arguments as an object or as JSON text."""
 
     name: str
     arguments: dict[str, Any] | str
 
 
 class ToolCall(RequestModel):
-    """A call of a tool, made by the model."""
+    """A tool call of the model."""
 
     id: str = "null"
     type: Literal["function"] = "function"
@@ -100,21 +100,21 @@ class ToolCall(RequestModel):
 
 
 class SystemMessage(RequestModel):
-    """Instructions that stand above the conversation."""
+    """Instructions for the whole conversation."""
 
     role: Literal["system"] = "system"
     content: str | list[SystemMessageContentChunks]
 
 
 class UserMessage(RequestModel):
-    """What the user says."""
+    """A message of the user."""
 
     role: Literal["user"] = "user"
     content: str | list[ContentChunk] | None
 
 
 class AssistantMessage(RequestModel):
-    """What the model said. As the last message with ``prefix`` set, it is the forced beginning of the answer."""
+    """A message of the model. The last message, with ``prefix`` set, is the forced beginning of the answer."""
 
     role: Literal["assistant"] = "assistant"
     content: str | list[ContentChunk] | None = None
@@ -123,7 +123,7 @@ class AssistantMessage(RequestModel):
 
 
 class ToolMessage(RequestModel):
-    """The result of a tool call, named by the call's id."""
+    """The result of the tool call with this id."""
 
     role: Literal["tool"] = "tool"
     content: str | list[ContentChunk] | None

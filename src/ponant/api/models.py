@@ -1,4 +1,4 @@
-"""``/v1/models``: the cards that describe what is served."""
+"""``/v1/models``: cards of the served models."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from ponant.api.base import ResponseModel
 
 
 class ModelCapabilities(ResponseModel):
-    """What a model can be asked for."""
+    """Capabilities of a model."""
 
     completion_chat: bool = False
     function_calling: bool = False
@@ -38,13 +38,13 @@ class _ModelCard(ResponseModel):
 
 
 class BaseModelCard(_ModelCard):
-    """A model as it was loaded."""
+    """A base model."""
 
     type: Literal["base"] = "base"
 
 
 class FTModelCard(_ModelCard):
-    """A model that a fine-tuning job made from another."""
+    """A model made by a fine-tuning job."""
 
     model_config = ConfigDict(title="FTModelCard")
 
@@ -58,14 +58,14 @@ ModelCard = Annotated[BaseModelCard | FTModelCard, Field(discriminator="type")]
 
 
 class ModelList(ResponseModel):
-    """All models that are served."""
+    """All served models."""
 
     object: str = "list"
     data: list[ModelCard] = Field(default=[])
 
 
 class DeleteModelOut(ResponseModel):
-    """A model that was deleted."""
+    """A deleted model."""
 
     id: str
     object: str = "model"

@@ -1,1 +1,1 @@
-"""One chat request, end to end."""
+"""Chat, fill-in-the-middle and text completion requests."""

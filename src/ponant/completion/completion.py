@@ -98,7 +98,7 @@ class Completion:
         Raises:
             EngineError: the engine refused the request, or failed under it.
             CompletionFailedError: no choice could be completed.
-            DeadlineExceededError: it took too long.
+            DeadlineExceededError: the request took longer than ``timeout``.
         """
         streams = [
             ChoiceStream(index, in_chunks=self._in_chunks, call_id=call_id, calls=calls)
@@ -171,7 +171,7 @@ class Completion:
         if choice.stopped:
             generation.stop(delta.choice)
         if all(choice.finish == "error" for choice in self._choices):
-            raise CompletionFailedError("The model could not complete this prompt in the form asked for")
+            raise CompletionFailedError("The model could not complete this prompt in the requested format")
         return update
 
     def _chunk(self, choices: list[CompletionResponseStreamChoice]) -> CompletionChunk:
@@ -198,5 +198,7 @@ class Completion:
 
 
 def _choice(index: int, model: LoadedModel, prompt: Prompt, request: GenerateRequest, stops: Sequence[str]) -> Choice:
-    output = AnswerOutput(model.vocabulary.piece, stops, min_tokens=request.min_tokens, reading=prompt.output_format)
+    output = AnswerOutput(
+        model.vocabulary.piece, stops, min_tokens=request.min_tokens, output_format=prompt.output_format
+    )
     return Choice(index, output, model.vocabulary)

@@ -11,14 +11,18 @@ from ponant.completion.usage import total_usage
 
 
 class JoinedCompletions:
-    """Completions with ``choices`` each that look like one: the choices of the second come after the first's."""
+    """Several completions as one answer, whose choices are numbered in the order of the completions."""
 
     def __init__(self, completions: Sequence[Completion], *, choices: int) -> None:
+        """Join started completions with ``choices`` choices each."""
         self._completions = completions
         self._choices = choices
 
     async def chunks(self, calls: CallStyle = "pieces") -> AsyncIterator[CompletionChunk]:
-        """What all add, as it comes, with the usage in the last one; raises what ``Completion.chunks`` raises."""
+        """Yield the chunks of all completions as they arrive, with the usage in the last one.
+
+        Arguments and errors as for ``Completion.chunks``.
+        """
         queue = asyncio.Queue[CompletionChunk | Exception | None]()
         followers = [
             asyncio.create_task(self._follow(number, completion.chunks(calls), queue))
@@ -45,7 +49,7 @@ class JoinedCompletions:
             await asyncio.gather(*followers, return_exceptions=True)
 
     async def collect(self) -> ChatCompletionResponse:
-        """The whole answer; raises what ``chunks`` raises."""
+        """Return the whole response. Raises as ``chunks``."""
         try:
             responses = await asyncio.gather(*(completion.collect() for completion in self._completions))
         finally:

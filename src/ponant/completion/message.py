@@ -19,15 +19,15 @@ _ID_LENGTH = 9
 
 
 def delta_message(parts: Sequence[Part], *, in_chunks: bool, call_id: Callable[[int], str]) -> DeltaMessage:
-    """What the parts add to a message.
+    """Return the delta that parts add to a message.
 
-    The first delta of a call has its id and the name of its function; later ones have the index of the call and more
-    of the arguments alone, so that clients may put all strings together.
+    The first delta of a call has its id and the name of its function. Later ones have only the index of the call and a
+    piece of the arguments, so that clients can concatenate all strings.
 
     Args:
-        parts: in their order.
-        in_chunks: whether the content is a list of chunks, as it is where there is thinking, and not a text.
-        call_id: gives the id of a call by its index.
+        parts: the parts, in order.
+        in_chunks: True if the content is a list of chunks, as it is with thinking; else it is a text.
+        call_id: returns the id of a call by its index.
     """
     thought, text = _thought(parts), _text(parts)
     content: str | list[ContentChunk] = text
@@ -40,10 +40,10 @@ def delta_message(parts: Sequence[Part], *, in_chunks: bool, call_id: Callable[[
 def whole_message(
     parts: Sequence[Part], *, prefix: str, in_chunks: bool, call_id: Callable[[int], str]
 ) -> AssistantMessage:
-    """Return the message that the parts of an answer make; without text, its content is the empty text.
+    """Return the message of an answer. Without text, its content is the empty string.
 
     Args:
-        parts: all parts, in their order.
+        parts: all parts, in order.
         prefix: forced beginning of the text.
         in_chunks: as for ``delta_message``.
         call_id: as for ``delta_message``.
@@ -56,7 +56,7 @@ def whole_message(
 
 
 def call_ids(seed: int, prompt_length: int) -> Callable[[int], str]:
-    """Ids for the calls of one completion: the same for the same seed, but others in each turn of a conversation."""
+    """Return the id function of a choice's calls. Ids depend on the seed, and differ between the turns of a chat."""
 
     def call_id(index: int) -> str:
         digest = hashlib.blake2b(f"{seed}/{prompt_length}/{index}".encode(), digest_size=20).digest()

@@ -1,6 +1,6 @@
-"""From tokens to an answer: characters are whole, stop strings end it and never show.
+"""Output of a completion: from tokens to the parts of an answer.
 
-Half a character at its end is left out: what is cut is the beginning of what it would have been.
+An incomplete UTF-8 character at the end is left out, so that a truncated answer is a prefix of the full one.
 """
 
 import codecs
@@ -8,55 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ponant.completion.parts import Part, Text
 from ponant.completion.reader import AnswerReader
+from ponant.completion.stops import StopScanner
 from ponant.prompts.answer.output_format import PLAIN, OutputFormat
 
 
-class StopScanner:
-    """Finds the first of several stop strings in a text that arrives in pieces.
-
-    The first is the one that is complete first, wherever the pieces are cut; of several that end together it is the
-    longest.
-    """
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        """No stop may be empty."""
-        self._stops = list(stops)
-        self._held = ""
-        self.found = False
-
-    def push(self, text: str) -> str:
-        """Take a piece; returns what may be shown: no stop, nothing after it, no piece that may become one."""
-        if not self._stops:
-            return text
-        if self.found:
-            return ""
-        text = self._held + text
-        found = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
-        if found:
-            self.found = True
-            self._held = ""
-            _, start = min(found)
-            return text[:start]
-        shown = len(text) - self._length_that_may_become_a_stop(text)
-        self._held = text[shown:]
-        return text[:shown]
-
-    def flush(self) -> str:
-        """What was held back, once it is known that nothing more comes."""
-        held, self._held = self._held, ""
-        return held
-
-    def _length_that_may_become_a_stop(self, text: str) -> int:
-        longest = max(map(len, self._stops)) - 1
-        for length in range(min(longest, len(text)), 0, -1):
-            ending = text[-length:]
-            if any(stop.startswith(ending) for stop in self._stops):
-                return length
-        return 0
-
-
 class AnswerOutput:
-    """One completion, as its tokens arrive: text, thinking and calls. Stop strings count in the text alone."""
+    """Decoder of one choice: from token ids to text, thinking and calls. Stop strings are matched in the text only.
+
+    Attributes:
+        tokens: number of tokens so far, without those after the end.
+    """
 
     def __init__(
         self,
@@ -64,36 +25,36 @@ class AnswerOutput:
         stops: Sequence[str] = (),
         *,
         min_tokens: int = 0,
-        reading: OutputFormat = PLAIN,
+        output_format: OutputFormat = PLAIN,
     ) -> None:
-        """Make an empty one.
+        """Start without tokens.
 
         Args:
-            piece: the bytes of a token.
-            stops: strings that end the text.
-            min_tokens: stop strings count only in what comes after that many tokens.
-            reading: what is not text.
+            piece: returns the bytes of a token.
+            stops: strings that end the text; none may be empty.
+            min_tokens: number of first tokens in whose text stop strings are ignored.
+            output_format: format of thinking and calls.
         """
         self._piece = piece
-        self._controls = reading.controls
-        self._end_tokens = reading.end_tokens
-        self._filter = reading.filter() if reading.filter else None
+        self._controls = output_format.controls
+        self._end_tokens = output_format.end_tokens
+        self._filter = output_format.filter() if output_format.filter else None
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._reader = AnswerReader(reading)
+        self._reader = AnswerReader(output_format)
         self._scanner = StopScanner(stops)
         self._min_tokens = min_tokens
-        self._may_have_calls = reading.calls is not None
+        self._may_have_calls = output_format.calls is not None
         self._blank = ""
         self._ended = False
         self.tokens = 0
 
     @property
     def stopped(self) -> bool:
-        """Whether the answer is over, whatever more the model writes: a stop string was found, or an end token."""
+        """True if a stop string or an end token was found. Further tokens are ignored."""
         return self._scanner.found or self._ended
 
     def push(self, tokens: Iterable[int]) -> list[Part]:
-        """Take new tokens; returns what may be shown now. Those after a stop string do not count."""
+        """Decode tokens and return the parts that can be shown. Tokens after a stop string are not counted."""
         parts: list[Part] = []
         for token in tokens:
             if self.stopped:
@@ -113,7 +74,7 @@ class AnswerOutput:
         return self._without_blank_end(parts, is_end=self.stopped)
 
     def finish(self) -> list[Part]:
-        """What is left to show once no more tokens come."""
+        """Return the held parts at the end of the tokens."""
         return self._without_blank_end(self._finish(), is_end=True)
 
     def _finish(self) -> list[Part]:
@@ -126,7 +87,7 @@ class AnswerOutput:
         return [*parts, Text(held)] if held else parts
 
     def _scanned(self, parts: list[Part]) -> list[Part]:
-        """The parts up to the first stop string."""
+        """Return the parts up to the first stop string."""
         shown: list[Part] = []
         for part in parts:
             if isinstance(part, Text):
@@ -140,7 +101,7 @@ class AnswerOutput:
         return shown
 
     def _unscanned(self, parts: list[Part]) -> list[Part]:
-        """The parts of an answer that no stop string can end yet."""
+        """Return the parts without matching stop strings."""
         if not self._filter:
             return parts
         texts = [Text(self._filter.push(part.text)) if isinstance(part, Text) else part for part in parts]
@@ -151,7 +112,7 @@ class AnswerOutput:
         return [Text(shown)] if shown else []
 
     def _without_blank_end(self, parts: list[Part], *, is_end: bool) -> list[Part]:
-        """The parts without white space at the end of a text that calls may follow: it is not shown before calls."""
+        """Return the parts without the white space at the end of a text: it is dropped if a call follows."""
         shown: list[Part] = []
         for part in parts:
             if isinstance(part, Text) and self._may_have_calls:

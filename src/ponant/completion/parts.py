@@ -1,25 +1,25 @@
-"""What an answer is made of, as it is read."""
+"""Parts of an answer."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """More of the text of the answer."""
+    """A piece of the text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """More of what was thought before it."""
+    """A piece of the thinking before the text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallBegun:
-    """A call of a function; the calls of an answer are counted from 0."""
+    """The beginning of a function call. ``index`` numbers the calls of an answer from 0."""
 
     index: int
     name: str
@@ -27,7 +27,7 @@ class CallBegun:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """More of the arguments of a call, as JSON."""
+    """A piece of the arguments of a call, as JSON text."""
 
     index: int
     text: str

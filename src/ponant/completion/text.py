@@ -1,4 +1,4 @@
-"""Text completion requests: several texts continued, or filled in, at once."""
+"""Text completion requests: several prompts in one request, each continued or filled in."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ MOST_PROMPTS = 128
 
 
 class TextRequest(RequestModel):
-    """What is asked for: ``n`` completions of each prompt; with a suffix, of what comes between both."""
+    """Body of a text completion request: ``n`` completions of each prompt, or of the text between it and the suffix."""
 
     model: str | None = None
     prompts: Annotated[list[str], Field(min_length=1, max_length=MOST_PROMPTS)]
@@ -35,7 +35,7 @@ class TextRequest(RequestModel):
 
 
 class TextService:
-    """Continues texts as fill-in-the-middle does."""
+    """Answers text completion requests."""
 
     def __init__(self, completions: CompletionStarter) -> None:
         self._completions = completions

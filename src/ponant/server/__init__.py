@@ -1,1 +1,1 @@
-"""The HTTP side: requests in, wire types on, responses out."""
+"""The HTTP server."""

@@ -1,4 +1,4 @@
-"""``/docs``: the API's pages, whose script and style come with an installed package, so that they work offline."""
+"""``/docs``: the API's reference pages. Their script and style come from an installed package, so they work offline."""
 
 from importlib.util import find_spec
 from pathlib import Path

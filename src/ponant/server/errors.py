@@ -1,4 +1,4 @@
-"""The one place where errors become answers."""
+"""Translation of errors to responses."""
 
 import json
 import logging
@@ -23,13 +23,13 @@ from ponant.storage.errors import StorageError, StorageFullError, UnknownFileErr
 logger = logging.getLogger("ponant.server")
 
 _RETRY_AFTER = {429: "5", 503: "2"}
-"""Seconds after which it is worth to try again."""
+"""Values of ``retry-after`` by status, in seconds."""
 _LONGEST_ECHO = 1000
-"""Characters of a wrong value that an answer repeats."""
+"""Most characters of an invalid value that a response repeats."""
 
 
 def describe(error: Exception) -> tuple[int, ErrorResponse]:
-    """The status and body by which the API reports an error."""
+    """Return the status and body of an error."""
     match error:
         case InvalidRequestError():
             return 400, ErrorResponse(message=str(error), type=error.kind, param=error.param, code="3051")
@@ -41,11 +41,11 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
             return 404, ErrorResponse(message=f"There is no fine-tuning job {error}.", type="not_found", param="job_id")
         case StorageFullError():
             return 507, ErrorResponse(
-                message="The server has no room to keep this: its disk is full.", type="insufficient_storage"
+                message="The server cannot store this: its disk is full.", type="insufficient_storage"
             )
         case StorageError():
             return 503, ErrorResponse(
-                message="What the server keeps cannot be reached at the moment.", type="unavailable", code="3700"
+                message="The server's storage is unavailable at the moment.", type="unavailable", code="3700"
             )
         case QueueFullError():
             return 429, ErrorResponse(
@@ -66,7 +66,7 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
 
 
 def error_response(status: int, body: ErrorResponse, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An answer in the API's error shape."""
+    """Return a response in the API's error format."""
     headers = dict(headers or {})
     if status in _RETRY_AFTER:
         headers["retry-after"] = _RETRY_AFTER[status]
@@ -74,7 +74,7 @@ def error_response(status: int, body: ErrorResponse, headers: dict[str, str] | N
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Have the application report every error in the API's own shapes."""
+    """Add handlers that report all errors in the API's formats."""
 
     async def known(_: Request, error: Exception) -> Response:
         if isinstance(error, StorageError):
@@ -88,7 +88,7 @@ def add_error_handlers(app: FastAPI) -> None:
         logger.error("request failed", exc_info=error)
         request_id = request.scope.get("request_id")
         response = error_response(*describe(error), {"x-request-id": request_id} if request_id else None)
-        # This one is sent from outside all middleware, so nobody else translates it.
+        # This response is sent outside of all middleware, so it is translated here.
         response.body = exchange_of(request.scope).answers.whole(response.status_code, bytes(response.body))[1]
         response.headers["content-length"] = str(len(response.body))
         return response
@@ -135,7 +135,7 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 
 def _echo(value: Any) -> Any:
-    """A wrong value as it can be repeated: in JSON, and not at length."""
+    """Return an invalid value for a response: valid JSON, shortened."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     try:

@@ -1,7 +1,4 @@
-"""Reading JSON bodies: strictly (no NaN, no half characters, no endless nesting), and faster than the default.
-
-Whatever dialect a body is written in, routes see it as the Mistral API has it.
-"""
+"""JSON bodies, parsed strictly (no NaN, no lone surrogates, limited nesting) and translated to the Mistral API."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -20,7 +17,12 @@ class _StrictRequest(Request):
     refused: RefusedFieldError | None = None
 
     async def json(self) -> Any:
-        """The body. Raises json.JSONDecodeError, which becomes a 422, and HTTPException if a field is refused."""
+        """Return the translated body.
+
+        Raises:
+            json.JSONDecodeError: the body is not JSON. It becomes a 422.
+            HTTPException: a field is refused.
+        """
         body = await self.body()
         try:
             sent = from_json(body, allow_inf_nan=False)
@@ -30,14 +32,14 @@ class _StrictRequest(Request):
             return exchange_of(self.scope).read(sent)
         except RefusedFieldError as error:
             self.refused = error
-            raise HTTPException(422) from error  # FastAPI lets no other error through
+            raise HTTPException(422) from error  # FastAPI passes on no other exception
 
 
 class StrictJsonRoute(APIRoute):
-    """A route whose body is read strictly, in the dialect of the request."""
+    """A route whose body is parsed strictly, in the dialect of the request."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, given a request that reads strictly."""
+        """Return the handler, called with a strict request."""
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
@@ -53,7 +55,7 @@ class StrictJsonRoute(APIRoute):
 
 
 def _invalid(error: RefusedFieldError, body: Any) -> RequestValidationError:
-    """The error as if the wire types had found it."""
+    """Return the error in the form of the wire types' validation errors."""
     value = body
     for step in error.where:
         value = value[step]

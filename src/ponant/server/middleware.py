@@ -1,4 +1,4 @@
-"""What every request passes before it reaches its route: an id, the Host check, the key, and the limit on its size."""
+"""Middleware of all requests: ids, Host check, API keys, and size limits of bodies."""
 
 import hmac
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger("ponant.server")
 
 
 class RequestIds:
-    """Gives each request an id, which the response carries and the log names."""
+    """Gives each request an id, for the response's ``x-request-id`` and the log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -32,7 +32,7 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        path = scope["path"]  # dialects change it
+        path = scope["path"]  # dialects change the path in the scope
         request_id = scope["request_id"] = uuid.uuid4().hex
         status = 0
 
@@ -59,7 +59,7 @@ class RequestIds:
 
 
 class LoopbackHosts:
-    """Refuses requests that name another host than this machine: a page that rebinds its name to 127.0.0.1."""
+    """Refuses requests whose Host header names another machine, as in DNS rebinding attacks."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -87,7 +87,7 @@ def _names_loopback(host: str) -> bool:
 
 
 class Keys:
-    """Refuses requests to the API that carry none of the keys, and sets the caller of the others."""
+    """Refuses requests to the API without a valid key, and sets the caller of the others."""
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
         self._app = app
@@ -105,15 +105,18 @@ class Keys:
         await self._app(scope, receive, send)
 
     def _caller(self, scope: Scope) -> Caller | None:
-        """Return the caller whose key the request carries; None if it carries none."""
+        """Return the caller of the request's key; None without a valid key."""
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        # All keys are compared, so that the time does not depend on which one matches.
+        # All keys are compared, so that the time does not reveal which one matches.
         matches = [caller for key, caller in self._callers.items() if hmac.compare_digest(given.strip().encode(), key)]
         return matches[0] if matches and scheme.lower() == "bearer" else None
 
 
 class BodyLimit:
-    """Refuses bodies larger than ``limit`` bytes, announced or not; ``larger`` are limits of routes of their own."""
+    """Refuses bodies larger than ``limit`` bytes, by their announced and by their real length.
+
+    ``larger`` has the limits of single routes, by method and path.
+    """
 
     def __init__(self, app: ASGIApp, limit: int, larger: Mapping[tuple[str, str], int]) -> None:
         self._app = app

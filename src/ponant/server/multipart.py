@@ -1,4 +1,4 @@
-"""Forms with files, read while they arrive."""
+"""Multipart forms with a file, parsed while they arrive."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from ponant.errors import InvalidRequestError
 
 _LONGEST_VALUE = 1024
-"""Bytes of the longest value of a field other than the file."""
+"""Most bytes of a field other than the file."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class FilePart:
     """The head of a file in a form.
 
     Attributes:
-        name: what its sender calls it.
-        content_type: its media type, if it says so.
+        name: file name given by the client.
+        content_type: media type given by the client; None if there is none.
     """
 
     name: str
@@ -28,32 +28,32 @@ class FilePart:
 
 
 class FileSink(Protocol):
-    """Where the file of a form goes."""
+    """Destination of a form's file."""
 
     def begin(self, part: FilePart, fields: dict[str, str]) -> None:
-        """The file begins; ``fields`` are those that came before it."""
+        """Begin the file. ``fields`` are the fields before it."""
 
     def write(self, data: bytes) -> None:
-        """A piece of the file."""
+        """Take a piece of the file."""
 
 
 class FormReader:
-    """Reads a form of one file, whose content is handed on as it comes, and of short fields.
+    """Parser of a form with one file and short fields. The file's content is passed on as it arrives.
 
     Attributes:
-        fields: the fields that have come, by name.
+        fields: values of the fields so far, by name.
     """
 
     def __init__(self, content_type: str, file_field: str, sink: FileSink) -> None:
-        """Read a form.
+        """Parse a form.
 
         Args:
-            content_type: the request's header.
-            file_field: the name of the field with the file.
-            sink: gets the file.
+            content_type: the request's ``content-type`` header.
+            file_field: name of the field with the file.
+            sink: destination of the file.
 
         Raises:
-            InvalidRequestError: it is no form that can have files.
+            InvalidRequestError: the content type is not that of a multipart form.
         """
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
@@ -85,12 +85,12 @@ class FormReader:
             )
 
     def feed(self, data: bytes) -> None:
-        """Read a piece of the body. Raises InvalidRequestError, and what the sink raises."""
+        """Parse a piece of the body. Raises InvalidRequestError, and the errors of the sink."""
         with _form_errors():
             self._parser.write(data)
 
     def finish(self) -> None:
-        """Nothing more comes. Raises InvalidRequestError if something is missing."""
+        """Check that the form is complete. Raises InvalidRequestError."""
         if not self._complete:
             raise InvalidRequestError("The form ends before it is complete")
 

@@ -22,8 +22,8 @@ _DONE = b"data: [DONE]\n\n"
 class StreamedAnswer(Response):
     """An answer as server-sent events.
 
-    Nothing is sent before the first event or the first keep-alive, so that an early error still has a status of its
-    own; a later one becomes an event, after which the stream ends without ``[DONE]``.
+    Nothing is sent before the first event or the first keep-alive, so that an early error has an HTTP status of its
+    own. A later error becomes an event, and the stream ends without ``[DONE]``.
     """
 
     media_type = "text/event-stream"

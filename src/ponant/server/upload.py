@@ -1,4 +1,4 @@
-"""A file that is being uploaded: from the pieces of a form to a blob on disk, checked on the way."""
+"""Uploads of files: from the pieces of a form to a checked blob on disk."""
 
 import mimetypes
 import unicodedata
@@ -21,22 +21,26 @@ _LONGEST_EXPIRY = 100 * 365 * 24
 _SECONDS_OF_AN_HOUR = 3600
 _UNKNOWN_TYPE = "application/octet-stream"
 _TYPES = {".jsonl": "application/jsonl"}
-"""Media types that Python does not know."""
+"""Media types that the module ``mimetypes`` lacks."""
 
 
 class Upload:
-    """An upload. All methods block; they are called one after the other, ``discard`` in the end whatever happens."""
+    """An upload. All methods block and are called one after the other; ``discard`` is always called last.
+
+    Attributes:
+        writer: writer of the blob; None before the beginning of the file.
+    """
 
     def __init__(self, content_type: str, create: Callable[[], BlobWriter], limit: int) -> None:
         """Begin an upload.
 
         Args:
-            content_type: the request's header.
-            create: makes what the file is written to.
-            limit: bytes of the largest file.
+            content_type: the request's ``content-type`` header.
+            create: creates the writer of the blob.
+            limit: largest size of a file, in bytes.
 
         Raises:
-            InvalidRequestError: the request is no form.
+            InvalidRequestError: the content type is not that of a multipart form.
         """
         self.writer: BlobWriter | None = None
         self._create = create
@@ -50,17 +54,20 @@ class Upload:
         self._ends_with_newline = True
 
     def feed(self, data: bytes) -> None:
-        """Read a piece of the form.
+        """Parse a piece of the form.
 
         Raises:
-            InvalidRequestError: it is no form of one file, or the file is not what its purpose needs.
+            InvalidRequestError: the form is invalid, or the file is invalid for its purpose.
             HTTPException: the file is too large (413).
             StorageError: the file cannot be written.
         """
         self._form.feed(data)
 
     def finish(self) -> FileDetails:
-        """What is known of the file, now that all of it has come. Raises as ``feed``, and RequestValidationError."""
+        """Return the details of the complete file.
+
+        Raises as ``feed``, and RequestValidationError for invalid fields.
+        """
         self._form.finish()
         fields = self._read_fields(self._form.fields)
         if self.writer is None:
@@ -83,12 +90,12 @@ class Upload:
         )
 
     def discard(self) -> None:
-        """Leave nothing of the file, unless it was published."""
+        """Delete the blob, unless it was published."""
         if self.writer:
             self.writer.discard()
 
     def begin(self, part: FilePart, fields: dict[str, str]) -> None:
-        """The form's file begins."""
+        """Begin the form's file."""
         _check_name(part.name)
         self._part = part
         if "purpose" in fields:
@@ -96,7 +103,7 @@ class Upload:
         self.writer = self._create()
 
     def write(self, data: bytes) -> None:
-        """A piece of the form's file."""
+        """Write a piece of the form's file."""
         assert self.writer
         if self.writer.size + len(data) > self._limit:
             raise HTTPException(
@@ -109,7 +116,7 @@ class Upload:
         self.writer.write(data)
 
     def _check(self, look: Callable[[], None]) -> None:
-        """Look at lines. What is wrong with them matters once it is known that the file is for fine-tuning."""
+        """Check lines. Their error is raised once the file's purpose is known to be fine-tuning."""
         if self._problem is None:
             try:
                 look()
@@ -130,7 +137,7 @@ class Upload:
             case "batch":
                 return "batch_request"
             case "ocr":
-                return "pretrain"  # the API has none for documents
+                return "pretrain"  # the API has no sample type for documents
 
     def _num_lines(self, purpose: FilePurpose) -> int | None:
         match purpose:
@@ -154,7 +161,7 @@ class Upload:
 
 
 def _check_name(name: str) -> None:
-    """The name is never used on disk; but what looks for another folder is a mistake, or an attack on others."""
+    """Check a file name. It is never used on disk, but a path in it would be a risk for other programs."""
     if name in (".", "..") or "/" in name or "\\" in name:
         problem = "has a folder in it"
     elif any(unicodedata.category(character) == "Cc" for character in name):
@@ -169,7 +176,7 @@ def _check_name(name: str) -> None:
 
 
 def _media_type(part: FilePart) -> str:
-    """What its sender says, if that says anything, or else what its name does."""
+    """Return the client's media type, or else that of the file name's extension."""
     if part.content_type and part.content_type != _UNKNOWN_TYPE and len(part.content_type) <= _LONGEST_NAME:
         return part.content_type
     extension = part.name[part.name.rfind(".") :].lower()

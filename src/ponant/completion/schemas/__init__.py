@@ -1,1 +1,1 @@
-"""Checks of JSON schemas in a process with limits."""
+"""Checks of JSON schemas, in a process with limits."""

@@ -1,7 +1,7 @@
-"""JSON schemas of requests, tried out in a process of their own before an engine sees them.
+"""Checker of JSON schemas: compiles them in a worker process before an engine gets them.
 
-A schema may take forever to compile or need any amount of memory. ``worker`` is where that happens, within
-limits; what is known of a schema from there is kept.
+The compilation of a schema may need unbounded time or memory, so the worker process has limits on both. Results are
+cached.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from ponant.prompts.json_schema.rules import NamedSchema
 logger = logging.getLogger("ponant.schemas")
 
 _LARGEST = 256 * 2**10
-"""Bytes of JSON that the schemas of a request may have together."""
+"""Largest total size of a request's schemas, in bytes of JSON."""
 _DEEPEST = 64
 _MEMORY = 256 * 2**20
 _REMEMBERED = 1024
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM)
-"""How a process ends whose schemas need not be the reason."""
+"""Exit statuses whose cause may be outside of the schemas."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """What is wrong with a schema, and where in it."""
+    """A fault of a schema, and its path in the schema."""
 
     reason: str
     path: str = ""
@@ -40,7 +40,7 @@ class _Fault:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A schema to be tried out: its JSON and the hash of that."""
+    """A schema to check: its JSON text, and the SHA-256 digest of that."""
 
     schema: NamedSchema
     text: bytes
@@ -48,7 +48,7 @@ class _Job:
 
 
 class _ProcessDiedError(Exception):
-    """The process ended with this status while it was at work."""
+    """The process ended with this status during a job."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -56,15 +56,15 @@ class _ProcessDiedError(Exception):
 
 
 class SchemaChecker:
-    """Tells which JSON schemas can be used."""
+    """Checker of JSON schemas."""
 
     def __init__(self, *, seconds: float = 1.0, memory: int = _MEMORY, remembered: int = _REMEMBERED) -> None:
-        """Start nothing yet: the process is started for the first schema.
+        """Check schemas. The first one starts the process.
 
         Args:
-            seconds: how long the schemas of a request may take together, not counting what they wait for others.
-            memory: bytes that trying them out may need.
-            remembered: how many schemas are kept in mind.
+            seconds: most seconds that the schemas of a request may take together, without the wait for other requests.
+            memory: most bytes of memory that the check may take.
+            remembered: number of schemas whose results are cached.
         """
         self._seconds = seconds
         self._memory = memory
@@ -76,15 +76,15 @@ class SchemaChecker:
 
     @property
     def process_id(self) -> int | None:
-        """The process id of what tries the schemas out, if it has been started."""
+        """Process id of the worker; None if it does not run."""
         return self._process.pid if self._process else None
 
     async def check(self, schemas: Sequence[NamedSchema]) -> None:
-        """See whether the schemas of a request can be used.
+        """Check the schemas of a request.
 
         Raises:
-            InvalidRequestError: one of them cannot be. ``param`` is the field that it came from, the message begins
-                with the part of it that is at fault.
+            InvalidRequestError: a schema cannot be used. ``param`` is its field; the message begins with the path of
+                the fault.
         """
         jobs = _jobs(schemas)
         known = self._recall(jobs)
@@ -96,13 +96,13 @@ class SchemaChecker:
                 raise _error(job.schema, fault)
 
     async def close(self) -> None:
-        """End the process. Nothing can be checked any more."""
+        """End the process. No further checks are possible."""
         async with self._lock:
             self._closed = True
             await self._end()
 
     def _recall(self, jobs: list[_Job]) -> dict[bytes, _Fault | None]:
-        """What is known of these schemas."""
+        """Return the cached results of schemas."""
         for job in jobs:
             if job.digest in self._known:
                 self._known.move_to_end(job.digest)
@@ -115,7 +115,7 @@ class SchemaChecker:
         return fault
 
     async def _try(self, jobs: list[_Job]) -> dict[bytes, _Fault | None]:
-        """What is known of these schemas once all have been tried out. Raises InvalidRequestError."""
+        """Return the results of schemas after all are checked. Raises InvalidRequestError."""
         if self._closed:
             raise RuntimeError("schemas are not checked any more")
         known = self._recall(jobs)
@@ -135,7 +135,7 @@ class SchemaChecker:
         return known
 
     async def _work(self, todo: list[_Job], known: dict[bytes, _Fault | None]) -> None:
-        """Hand schemas to the process and take them off the list as its answers come."""
+        """Send schemas to the process, and remove each from the list when its result arrives."""
         try:
             process = await self._running()
             with contextlib.suppress(ConnectionError):
@@ -152,7 +152,7 @@ class SchemaChecker:
             raise
 
     def _blame(self, job: _Job, status: int, *, alone: bool) -> InvalidRequestError:
-        """What the death of the process says about the schema that it was trying out."""
+        """Return the error of the schema during whose check the process died."""
         if status == -signal.SIGALRM and not alone:
             what = f"the schemas of the request take longer than {self._seconds:g} s to compile"
             return _error(job.schema, _Fault(what))
@@ -178,14 +178,14 @@ class SchemaChecker:
         return self._process
 
     async def _end(self, *, at_once: bool = False) -> None:
-        """Close the pipe, so that the process ends, and make sure that it has."""
+        """Close the pipe, which ends the process, and wait for the end."""
         process, self._process = self._process, None
         if process:
             await process.end(grace=0 if at_once else 1)
 
 
 def _jobs(schemas: Sequence[NamedSchema]) -> list[_Job]:
-    """Schemas as JSON. Raises InvalidRequestError if that is too large, too deep or none."""
+    """Return schemas as jobs. Raises InvalidRequestError if a schema is too large, too deep or not JSON."""
     left = _LARGEST
     jobs = []
     for named in schemas:
@@ -206,7 +206,7 @@ def _jobs(schemas: Sequence[NamedSchema]) -> list[_Job]:
 
 
 def _shape_fault(schema: dict[str, Any], left: int) -> _Fault | None:
-    """What keeps a schema from being written as JSON at all. It is looked at no further than the limits go."""
+    """Return the fault of a schema that is too deep or too large. Nothing beyond the limits is visited."""
     todo: list[tuple[Any, int]] = [(schema, 1)]
     while todo and left >= 0:
         value, depth = todo.pop()

@@ -1,13 +1,12 @@
-"""The process that tries JSON schemas out before an engine sees them.
+"""The schema worker: a process that compiles JSON schemas before an engine gets them.
 
-Started as ``python -m ponant.completion.schemas.worker SECONDS MEMORY``: what one job may take, and the bytes of
-address space that it may have in addition to what the process has at the beginning. It is apart from the server because
-a schema may take forever to compile or need any amount of memory. When the time is over the process ends by SIGALRM,
-and when memory is, by whatever llguidance makes of it; the one who started it knows what that means.
+Started as ``python -m ponant.completion.schemas.worker SECONDS MEMORY``: the most seconds of a job, and the most bytes
+of address space beyond those of the started process. It is a process of its own because the compilation of a schema may
+need unbounded time or memory. A job over the time limit ends the process by SIGALRM; one over the memory limit ends it
+in a way that depends on llguidance. The checker reads the exit status.
 
-Each line on standard input is a job: a JSON list of schemas. For each of them there is a line on standard output,
-``null`` or ``{"reason": …, "path": …}``, with an ``error`` if the checking itself has failed. The end of the input is
-the end of the process.
+Each line on standard input is a job: a JSON list of schemas. For each schema, one line is written to standard output:
+``null`` or ``{"reason": …, "path": …}``, with an ``error`` if the check itself failed. The process ends with its input.
 """
 
 import json
@@ -31,7 +30,7 @@ _LONGEST_REASON = 300
 _LONGEST_PATH = 200
 _NICENESS = 5
 _STACK = 4 * 2**20
-"""Half of what an engine usually has: a schema that goes deep must not be a close call."""
+"""Bytes of the stack: half of an engine's usual stack, as a margin for deeply nested schemas."""
 _TOKENIZER = LLTokenizer("byte")
 _ENDING = frozenset(b'"}],')
 _PREFIX = re.compile(r"^(?:at \d+\(\d+\): |failed to compile JSON schema: )*")
@@ -53,13 +52,13 @@ _WORDINGS = {
 
 
 class FaultFinder:
-    """Tells what is wrong with schemas."""
+    """Finder of faults in schemas."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
     def find(self, schema: dict[str, Any]) -> tuple[str, Path] | None:
-        """Why a schema cannot be used, and which part of it is at fault; None if it can be."""
+        """Return the reason why a schema cannot be used and the path of the faulty part; None if it can be used."""
         search_until = time.monotonic() + self._seconds / 2
         reason = self._try(schema, ())
         if reason is None or isinstance(reason, tuple):
@@ -67,7 +66,7 @@ class FaultFinder:
         return self._deepest(schema, reason, search_until)
 
     def _deepest(self, schema: dict[str, Any], reason: str, until: float) -> tuple[str, Path]:
-        """The innermost part that cannot be used by itself, as far as there is time to find it."""
+        """Return the reason and path of the innermost faulty part that is found by ``until`` (monotonic seconds)."""
         document = Document(schema)
         path: Path = ()
         seen = {path}
@@ -85,7 +84,7 @@ class FaultFinder:
             path, reason = next((found for found in faults if found[1] == reason), faults[0])
 
     def _try(self, schema: dict[str, Any], part: Path) -> str | tuple[str, Path] | None:
-        """Why a part of a schema cannot be used; with a path if it is known what in it is at fault."""
+        """Return the reason why a part of a schema cannot be used, with the path of the fault if it is known."""
         try:
             rule = part_rule(schema, part)
         except UnusableSchemaError as error:
@@ -96,15 +95,15 @@ class FaultFinder:
 
 
 def use(grammar: str) -> str | None:
-    """Compile a grammar and write a little of what it allows, in short and at length; returns what went wrong."""
+    """Compile a grammar and generate a short and a long sample; return the error, if any."""
     matcher = LLMatcher(_TOKENIZER, grammar, log_level=0)
     at_length = matcher.deep_copy()
     return _write(matcher, brief=True) or _write(at_length, brief=False)
 
 
 def _write(matcher: LLMatcher, *, brief: bool) -> str | None:
-    """Write what a grammar allows; what is not brief ends only where it must."""
-    dice = random.Random(0)  # noqa: S311 - it must be the same each time
+    """Generate a sample of a grammar, and return the error, if any. Without ``brief`` it ends only where it must."""
+    dice = random.Random(0)  # noqa: S311 - the same sample each time
     for _ in range(_STEPS):
         if matcher.is_error():
             return short(matcher.get_error())
@@ -124,7 +123,7 @@ def _write(matcher: LLMatcher, *, brief: bool) -> str | None:
 
 
 def short(error: str) -> str:
-    """What llguidance says is wrong, without the grammar and where it is wrong in there."""
+    """Return llguidance's error without the grammar and the position in it."""
     lines = error.strip().splitlines() or ["it cannot be compiled"]
     for needle, wording in _WORDINGS.items():
         if needle in lines[0]:
@@ -135,8 +134,8 @@ def short(error: str) -> str:
 
 
 def main() -> None:
-    """Do the jobs that come on standard input."""
-    # A supervisor may send its signal to every process of a service; whoever started this one ends it.
+    """Run the jobs from standard input."""
+    # A service manager may send signals to all processes of a service. The checker ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     seconds, memory = float(sys.argv[1]), int(sys.argv[2])
@@ -183,7 +182,7 @@ def _answer(finder: FaultFinder, schema: dict[str, Any]) -> dict[str, str] | Non
 
 
 def _tell(result: Any) -> None:
-    """Write a line; if nobody reads it any more, end."""
+    """Write a line; end the process if the pipe is closed."""
     try:
         sys.stdout.write(f"{json.dumps(result)}\n")
         sys.stdout.flush()

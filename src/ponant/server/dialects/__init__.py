@@ -1,1 +1,1 @@
-"""Other spellings of the same requests and answers. The rest of the server speaks the Mistral API alone."""
+"""Dialects of the API. The rest of the server uses the Mistral API only."""

@@ -1,4 +1,4 @@
-"""What a dialect is, and which one a request and its answer are written in."""
+"""Dialects of the API, and the dialect of a request and its answer."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -16,29 +16,29 @@ Json = dict[str, Any]
 
 
 class Answers:
-    """How the answer to one request is written: here, as the Mistral API has it."""
+    """Writer of the answer to one request, in the Mistral API's format."""
 
     def whole(self, status: int, body: bytes) -> tuple[int, bytes]:
-        """The status and JSON of an answer that is not streamed, given those of the Mistral API."""
+        """Return the status and JSON of a whole answer, given those of the Mistral API."""
         return status, body
 
     def events(self, chunk: CompletionChunk) -> Iterable[bytes]:
-        """The JSON of the events by which a stream sends a chunk."""
+        """Return the JSON of the events of a chunk."""
         return (chunk.model_dump_json(exclude_unset=True).encode(),)
 
     def error_event(self, status: int, error: Json) -> bytes:
-        """The JSON of the event by which a stream reports an error; ``status`` is what it would have been.
+        """Return the JSON of the event of an error, whose HTTP status would have been ``status``.
 
-        The error object is also repeated under ``error``, which is where OpenAI's clients look for it.
+        The error object is repeated under ``error``, where OpenAI's clients look for it.
         """
         return json.dumps({**error, "error": error}).encode()
 
 
 class TranslatedAnswers(Answers):
-    """Answers that are made from those of the Mistral API."""
+    """Writer of answers that are translated from those of the Mistral API."""
 
     def whole(self, status: int, body: bytes) -> tuple[int, bytes]:
-        """As for ``Answers``; a body that is no object stays as it is."""
+        """Return the translated status and JSON. A body that is not an object is not translated."""
         content = from_json(body)
         if not isinstance(content, dict):
             return status, body
@@ -48,31 +48,31 @@ class TranslatedAnswers(Answers):
         return status, to_json(self.response(content))
 
     def events(self, chunk: CompletionChunk) -> Iterable[bytes]:
-        """As for ``Answers``."""
+        """Return the JSON of the translated events of a chunk."""
         return [to_json(event) for event in self.chunk(chunk.model_dump(exclude_unset=True))]
 
     def response(self, response: Json) -> Json:
-        """An answer that is not streamed."""
+        """Return the translation of a whole answer."""
         return response
 
     def chunk(self, chunk: Json) -> Iterable[Json]:
-        """The events of a stream's chunk."""
+        """Return the translated events of a chunk."""
         return (chunk,)
 
     def error(self, status: int, body: Json) -> tuple[int, Json]:
-        """An error."""
+        """Return the translated status and body of an error."""
         return status, body
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A spelling of requests and answers.
+    """A variant of the API: fields of requests, and format of answers.
 
     Attributes:
-        name: what the settings call it.
-        tables: what becomes of requests, by path; bodies of other paths are the Mistral API's.
-        answers: makes the writer of the answer to a request. None: answers are the Mistral API's.
-        calls: form of calls in streams; None for the one that the settings choose.
+        name: name in the settings.
+        tables: tables of the request's fields, by path. Bodies of other paths are the Mistral API's.
+        answers: creates the writer of an answer; None for the Mistral API's answers.
+        calls: form of calls in streams; None for that of the settings.
     """
 
     name: str
@@ -86,14 +86,14 @@ MISTRAL = Dialect("mistral", {})
 
 @dataclass
 class DialectExchange:
-    """A request and its answer.
+    """The dialect of a request and its answer.
 
     Attributes:
-        path: of the request, as the Mistral API has it.
-        dialect: what they are written in.
-        body_tells: another dialect that they are written in if the body has a field of its own.
-        body: as it was sent, once it has been read.
-        sources: which field of the body each field of the translated one comes from.
+        path: path of the request in the Mistral API.
+        dialect: their dialect.
+        body_tells: another dialect, used if the body has a field that only that dialect has.
+        body: body as sent; empty before ``read``.
+        sources: for each field of the translated body, the field of the sent body that it comes from.
     """
 
     path: str = ""
@@ -103,10 +103,10 @@ class DialectExchange:
     sources: dict[str, str] = field(default_factory=dict[str, str])
 
     def read(self, body: Any) -> Any:
-        """The body of the request as the Mistral API has it.
+        """Return the body of the request, translated to the Mistral API.
 
         Raises:
-            RefusedFieldError: a field of it is refused.
+            RefusedFieldError: a field is refused.
         """
         if not isinstance(body, dict):
             return body
@@ -123,7 +123,7 @@ class DialectExchange:
         return translation.fields
 
     def as_sent(self, location: Sequence[str | int]) -> list[str | int]:
-        """A place in the translated body, such as ``("body", "random_seed")``, as it is called in the one sent."""
+        """Return the location in the sent body of one in the translated body, such as ``("body", "random_seed")``."""
         whole, *steps = location
         return [
             whole,
@@ -133,11 +133,11 @@ class DialectExchange:
 
     @cached_property
     def answers(self) -> Answers:
-        """How the answer is written; not to be asked before the body has been read."""
+        """Writer of the answer. The body must be read first."""
         return self.dialect.answers(self) if self.dialect.answers else Answers()
 
 
 def exchange_of(scope: MutableMapping[str, Any]) -> DialectExchange:
-    """What was found out about a request."""
+    """Return the dialect of a request."""
     found = scope.get("exchange")
     return found if isinstance(found, DialectExchange) else DialectExchange()

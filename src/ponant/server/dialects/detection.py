@@ -1,4 +1,4 @@
-"""Where requests come in and answers go out: finds the dialect of each request, and writes whole answers in it."""
+"""Detection of the dialect of requests, and translation of whole answers."""
 
 from dataclasses import dataclass
 
@@ -13,32 +13,32 @@ from ponant.server.dialects.openai import OPENAI, TEXT
 DIALECTS = {dialect.name: dialect for dialect in (MISTRAL, NIM, OPENAI)}
 """The dialects that the settings can name."""
 _PREFIXES = {"/openai": OPENAI, "/nim": NIM}
-"""Where a dialect is spoken whoever asks."""
+"""Paths with a fixed dialect, by prefix."""
 _AGENTS = {
     "OpenAI/": OPENAI,
     "AsyncOpenAI/": OPENAI,
     "mistral-client-python/0.": EARLY_MISTRAL,
-    "ai-sdk/mistral/": WHOLE_CALLS,  # Vercel's, up to version 3; later ones are ai-sdk-mistral/
-    "python-httpx/": NAMED_PIECES,  # langchain-mistralai, which gives itself no name
+    "ai-sdk/mistral/": WHOLE_CALLS,  # Vercel's SDK up to version 3; later versions send ai-sdk-mistral/
+    "python-httpx/": NAMED_PIECES,  # langchain-mistralai, which sends httpx's default
 }
-"""How the clients of a dialect name themselves."""
+"""Dialects of clients, by the beginning of their `User-Agent`."""
 _RESOURCES = ("chat", "fim", "embeddings", "models", "files", "fine_tuning")
-"""First parts of the paths that are answered without ``/v1`` too."""
+"""First parts of the paths that are also served without ``/v1``."""
 
 
 class DialectDetection:
-    """Finds the dialect of a request, and hands it on with the path that the Mistral API has for it.
+    """Detects the dialect of a request, and changes its path to that of the Mistral API.
 
-    Answers that are not streamed are translated on their way out, whoever wrote them; streams translate themselves.
+    Whole answers are translated here. Streams are translated as they are written.
     """
 
     def __init__(self, app: ASGIApp, *, default: str = MISTRAL.name, strict: bool = False) -> None:
-        """Speak the default dialect at ``/v1``.
+        """Use the default dialect at ``/v1``.
 
         Args:
-            app: answers the requests, as the Mistral API has them.
-            default: a name of ``DIALECTS``. Other dialects are recognised only if it is the Mistral API.
-            strict: whether nothing is recognised at ``/v1``, and what the Mistral API refuses is refused.
+            app: application that serves the Mistral API.
+            default: a name of ``DIALECTS``. Other dialects are detected only if it is the Mistral API.
+            strict: True to detect no dialect at ``/v1``, and to refuse all fields that the Mistral API refuses.
         """
         self._app = app
         self._default = DIALECTS[default]
@@ -61,7 +61,7 @@ class DialectDetection:
             if path.startswith(f"{prefix}/v1/"):
                 return DialectExchange(
                     path.removeprefix(prefix).rstrip("/"), dialect
-                )  # a redirect would lose the prefix
+                )  # a redirect to the path without a slash would lose the prefix
         if path.partition("/")[2].partition("/")[0] in _RESOURCES:
             path = f"/v1{path}"
         if not path.startswith("/v1/"):
@@ -79,7 +79,7 @@ class DialectDetection:
 
 @dataclass
 class _AnswerSender:
-    """Sends an answer on, translated as a whole if it is JSON."""
+    """Sender of an answer, translated as a whole if it is JSON."""
 
     exchange: DialectExchange
     send_on: Send

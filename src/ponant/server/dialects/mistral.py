@@ -1,4 +1,4 @@
-"""The Mistral API as it is to the letter, and as some of its clients know it."""
+"""The Mistral API, strict, and in variants for some of its clients."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from ponant.server.dialects.base import Answers, Dialect, Json, TranslatedAnswer
 from ponant.server.dialects.table import KEPT, Rule, Table, refused
 
 _MORE = ("top_k", "min_tokens", "repetition_penalty", "logprobs", "top_logprobs", "safe_mode")
-"""Fields that are taken here although the API refuses them."""
+"""Fields that this server accepts although the API refuses them."""
 
 
 def _strict_chat() -> Table:
@@ -17,11 +17,11 @@ def _strict_chat() -> Table:
 
 
 STRICT = Dialect("mistral", {"/v1/chat/completions": _strict_chat()})
-"""The Mistral API without the fields that are taken beyond it."""
+"""The Mistral API without additional fields."""
 
 
 class _EarlyAnswers(TranslatedAnswers):
-    """Answers with the finish reasons that early clients have."""
+    """Writer of answers with the finish reasons that early clients accept."""
 
     def response(self, response: Json) -> Json:
         for choice in response.get("choices", []):
@@ -40,13 +40,13 @@ def _known_finish(choice: Json) -> None:
 
 
 EARLY_MISTRAL = Dialect("mistral", {}, lambda _: _EarlyAnswers(), calls="together")
-"""The Mistral API for the versions of its client before 1, which know fewer values."""
+"""The Mistral API for its client before version 1, which accepts fewer values."""
 WHOLE_CALLS = Dialect("mistral", {}, calls="together")
-"""The Mistral API for clients that take every piece of a streamed call for a call."""
+"""The Mistral API for clients that parse every piece of a streamed call as a call."""
 
 
 class _NamedPieces(Answers):
-    """Every piece of a streamed call has the id of its call."""
+    """Writer of streams whose pieces of a call all have the call's id."""
 
     def __init__(self) -> None:
         self._ids: dict[tuple[int, int], str] = {}
@@ -59,4 +59,4 @@ class _NamedPieces(Answers):
 
 
 NAMED_PIECES = Dialect("mistral", {}, lambda _: _NamedPieces())
-"""The Mistral API for LangChain's `langchain-mistralai`, which takes a piece without an id for another call."""
+"""The Mistral API for LangChain's `langchain-mistralai`, which parses a piece without an id as another call."""

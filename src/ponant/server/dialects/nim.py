@@ -1,4 +1,4 @@
-"""NVIDIA NIM's chat completions: those of OpenAI with limits and defaults of their own."""
+"""NVIDIA NIM's dialect: OpenAI's chat completions with other limits and defaults."""
 
 from typing import Annotated
 
@@ -36,11 +36,11 @@ RULES: dict[str, Rule] = {
     "seed": Rule("as OpenAI's; 0 by default, so the same request gets the same answer", CHAT_RULES["seed"].translate),
     "messages": Rule("as OpenAI's; required", CHAT_RULES["messages"].translate),
 }
-"""What becomes of the fields that NIM documents; of all others, the same as in OpenAI's dialect."""
+"""Rules of the fields that NIM documents. All other fields have those of OpenAI's dialect."""
 
 
 class _MistralErrors:
-    """Errors are the Mistral API's."""
+    """Writer of the Mistral API's errors."""
 
     def error(self, status: int, body: Json) -> tuple[int, Json]:
         return status, body

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, text completions and embeddings in the words of the Mistral API."""
+"""OpenAI's dialect: chat completions, text completions and embeddings translated to the Mistral API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,7 +35,7 @@ _DEFAULT_TEXT_LENGTH = 16
 
 
 def _seed(seed: Any) -> Fields:
-    """Seeds of OpenAI may be negative: they are read as numbers without a sign."""
+    """Translate a seed. OpenAI's seeds may be negative; they are read as unsigned 64-bit numbers."""
     is_number = isinstance(seed, int) and not isinstance(seed, bool)
     return {"random_seed": seed % 2**64 if is_number else seed}
 
@@ -45,7 +45,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _function(function: Any) -> Any:
-    """A function of a tool: nulls are left out, and none has no parameters."""
+    """Return a function of a tool without nulls, and with an empty object schema if it has no parameters."""
     if not isinstance(function, dict):
         return function
     return {"parameters": {"type": "object", "properties": {}}} | _without_nulls(function)
@@ -128,13 +128,13 @@ def _stream_options(options: Any) -> Fields:
 def _prompt(prompt: Any) -> Fields:
     texts = prompt if isinstance(prompt, list) else [prompt]
     if any(isinstance(text, int | list) for text in texts):
-        raise RefusedFieldError("tokens are not taken, as every model has its own: send text")
+        raise RefusedFieldError("token ids are not accepted, as every model has its own. Send text.")
     return {"prompts": texts}
 
 
 def _input(texts: Any) -> Fields:
     if isinstance(texts, list) and any(isinstance(text, int | list) for text in texts):
-        raise RefusedFieldError("tokens are not taken, as every model has its own: send text")
+        raise RefusedFieldError("token ids are not accepted, as every model has its own. Send text.")
     return {"input": texts}
 
 
@@ -150,8 +150,8 @@ def _check_echo(body: Mapping[str, Any]) -> None:
 
 
 _SEED = translated(_seed, "renamed to `random_seed`; may be negative")
-_LOGIT_BIAS = only({}, why="no token can be made likelier")
-_USER = ignored("who asks does not change the answer")
+_LOGIT_BIAS = only({}, why="token biases are not supported")
+_USER = ignored("the user does not change the answer")
 _STREAM_OPTIONS = translated(
     _stream_options, "`include_usage` ends a stream with the usage; `include_obfuscation` is ignored: it hides lengths"
 )
@@ -165,33 +165,33 @@ _CHAT: dict[str, Rule] = {
     "functions": translated(_functions, "becomes `tools`, one call at a time; the answer has a `function_call`"),
     "function_call": translated(_function_call, "becomes `tool_choice`"),
     "response_format": translated(_response_format, "kept"),
-    "prediction": translated(_prediction, "kept; parts of text are put together"),
+    "prediction": translated(_prediction, "kept; parts of text are concatenated"),
     "reasoning_effort": translated(_reasoning_effort, "`none` and `minimal` become `none`, all others `high`"),
     "stream_options": _STREAM_OPTIONS,
     "user": _USER,
     "safety_identifier": _USER,
     "store": only(False, why="answers are not stored"),
     "service_tier": ignored("there is one tier"),
-    "prompt_cache_retention": ignored("caches change how fast answers are, not what they say"),
-    "prompt_cache_options": ignored("caches change how fast answers are, not what they say"),
+    "prompt_cache_retention": ignored("caches change the speed of answers, not the text"),
+    "prompt_cache_options": ignored("caches change the speed of answers, not the text"),
     "logit_bias": _LOGIT_BIAS,
     "modalities": only(["text"], why="models write text"),
     "audio": refused("models write text"),
-    "verbosity": only("medium", why="models are not told how long answers are to be; say it in a message"),
+    "verbosity": only("medium", why="models have no such setting; ask for it in a message"),
     "web_search_options": refused("there is no search"),
     "moderation": refused("there is no moderation model"),
 }
 CHAT_RULES: dict[str, Rule] = dict.fromkeys(ChatCompletionRequest.model_fields, KEPT) | _CHAT
-"""What becomes of the fields of a chat request. Fields of the Mistral API alone are taken as well (``extra_body``)."""
+"""Rules of the fields of a chat request. Fields of the Mistral API are accepted as well (``extra_body``)."""
 
 _TEXT_RULES: dict[str, Rule] = {
     "model": KEPT,
     "prompt": translated(_prompt, "becomes a list of texts; tokens are refused"),
-    "suffix": Rule("kept: the text between both is written, as by `/v1/fim/completions`", KEPT.translate),
+    "suffix": Rule("kept: the text between both is generated, as by `/v1/fim/completions`", KEPT.translate),
     "max_tokens": Rule(f"kept; {_DEFAULT_TEXT_LENGTH} by default", KEPT.translate),
     "temperature": KEPT,
     "top_p": KEPT,
-    "n": Rule("kept; so many for each prompt", KEPT.translate),
+    "n": Rule("kept; completions of each prompt", KEPT.translate),
     "stop": KEPT,
     "stream": KEPT,
     "presence_penalty": KEPT,
@@ -218,7 +218,7 @@ _EMBEDDING_RULES: dict[str, Rule] = {
 
 
 def is_model(path: str) -> bool:
-    """Whether a path is that of models, or of one."""
+    """True if a path is that of the list of models, or of a model."""
     return path == _MODELS or path.startswith(f"{_MODELS}/")
 
 

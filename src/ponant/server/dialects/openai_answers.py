@@ -1,4 +1,4 @@
-"""Answers and errors as OpenAI's clients read them, made from those of the Mistral API."""
+"""Answers and errors in OpenAI's format, translated from those of the Mistral API."""
 
 import re
 from collections import Counter
@@ -18,15 +18,15 @@ _REASONS_TOLD = 3
 
 
 class OpenAIAnswers(TranslatedAnswers):
-    """Answers that are the Mistral API's, with OpenAI's errors."""
+    """Writer of the Mistral API's answers with OpenAI's errors."""
 
     def __init__(self, exchange: DialectExchange) -> None:
-        """Write the answer to this request."""
+        """Write the answer to a request."""
         self._exchange = exchange
         self.body = exchange.body
 
     def error(self, status: int, body: Json) -> tuple[int, Json]:
-        """The status and body from which the client makes its exception."""
+        """Return the status and body of an error, from which clients make their exceptions."""
         detail = body.get("detail")
         if isinstance(detail, list):
             return 400, {"error": self._invalid(detail)}
@@ -48,16 +48,16 @@ class OpenAIAnswers(TranslatedAnswers):
         return status, {"error": _error(message, "invalid_request_error", param=param, code=code)}
 
     def error_event(self, status: int, error: Json) -> bytes:
-        """The event from which the client makes its exception."""
+        """Return the event of an error, from which clients make their exceptions."""
         return to_json(self.error(status, error)[1])
 
     @property
     def includes_usage(self) -> bool:
-        """Whether the stream is to end with the usage."""
+        """True if the request asks for the usage at the end of the stream."""
         return bool((self.body.get("stream_options") or {}).get("include_usage"))
 
     def streamed(self, chunk: Json, usage: Json | None) -> Iterable[Json]:
-        """The chunk as an event, and if the request asks for it one more with the usage alone."""
+        """Yield the chunk, and an event with the usage only if the request asks for it."""
         if not self.includes_usage:
             yield chunk
             return
@@ -66,7 +66,7 @@ class OpenAIAnswers(TranslatedAnswers):
             yield chunk | {"choices": [], "usage": usage}
 
     def _invalid(self, detail: list[Any]) -> Json:
-        """The error for reasons why a body is not valid."""
+        """Return the error of an invalid body."""
         reasons: list[str] = []
         params = [self._param(reason.get("loc", []), is_missing=reason.get("type") == "missing") for reason in detail]
         for reason, param in zip(detail, params, strict=True):
@@ -84,9 +84,9 @@ class OpenAIAnswers(TranslatedAnswers):
         )
 
     def _param(self, location: list[Any], *, is_missing: bool) -> str | None:
-        """The place in the body that was sent, such as ``messages[0].content``.
+        """Return a location in the sent body, such as ``messages[0].content``.
 
-        Where values can be of several types, locations name the type that was tried; those names are left out.
+        For values of several possible types, pydantic's locations contain type names, which are left out.
         """
         steps = location[1:]
         place = ""
@@ -107,10 +107,10 @@ class OpenAIAnswers(TranslatedAnswers):
 
 
 class ChatAnswers(OpenAIAnswers):
-    """Chat completions: content is a text, thinking is apart from it, and streams have the usage if asked for it."""
+    """Writer of chat completions. Content is a text, and thinking a field of its own."""
 
     def response(self, response: Json) -> Json:
-        """A whole answer."""
+        """Return the translation of a whole answer."""
         choices = [
             {
                 "index": choice["index"],
@@ -123,7 +123,7 @@ class ChatAnswers(OpenAIAnswers):
         return _of_response(response, "chat.completion", choices) | {"usage": _usage(response["usage"])}
 
     def chunk(self, chunk: Json) -> Iterable[Json]:
-        """The events of a stream's chunk."""
+        """Return the translated events of a chunk."""
         choices = [
             {
                 "index": choice["index"],
@@ -138,7 +138,7 @@ class ChatAnswers(OpenAIAnswers):
 
     @property
     def _is_legacy(self) -> bool:
-        """Whether calls are those of functions and not of tools."""
+        """True if the request has functions instead of tools."""
         return bool(self.body.get("functions"))
 
     def _finish(self, reason: str | None) -> str | None:
@@ -171,22 +171,22 @@ class ChatAnswers(OpenAIAnswers):
 
 
 class TextAnswers(OpenAIAnswers):
-    """Text completions, made from chat completions whose choices are those of all prompts, one after the other."""
+    """Writer of text completions, from chat completions with the choices of all prompts in order."""
 
     def __init__(self, exchange: DialectExchange) -> None:
-        """Write the answer to this request."""
+        """Write the answer to a request."""
         super().__init__(exchange)
         self._lengths = Counter[int]()
 
     def response(self, response: Json) -> Json:
-        """A whole answer."""
+        """Return the translation of a whole answer."""
         choices = [
             self._choice(choice, choice["message"].get("content") or "", begins=True) for choice in response["choices"]
         ]
         return _of_response(response, "text_completion", choices) | {"usage": _usage(response["usage"])}
 
     def chunk(self, chunk: Json) -> Iterable[Json]:
-        """The events of a stream's chunk."""
+        """Return the translated events of a chunk."""
         choices = [
             self._choice(choice, choice["delta"].get("content") or "", begins="role" in choice["delta"])
             for choice in chunk["choices"]
@@ -207,7 +207,7 @@ class TextAnswers(OpenAIAnswers):
         }
 
     def _logprobs(self, index: int, logprobs: Any) -> Json | None:
-        """In lists of their own. ``text_offset`` counts the characters that the choice has before each token."""
+        """Return log-probabilities as parallel lists. ``text_offset`` is the number of characters before each token."""
         if not logprobs:
             return None
         content = logprobs["content"]
@@ -226,10 +226,10 @@ class TextAnswers(OpenAIAnswers):
 
 
 class EmbeddingAnswers(OpenAIAnswers):
-    """Embeddings."""
+    """Writer of embeddings."""
 
     def response(self, response: Json) -> Json:
-        """A whole answer."""
+        """Return the translation of a whole answer."""
         usage = response["usage"]
         return {
             "object": "list",
@@ -240,10 +240,10 @@ class EmbeddingAnswers(OpenAIAnswers):
 
 
 class ModelAnswers(OpenAIAnswers):
-    """Models, alone or in a list."""
+    """Writer of model cards, single or in a list."""
 
     def response(self, response: Json) -> Json:
-        """A whole answer."""
+        """Return the translation of a whole answer."""
         if response.get("object") == "list":
             return {"object": "list", "data": [_model(card) for card in response["data"]]}
         return _model(response) if response.get("object") == "model" and "created" in response else response
@@ -272,7 +272,7 @@ def _finish(reason: str | None) -> str | None:
 
 
 def _texts(content: Any) -> tuple[str | None, str | None]:
-    """The text of a message's content, and what was thought before it; None where there is none."""
+    """Return the text and the thinking of a message's content; None for a missing one."""
     if not isinstance(content, list):
         return content, None
     texts = [chunk["text"] for chunk in content if chunk["type"] == "text"]
@@ -281,7 +281,7 @@ def _texts(content: Any) -> tuple[str | None, str | None]:
 
 
 def _call_piece(call: Json) -> Json:
-    """What a chunk adds to a call: its first piece has an id, a type and a name, the others have none."""
+    """Return a piece of a call. The first piece has an id, a type and a name, the others have none."""
     function = {name: value for name, value in call["function"].items() if name != "name" or value}
     begun: Json = {name: call[name] for name in ("id", "type") if name in call}
     return {"index": call.get("index", 0), **begun, "function": function}

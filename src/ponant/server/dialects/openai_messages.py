@@ -1,4 +1,4 @@
-"""OpenAI's messages in the words of the Mistral API."""
+"""OpenAI's messages, translated to the Mistral API."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ _MISTRAL_ID = re.compile(rf"[a-zA-Z0-9]{{{_ID_LENGTH}}}")
 
 
 def call_id(sent: Any) -> Any:
-    """The id of a call as Mistral's tokenizers have it: 9 letters or digits, the same ones for the same id."""
+    """Return a call id in the format of Mistral's tokenizers: 9 letters or digits, which depend only on the sent id."""
     if not isinstance(sent, str) or _MISTRAL_ID.fullmatch(sent):
         return sent
     digest = hashlib.blake2b(sent.encode("utf-8", "replace"), digest_size=20).digest()
@@ -30,7 +30,7 @@ def call_id(sent: Any) -> Any:
 
 
 def text_of_parts(content: Any) -> Any:
-    """Content that is made of pieces of text, as one text; anything else as it is."""
+    """Return the concatenation of content that consists of text parts; any other content unchanged."""
     if not isinstance(content, list):
         return content
     texts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content]
@@ -38,7 +38,7 @@ def text_of_parts(content: Any) -> Any:
 
 
 def _content(content: Any) -> Fields:
-    """Content with its parts as chunks; marks for caches in them are dropped, they change no answer."""
+    """Translate content: parts become chunks, without their cache marks, which do not change the answer."""
     if not isinstance(content, list):
         return {"content": content}
     return {"content": [_chunk(part, index) for index, part in enumerate(content)]}
@@ -102,7 +102,7 @@ MESSAGES: dict[str, Table] = {
             "function_call": Rule("the only one of `tool_calls`", KEPT.translate),
             "annotations": ignored("the text they belong to is there"),
             "parsed": ignored("it is the content, parsed"),
-            "audio": refused("there is no sound"),
+            "audio": refused("audio is not supported"),
             "name": _NAME,
             "prefix": Rule("kept (Mistral's)", KEPT.translate),
         }
@@ -125,11 +125,11 @@ MESSAGES: dict[str, Table] = {
         }
     ),
 }
-"""What becomes of the fields of messages, by role."""
+"""Tables of the fields of messages, by role."""
 
 
 def read_messages(messages: Any) -> Fields:
-    """The field ``messages``; what is no list of messages is passed on, to be refused like everyone's."""
+    """Translate the field ``messages``. Values that are not lists of messages are passed on, to be refused later."""
     if not isinstance(messages, list):
         return {"messages": messages}
     named = {role for role in MESSAGES if role not in ("tool", "function") and len(_names(messages, role)) > 1}

@@ -1,4 +1,4 @@
-"""Tables of fields: what becomes of each field that a dialect has on the way to the Mistral API."""
+"""Tables of fields: rules that translate the fields of a dialect to the Mistral API."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ Fields = dict[str, Any]
 
 
 class RefusedFieldError(Exception):
-    """A field has no meaning here, and an answer without it would be another one. The message is for the client.
+    """A field is not supported, and ignoring it would change the answer. The message is for the client.
 
-    ``where`` are the names and indexes that lead to the field.
+    ``where`` is the path of the field: names and indexes.
     """
 
     def __init__(self, message: str, *where: str | int, kind: str = "not_supported") -> None:
@@ -21,19 +21,19 @@ class RefusedFieldError(Exception):
         self.kind = kind
 
     def within(self, place: str | int) -> Self:
-        """The same error, seen from one level higher."""
+        """Return the error with ``place`` before its path."""
         self.where = (place, *self.where)
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What becomes of a field.
+    """The translation of a field.
 
     Attributes:
-        says: the same in words, for the documentation.
-        translate: from the field's name and value to the fields of the Mistral API that say the same; raises
-            RefusedFieldError. Null never gets here: it means that the field was not sent.
+        says: its description, for the documentation.
+        translate: returns the fields of the Mistral API for the field's name and value; raises RefusedFieldError. It
+            is not called for null, which is treated as a missing field.
     """
 
     says: str
@@ -44,22 +44,22 @@ KEPT = Rule("kept", lambda name, value: {name: value})
 
 
 def renamed(to: str) -> Rule:
-    """The field has another name in the Mistral API."""
+    """Return the rule of a field with another name in the Mistral API."""
     return Rule(f"renamed to `{to}`", lambda _, value: {to: value})
 
 
 def translated(function: Callable[[Any], Mapping[str, Any]], says: str) -> Rule:
-    """The field's value becomes other fields of the Mistral API."""
+    """Return the rule of a field whose value a function translates to fields of the Mistral API."""
     return Rule(says, lambda _, value: function(value))
 
 
 def ignored(why: str) -> Rule:
-    """The field cannot change the answer."""
+    """Return the rule of a field that does not change the answer."""
     return Rule(f"ignored: {why}", lambda _, __: {})
 
 
 def only(*values: object, why: str) -> Rule:
-    """Some values are what is done anyway; any other one is refused."""
+    """Return the rule of a field that accepts only values without an effect."""
     written = " or ".join(f"`{_written(value)}`" for value in values)
 
     def translate(_: str, value: object) -> Fields:
@@ -71,7 +71,7 @@ def only(*values: object, why: str) -> Rule:
 
 
 def refused(why: str) -> Rule:
-    """Nothing here does what the field asks for."""
+    """Return the rule of an unsupported field."""
 
     def translate(_: str, __: object) -> Fields:
         raise RefusedFieldError(f"not supported: {why}")
@@ -80,7 +80,7 @@ def refused(why: str) -> Rule:
 
 
 def checked(annotation: Any, says: str, *, to: str | None = None) -> Rule:
-    """The field must have this type, with limits that the Mistral API does not have."""
+    """Return the rule of a field whose type has limits that the Mistral API does not have."""
     adapter = TypeAdapter[Any](annotation)
 
     def translate(name: str, value: object) -> Fields:
@@ -95,7 +95,7 @@ def checked(annotation: Any, says: str, *, to: str | None = None) -> Rule:
 
 @dataclass(frozen=True, slots=True)
 class TranslatedFields:
-    """Fields as the Mistral API has them, and which field of the request each comes from."""
+    """Fields of the Mistral API, and the field of the request that each comes from."""
 
     fields: Fields
     sources: dict[str, str]
@@ -103,12 +103,12 @@ class TranslatedFields:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What becomes of the fields of an object. Unknown fields are passed on, to be refused like everyone's.
+    """Rules for the fields of an object. Unknown fields are passed on, to be refused later.
 
     Attributes:
-        rules: by field.
-        shared: the fields that the Mistral API has as well.
-        defaults: values of the Mistral API's fields where a request says nothing.
+        rules: rules by field.
+        shared: fields that the Mistral API has as well.
+        defaults: values of the Mistral API's fields that a request does not have.
         check: raises RefusedFieldError for fields that exclude each other.
     """
 
@@ -119,7 +119,7 @@ class Table:
 
     @property
     def own(self) -> frozenset[str]:
-        """The fields that tell this dialect from the Mistral API."""
+        """Fields that the Mistral API does not have."""
         return frozenset(self.rules) - self.shared
 
     def read(self, sent: Mapping[str, Any]) -> TranslatedFields:

@@ -15,7 +15,7 @@ from ponant.server.json_body import StrictJsonRoute
 
 
 def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> APIRouter:
-    """The routes of embeddings, answered by ``service`` within ``request_timeout`` seconds."""
+    """Return the route of embeddings, answered by ``service`` within ``request_timeout`` seconds."""
     router = APIRouter(tags=["embeddings"], route_class=StrictJsonRoute)
 
     @router.post("/v1/embeddings", summary="Embeddings", response_model=EmbeddingResponse)

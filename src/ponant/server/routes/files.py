@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 FileIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
 _PIECE = 2**18
-"""Bytes of an upload that are gathered before a thread takes them: threads cost more than copies."""
+"""Bytes of an upload that are collected before each call of a thread: a call costs more than a copy."""
 _LARGEST_PAGE = 1000
 _LONGEST_EXPIRY = 168
-"""Hours for which an address may be signed."""
+"""Longest validity of a signed URL, in hours."""
 _SECONDS_OF_AN_HOUR = 3600
 _SIGNED = "/signed/files/{file_id}"
 
@@ -47,7 +47,7 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
 
 
 def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
-    """The routes of files, kept in ``storage``; uploads of more than ``max_file_size`` bytes are refused."""
+    """Return the routes of the files in ``storage``. Uploads of more than ``max_file_size`` bytes are refused."""
     router = APIRouter(tags=["files"])
 
     @router.post(
@@ -114,14 +114,14 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
         address = request.url.replace(path=_SIGNED.format(file_id=file.id), query=None, fragment=None)
         return FileSignedURL(url=str(address.include_query_params(expires=expires, signature=signature)))
 
-    # Not below /v1, so that it needs no key.
+    # The path is outside of /v1, so that it needs no key.
     @router.get(_SIGNED, include_in_schema=False, response_class=_Content)
     async def download_signed(request: Request, file_id: FileIdPath, expires: int = 0, signature: str = "") -> Response:
         if not (await storage.open()).signer.verifies(_signed_text(file_id, expires), signature):
-            body = ErrorResponse(message="The signature of this address is wrong.", type="invalid_signature")
+            body = ErrorResponse(message="The signature of this URL is invalid.", type="invalid_signature")
             return error_response(403, body)
         if expires <= time.time():
-            body = ErrorResponse(message="This address has expired; ask for a new one.", type="expired_signature")
+            body = ErrorResponse(message="This URL has expired. Request a new one.", type="expired_signature")
             return error_response(403, body)
         return await content(request, file_id)
 
@@ -139,13 +139,13 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
 
 
 class _Content(Response):
-    """How OpenAPI describes a file's content; its own media type is not told, so no browser takes it for a page."""
+    """Content of a file. Its own media type is not sent, so that no browser shows it as a page."""
 
     media_type = "application/octet-stream"
 
 
 async def _gathered(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in larger pieces."""
+    """Yield the same bytes in larger pieces."""
     pieces: list[bytes] = []
     size = 0
     async for piece in stream:
@@ -181,7 +181,7 @@ def _fields(file: "FileRow") -> dict[str, Any]:
 
 
 def _form() -> dict[str, Any]:
-    """The body of an upload as OpenAPI describes it."""
+    """Return the OpenAPI description of an upload's body."""
     schema = UploadFileIn.model_json_schema()
     del schema["additionalProperties"]
     schema["properties"]["file"] = {"type": "string", "format": "binary"}

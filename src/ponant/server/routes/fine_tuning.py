@@ -1,4 +1,4 @@
-"""``/v1/fine_tuning``: jobs, and the models that they made."""
+"""``/v1/fine_tuning``: jobs, and their fine-tuned models."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -46,11 +46,11 @@ JobIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
 _LARGEST_PAGE = 1000
 _WORKSPACE = "default"
-"""There are no others."""
+"""The only workspace."""
 
 
 def jobs_routes(service: JobService, storage: LazyStorage) -> APIRouter:
-    """The routes of jobs."""
+    """Return the routes of jobs."""
     router = APIRouter(tags=["fine-tuning"], route_class=StrictJsonRoute)
 
     @router.get("/v1/fine_tuning/jobs", summary="List Fine Tuning Jobs", response_model_exclude_unset=True)
@@ -121,7 +121,7 @@ def jobs_routes(service: JobService, storage: LazyStorage) -> APIRouter:
 
 
 def fine_tuned_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
-    """The routes by which fine-tuned models are changed."""
+    """Return the routes that change fine-tuned models."""
     router = APIRouter(tags=["fine-tuning"], route_class=StrictJsonRoute)
 
     @router.patch(
@@ -136,7 +136,7 @@ def fine_tuned_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
         given = changes.model_dump(exclude_none=True)
         for name, text in given.items():
             if "\0" in text:
-                raise InvalidRequestError(f"A {name} has no NUL character.", param=name)
+                raise InvalidRequestError(f"The {name} contains a NUL character.", param=name)
         try:
             return _model(catalog, await registry.change(model_id, caller_of(request.scope), **given))
         except UnknownModelError as error:

@@ -8,31 +8,36 @@ from pydantic import BaseModel
 from ponant.catalog.catalog import Catalog
 
 _ANSWERING = ("ready", "loading", "unloaded")
-"""States of models that requests find, or for which they wait until they are loaded."""
+"""States of models that accept requests, at once or after loading."""
 
 
 class Health(BaseModel):
-    """The process is up."""
+    """Body of ``/health``: the process runs."""
 
     status: str
 
 
 class ModelHealth(BaseModel):
-    """Whether a model can take requests, and why not."""
+    """State of a model, and the reason if it is not ready."""
 
     state: str
     error: str | None = None
 
 
 class Readiness(BaseModel):
-    """Whether requests will be answered."""
+    """Body of ``/ready``."""
 
     status: str
     models: dict[str, ModelHealth]
 
 
 def health_routes(catalog: Catalog, stopping: Callable[[], bool]) -> APIRouter:
-    """The routes by which supervisors and load balancers look at the server."""
+    """Return the routes for service managers and load balancers.
+
+    Args:
+        catalog: the models.
+        stopping: returns True while the server shuts down.
+    """
     router = APIRouter(tags=["health"], include_in_schema=False)
 
     @router.get("/health")

@@ -14,11 +14,11 @@ from ponant.server.errors import describe, error_response
 from ponant.training.support import ARCHITECTURES, missing_package
 
 OWNER = "ponant"
-"""Owner of models that do not say whose they are."""
+"""Owner of models whose file names no organization."""
 
 
 def models_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
-    """The routes of models, answered from ``catalog``; fine-tuned ones are deleted from ``registry``."""
+    """Return the routes of the models in ``catalog``. Fine-tuned ones are deleted from ``registry``."""
     router = APIRouter(tags=["models"])
 
     @router.get("/v1/models", summary="List Models", response_model_exclude_unset=True)
@@ -71,7 +71,7 @@ def models_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
 
 
 def unknown_model(error: UnknownModelError) -> Response:
-    """The answer where a path names a model that there is not."""
+    """Return the response for a path with an unknown model."""
     return error_response(404, describe(error)[1])
 
 
@@ -126,7 +126,7 @@ def _can_be_trained(model: ServedModel) -> bool:
 
 
 def _capabilities(base: ServedModel | None, *, can_be_trained: bool = False) -> ModelCapabilities:
-    """What a model can do, itself or as the base of another; nothing if it is not served."""
+    """Return the capabilities of a model by its base model; without one, it has none."""
     chats = base is not None and base.spec.kind == "chat"
     return ModelCapabilities(
         completion_chat=chats,

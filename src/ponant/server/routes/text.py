@@ -1,4 +1,4 @@
-"""``/v1/completions``: texts continued. The Mistral API has no such path; OpenAI's clients do."""
+"""``/v1/completions``: text completions. Only OpenAI's API has this path."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
