@@ -76,7 +76,7 @@ class Document:
             self._base, _ = self._split(root[self._id])
         self._moved = self._find_moved()
 
-    def words(self, schema: dict[str, Any]) -> dict[str, Any]:
+    def keywords(self, schema: dict[str, Any]) -> dict[str, Any]:
         """What of a subschema counts.
 
         Words that the draft does not know do count, as whoever wrote them meant them, unless they say that others
@@ -84,16 +84,16 @@ class Document:
         """
         if self._draft <= 7 and "$ref" in schema:
             return {"$ref": schema["$ref"]}
-        if any(self._draft < _RELAXING.get(word, 0) for word in schema):
-            return {word: value for word, value in schema.items() if self._draft >= _RELAXING.get(word, 0)}
+        if any(self._draft < _RELAXING.get(keyword, 0) for keyword in schema):
+            return {keyword: value for keyword, value in schema.items() if self._draft >= _RELAXING.get(keyword, 0)}
         return schema
 
     def asserting(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The words that restrict, leaving out those that the schema's draft does not know."""
         return {
-            word: value
-            for word, value in self.words(schema).items()
-            if word not in ANNOTATIONS and _SINCE.get(word, 0) <= self._draft
+            keyword: value
+            for keyword, value in self.keywords(schema).items()
+            if keyword not in ANNOTATIONS and _SINCE.get(keyword, 0) <= self._draft
         }
 
     def resolve(self, reference: Any) -> tuple[Any, Path]:
@@ -121,15 +121,15 @@ class Document:
         schema = self.part(path)
         if not isinstance(schema, dict):
             return []
-        words = self.words(schema)
-        found = [self.resolve(words["$ref"])[1]] if "$ref" in words else []
-        for word, value in words.items():
-            if word in _MAPPED and isinstance(value, dict):
-                found += [(*path, word, name) for name in value]
-            elif word in _LISTED and isinstance(value, list):
-                found += [(*path, word, index) for index in range(len(value))]
-            elif word in _SINGLE:
-                found.append((*path, word))
+        keywords = self.keywords(schema)
+        found = [self.resolve(keywords["$ref"])[1]] if "$ref" in keywords else []
+        for keyword, value in keywords.items():
+            if keyword in _MAPPED and isinstance(value, dict):
+                found += [(*path, keyword, name) for name in value]
+            elif keyword in _LISTED and isinstance(value, list):
+                found += [(*path, keyword, index) for index in range(len(value))]
+            elif keyword in _SINGLE:
+                found.append((*path, keyword))
         return found
 
     def _split(self, reference: str) -> tuple[str, str]:

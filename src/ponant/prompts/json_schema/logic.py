@@ -90,7 +90,7 @@ class Logic:
         marks: dict[str, set[str]] = {}
         if _types(conjuncts) != {"object"}:
             return marks
-        for name in (name for words in conjuncts for name in _list(words, "required") if isinstance(name, str)):
+        for name in (name for keywords in conjuncts for name in _list(keywords, "required") if isinstance(name, str)):
             values = _values(self._conjuncts(_property(conjuncts, name)) or [])
             if values is not None:
                 marks[name] = values
@@ -112,12 +112,12 @@ class Logic:
             return None
         ways: list[Schema] = []
         useful, complete = False, True
-        for word, value in self._document.asserting(schema).items():
-            failing = self._failing(word, value, whole=whole, depth=depth + 1)
+        for keyword, value in self._document.asserting(schema).items():
+            failing = self._failing(keyword, value, whole=whole, depth=depth + 1)
             if failing is None:
                 complete = False
                 continue
-            useful = useful or (word != "type" and bool(failing))
+            useful = useful or (keyword != "type" and bool(failing))
             ways += failing
         if not complete and (whole or not useful):
             return None
@@ -136,12 +136,12 @@ class Logic:
             if not isinstance(schema, dict) or id(schema) in seen:
                 continue
             seen.add(id(schema))
-            words = self._document.asserting(schema)
-            found.append(words)
-            if isinstance(words.get("allOf"), list):
-                todo += words["allOf"]
-            if "$ref" in words:
-                target = self._target(words["$ref"])
+            keywords = self._document.asserting(schema)
+            found.append(keywords)
+            if isinstance(keywords.get("allOf"), list):
+                todo += keywords["allOf"]
+            if "$ref" in keywords:
+                target = self._target(keywords["$ref"])
                 todo += [target] if target is not None else []
         return found
 
@@ -152,25 +152,29 @@ class Logic:
             return None
 
     def _objects_disjoint(self, left: list[dict[str, Any]], right: list[dict[str, Any]], depth: int) -> bool:
-        names = {name: None for words in [*left, *right] for name in _list(words, "required") if isinstance(name, str)}
+        names = {
+            name: None for keywords in [*left, *right] for name in _list(keywords, "required") if isinstance(name, str)
+        }
         return any(self.disjoint(_property(left, name), _property(right, name), depth + 1) for name in names)
 
     def _branches_disjoint(self, left: list[dict[str, Any]], right: list[dict[str, Any]], depth: int) -> bool:
         """Whether there is an ``anyOf`` or ``oneOf`` on the left whose every branch is disjoint from the right."""
         in_place = ("allOf", "anyOf", "oneOf", "$ref")
-        rest = [{word: value for word, value in words.items() if word not in in_place} for words in left]
-        alternatives = [branches for words in left for word in ("anyOf", "oneOf") if (branches := _list(words, word))]
+        rest = [{keyword: value for keyword, value in keywords.items() if keyword not in in_place} for keywords in left]
+        alternatives = [
+            branches for keywords in left for keyword in ("anyOf", "oneOf") if (branches := _list(keywords, keyword))
+        ]
         return any(
             all(self.disjoint([branch, *rest], right, depth + 1) for branch in branches) for branches in alternatives
         )
 
-    def _failing(self, word: str, value: Any, *, whole: bool, depth: int) -> list[Schema] | None:
+    def _failing(self, keyword: str, value: Any, *, whole: bool, depth: int) -> list[Schema] | None:
         """The ways not to satisfy one word of a schema; None if they are not known."""
-        if value in _WITHOUT_EFFECT_IF.get(word, ()):
+        if value in _WITHOUT_EFFECT_IF.get(keyword, ()):
             return []
-        if word in _OPPOSITES:
-            return _beyond(word, value)
-        match word:
+        if keyword in _OPPOSITES:
+            return _beyond(keyword, value)
+        match keyword:
             case "type":
                 return _other_types(value)
             case "const":
@@ -184,16 +188,16 @@ class Logic:
             case "allOf" | "anyOf" if isinstance(value, list):
                 negations = [self.negated(part, whole=whole, depth=depth) for part in value]
                 known = [negation for negation in negations if negation is not None]
-                if (whole or word == "anyOf") and len(known) < len(negations):
+                if (whole or keyword == "anyOf") and len(known) < len(negations):
                     return None
-                return known if word == "allOf" else [{"allOf": known}]
+                return known if keyword == "allOf" else [{"allOf": known}]
             case "not":
                 return [value]
             case "$ref":
                 target = self._target(value)
                 negation = None if target is None else self.negated(target, whole=whole, depth=depth)
                 return None if negation is None else [negation]
-        return None if word in _UNKNOWN else []
+        return None if keyword in _UNKNOWN else []
 
     def _failing_properties(self, properties: dict[str, Any], *, whole: bool, depth: int) -> list[Schema] | None:
         ways: list[Schema] = []
@@ -222,41 +226,41 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _list(words: dict[str, Any], word: str) -> list[Any]:
-    value = words.get(word)
+def _list(keywords: dict[str, Any], keyword: str) -> list[Any]:
+    value = keywords.get(keyword)
     return value if isinstance(value, list) else []
 
 
 def _types(conjuncts: list[dict[str, Any]]) -> set[str]:
     """The types that documents may have which satisfy all of these."""
     types = set(TYPES)
-    for words in conjuncts:
-        if "type" in words:
-            named = [words["type"]] if isinstance(words["type"], str) else _list(words, "type")
+    for keywords in conjuncts:
+        if "type" in keywords:
+            named = [keywords["type"]] if isinstance(keywords["type"], str) else _list(keywords, "type")
             types &= {"number" if name == "integer" else name for name in named if isinstance(name, str)}
-        if "const" in words:
-            types &= {kind(words["const"])}
-        if isinstance(words.get("enum"), list):
-            types &= {kind(value) for value in words["enum"]}
+        if "const" in keywords:
+            types &= {kind(keywords["const"])}
+        if isinstance(keywords.get("enum"), list):
+            types &= {kind(value) for value in keywords["enum"]}
     return types
 
 
 def _values(conjuncts: list[dict[str, Any]]) -> set[str] | None:
     """The only documents that may satisfy all of these; None if they are not named."""
-    named = [{canonical(words["const"])} for words in conjuncts if "const" in words]
-    named += [set(map(canonical, words["enum"])) for words in conjuncts if isinstance(words.get("enum"), list)]
+    named = [{canonical(keywords["const"])} for keywords in conjuncts if "const" in keywords]
+    named += [set(map(canonical, keywords["enum"])) for keywords in conjuncts if isinstance(keywords.get("enum"), list)]
     return set.intersection(*named) if named else None
 
 
 def _property(conjuncts: list[dict[str, Any]], name: str) -> list[Any]:
     """What a property must satisfy, as far as it is known."""
     found = []
-    for words in conjuncts:
-        properties = words.get("properties", {})
+    for keywords in conjuncts:
+        properties = keywords.get("properties", {})
         if isinstance(properties, dict) and name in properties:
             found.append(properties[name])
-        elif "additionalProperties" in words and "patternProperties" not in words:
-            found.append(words["additionalProperties"])
+        elif "additionalProperties" in keywords and "patternProperties" not in keywords:
+            found.append(keywords["additionalProperties"])
     return found
 
 
@@ -290,9 +294,9 @@ def _other_values(values: list[Any]) -> list[Schema] | None:
     return ways
 
 
-def _beyond(word: str, bound: Any) -> list[Schema] | None:
+def _beyond(keyword: str, bound: Any) -> list[Schema] | None:
     """The ways to be beyond a bound."""
     if isinstance(bound, bool) or not isinstance(bound, int | float):
         return [] if isinstance(bound, bool) else None
-    name, opposite, step = _OPPOSITES[word]
+    name, opposite, step = _OPPOSITES[keyword]
     return [] if bound + step < 0 and step else [{"type": name, opposite: bound + step}]

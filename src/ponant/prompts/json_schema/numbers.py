@@ -28,17 +28,19 @@ _LARGEST_MULTIPLE = 2**32
 """llguidance multiplies the divisors of one number with each other in this much."""
 
 
-def bounds(words: dict[str, Any], *, integers: bool) -> dict[str, Any]:
+def bounds(keywords: dict[str, Any], *, integers: bool) -> dict[str, Any]:
     """``minimum`` and ``maximum``, as they stand for all of a schema's bounds. Raises UnusableSchemaError."""
     move = _integer_inside if integers else _inside
-    lows = [move(bound, exclusive=exclusive) for bound, exclusive in _bounds(words, "minimum", "exclusiveMinimum")]
-    highs = [-move(-bound, exclusive=exclusive) for bound, exclusive in _bounds(words, "maximum", "exclusiveMaximum")]
+    lows = [move(bound, exclusive=exclusive) for bound, exclusive in _bounds(keywords, "minimum", "exclusiveMinimum")]
+    highs = [
+        -move(-bound, exclusive=exclusive) for bound, exclusive in _bounds(keywords, "maximum", "exclusiveMaximum")
+    ]
     return ({"minimum": max(lows)} if lows else {}) | ({"maximum": min(highs)} if highs else {})
 
 
-def divisor(words: dict[str, Any]) -> dict[str, Any]:
+def divisor(keywords: dict[str, Any]) -> dict[str, Any]:
     """``multipleOf``, where doubles tell multiples from others. Raises UnusableSchemaError."""
-    value = _number(words, "multipleOf")
+    value = _number(keywords, "multipleOf")
     if value is None:
         return {}
     if value <= 0:
@@ -71,21 +73,21 @@ def is_exact(number: Number) -> bool:
     return len(digits) <= _DIGITS + isinstance(number, int) and isinstance(place, int) and place >= _LAST_PLACE
 
 
-def _bounds(words: dict[str, Any], inclusive: str, exclusive: str) -> list[tuple[Number, bool]]:
+def _bounds(keywords: dict[str, Any], inclusive: str, exclusive: str) -> list[tuple[Number, bool]]:
     """Bounds, each with whether it is exclusive. In draft-04 the second word is a flag that changes the first."""
-    bound = _number(words, inclusive)
-    flag = words.get(exclusive)
+    bound = _number(keywords, inclusive)
+    flag = keywords.get(exclusive)
     found = [] if bound is None else [(bound, flag is True)]
-    other = None if isinstance(flag, bool) else _number(words, exclusive)
+    other = None if isinstance(flag, bool) else _number(keywords, exclusive)
     return found if other is None else [*found, (other, True)]
 
 
-def _number(words: dict[str, Any], word: str) -> Number | None:
-    if word not in words:
+def _number(keywords: dict[str, Any], keyword: str) -> Number | None:
+    if keyword not in keywords:
         return None
-    value = words[word]
+    value = keywords[keyword]
     if isinstance(value, bool) or not isinstance(value, int | float) or value in _INFINITE:
-        raise UnusableSchemaError(f'"{word}" must be a number')
+        raise UnusableSchemaError(f'"{keyword}" must be a number')
     return value
 
 

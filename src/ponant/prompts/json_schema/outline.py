@@ -39,9 +39,9 @@ class _Outline:
         if isinstance(schema.get("enum"), list):
             return " | ".join(map(_json, schema["enum"]))
         if not isinstance(schema.get("properties"), dict):  # what combines beside them mostly says which must be there
-            for word, sign in _COMBINING.items():
-                if isinstance(schema.get(word), list):
-                    return sign.join(self.of(part, depth + 1) for part in schema[word])
+            for keyword, sign in _COMBINING.items():
+                if isinstance(schema.get(keyword), list):
+                    return sign.join(self.of(part, depth + 1) for part in schema[keyword])
         kind = schema.get("type")
         if isinstance(kind, list):
             return " | ".join(self._of_type(schema, name, depth) for name in kind)

@@ -5,35 +5,35 @@ from typing import Any
 from ponant.prompts.json_schema.document import UnusableSchemaError
 
 
-def list_of(words: dict[str, Any], word: str) -> list[Any]:
+def list_of(keywords: dict[str, Any], keyword: str) -> list[Any]:
     """A list; empty if the word is not there."""
-    value = words.get(word, [])
+    value = keywords.get(keyword, [])
     if not isinstance(value, list):
-        raise UnusableSchemaError(f'"{word}" must be a list')
+        raise UnusableSchemaError(f'"{keyword}" must be a list')
     return value
 
 
-def mapping_of(words: dict[str, Any], word: str) -> dict[str, Any]:
+def mapping_of(keywords: dict[str, Any], keyword: str) -> dict[str, Any]:
     """An object; empty if the word is not there."""
-    value = words.get(word, {})
+    value = keywords.get(keyword, {})
     if not isinstance(value, dict):
-        raise UnusableSchemaError(f'"{word}" must be an object')
+        raise UnusableSchemaError(f'"{keyword}" must be an object')
     return value
 
 
-def names_of(words: dict[str, Any], word: str) -> list[str]:
+def names_of(keywords: dict[str, Any], keyword: str) -> list[str]:
     """A list of names of properties, each once."""
-    names = list_of(words, word)
+    names = list_of(keywords, keyword)
     if not all(isinstance(name, str) for name in names):
-        raise UnusableSchemaError(f'"{word}" must be a list of names of properties')
+        raise UnusableSchemaError(f'"{keyword}" must be a list of names of properties')
     return list(dict.fromkeys(names))
 
 
-def count_of(words: dict[str, Any], word: str) -> int | None:
+def count_of(keywords: dict[str, Any], keyword: str) -> int | None:
     """A whole number from 0 on; None if the word is not there."""
-    if word not in words:
+    if keyword not in keywords:
         return None
-    value = words[word]
+    value = keywords[keyword]
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value % 1:
-        raise UnusableSchemaError(f'"{word}" must be a whole number')
+        raise UnusableSchemaError(f'"{keyword}" must be a whole number')
     return int(value)
