@@ -1,4 +1,4 @@
-"""Arrays in schemas, in the words of draft 2020-12."""
+"""Keywords of arrays, translated to draft 2020-12."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ _LONGEST = 2**31 - 1
 
 
 def array_keywords(keywords: dict[str, Any], path: Path, subschema: Callable[[Any, Path], Schema]) -> dict[str, Any]:
-    """What a subschema says of arrays. Raises UnusableSchemaError."""
+    """Translate a subschema's keywords of arrays. Raises UnusableSchemaError."""
     found: dict[str, Any] = {}
     for keyword in ("minItems", "maxItems"):
         count = count_of(keywords, keyword)
@@ -25,7 +25,9 @@ def array_keywords(keywords: dict[str, Any], path: Path, subschema: Callable[[An
     if rest not in keywords and "unevaluatedItems" in keywords:
         rest = "unevaluatedItems"
         if keywords[rest] is not True and any(keyword in keywords for keyword in _IN_PLACE):
-            raise UnusableSchemaError('"unevaluatedItems" is not supported beside words that may evaluate items')
+            raise UnusableSchemaError(
+                '"unevaluatedItems" is not supported together with keywords that may evaluate items'
+            )
     if rest in keywords:
         found["items"] = subschema(keywords[rest], (*path, rest))
     if keywords.get("uniqueItems", False) is not False and _longest(found) > 1:
@@ -36,6 +38,6 @@ def array_keywords(keywords: dict[str, Any], path: Path, subschema: Callable[[An
 
 
 def _longest(found: dict[str, Any]) -> float:
-    """How many items an array may have."""
+    """Return the maximum number of items."""
     longest = float(found.get("maxItems", _LONGEST))
     return min(longest, len(found.get("prefixItems", []))) if found.get("items") is False else longest

@@ -1,4 +1,4 @@
-"""Words of a subschema, read as the types that they must have. All raise UnusableSchemaError without a path."""
+"""Typed access to the keywords of a subschema. All functions raise UnusableSchemaError without a path."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from ponant.prompts.json_schema.document import UnusableSchemaError
 
 
 def list_of(keywords: dict[str, Any], keyword: str) -> list[Any]:
-    """A list; empty if the word is not there."""
+    """Return the list of a keyword; empty if it is missing."""
     value = keywords.get(keyword, [])
     if not isinstance(value, list):
         raise UnusableSchemaError(f'"{keyword}" must be a list')
@@ -14,7 +14,7 @@ def list_of(keywords: dict[str, Any], keyword: str) -> list[Any]:
 
 
 def mapping_of(keywords: dict[str, Any], keyword: str) -> dict[str, Any]:
-    """An object; empty if the word is not there."""
+    """Return the object of a keyword; empty if it is missing."""
     value = keywords.get(keyword, {})
     if not isinstance(value, dict):
         raise UnusableSchemaError(f'"{keyword}" must be an object')
@@ -22,15 +22,15 @@ def mapping_of(keywords: dict[str, Any], keyword: str) -> dict[str, Any]:
 
 
 def names_of(keywords: dict[str, Any], keyword: str) -> list[str]:
-    """A list of names of properties, each once."""
+    """Return the property names of a keyword without duplicates; empty if it is missing."""
     names = list_of(keywords, keyword)
     if not all(isinstance(name, str) for name in names):
-        raise UnusableSchemaError(f'"{keyword}" must be a list of names of properties')
+        raise UnusableSchemaError(f'"{keyword}" must be a list of property names')
     return list(dict.fromkeys(names))
 
 
 def count_of(keywords: dict[str, Any], keyword: str) -> int | None:
-    """A whole number from 0 on; None if the word is not there."""
+    """Return the non-negative integer of a keyword; None if it is missing."""
     if keyword not in keywords:
         return None
     value = keywords[keyword]

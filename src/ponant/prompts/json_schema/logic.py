@@ -1,4 +1,4 @@
-"""What follows from schemas without looking at documents: that two exclude each other, and what one does not allow."""
+"""Conclusions from schemas alone: disjointness and negation."""
 
 import json
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from ponant.prompts.json_schema.patterns import other_than
 Schema = dict[str, Any] | bool
 
 TYPES = ("null", "boolean", "number", "string", "array", "object")
-"""All types but ``integer``, which is part of ``number``."""
+"""All types except ``integer``, which is part of ``number``."""
 
 _MOST_STEPS = 50_000
 _DEEPEST = 8
 _LONGEST_TEXTS = 5_000
-"""Characters of the strings that a schema may exclude."""
+"""Maximum total length in characters of the strings that a schema may exclude."""
 _OPPOSITES = {
     "minimum": ("number", "exclusiveMaximum", 0),
     "maximum": ("number", "exclusiveMinimum", 0),
@@ -38,14 +38,14 @@ _WITHOUT_EFFECT_IF: dict[str, tuple[Any, ...]] = {
 
 
 def canonical(value: Any) -> str:
-    """The same text for values that JSON Schema takes for equal."""
+    """Return a text that is the same for values that are equal in JSON Schema."""
     if isinstance(value, str):
         return f'"{value}'
     return json.dumps(_canonical(value), sort_keys=True)
 
 
 def kind(value: Any) -> str:
-    """The type of a JSON value."""
+    """Return the type of a JSON value."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -58,14 +58,14 @@ def kind(value: Any) -> str:
 
 
 class Logic:
-    """Conclusions about the subschemas of one document. All are careful: what cannot be told is said to be unknown."""
+    """Conclusions about the subschemas of one schema. They are conservative: what is not certain counts as unknown."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._steps = _MOST_STEPS
 
     def disjoint(self, left: Sequence[Any], right: Sequence[Any], depth: int = 0) -> bool:
-        """Whether it is certain that no document satisfies all schemas of both."""
+        """Return True if it is certain that no document satisfies all schemas of both lists."""
         all_left, all_right = self._conjuncts(left), self._conjuncts(right)
         if all_left is None or all_right is None:
             return True
@@ -82,9 +82,9 @@ class Logic:
         )
 
     def marks(self, schemas: Sequence[Any]) -> dict[str, set[str]]:
-        """The properties that documents must have, all of them objects, with one of certain values, and those.
+        """Return the required properties that have one of several fixed values, with these values.
 
-        Many alternatives are told apart by them, in less time than by all that is known.
+        Only schemas of objects have any. They distinguish most alternatives, faster than ``disjoint``.
         """
         conjuncts = self._conjuncts(schemas) or []
         marks: dict[str, set[str]] = {}
@@ -97,13 +97,13 @@ class Logic:
         return marks
 
     def negated(self, schema: Any, *, whole: bool, depth: int = 0) -> Schema | None:
-        """A schema for documents that do not satisfy this one; None if there is no way to write it.
+        """Return a schema for documents that do not satisfy this one; None if it cannot be expressed.
 
         Args:
-            schema: what is not to be satisfied.
-            whole: whether it must allow all such documents. If not, those that fail in one of several ways will do,
-                as long as it is not by their type alone.
-            depth: how many references, properties and so on are around it.
+            schema: the schema to negate.
+            whole: True if the result must allow all such documents. Otherwise it may allow some of them, but not only
+                those of another type.
+            depth: number of references, properties and so on around the schema.
         """
         if isinstance(schema, bool):
             return not schema
@@ -124,7 +124,7 @@ class Logic:
         return {"anyOf": ways} if ways else False
 
     def _conjuncts(self, schemas: Sequence[Any]) -> list[dict[str, Any]] | None:
-        """All that must be satisfied together, through ``allOf`` and ``$ref``; None if one of it is ``false``."""
+        """Return the schemas with those of their ``allOf`` and ``$ref``; None if one of them is ``false``."""
         found: list[dict[str, Any]] = []
         todo = list(schemas)
         seen: set[int] = set()
@@ -158,7 +158,7 @@ class Logic:
         return any(self.disjoint(_property(left, name), _property(right, name), depth + 1) for name in names)
 
     def _branches_disjoint(self, left: list[dict[str, Any]], right: list[dict[str, Any]], depth: int) -> bool:
-        """Whether there is an ``anyOf`` or ``oneOf`` on the left whose every branch is disjoint from the right."""
+        """Return True if all branches of an ``anyOf`` or ``oneOf`` on the left are disjoint from the right."""
         in_place = ("allOf", "anyOf", "oneOf", "$ref")
         rest = [{keyword: value for keyword, value in keywords.items() if keyword not in in_place} for keywords in left]
         alternatives = [
@@ -169,7 +169,7 @@ class Logic:
         )
 
     def _failing(self, keyword: str, value: Any, *, whole: bool, depth: int) -> list[Schema] | None:
-        """The ways not to satisfy one word of a schema; None if they are not known."""
+        """Return schemas for the ways to violate one keyword; None if they are unknown."""
         if value in _WITHOUT_EFFECT_IF.get(keyword, ()):
             return []
         if keyword in _OPPOSITES:
@@ -213,7 +213,7 @@ class Logic:
 _UNKNOWN = {*_OPPOSITES, *_WITHOUT_EFFECT_IF, "enum", "required", "properties", "allOf", "anyOf", "oneOf", "if"}
 _UNKNOWN |= {"pattern", "multipleOf", "contains", "prefixItems", "additionalItems", "patternProperties"}
 _UNKNOWN |= {"propertyNames", "dependentRequired", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef"}
-"""Words that restrict, but not in a way that could be turned round."""
+"""Keywords that restrict documents and cannot be negated."""
 
 
 def _canonical(value: Any) -> Any:
@@ -232,7 +232,7 @@ def _list(keywords: dict[str, Any], keyword: str) -> list[Any]:
 
 
 def _types(conjuncts: list[dict[str, Any]]) -> set[str]:
-    """The types that documents may have which satisfy all of these."""
+    """Return the types of documents that satisfy all of these."""
     types = set(TYPES)
     for keywords in conjuncts:
         if "type" in keywords:
@@ -246,14 +246,14 @@ def _types(conjuncts: list[dict[str, Any]]) -> set[str]:
 
 
 def _values(conjuncts: list[dict[str, Any]]) -> set[str] | None:
-    """The only documents that may satisfy all of these; None if they are not named."""
+    """Return the canonical texts of the only values that satisfy all of these; None if they are not enumerated."""
     named = [{canonical(keywords["const"])} for keywords in conjuncts if "const" in keywords]
     named += [set(map(canonical, keywords["enum"])) for keywords in conjuncts if isinstance(keywords.get("enum"), list)]
     return set.intersection(*named) if named else None
 
 
 def _property(conjuncts: list[dict[str, Any]], name: str) -> list[Any]:
-    """What a property must satisfy, as far as it is known."""
+    """Return the known schemas of a property."""
     found = []
     for keywords in conjuncts:
         properties = keywords.get("properties", {})
@@ -275,7 +275,7 @@ def _other_types(named: Any) -> list[Schema] | None:
 
 
 def _other_values(values: list[Any]) -> list[Schema] | None:
-    """The ways to be none of some values."""
+    """Return schemas for all other values; None if they cannot be expressed."""
     by_kind: dict[str, list[Any]] = {}
     for value in values:
         by_kind.setdefault(kind(value), []).append(value)
@@ -295,7 +295,7 @@ def _other_values(values: list[Any]) -> list[Schema] | None:
 
 
 def _beyond(keyword: str, bound: Any) -> list[Schema] | None:
-    """The ways to be beyond a bound."""
+    """Return schemas for the values beyond a bound; None if the bound is not a number."""
     if isinstance(bound, bool) or not isinstance(bound, int | float):
         return [] if isinstance(bound, bool) else None
     name, opposite, step = _OPPOSITES[keyword]

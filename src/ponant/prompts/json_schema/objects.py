@@ -1,4 +1,4 @@
-"""Objects in schemas, with what llguidance cannot count or name written in words that it can."""
+"""Keywords of objects, translated to those that llguidance enforces."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ _IN_PLACE = ("anyOf", "oneOf", "if", "dependentSchemas", "dependencies", "$dynam
 
 
 def object_keywords(keywords: dict[str, Any], path: Path, subschema: Translate, document: Document) -> dict[str, Any]:
-    """What a subschema says of objects. Raises UnusableSchemaError."""
+    """Translate a subschema's keywords of objects. Raises UnusableSchemaError."""
     found: dict[str, Any] = {}
     if "properties" in keywords:
         properties = mapping_of(keywords, "properties").items()
@@ -38,10 +38,10 @@ def object_keywords(keywords: dict[str, Any], path: Path, subschema: Translate, 
 
 
 def _patterns(keywords: dict[str, Any], path: Path, subschema: Translate, found: dict[str, Any]) -> dict[str, Schema]:
-    """Schemas by what the names of their properties match.
+    """Translate ``patternProperties``.
 
-    Where other properties may be anything, a name that any reader takes for a match is one; otherwise only a name is
-    that all take for one.
+    If other properties are unrestricted, names match that match in any regular expression dialect; otherwise, names
+    that match in all dialects.
     """
     patterns: dict[str, NamePattern] = {}
     for pattern in mapping_of(keywords, "patternProperties"):
@@ -64,19 +64,19 @@ def _patterns(keywords: dict[str, Any], path: Path, subschema: Translate, found:
 
 
 def _refuse_ambiguous(patterns: list[NamePattern], found: dict[str, Any]) -> None:
-    """Refuse patterns if a name may match one of them for some readers and something else for others."""
+    """Refuse patterns if a name matches different ones in different regular expression dialects."""
     odd_names = not all(name.isascii() and name.isprintable() for name in found.get("properties", {}))
     for pattern in patterns:
         others = any(other.broad for other in patterns if other is not pattern)
         if pattern.ambiguous and (others or odd_names or found["additionalProperties"] is not False):
             raise UnusableSchemaError(
-                'regular expressions of "patternProperties" that readers of JSON may take for different ones '
-                "are not supported beside others and beside additional properties with a schema"
+                'regular expressions of "patternProperties" that differ between dialects are not supported together '
+                "with others or with a schema for additional properties"
             )
 
 
 def _evaluated(keywords: dict[str, Any], document: Document) -> dict[str, None]:
-    """The names of the properties that are evaluated by what ``allOf`` and ``$ref`` add to a subschema."""
+    """Return the names of the properties that a subschema, its ``allOf`` and its ``$ref`` evaluate."""
     names: dict[str, None] = {}
     todo, seen = [keywords], {id(keywords)}
     while todo:
@@ -85,7 +85,9 @@ def _evaluated(keywords: dict[str, Any], document: Document) -> dict[str, None]:
             continue
         unknown = ("patternProperties", "additionalProperties", "unevaluatedProperties")
         if any(keyword in part for keyword in (*_IN_PLACE, *(unknown if part is not keywords else ()))):
-            raise UnusableSchemaError('"unevaluatedProperties" is not supported beside alternatives and the like')
+            raise UnusableSchemaError(
+                '"unevaluatedProperties" is not supported together with alternatives, conditions or patterns'
+            )
         names |= dict.fromkeys(mapping_of(part, "properties"))
         parts = [*list_of(part, "allOf"), *([document.resolve(part["$ref"])[0]] if "$ref" in part else ())]
         todo += [added for added in parts if id(added) not in seen]
@@ -94,9 +96,9 @@ def _evaluated(keywords: dict[str, Any], document: Document) -> dict[str, None]:
 
 
 def _count(keywords: dict[str, Any], found: dict[str, Any]) -> None:
-    """Write ``minProperties`` and ``maxProperties``.
+    """Translate ``minProperties`` and ``maxProperties``.
 
-    A document may have an additional property twice, which counts once for who reads it.
+    The grammar may write an additional property twice, and readers of the document count it once.
     """
     properties: dict[str, Schema] = found.get("properties", {})
     required = found.get("required", [])
@@ -111,7 +113,7 @@ def _count(keywords: dict[str, Any], found: dict[str, Any]) -> None:
             found.pop("patternProperties", None)
             optional, closed = [], True
         elif (optional and not closed) or (closed and 1 < room < len(optional)):
-            raise UnusableSchemaError('"maxProperties" is not supported beside properties that may be left out')
+            raise UnusableSchemaError('"maxProperties" is not supported together with optional properties')
         elif not closed or room < len(optional):
             found["maxProperties"] = most
     if fewest > 1 and closed and fewest == len(optional):
@@ -126,7 +128,7 @@ def _count(keywords: dict[str, Any], found: dict[str, Any]) -> None:
 
 
 def _named(schema: Any, document: Document) -> dict[str, Any]:
-    """An object whose properties have names that satisfy a schema."""
+    """Translate ``propertyNames``."""
     if isinstance(schema, dict) and "$ref" in schema:
         schema = document.resolve(schema["$ref"])[0] if len(document.asserting(schema)) == 1 else schema
     if isinstance(schema, bool):

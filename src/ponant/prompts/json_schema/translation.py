@@ -1,13 +1,13 @@
-"""From a JSON schema to one that llguidance follows to the letter.
+"""Translation of a JSON schema to one that llguidance enforces exactly.
 
-llguidance takes most words of draft 2020-12, but some of them, and of older drafts, only roughly or under conditions.
-The schema that is written here has only what it takes exactly. It allows what the given one allows, or a little less:
+llguidance accepts most keywords of draft 2020-12, but enforces some of them, and of older drafts, only approximately or
+under conditions. The translated schema has only keywords that it enforces. It allows the same documents or fewer:
 
-* strings are written with JSON's short escapes, so that no property can be named in two ways,
-* bounds of numbers and regular expressions are taken as in ``numbers`` and ``patterns``,
-* properties come in the order in which the schema names them, which is llguidance's own condition.
+* strings are written with JSON's short escapes, so that a property has only one name,
+* bounds of numbers and regular expressions are restricted as in ``numbers`` and ``patterns``,
+* properties have the order of the schema, as llguidance requires.
 
-What cannot be written that way is refused, with the part that is at fault.
+Schemas that cannot be translated are refused, with the part at fault.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,11 @@ from ponant.prompts.json_schema.patterns import PatternError, translate_pattern,
 _MOST_SUBSCHEMAS = 20_000
 _TYPES = frozenset(["null", "boolean", "number", "integer", "string", "array", "object"])
 _FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"])
-"""Formats that llguidance follows. They only annotate, and are taken where nothing else is said of a text."""
+"""Formats that llguidance enforces. They are annotations, used only if nothing else restricts a string."""
 _LONGEST_TEXT = 2**31 - 1
 _ELSEWHERE = {"properties", "patternProperties", "additionalProperties", "unevaluatedProperties"}
 _ELSEWHERE |= {"items", "prefixItems", "additionalItems", "unevaluatedItems"}
-"""Words whose schemas are not for the same value but for what is in it."""
+"""Keywords whose schemas apply to parts of the value."""
 _COMBINING = frozenset(("$ref", "allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "dependencies"))
 _REFUSED = ("$dynamicRef", "$recursiveRef")
 
@@ -40,20 +40,20 @@ _OBJECTS = ("properties", "patternProperties", "additionalProperties", "required
 
 
 def translate(schema: dict[str, Any], part: Path = ()) -> dict[str, Any]:
-    """A schema for llguidance that allows only what the given one allows.
+    """Translate a schema to one that llguidance enforces exactly, and that allows nothing else.
 
     Args:
         schema: the whole schema.
-        part: where in it the one is that is wanted, if it is not the whole.
+        part: path of the part to translate; by default the whole schema.
 
     Raises:
-        UnusableSchemaError: there is none that comes near enough.
+        UnusableSchemaError: the schema cannot be translated.
     """
     return _Translation(schema, part).translated()
 
 
 class _Translation:
-    """One schema being translated."""
+    """Translation of one schema."""
 
     def __init__(self, root: dict[str, Any], part: Path) -> None:
         self._document = Document(root)
@@ -83,7 +83,7 @@ class _Translation:
         )
 
     def translated(self) -> dict[str, Any]:
-        """The whole schema, with the definitions that it refers to."""
+        """Return the translated schema, with the definitions that it refers to."""
         written = self.subschema(self._document.part(self._wanted), self._wanted)
         root: dict[str, Any] = written if isinstance(written, dict) else {"anyOf": [written]}
         definitions: dict[str, Schema] = {}
@@ -98,7 +98,7 @@ class _Translation:
         return root
 
     def subschema(self, schema: Any, path: Path) -> Schema:
-        """One part of the schema."""
+        """Translate one part of the schema."""
         if isinstance(schema, bool):
             return schema
         if not isinstance(schema, dict):
@@ -143,7 +143,7 @@ class _Translation:
         return {"$ref": f"#/$defs/{self._names[place]}"}
 
     def _refuse_circles(self) -> None:
-        """Refuse references that lead back to where they are without having gone into an item or a property."""
+        """Refuse references that lead back to themselves without passing an item or a property."""
         for start in self._same:
             todo, seen = [start], set[Path]()
             while todo:
@@ -164,7 +164,7 @@ class _Translation:
         return [self.subschema(part, (*path, keyword, index)) for index, part in enumerate(list_of(keywords, keyword))]
 
     def _one_of(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
-        """Alternatives of which each excludes the others, by themselves or because that is added."""
+        """Translate ``oneOf`` to alternatives that exclude each other, adding negations where they overlap."""
         alternatives = list_of(keywords, "oneOf")
         overlapping = self._overlapping(alternatives, keywords)
         branches: list[Schema] = []
@@ -181,7 +181,7 @@ class _Translation:
         return {"anyOf": branches}
 
     def _overlapping(self, alternatives: list[Any], keywords: dict[str, Any]) -> list[list[int]]:
-        """For each alternative the others that may hold with it, seen with the words beside them."""
+        """Return for each alternative the others that may hold at the same time, given the adjacent keywords."""
         rest = {keyword: value for keyword, value in keywords.items() if keyword != "oneOf"}
         marks = [self._logic.marks([alternative, rest]) for alternative in alternatives]
         overlapping: list[list[int]] = [[] for _ in alternatives]
@@ -200,7 +200,7 @@ class _Translation:
     def _negated(self, schema: Any, keyword: str) -> Schema:
         negation = self._logic.negated(schema, whole=True)
         if negation is None:
-            raise UnusableSchemaError(f'"{keyword}" is not supported for what it says here')
+            raise UnusableSchemaError(f'"{keyword}" is not supported for this schema')
         return negation
 
     def _conditional(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -229,7 +229,7 @@ class _Translation:
 def _located(
     part: Callable[[dict[str, Any], Path], dict[str, Any]], keywords: dict[str, Any], path: Path
 ) -> dict[str, Any]:
-    """A part of a subschema; where what is wrong with it has no place yet, that is the subschema's."""
+    """Translate a part of a subschema, and give errors without a path the subschema's."""
     try:
         return part(keywords, path)
     except UnusableSchemaError as error:
@@ -259,7 +259,7 @@ def _types(keywords: dict[str, Any], path: Path) -> dict[str, Any]:
     named = keywords["type"]
     names = [named] if isinstance(named, str) else named
     if not isinstance(names, list) or not all(isinstance(name, str) and name in _TYPES for name in names):
-        raise UnusableSchemaError(f'"type" must name types of JSON, which {named!r} does not')
+        raise UnusableSchemaError(f'"type" must name JSON types, not {named!r}')
     kept = [name for name in dict.fromkeys(names) if name != "integer" or "number" not in names]
     return {"type": kept}
 
@@ -273,9 +273,7 @@ def _values(keywords: dict[str, Any], path: Path) -> dict[str, Any]:
         values = {"": keywords["const"]}
     possible = [value for value in values.values() if _can_be_asked_for(value)]
     if values and not possible:
-        raise UnusableSchemaError(
-            "numbers beyond 2^53 and control characters without a short escape cannot be asked for"
-        )
+        raise UnusableSchemaError("numbers beyond 2^53 and control characters without a short escape are not supported")
     return {"enum": possible}
 
 
