@@ -13,14 +13,14 @@ __all__ = ["Mistral", "__version__", "models", "utils"]
 
 
 def __getattr__(name: str) -> Any:
-    """What the package has besides its version is imported when it is asked for."""
+    """Import the client and its types on first use."""
     import importlib
 
     if name == "Mistral":
         return importlib.import_module("ponant.client.sdk").Mistral
     if name in ("models", "utils"):
         return importlib.import_module(f"ponant.{name}")
-    if name[:1].isupper():  # Mistral's SDK has its types at the top, too
+    if name[:1].isupper():  # as Mistral's SDK, which has its types in the package, too
         models = importlib.import_module("ponant.models")
         if name in models.__all__:
             return getattr(models, name)

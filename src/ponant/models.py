@@ -1,4 +1,4 @@
-"""The types of the Python client: what it sends, what it gives, and what it raises."""
+"""Public types of the Python client: requests, responses and errors."""
 
 from ponant.api.base import CompletionTokensDetails, PromptTokensDetails, UsageInfo
 from ponant.api.chat import (

@@ -1,4 +1,4 @@
-"""What the Python client is used with: retries, streams, and ``UNSET``."""
+"""Public helpers of the Python client: retries, streams and ``UNSET``."""
 
 from ponant.client import event_stream as eventstreaming
 from ponant.client import retries

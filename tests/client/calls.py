@@ -1,4 +1,4 @@
-"""Calls that every client makes alike: by name, the operation and its parameters. Needs nothing installed."""
+"""Calls that all clients make in the same way: operations and parameters by name. Imports no client."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -150,11 +150,11 @@ LISTS: dict[str, dict[str, Any]] = {
     "no such page": {"page": -1},
 }
 Ask = Callable[..., Any]
-"""Makes a call of an operation; gives its result as JSON has it, or {"error": ...}."""
+"""Function that calls an operation and returns its result as JSON, or {"error": ...}."""
 
 
 def files(ask: Ask) -> Iterator[Any]:
-    """A life of files, and what it was like. Leaves none."""
+    """Upload, read and delete files, and return the results. No file remains."""
     uploaded = [ask("files.upload", **fields) for fields in UPLOADS.values()]
     yield from uploaded
     with tempfile.NamedTemporaryFile() as written, Path(written.name).open("rb") as file:
@@ -175,12 +175,12 @@ def files(ask: Ask) -> Iterator[Any]:
 
 
 def parameters(call: str) -> dict[str, Any]:
-    """The parameters of a call, for this client's taking."""
+    """Return the parameters of a call with the types of this client."""
     return dict(CALLS[call][1])
 
 
 def comparable(value: Any) -> Any:
-    """A result without what is null, and without what differs from one time to the next."""
+    """Return a result without nulls and without values that differ between calls."""
     if isinstance(value, dict):
         varying = {"num_cached_tokens", "cached_tokens"} | (
             {"id", "created"} if "choices" in value or "data" in value else set()
@@ -191,7 +191,7 @@ def comparable(value: Any) -> Any:
 
 
 def joined(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """The events of a stream as one: which tokens come together differs from one time to the next."""
+    """Join the events of a stream into one, because the tokens per event vary."""
     chunks = [event["data"] for event in events]
     texts: dict[str, str] = {}
     for choice in (choice for chunk in chunks for choice in chunk["choices"]):

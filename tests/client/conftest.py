@@ -1,4 +1,4 @@
-"""The clients that tests share. They stay open for the whole run."""
+"""Clients that tests share, open for the whole run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,21 +11,21 @@ from tests.client.ways import WAYS, Way
 from tests.serving import RunningServer
 
 EXACT: dict[str, Any] = {"threads": 1, "flash_attention": False, "kv_type": "f32"}
-"""Settings under which the tiny model gives equal results for every shape of batch."""
+"""Settings with which the tiny model's results do not depend on the batch."""
 
 
 @pytest.fixture(scope="session")
 def over_http(tiny_server: RunningServer) -> Iterator[Mistral]:
-    """A client of a server with the tiny model."""
+    """Client of a server with the tiny model."""
     with Mistral(server_url=tiny_server.url, timeout_ms=120_000) as mistral:
         yield mistral
 
 
 @pytest.fixture(scope="session")
 def in_process(tiny_model: Path, tiny_embedder: Path) -> Iterator[Mistral]:
-    """A client with the tiny models in this process."""
+    """Client with the tiny models in this process."""
     models = [str(tiny_model), str(tiny_embedder)]
-    # Training has the priority of everything else, so that tests that run beside it do not make it wait.
+    # Training at normal priority, so that it is not delayed by tests that run at the same time.
     with Mistral.local(models, timeout_ms=120_000, training_nice=0, **EXACT) as mistral:
         yield mistral
 

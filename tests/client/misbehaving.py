@@ -1,4 +1,4 @@
-"""Servers made of plain sockets, which do what no good server does."""
+"""Misbehaving servers, made of plain sockets."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 Behaviour = Callable[[socket.socket], None]
-"""What a server does with a connection once it has read the request."""
+"""Behaviour of a server on a connection after it has read the request."""
 
 CHUNK = {
     "id": "cmpl-1",
@@ -29,7 +29,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Server:
-    """Answers connections one by one, each with the next behaviour, the last one again and again."""
+    """Server that answers each connection with the next behaviour, and repeats the last one."""
 
     def __init__(self, *behaviours: Behaviour) -> None:
         self._behaviours = list(behaviours)
@@ -41,7 +41,7 @@ class Server:
         self._thread.start()
 
     def close(self) -> None:
-        """End; fails if a client has left a connection open."""
+        """End the server. Fails if a client has left a connection open."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in (self._thread, *self._threads):
@@ -69,7 +69,7 @@ class Server:
 
 @contextlib.contextmanager
 def misbehaving(*behaviours: Behaviour) -> Iterator[Server]:
-    """A server with these behaviours."""
+    """Run a server with these behaviours."""
     server = Server(*behaviours)
     try:
         yield server
@@ -78,7 +78,7 @@ def misbehaving(*behaviours: Behaviour) -> Iterator[Server]:
 
 
 def read_request(connection: socket.socket) -> bytes:
-    """A whole request, head and body."""
+    """Read a request's head and body."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += connection.recv(65536)
@@ -92,7 +92,7 @@ def read_request(connection: socket.socket) -> bytes:
 def respond(
     status: int, body: bytes | str | dict[str, Any] = b"", *, kind: str = "application/json", **headers: str
 ) -> Behaviour:
-    """A whole response."""
+    """Send a response."""
     content = json.dumps(body) if isinstance(body, dict) else body
     content = content.encode() if isinstance(content, str) else content
     lines = {"content-type": kind, "content-length": str(len(content)), "connection": "close"}
@@ -101,12 +101,12 @@ def respond(
 
 
 def stream(*pieces: bytes, kind: str = "text/event-stream") -> Behaviour:
-    """A stream without a length: it ends with the connection."""
+    """Send a stream without a length, which ends with the connection."""
     return send(head(200, {"content-type": kind, "connection": "close"}), *pieces)
 
 
 def send(*pieces: bytes) -> Behaviour:
-    """These bytes."""
+    """Send these bytes."""
 
     def behave(connection: socket.socket) -> None:
         for piece in pieces:
@@ -116,7 +116,7 @@ def send(*pieces: bytes) -> Behaviour:
 
 
 def then_silence(behaviour: Behaviour) -> Behaviour:
-    """The behaviour, and then nothing until the client goes away."""
+    """Add silence until the client disconnects."""
 
     def behave(connection: socket.socket) -> None:
         behaviour(connection)
@@ -127,7 +127,7 @@ def then_silence(behaviour: Behaviour) -> Behaviour:
 
 
 def then_drip(behaviour: Behaviour, piece: bytes) -> Behaviour:
-    """The behaviour, and then a few bytes again and again until the client goes away."""
+    """Add a few bytes, repeated until the client disconnects."""
 
     def behave(connection: socket.socket) -> None:
         behaviour(connection)
@@ -142,7 +142,7 @@ def then_drip(behaviour: Behaviour, piece: bytes) -> Behaviour:
 
 
 def reset(connection: socket.socket) -> None:
-    """End the connection rudely."""
+    """Reset the connection."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
     connection.close()
 

@@ -1,4 +1,4 @@
-"""The code on pages of documentation, and running it."""
+"""Code on pages of the documentation."""
 
 import contextlib
 import io
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def code_blocks(page: Path) -> list[str]:
-    """The Python code of a page, block by block."""
+    """Return the Python blocks of a page."""
     return re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def run_block(code: str, names: dict[str, Any] | None = None) -> str:
-    """What a block prints. ``names`` are those that earlier blocks have defined, and gets those of this one."""
+    """Run a block and return its output. ``names`` has the names of earlier blocks, and receives those of this one."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(code, "page", "exec"), {"__name__": "page"} if names is None else names)

@@ -1,4 +1,4 @@
-"""The same calls in every way and with the official client: same results, same exceptions by name."""
+"""The same calls in every way and with the official client have the same results and exceptions."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ OFFICIAL = FOLDER.parents[1] / ".venv-mistralai1" / "bin" / "python"
 
 @pytest.fixture(scope="session")
 def official(tiny_server: RunningServer) -> dict[str, Any]:
-    """The outcomes of all calls with the official client."""
+    """Outcomes of all calls with the official client."""
     if not OFFICIAL.exists():
         pytest.skip("there is no .venv-mistralai1; run: make .venv-mistralai1/.ready")
     command = [str(OFFICIAL), str(FOLDER / "official_suite.py"), tiny_server.url]
@@ -55,7 +55,7 @@ def outcome(way: Way, operation: str, **fields: Any) -> Any:
 
 
 def assert_has(ours: Any, theirs: Any, where: str) -> None:
-    """Every field of theirs is in ours, with the same value. The official client drops fields that it does not know."""
+    """Assert that ours has every field of theirs. The official client drops unknown fields."""
     if isinstance(theirs, dict):
         for key, value in theirs.items():
             assert key in ours, f"{where}.{key}"

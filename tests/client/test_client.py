@@ -1,4 +1,4 @@
-"""What a client takes its settings from, and what it sends."""
+"""Settings of a client, and the requests that it sends."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content"
 
 
 class Recorder:
-    """A client whose requests go nowhere and are kept."""
+    """Client that records its requests and does not send them."""
 
     def __init__(self, answer: dict[str, Any] | None = None, **settings: Any) -> None:
         self.requests: list[httpx2.Request] = []
@@ -37,7 +37,7 @@ class Recorder:
         return httpx2.Response(200, json=self._answer)
 
     def body(self, **fields: Any) -> dict[str, Any]:
-        """The body of a request for a completion."""
+        """Return the body of a completion request."""
         self.mistral.chat.complete(**REQUEST | fields)
         body: dict[str, Any] = json.loads(self.requests[-1].content)
         return body
@@ -158,7 +158,7 @@ async def test_a_custom_async_client_is_used() -> None:
     assert response.id == "cmpl-1"
 
 
-# What is sent
+# Requests
 
 
 def test_only_what_is_given_is_sent() -> None:
@@ -225,7 +225,7 @@ def test_request_types_and_calls_know_their_fields() -> None:
     assert models.ChatCompletionStreamRequest(**REQUEST).stream is True
 
 
-# What comes from newer servers
+# Responses of newer servers
 
 NEWER = ANSWER | {
     "mood": "fine",
@@ -295,7 +295,7 @@ def test_new_kinds_of_models_are_kept() -> None:
 
 
 async def test_results_have_their_types() -> None:
-    """The type checker reads these; that they hold is tested elsewhere, with objects."""
+    """Names checked by the type checker; other tests check the objects."""
 
     class City(BaseModel):
         name: str

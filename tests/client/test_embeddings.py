@@ -1,4 +1,4 @@
-"""``embeddings``: its parameters are the official client's, and what is sent is what was given."""
+"""``embeddings`` has the official client's parameters and sends them unchanged."""
 
 import inspect
 import json
@@ -21,7 +21,7 @@ NULLABLE = ("metadata", "output_dimension")
 
 
 def answered(*embeddings: Any, **parameters: Any) -> tuple[Any, dict[str, Any]]:
-    """The result of a call that is answered with these embeddings, and the body of its request."""
+    """Return the result of a call answered with these embeddings, and the body of its request."""
     sent: list[httpx2.Request] = []
 
     def respond(request: httpx2.Request) -> httpx2.Response:

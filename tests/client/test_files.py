@@ -1,4 +1,4 @@
-"""``files``: its parameters are the official client's, and what is sent is what was given, piece by piece."""
+"""``files`` has the official client's parameters and sends them unchanged, contents in pieces."""
 
 import inspect
 import io
@@ -60,7 +60,7 @@ def test_types_are_the_official_clients(name: str) -> None:
 
 
 def sent(answers: int = 1, **given: Any) -> list[bytes]:
-    """The bodies of the requests that an upload sends, the last of which is answered well."""
+    """Return the bodies of an upload's requests, of which the last one succeeds."""
     bodies: list[bytes] = []
 
     def respond(request: httpx2.Request) -> httpx2.Response:
@@ -107,7 +107,7 @@ def test_given_file_stays_open_and_is_sent_again_from_its_beginning() -> None:
 
 
 class Pipe(io.RawIOBase):
-    """Can be read only once."""
+    """File that can be read only once."""
 
     def __init__(self) -> None:
         self.rest = [LINE]
@@ -125,7 +125,7 @@ def test_what_can_be_read_only_once_is_sent_only_once() -> None:
 
 @pytest.mark.parametrize("content", ["text", 5, None])
 def test_content_that_is_none_is_refused(content: Any) -> None:
-    with pytest.raises(TypeError, match="the content of a file is bytes"):
+    with pytest.raises(TypeError, match="the content of a file must be bytes"):
         Mistral().files.upload(file={"file_name": "a", "content": content})
 
 
@@ -155,7 +155,7 @@ def test_large_file_is_never_held(way: Way, tmp_path: Path) -> None:
 
 
 class Failing(io.BytesIO):
-    """Breaks while it is read."""
+    """File that fails while it is read."""
 
     def read(self, size: int | None = -1) -> bytes:
         raise OSError("the disk is broken")

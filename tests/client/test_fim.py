@@ -1,4 +1,4 @@
-"""``fim``: its parameters are the official client's, and what is sent is what was given."""
+"""``fim`` has the official client's parameters and sends them unchanged."""
 
 import inspect
 import json
@@ -22,7 +22,7 @@ NULLABLE = (
 
 
 def fim(sent: list[httpx2.Request]) -> Fim:
-    """The resource of a client whose requests go nowhere and are kept."""
+    """Resource of a client that records its requests and does not send them."""
 
     def respond(request: httpx2.Request) -> httpx2.Response:
         sent.append(request)
@@ -34,7 +34,7 @@ def fim(sent: list[httpx2.Request]) -> Fim:
 
 
 def body(**given: Any) -> dict[str, Any]:
-    """The body of a request."""
+    """Return the body of a request."""
     sent: list[httpx2.Request] = []
     fim(sent).complete(**REQUEST | given)
     assert sent[0].url.path == "/v1/fim/completions"

@@ -1,4 +1,4 @@
-"""``fine_tuning.jobs``, and ``models`` of fine-tuned models: the official client's parameters, and what is sent."""
+"""``fine_tuning.jobs`` and ``models`` have the official client's parameters and send them unchanged."""
 
 import asyncio
 import inspect
@@ -18,7 +18,7 @@ from tests.client.test_calls import OFFICIAL
 JOBS = ["list", "create", "get", "cancel", "start"]
 OF_MODELS = ["delete", "update", "archive", "unarchive"]
 NOT_OFFICIAL = {"create": ["dry_run"]}
-"""Parameters that the official client does not have, though the API does."""
+"""Parameters of the API that the official client lacks."""
 TYPES = [
     "ArchiveFTModelOut",
     "CheckpointOut",
@@ -75,7 +75,7 @@ JOB: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def official() -> Any:
-    """The parameters and types of version 1 of the official client, the last one with fine-tuning."""
+    """Parameters and types of version 1 of the official client, the last with fine-tuning."""
     if not OFFICIAL.exists():
         pytest.skip("there is no .venv-mistralai1; run: make .venv-mistralai1/.ready")
     result = subprocess.run([str(OFFICIAL), "-c", ASK], capture_output=True, check=True, text=True, timeout=120)
@@ -97,7 +97,7 @@ def test_types_are_the_official_clients(official: Any) -> None:
 
 
 class Recorder:
-    """A client whose requests are kept, and answered with one job after the other."""
+    """Client that records its requests and answers them with one job after the other."""
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.requests: list[httpx2.Request] = []

@@ -1,4 +1,4 @@
-"""Fine-tuning through the client, in every way: jobs and the models that they make, on the servers that tests share."""
+"""Fine-tuning jobs and their models through the client, in every way, on shared servers."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ LONG = {"training_steps": 100_000, "seq_len": 128}
 
 @pytest.fixture
 def dataset(way: Way) -> Iterator[str]:
-    """The id of a small file to learn from."""
+    """Id of a small training file."""
     file = way.call("files.upload", file={"file_name": "train.jsonl", "content": LINES})
     yield file.id
     way.call("files.delete", file_id=file.id)
@@ -124,7 +124,7 @@ def test_what_cannot_be_is_refused(way: Way, operation: str, fields: dict[str, A
 
 @pytest.fixture
 def ways(in_process: Mistral) -> list[Way]:
-    """Both ways to call a server in this process: training takes seconds. Other tests train over HTTP."""
+    """Both ways to call a server in this process. Other tests train over HTTP."""
     return [Way(in_process, asynchronous, in_process=True) for asynchronous in (False, True)]
 
 

@@ -1,4 +1,4 @@
-"""What becomes of calls when the server does not behave: the right error, no hang, no connection left open."""
+"""Calls to misbehaving servers raise the right error, end in time, and close their connection."""
 
 import asyncio
 import gzip
@@ -117,7 +117,7 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 
 def fails(way: Way, operation: str, behaviour: Behaviour, kind: type[Exception], said: str) -> None:
-    """The call fails in this way, and its connection is closed by the client: the server waits for that."""
+    """The call raises the error, and the client closes its connection, which the server waits for."""
     timeout = 300 if kind is models.RequestTimeoutError else None
     with misbehaving(behaviour) as server, pytest.raises(kind, match=said) as caught:
         way.call(operation, server_url=server.url, timeout_ms=timeout, **REQUEST)
@@ -190,7 +190,7 @@ def test_leaving_a_stream_early_closes_its_connection() -> None:
         with pytest.raises(StopIteration):
             next(events)
         for _ in mistral.chat.stream(server_url=server.url, **REQUEST):
-            break  # nobody holds the stream any more
+            break  # the stream is no longer referenced
         events = mistral.chat.stream(server_url=server.url, **REQUEST)
         del events
 
@@ -217,7 +217,7 @@ async def test_an_async_stream_that_nobody_holds_any_more_closes_its_connection(
 
 @pytest.mark.parametrize("how", ["at the end of the loop", "by close", "as nobody holds the client any more"])
 def test_async_connections_are_closed(how: str) -> None:
-    """The server waits for that, as it keeps the connection alive."""
+    """The server keeps the connection alive and waits for the client to close it."""
     server = Server(then_silence(respond(200, ANSWER, connection="keep-alive")))
     shared = Mistral()
 

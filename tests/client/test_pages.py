@@ -1,4 +1,4 @@
-"""Pages of documentation: the reference's code runs after one import is changed, and so does that of our own pages."""
+"""Code on pages of the documentation runs: ours, and the reference's with one import changed."""
 
 import inspect
 import re
@@ -30,9 +30,9 @@ SHOWING = [
     ("docs/structured-output.md", '"profession": "painter"'),
     ("docs/dialects.md", "Paris"),
 ]
-"""Pages that show what their code prints, block by block, and what the first block says."""
+"""Pages with the output of each block of code, and the text of their first block."""
 OTHERS = [("README.md", "Paris"), ("docs/tools.md", 'get_weather {"city": "'), ("docs/reasoning.md", "answer: ")]
-"""The others with code."""
+"""Other pages with code."""
 RUN_BY_MAKE_COMPAT = "docs/compatibility.md"
 
 SAID = {
@@ -44,7 +44,7 @@ SAID = {
     "A farmer has 3 dogs.": "<think>\nA dog has 4 legs, and 3 times 4 is 12.\n</think>\nThey have 12 legs.",
     "def area(width, height):": "width",
 }
-"""What the model of the pages' server says to prompts with these texts; the first one that fits counts."""
+"""Answers of the pages' server by a text of the prompt; the first match counts."""
 
 reference = pytest.mark.skipif(not CHAT.exists(), reason="the reference pages are not here")
 
@@ -63,7 +63,7 @@ ROW = re.compile(r"^\| `(\w+)`\s*\| (.*?)\s*\| :(\w+):")
 
 @pytest.fixture(scope="module")
 def pages_server(tiny_model: Path) -> Iterator[ScriptedServer]:
-    """A server that says what pages show, whatever processor it runs on."""
+    """Server that gives the answers of the pages, independent of the processor."""
     with serving_scripted(tiny_model, ("smollm2",), engine={"context": 8192}) as server:
         server.engine.usual = partial(said_to, server)
         yield server
@@ -76,13 +76,13 @@ def said_to(server: ScriptedServer, request: GenerateRequest) -> Script:
 
 
 def sections() -> dict[str, str]:
-    """The parts of the chat page, by operation."""
+    """Return the sections of the chat page by operation."""
     _, complete, stream = re.split(r"^## (?:complete|stream)$", CHAT.read_text(), flags=re.MULTILINE)
     return {"complete": complete, "stream": stream}
 
 
 def rows(text: str) -> list[tuple[str, str, bool]]:
-    """Names, types, and whether they are required."""
+    """Return the parameters' names, types, and whether they are required."""
     found = [match.groups() for line in text.splitlines() if (match := ROW.match(line))]
     assert found
     return [(name, kind, mark == "heavy_check_mark") for name, kind, mark in found]
@@ -166,7 +166,7 @@ def test_no_page_with_code_is_left_out() -> None:
 
 
 def run_page(page: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What each block of a page prints; the server that pages speak of, or have in the process, is this one."""
+    """Return the output of each block of a page, run against this server, also in place of a local one."""
     monkeypatch.setenv("PONANT_URL", server.url)
     monkeypatch.setattr(Mistral, "local", Mistral)
     names: dict[str, Any] = {"__name__": "page"}

@@ -1,4 +1,4 @@
-"""Answers as objects: with a model that follows the schema, and with answers that are none."""
+"""Answers parsed as objects, and errors for answers that are not valid."""
 
 import asyncio
 from collections.abc import Iterator
@@ -73,11 +73,11 @@ async def test_an_async_stream_ends_with_an_object(tiny_server: RunningServer) -
 
 
 def test_an_answer_that_was_cut_off_is_told(mistral: Mistral) -> None:
-    with pytest.raises(models.ResponseValidationError, match="raise max_tokens"):
+    with pytest.raises(models.ResponseValidationError, match="increase max_tokens"):
         mistral.chat.parse(City, **REQUEST | {"max_tokens": 3})
     with mistral.chat.parse_stream(City, **REQUEST | {"max_tokens": 3}) as events:
         list(events)
-    with pytest.raises(models.ResponseValidationError, match="raise max_tokens"):
+    with pytest.raises(models.ResponseValidationError, match="increase max_tokens"):
         _ = events.parsed
 
 
@@ -122,7 +122,7 @@ def test_calls_instead_of_a_text_have_no_object() -> None:
 
 def test_an_answer_of_another_shape_is_told() -> None:
     wrong = respond(200, answered('{"name": 1}'))
-    with misbehaving(wrong) as server, pytest.raises(models.ResponseValidationError, match="no City"):
+    with misbehaving(wrong) as server, pytest.raises(models.ResponseValidationError, match="not a valid City"):
         Mistral(server_url=server.url).chat.parse(City, **REQUEST)
 
 

@@ -1,4 +1,4 @@
-"""Which requests are sent again, and after how long."""
+"""Retries of failed requests, and the pauses before them."""
 
 import asyncio
 import random
@@ -33,7 +33,7 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses of this thread, which take no time here. Servers that other tests have in this process pause, too."""
+    """Pauses of this thread, recorded and skipped. Servers of other tests in this process pause as usual."""
     taken: list[float] = []
     here, sleep, sleep_async = threading.get_ident(), time.sleep, asyncio.sleep
 
@@ -54,7 +54,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return taken
 
 
-# Which
+# Requests that are retried
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -109,7 +109,7 @@ def test_without_a_setting_nothing_is_tried_again() -> None:
     assert len(server.requests) == 1
 
 
-# When
+# Pauses
 
 
 def test_retry_after_is_waited_for(way: Way, pauses: list[float]) -> None:

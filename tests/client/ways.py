@@ -1,4 +1,4 @@
-"""The ways in which a call is made: sync or async, over HTTP or in-process."""
+"""Ways to make a call: sync or async, over HTTP or in-process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -15,14 +15,14 @@ WAYS = ["over HTTP, sync", "over HTTP, async", "in-process, sync", "in-process, 
 
 @dataclass
 class Way:
-    """A client and how it is called."""
+    """Client, and the way to call it."""
 
     client: Mistral
     asynchronous: bool
     in_process: bool
 
     def call(self, operation: str, **parameters: Any) -> Any:
-        """The result of an operation such as ``chat.complete``; all events, if it is a stream."""
+        """Return the result of an operation such as ``chat.complete``, or all events of a stream."""
         if self.asynchronous:
             return asyncio.run(self._call_async(operation, parameters))
         result = attrgetter(operation)(self.client)(**parameters)

@@ -1,4 +1,4 @@
-"""A server inside the client's process: streams are real, sequences are freed, and nothing outlives the client."""
+"""Server in the client's process: responses are streamed, sequences are freed, and nothing outlives the client."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ LONG = REQUEST | ENDLESS
 
 
 def workers() -> list[psutil.Process]:
-    """The engines of this process."""
+    """Return the engines of this process."""
     return [child for child in psutil.Process().children() if "ponant.engine.llama.worker" in child.cmdline()]
 
 
@@ -39,7 +39,7 @@ def endless_server(endless_model: Path) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module", params=["over HTTP", "in-process"])
 def one_place(request: pytest.FixtureRequest, endless_model: Path) -> Iterator[Mistral]:
-    """A client of a model that answers one request at a time, and for minutes if asked."""
+    """Client of a model with one sequence, whose answers can take minutes."""
     if request.param == "over HTTP":
         server: RunningServer = request.getfixturevalue("endless_server")
         with Mistral(server_url=server.url) as mistral:
@@ -89,7 +89,7 @@ def test_a_call_that_takes_too_long_ends_and_frees_its_sequence(one_place: Mistr
 
 
 def test_a_reader_who_pauses_gets_every_event(in_process: Mistral) -> None:
-    """More events than are kept waiting for the reader, who comes when all would long be there."""
+    """The stream has more events than the buffer, and reading begins late."""
     fields = REQUEST | {"max_tokens": 300, "min_tokens": 300}
     whole = in_process.chat.complete(**fields).choices[0].message.content
     with in_process.chat.stream(**fields) as events:

@@ -1,4 +1,4 @@
-"""Builders of prompts, and what stands in the prompts that they make."""
+"""Prompt builders, and the contents of their prompts."""
 
 import copy
 import functools
@@ -24,7 +24,7 @@ _messages: TypeAdapter[list[Message]] = TypeAdapter(list[Message])
 
 @functools.cache
 def builder(vocabulary: Vocabulary, template: str | None = None, *, context: int = CONTEXT) -> PromptBuilder:
-    """The builder for the bundled model, or for one that differs from it by its template."""
+    """Return the builder for the bundled model, with another template if one is given."""
     if template is not None:
         vocabulary = copy.copy(vocabulary)
         vocabulary.metadata = {"tokenizer.chat_template": template}
@@ -32,7 +32,7 @@ def builder(vocabulary: Vocabulary, template: str | None = None, *, context: int
 
 
 def controls_in(vocabulary: Vocabulary, tokens: list[int]) -> list[str]:
-    """The control tokens of a prompt."""
+    """Return the control tokens of a prompt."""
     known = control_texts(vocabulary)
     return [text for text in map(vocabulary.text, tokens) if text in known]
 
@@ -43,17 +43,17 @@ def control_texts(vocabulary: Vocabulary) -> frozenset[str]:
 
 
 def text_in(vocabulary: Vocabulary, tokens: list[int]) -> str:
-    """The text of a prompt, without its control tokens."""
+    """Return the text of a prompt without its control tokens."""
     return b"".join(map(vocabulary.piece, tokens)).decode("utf-8", "replace")
 
 
 def as_read(vocabulary: Vocabulary, text: str) -> str:
-    """A text as the model reads it: this one has no tokens for some rare bytes."""
+    """Return a text as the model reads it; it has no tokens for some rare bytes."""
     return text_in(vocabulary, vocabulary.tokenize(text, control=False))
 
 
 def plain(text: str) -> str:
-    """A text without the marks that are of use inside alone."""
+    """Return a text without the internal marks."""
     for mark in (r"\ufdd0", r"\ufdd1", "\ufdd0", "\ufdd1"):
         text = text.replace(mark, "\ufffd")
     return text

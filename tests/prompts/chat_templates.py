@@ -1,4 +1,4 @@
-"""Chat templates of the kinds that models bring along."""
+"""Chat templates of the kinds that models have."""
 
 CHATML = (
     "{% for message in messages %}"
@@ -7,7 +7,7 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
-# No system role at all, and the assistant has another name.
+# No system role, and another name for the assistant.
 NO_SYSTEM = """{{ bos_token }}
 {%- if messages[0]['role'] == 'system' %}
     {{- raise_exception('System role not supported') }}
@@ -23,7 +23,7 @@ NO_SYSTEM = """{{ bos_token }}
     {{- '<turn>model\n' }}
 {%- endif %}"""
 
-# A system text at the head alone, then strictly user, assistant, user, ...
+# A system text at the head only, then strictly user, assistant, user, ...
 ALTERNATING = """{%- set ns = namespace(expected='user') %}
 {%- for message in messages %}
     {%- if message.role == 'system' %}
@@ -47,7 +47,7 @@ LLAMA = """{{- bos_token }}
     {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}
 {%- endif %}"""
 
-# The system text stands before the last user text; tools are known.
+# The system text precedes the last user text; tools are supported.
 MISTRAL = """{%- if messages[0]["role"] == "system" %}
     {%- set system_message = messages[0]["content"] %}
     {%- set loop_messages = messages[1:] %}
@@ -81,7 +81,7 @@ MISTRAL = """{%- if messages[0]["role"] == "system" %}
     {%- endif %}
 {%- endfor %}"""
 
-# Knows tools, with an empty line for what has no content.
+# Tools are supported; an empty line replaces empty content.
 TOOLS = """{%- for message in messages %}
 {{- '<|im_start|>' + message.role }}
 {%- if message.content %}{{ '\n' + message.content }}{% endif %}
@@ -94,7 +94,7 @@ TOOLS = """{%- for message in messages %}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
 
-# Texts stand against each other and against brackets, and objects are printed as they are: where forgeries would work.
+# Texts are adjacent to each other and to brackets, and objects are printed: forgeries would work here.
 TIGHT = """{%- for message in messages %}
 {{- '<|im_start|>' + message.role + '\n<' + message.content + '>' }}
 {%- for call in message.tool_calls or [] %}
@@ -108,7 +108,7 @@ TIGHT = """{%- for message in messages %}
 
 GLUE = "{% for message in messages %}{{ message.content | trim }}{% endfor %}"
 
-# Tools in the system text, calls between tags, results between tags in a user's turn: as Hermes and Qwen 2.5 have it.
+# Tools in the system text, calls between tags, results between tags in a user turn: Hermes and Qwen 2.5.
 TAGS = """{%- if tools %}
     {{- '<|im_start|>system\\n' }}
     {%- if messages[0].role == 'system' %}{{ messages[0].content + '\\n\\n' }}{% endif %}
@@ -140,7 +140,7 @@ TAGS = """{%- if tools %}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 
-# The same for models that can be told not to think, as Qwen 3: only thoughts since the last question are shown.
+# The same with optional thinking: Qwen 3. Only thinking since the last question is shown.
 TAGS_AND_THINKING = (
     TAGS.replace(
         "{%- for message in messages %}",
@@ -162,7 +162,7 @@ TAGS_AND_THINKING = (
     )
 )
 
-# Tools in the first user's turn, calls as bare JSON, one a message: as Llama 3.1 has it.
+# Tools in the first user turn, calls as bare JSON, one per message: Llama 3.1.
 PARAMETERS = """{{- bos_token }}
 {%- if messages[0].role == 'system' %}
     {%- set system_message = messages[0].content | trim %}
@@ -202,7 +202,7 @@ PARAMETERS = """{{- bos_token }}
 
 
 def _mistral(available_tools: str, call: str, between: str = "", begin: str = "", end: str = "") -> str:
-    """Tools before the last user text, strict turns but for calls and results: as Mistral has it from version 3 on."""
+    """Tools before the last user text, strict turns except for calls and results: Mistral from version 3 on."""
     return (
         """{%- if messages[0].role == 'system' %}
     {%- set system_message = messages[0].content %}
@@ -265,7 +265,7 @@ LIST = _mistral(
 )
 TIGHT_LIST = LIST.replace("[TOOL_CALLS] [", "[TOOL_CALLS][")
 
-# A control token before each part of a call, as from version 11 on, and without ids as in version 13.
+# A control token before each part of a call (from version 11 on), and without ids (version 13).
 ARGUMENTS_AND_IDS = _mistral(
     "[AVAILABLE_TOOLS][",
     "'[TOOL_CALLS]' + call.function.name + '[CALL_ID]' + call.id + '[ARGS]' + call.function.arguments | tojson",
@@ -277,8 +277,8 @@ ARGUMENTS_AND_THINKING = ARGUMENTS.replace(
         {{- message.content + eos_token }}""",
 )
 
-# The prompt ends with the beginning of the thinking, earlier thinking is cut out of the texts, calls are fenced:
-# as DeepSeek R1 has it.
+# The prompt ends with the beginning of the thinking, earlier thinking is removed from texts, calls are fenced:
+# DeepSeek R1.
 THINKS_ALWAYS = """{{- bos_token }}
 {%- for message in messages %}
     {%- if message.role == 'system' %}{{ message.content }}{% endif %}
@@ -298,7 +298,7 @@ THINKS_ALWAYS = """{{- bos_token }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '<|Assistant|><think>\\n' }}{% endif %}"""
 
-# Tools are shown and calls written, but as XML: as Qwen 3 Coder has it.
+# Tools are shown and calls written as XML: Qwen 3 Coder.
 XML = (
     TAGS.replace("{{ tool | tojson }}", "{{ '<function>' + tool.function.name + '</function>' }}")
     .replace('{"name": <name>, "arguments": <object>}', "<function=name>\\n<parameter=key>\\nvalue\\n</parameter>")
@@ -314,7 +314,7 @@ XML = (
     )
 )
 
-# Calls and results are written in the form of tags, but nothing tells the model of its tools.
+# Calls and results are written with tags, but tools are not shown.
 TAGS_WITHOUT_TOOLS = TAGS.replace("{%- if tools %}", "{%- if false %}")
 
 # The arguments come first.

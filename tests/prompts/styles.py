@@ -1,4 +1,4 @@
-"""Forms of calls and of thinking, and grammars of answers, as tests use them."""
+"""Formats of calls and thinking, and grammars of answers, for tests."""
 
 import functools
 import re
@@ -16,7 +16,7 @@ from ponant.prompts.answer.spec import AnswerSpec, Calls
 from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, ArgumentCalls, CallFormat
 
 BYTES = LLTokenizer("byte")
-"""A vocabulary of bytes, and after them some control tokens that are free to be called anything."""
+"""Vocabulary of all bytes, followed by control tokens with arbitrary texts."""
 
 END = BYTES.eos_token
 
@@ -55,7 +55,7 @@ GOOD = {
 
 @dataclass(frozen=True)
 class Style:
-    """A form of calls in a vocabulary: with the ids of what are control tokens in it."""
+    """Format of calls, with the ids of its control tokens in a vocabulary."""
 
     form: CallFormat
     controls: dict[str, int] = field(default_factory=dict)
@@ -64,18 +64,18 @@ class Style:
         return hash((self.form, tuple(self.controls)))
 
     def calls(self, *calls: tuple[str, str]) -> str:
-        """Calls of functions by their names, with arguments as JSON."""
+        """Return calls of functions by name, with arguments as JSON."""
         if isinstance(self.form, ArgumentCalls):
             return "".join(f"{self.form.trigger}{name}{self.form.before_arguments}{given}" for name, given in calls)
         written = [f'{{"name": "{name}", "{self.form.arguments}": {given}}}' for name, given in calls]
         return self.form.trigger + self.form.open + self.form.between.join(written) + self.form.close
 
     def call(self, name: str = "weather", arguments: str | None = None) -> str:
-        """A call of a function, with good arguments if there are no others."""
+        """Return a call of a function, with valid arguments by default."""
         return self.calls((name, GOOD.get(name, "{}") if arguments is None else arguments))
 
     def tokens(self, text: str) -> list[int]:
-        """The tokens of a text in which there are control tokens."""
+        """Return the tokens of a text with control tokens."""
         marks = "|".join(map(re.escape, self.controls))
         parts = re.split(f"({marks})", text) if marks else [text]
         return [
@@ -116,7 +116,7 @@ def _matcher(grammar: str) -> LLMatcher:
 
 
 def matcher(grammar: str) -> LLMatcher:
-    """Where a completion is that follows a grammar and has not begun."""
+    """Return the initial state of a completion with a grammar."""
     return _matcher(grammar).deep_copy()
 
 
@@ -131,7 +131,7 @@ def grammar_of(
     controls: dict[str, int] | None = None,
     most_thinking: int = 1000,
 ) -> str:
-    """The grammar of answers with calls in this style, if there are to be any."""
+    """Return the grammar of answers with calls in this style."""
     spec = AnswerSpec(functions=tuple(functions), calls=calls, parallel=parallel, schema=schema)
     terminal = terminal_writer(style.controls | (controls or {}))
     grammar = answer_grammar(spec, style.form, thinking, terminal=terminal, most_thinking=most_thinking)
@@ -140,7 +140,7 @@ def grammar_of(
 
 
 def follow(grammar: str, tokens: Sequence[int]) -> str:
-    """What these tokens are to a grammar: ``whole``, a ``beginning``, or ``refused``."""
+    """Classify tokens by a grammar: ``whole``, a ``beginning``, or ``refused``."""
     begun = matcher(grammar)
     taken = begun.try_consume_tokens(list(tokens))
     assert not begun.is_error(), begun.get_error()
@@ -178,11 +178,11 @@ FENCED = [
     '```json\n[{"name": "clock", "arguments": {}}]\n```',
     '```json\n[\n  {"name": "clock", "arguments": {}},\n  {"name": "clock", "arguments": {}}\n]\n```',
 ]
-"""The same in a Markdown fence, which need not be closed."""
+"""Calls in a Markdown fence, which need not be closed."""
 
 
 def thought(thinking: Thinking, text: str) -> str:
-    """Thoughts as an answer has them."""
+    """Return thinking as in an answer."""
     blank = "" if thinking.native or thinking.open == "[THINK]" else "\n"
     begin = "" if thinking.begun else thinking.open
     return f"{begin}{blank}{text}{blank}{thinking.close}" + (blank and "\n\n")

@@ -1,4 +1,4 @@
-"""Marks around what could be taken for a control token."""
+"""Escaping of text that could become a control token."""
 
 import pytest
 from hypothesis import given, settings

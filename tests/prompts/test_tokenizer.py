@@ -1,4 +1,4 @@
-"""Tokens that structure prompts and are read in any text: users, tools and documents cannot write them."""
+"""Users, tools and documents cannot write the tokens that structure prompts, even those read in any text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +40,7 @@ def vocabulary_of(path: Path, template: str, user_defined: Sequence[str], **fiel
 
 @pytest.fixture(scope="module")
 def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
-    """As Qwen's: tags that the template writes are user-defined, and so are some tokens that it does not write."""
+    """Like Qwen's: user-defined tokens are the template's tags, and some others."""
     folder = tmp_path_factory.mktemp("model")
     return vocabulary_of(folder, TAGS_AND_THINKING, [*MARKERS, PIPED, *ORDINARY])
 
@@ -84,7 +84,7 @@ hostile_texts = st.lists(
 
 
 def conversation(text: str) -> tuple[list[Message], AnswerSpec]:
-    """One that has a text wherever there can be any."""
+    """Return a conversation with a text in all places."""
     schema: dict[str, Any] = {"type": "object", "properties": {text: {"description": text, "enum": [text]}}}
     tool = Tool(function=Function(name="f", description=text, parameters=schema))
     call = ToolCall(id="abcdefgh1", function=FunctionCall(name="f", arguments={text: [text]}))
@@ -125,7 +125,7 @@ def test_conversations_have_the_markers_of_the_template_alone(
     tokens = prompts.build(messages, spec=spec).tokens
     assert markers_in(vocabulary, tokens) == markers_in(vocabulary, harmless)
     assert "<tool_call>" in markers_in(vocabulary, harmless)
-    if text and not set(text) & set('"\\\n'):  # no character that JSON writes in another way
+    if text and not set(text) & set('"\\\n'):  # no character that JSON escapes
         assert written(vocabulary, tokens) == written(vocabulary, harmless).replace("QQ", text)
 
 
@@ -149,7 +149,7 @@ CUTS_THOUGHTS = (
 
 @pytest.mark.parametrize("tags_are_control_tokens", [True, False])
 def test_template_may_cut_texts_where_a_marker_is(tmp_path: Path, tags_are_control_tokens: bool) -> None:
-    """Qwen 3's does so with thoughts that a client sends back as text: the tags in the prompt are its own."""
+    """Qwen 3's template does so with thinking that a client returns as text: the tags are the template's."""
     tags = ("<think>", "</think>")
     user_defined, controls = ((), dict.fromkeys(tags, "")) if tags_are_control_tokens else (tags, None)
     made = vocabulary_of(tmp_path, CUTS_THOUGHTS, user_defined, more_controls=controls)

@@ -1,4 +1,4 @@
-"""A call of the API: what is sent, and how the answer is read."""
+"""Calls of the API: requests, and the readers of their answers."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,15 +16,14 @@ Other = TypeVar("Other")
 
 @dataclass(frozen=True)
 class Options:
-    """How one call departs from the client's own settings. Every operation has these parameters.
+    """Options of one call, in place of the client's settings. Every operation has these parameters.
 
     Attributes:
-        retries: Whether and how a request that fails is sent again, in place of the client's setting; None for a single
-            attempt.
-        server_url: Address of the server, in place of the client's.
-        timeout_ms: How long the answer, or the next piece of a stream or of a file, may take, in place of the client's
-            setting.
-        http_headers: Further headers.
+        retries: Retries of a failed request; None for a single attempt. Defaults to the client's setting.
+        server_url: Address of the server. Defaults to the client's.
+        timeout_ms: Maximum time for the answer, or for the next piece of a stream or file, in milliseconds. Defaults to
+            the client's setting.
+        http_headers: Additional headers.
     """
 
     retries: OptionalNullable[RetryConfig] = UNSET
@@ -34,7 +33,7 @@ class Options:
 
 
 class OptionParameters(TypedDict, total=False):
-    """``Options`` as parameters of an operation; ``Options`` says what they mean."""
+    """Parameters of an operation for ``Options``; see there."""
 
     retries: OptionalNullable[RetryConfig]
     server_url: str | None
@@ -44,14 +43,14 @@ class OptionParameters(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Form:
-    """A form with a file.
+    """Multipart form with a file.
 
     Attributes:
         fields: the other fields.
-        file_name: the file's name.
-        content: the file's content, read while it is sent.
-        content_type: the file's media type; None for what its name says.
-        is_own: whether the content was opened for this form, and is closed with it.
+        file_name: name of the file.
+        content: content of the file, read while it is sent.
+        content_type: media type of the file; None to derive it from the name.
+        is_own: True if the content was opened for this form, which closes it.
     """
 
     fields: Mapping[str, str]
@@ -62,27 +61,27 @@ class Form:
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether the content can be read again."""
+        """True if the content can be read again."""
         return isinstance(self.content, bytes) or self.content.seekable()
 
     def close(self) -> None:
-        """Close what was opened for it."""
+        """Close the content if it was opened for this form."""
         if self.is_own and not isinstance(self.content, bytes):
             self.content.close()
 
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One call.
+    """Call of an operation.
 
     Attributes:
-        method: the HTTP method.
-        path: the path below the server's address.
-        read: makes the result of a response's body, or of an event's data; raises ValueError if it cannot.
-        options: how it is to be sent.
-        body: the JSON body.
-        query: what stands behind the path's question mark; lists are repeated.
-        form: a form, in place of a JSON body.
+        method: HTTP method.
+        path: path below the server's address.
+        read: reader of a response's body, or of an event's data; raises ValueError.
+        options: options of the call.
+        body: JSON body.
+        query: query parameters; a list repeats its parameter.
+        form: form, in place of a JSON body.
     """
 
     method: str
@@ -94,21 +93,21 @@ class Call(Generic[T]):
     form: Form | None = None
 
     def reading(self, read: Callable[[str | bytes], Other]) -> "Call[Other]":
-        """The same call, with its answer read in another way."""
+        """Return the same call with another reader."""
         return Call(self.method, self.path, read, self.options, self.body, self.query, self.form)
 
     def close(self) -> None:
-        """Close what was opened for it."""
+        """Close the form, if there is one."""
         if self.form:
             self.form.close()
 
 
 def fields(*, nullable: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a request that were given.
+    """Return the fields of a request that have a value.
 
     Args:
-        nullable: fields that may be null; those that are UNSET are left out.
-        optional: fields that may not; those that are None (or UNSET) are left out.
+        nullable: fields that may be null; UNSET ones are left out.
+        optional: fields that may not be null; None and UNSET ones are left out.
     """
     given = {name: value for name, value in nullable.items() if value is not UNSET}
     given |= {name: value for name, value in optional.items() if value is not None and value is not UNSET}
@@ -116,9 +115,9 @@ def fields(*, nullable: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[
 
 
 def as_json(value: Any) -> Any:
-    """What JSON has for a value: typed models become objects, in lists and mappings too; times become strings."""
+    """Return the JSON form of a value: typed models, also nested ones, become objects, and times become strings."""
     if isinstance(value, BaseModel):
-        # What was given, null or not, and what is not null by itself, such as a message's role.
+        # Fields that were given, null or not, and defaults that are not null, such as a message's role.
         filled: dict[str, Any] = value.model_dump(mode="json", by_alias=True, exclude_none=True)
         return value.model_dump(mode="json", by_alias=True, exclude_unset=True) | filled
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""``chat``: completions, whole, streamed, or parsed."""
+"""Chat completions: whole, streamed or parsed."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Required, TypeAlias, TypeVar
@@ -43,13 +43,13 @@ _PATH = "/v1/chat/completions"
 
 
 class ChatCompletionStreamRequest(ChatCompletionRequest):
-    """Body of a chat completion request whose answer is streamed."""
+    """Body of a chat completion request with a streamed answer."""
 
     stream: bool | None = True
 
 
 class ChatParameters(OptionParameters, total=False):
-    """What ``complete`` and ``stream`` take besides ``response_format``; they say what it means."""
+    """Parameters of ``complete`` and ``stream``, except ``response_format``; see there."""
 
     model: Required[str | None]
     messages: Required[Iterable[Messages | Object]]
@@ -115,42 +115,45 @@ class Chat(Resource):
     ) -> Call[ChatCompletionResponse]:
         """Answer a conversation.
 
-        Parameters that are UNSET (or None, where that is their default) are left to the server.
+        The server's defaults apply to parameters that are UNSET, or None if that is their default.
 
         Args:
-            model: Name of the model; None for the server's own choice.
-            messages: The conversation so far, as typed messages or as mappings with role and content.
-            temperature: How varied the answer is: 0 for the likeliest tokens alone.
-            top_p: Only tokens of this much of the probability, the likeliest first, are drawn from.
-            max_tokens: Longest answer in tokens. It must fit into the model's context together with the messages.
-            stream: Whether the answer is streamed; `stream` is the method for that.
+            model: Name of the model; None for the server's default model.
+            messages: Conversation so far, as typed messages or as mappings with role and content.
+            temperature: Randomness of the sampling: 0 for the most likely token each time.
+            top_p: Probability mass to sample from: the most likely tokens that reach this sum.
+            max_tokens: Maximum length of the answer in tokens. Messages and answer must fit into the model's context.
+            stream: True for a streamed answer. Use the method `stream` instead.
             stop: Text, or texts, before which the answer ends.
-            random_seed: Seed of the sampling. With the same one the answer repeats.
-            metadata: Anything; for the server's own use.
-            response_format: Free text, any JSON object, or JSON of a given schema. See `parse`, too.
+            random_seed: Seed of the sampling. The same request with the same seed gets the same answer.
+            metadata: Arbitrary object for the server.
+            response_format: Format of the answer: free text, any JSON object, or JSON of a schema. See also `parse`.
             tools: Functions that the model may call.
-            tool_choice: Whether it may, must or must not call one, or which one it must call.
-            presence_penalty: Makes tokens that have occurred less likely.
-            frequency_penalty: Makes tokens less likely the more often they have occurred.
-            n: How many answers; the messages are computed once for all of them.
-            prediction: The expected answer. The more of it is right, the faster the answer comes.
-            parallel_tool_calls: Whether the model may call several tools at once.
-            prompt_mode: "reasoning" for the reasoning models' own system prompt.
-            safe_prompt: Whether the server's safety prompt comes before the conversation.
-            min_tokens: Shortest answer in tokens.
-            top_k: Only this many of the likeliest tokens are drawn from.
-            repetition_penalty: Makes tokens that have occurred less likely, as a factor; 1 changes nothing.
-            logprobs: Whether the log-probabilities of the answer's tokens are wanted.
-            top_logprobs: Of how many other tokens they are wanted, too, at each place.
-            reasoning_effort: How much the model thinks before it answers.
-            guardrails: What is to be blocked.
-            prompt_cache_key: Name of the group of requests that begin alike.
+            tool_choice: Use of tools: optional, required or none, or the function to call.
+            presence_penalty: Penalty on tokens that have occurred.
+            frequency_penalty: Penalty on tokens for each time they have occurred.
+            n: Number of answers. The messages are computed once for all of them.
+            prediction: Expected answer. The answer is generated faster where it is right.
+            parallel_tool_calls: True if an answer may have several calls.
+            prompt_mode: "reasoning" to let the model think before it answers.
+            safe_prompt: True to put the server's safety prompt before the conversation.
+            min_tokens: Minimum length of the answer in tokens.
+            top_k: Number of the most likely tokens to sample from.
+            repetition_penalty: Factor by which tokens that have occurred become less likely; 1 for none.
+            logprobs: True to return the log probability of each token of the answer.
+            top_logprobs: Number of most likely alternatives to return for each token, with their log probabilities.
+            reasoning_effort: "high" to let the model think before it answers, "none" for no thinking.
+            guardrails: Guardrails that block content.
+            prompt_cache_key: Name of a group of requests with the same beginning.
+
+        Returns:
+            The response; for `stream`, its events.
 
         Raises:
             HTTPValidationError: The server refused a field (422).
             SDKError: The server refused the request or failed (other 4XX and 5XX).
-            ResponseValidationError: The response does not have the form of the API.
-            StreamError: The server failed after the stream had begun.
+            ResponseValidationError: The response does not have the format of the API.
+            StreamError: The server failed during the stream.
         """
         body = fields(
             nullable={
@@ -193,14 +196,15 @@ class Chat(Resource):
         """Answer a conversation with an object.
 
         Args:
-            response_format: The pydantic class of the object; its JSON schema is what the answer must satisfy.
-            **parameters: As for `complete`.
+            response_format: Pydantic class of the object. The answer satisfies its JSON schema.
+            **parameters: Parameters of `complete`.
 
         Returns:
             The response, with the object as `choices[0].message.parsed`.
 
         Raises:
-            ResponseValidationError: The answer is none, such as one that `max_tokens` cut off. Otherwise as `complete`.
+            ResponseValidationError: The answer is not such an object, for example because `max_tokens` cut it off.
+                Other errors as for `complete`.
         """
         call = self._complete(**parameters, response_format=format_of(response_format))
         return call.reading(parsed_response(response_format))
@@ -220,17 +224,20 @@ class Chat(Resource):
         """Answer a conversation with an object, piece by piece.
 
         Args:
-            response_format: The pydantic class of the object; its JSON schema is what the answer must satisfy.
-            **parameters: As for `stream`.
+            response_format: Pydantic class of the object. The answer satisfies its JSON schema.
+            **parameters: Parameters of `stream`.
 
         Returns:
-            The events; once they have been read, the object is their `parsed`.
+            The events. After the last one, their `parsed` is the object.
+
+        Raises:
+            SDKError: The server refused the request or failed. Other errors as for `stream`.
         """
         return ParsedEventStream(response_format, self.stream(**parameters, response_format=format_of(response_format)))
 
     async def parse_stream_async(
         self, response_format: type[Target], **parameters: Unpack[ChatParameters]
     ) -> ParsedEventStreamAsync[Target]:
-        """As `parse_stream`."""
+        """Answer a conversation with an object, piece by piece; see `parse_stream`."""
         stream = await self.stream_async(**parameters, response_format=format_of(response_format))
         return ParsedEventStreamAsync(response_format, stream)

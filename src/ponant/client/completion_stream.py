@@ -1,4 +1,4 @@
-"""Completions as they are written: the streamed twin of an operation, and its events."""
+"""Streamed variants of the operations that complete prompts."""
 
 import inspect
 from collections.abc import Callable
@@ -14,7 +14,7 @@ P = ParamSpec("P")
 
 
 def as_stream(operation: Callable[Concatenate[R, P], Call[Any]]) -> Callable[Concatenate[R, P], Call[CompletionEvent]]:
-    """The operation with a streamed answer: the same parameters, but `stream` is True by default."""
+    """Return the variant of an operation with a streamed answer. Its `stream` defaults to True."""
 
     def _stream(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> Call[CompletionEvent]:
         call = operation(self, *arguments, **({"stream": True} | parameters))  # type: ignore[arg-type]

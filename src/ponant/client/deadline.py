@@ -1,4 +1,4 @@
-"""How long an answer, or the next event of a stream, may take, however slowly its bytes come."""
+"""Time limits of whole answers and events. The limits of httpx2 apply to single reads."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -7,24 +7,24 @@ import httpx2
 
 
 class Deadline:
-    """A moment ``seconds`` from now, that can be put off. Checked with every piece of a response."""
+    """Deadline ``seconds`` from now, checked with every piece of a response; None for no limit."""
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
         self.restart()
 
     def restart(self) -> None:
-        """Give the full time again."""
+        """Restart the time."""
         self._end = None if self.seconds is None else time.monotonic() + self.seconds
 
     def check(self) -> None:
-        """Raise httpx2.ReadTimeout if the time is over."""
+        """Raise httpx2.ReadTimeout if the deadline has passed."""
         if self._end is not None and time.monotonic() > self._end:
             raise httpx2.ReadTimeout("the answer took too long")
 
 
 def watch(response: httpx2.Response, deadline: Deadline) -> None:
-    """Have the deadline checked while this response is read."""
+    """Check the deadline while a response is read."""
     stream = response.stream
     if isinstance(stream, httpx2.AsyncByteStream):
         response.stream = _AsyncWatched(stream, deadline)

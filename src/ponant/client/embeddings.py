@@ -1,4 +1,4 @@
-"""``embeddings``: texts as vectors."""
+"""Embeddings of texts."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -30,23 +30,26 @@ class Embeddings(Resource):
         encoding_format: EncodingFormat | None = None,
         **options: Unpack[OptionParameters],
     ) -> Call[EmbeddingResponse]:
-        """Turn texts into vectors.
+        """Embed texts as vectors.
 
-        Parameters that are UNSET are left to the server.
+        The server's defaults apply to parameters that are UNSET or None.
 
         Args:
             model: Name of the model.
-            inputs: A text, or several. None of them may be empty or longer than the model can take.
-            metadata: Anything; for the server's own use.
-            output_dimension: How many numbers each vector has; no more than the model's own.
-            output_dtype: Type of the numbers: float, int8, uint8, or single bits, eight to a number, of which binary
-                makes signed and ubinary unsigned numbers.
-            encoding_format: Whether vectors come as lists of numbers (float) or as the base64 of their bytes.
+            inputs: Text, or list of texts. None may be empty, or longer than the model's context.
+            metadata: Arbitrary object for the server.
+            output_dimension: Number of dimensions of the vectors, at most the model's.
+            output_dtype: Type of the numbers: float, int8, uint8, binary or ubinary. The last two pack eight dimensions
+                of one bit into a signed or an unsigned byte.
+            encoding_format: Encoding of the vectors: float for lists of numbers, base64 for their bytes.
+
+        Returns:
+            The response, with one vector per text, in their order.
 
         Raises:
             HTTPValidationError: The server refused a field (422).
             SDKError: The server refused the request or failed (other 4XX and 5XX).
-            ResponseValidationError: The response does not have the form of the API.
+            ResponseValidationError: The response does not have the format of the API.
         """
         body = fields(
             nullable={"metadata": metadata, "output_dimension": output_dimension},

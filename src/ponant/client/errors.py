@@ -1,4 +1,4 @@
-"""What the client raises. Every message says what to do, where something can be done."""
+"""Errors of the client. Messages state the remedy where there is one."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ClientError(Exception):
-    """The base of everything that the client raises about a request."""
+    """Base class of all errors of requests."""
 
     message: str
 
@@ -19,14 +19,14 @@ class ClientError(Exception):
 
 
 class MistralError(ClientError):
-    """The base of all errors that come with a response.
+    """Base class of all errors with a response.
 
     Attributes:
-        message: what happened, and what to do.
-        status_code: the response's status.
-        body: the response's text.
-        headers: the response's headers.
-        raw_response: the response itself.
+        message: Error and its remedy.
+        status_code: HTTP status of the response.
+        body: Text of the response.
+        headers: Headers of the response.
+        raw_response: Response of httpx2.
     """
 
     def __init__(self, message: str, raw_response: "httpx2.Response", body: str | None = None) -> None:
@@ -37,16 +37,16 @@ class MistralError(ClientError):
         self.body: str = raw_response.text if body is None else body
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors can be handed from one process to another."""
+        """Support pickling, so that errors can be passed between processes."""
         return Exception.__new__, (type(self), self.message), self.__dict__
 
 
 class SDKError(MistralError):
-    """The server refused the request or failed, or its response is none of the API's."""
+    """The server refused the request or failed, or its response is not one of the API."""
 
 
 class HTTPValidationError(MistralError):
-    """The request's body was refused (422); ``data.detail`` says which field, and why."""
+    """The server refused a field of the request (422). ``data.detail`` lists the fields and the reasons."""
 
     def __init__(self, data: HTTPValidationErrorData, raw_response: "httpx2.Response", body: str | None = None) -> None:
         reasons = [f"{'.'.join(map(str, reason.loc))}: {reason.msg}" for reason in data.detail]
@@ -56,7 +56,7 @@ class HTTPValidationError(MistralError):
 
 
 class ResponseValidationError(MistralError):
-    """The response does not have the form that was expected; ``cause`` says why."""
+    """The response does not have the expected format. ``cause`` is the reason."""
 
     def __init__(
         self, message: str, raw_response: "httpx2.Response", cause: Exception, body: str | None = None
@@ -66,12 +66,12 @@ class ResponseValidationError(MistralError):
 
     @property
     def cause(self) -> BaseException | None:
-        """What is wrong with it, usually pydantic's ValidationError."""
+        """Error of parsing, usually pydantic's ValidationError."""
         return self.__cause__
 
 
 class StreamError(MistralError):
-    """The server reported an error inside a stream; ``error`` is what it said."""
+    """The server reported an error within a stream. ``error`` is the reported error."""
 
     def __init__(self, error: ErrorResponse, raw_response: "httpx2.Response", body: str) -> None:
         super().__init__(f"The answer broke off: {error.message}", raw_response, body)
@@ -79,11 +79,11 @@ class StreamError(MistralError):
 
 
 class NoResponseError(ClientError):
-    """There was no response, or it broke off."""
+    """There was no response, or it was interrupted."""
 
 
 class ConnectError(NoResponseError, ConnectionError):
-    """The server could not be reached."""
+    """The server cannot be reached."""
 
 
 class ConnectionLostError(NoResponseError, ConnectionError):

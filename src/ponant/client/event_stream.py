@@ -1,4 +1,4 @@
-"""Server-sent events as they come: iterators that close their connection when they are left."""
+"""Streams of server-sent events. They close their connection when they are left."""
 
 import asyncio
 import contextlib
@@ -18,25 +18,32 @@ T = TypeVar("T")
 _DONE = "[DONE]"
 _LARGEST_EVENT = 64 * 2**20
 _EVENTS = frozenset({"message", "error"})
-"""Kinds of events that are read; others say nothing about the answer."""
+"""Types of events that are read; others are not part of the answer."""
 
 
 class EventStream(Generic[T]):
-    """The events of a stream, once.
+    """Iterator over the events of a stream, also a context manager.
 
-    Leaving the ``with`` block, or ``close``, ends the request on the server, too.
+    Leaving the ``with`` block, or ``close``, ends the request on the server, too::
+
+        with client.chat.stream(model="smollm2", messages=messages) as events:
+            for event in events:
+                print(event.data.choices[0].delta.content, end="")
+
+    Attributes:
+        response: HTTP response of the stream.
     """
 
     def __init__(
         self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline, owner: object = None
     ) -> None:
-        """Follow a response.
+        """Iterate over the events of a response.
 
         Args:
-            response: a response whose head has been read.
-            read: makes an event of its data.
-            deadline: how long the next event may take.
-            owner: what must live for as long as the stream does.
+            response: response whose headers have been read.
+            read: parser of an event's data.
+            deadline: deadline of the next event.
+            owner: object that must live as long as the stream.
         """
         self.response = response
         self._reader = _EventReader(response, read, deadline)
@@ -62,21 +69,24 @@ class EventStream(Generic[T]):
             self.close()
 
     def close(self) -> None:
-        """End the stream, whether or not all has been read."""
+        """End the stream and its request. Remaining events are not read."""
         self._reader.done = True
         self.response.close()
 
 
 class EventStreamAsync(Generic[T]):
-    """The events of a stream, once, for ``async for`` and ``async with``.
+    """Async iterator over the events of a stream, also an async context manager.
 
     Leaving the ``async with`` block, or ``close``, ends the request on the server, too.
+
+    Attributes:
+        response: HTTP response of the stream.
     """
 
     def __init__(
         self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline, owner: object = None
     ) -> None:
-        """Follow a response; the arguments are those of ``EventStream``."""
+        """Iterate over the events of a response; arguments as for ``EventStream``."""
         self.response = response
         self._reader = _EventReader(response, read, deadline)
         self._owner = owner
@@ -102,12 +112,12 @@ class EventStreamAsync(Generic[T]):
             close_later(self._loop, self.response.aclose)
 
     async def close(self) -> None:
-        """End the stream, whether or not all has been read."""
+        """End the stream and its request. Remaining events are not read."""
         self._reader.done = True
         await self.response.aclose()
 
 
-# The generators know nothing of the streams that own them: a stream that nobody holds any more ends at once.
+# The generators hold no reference to their stream, so that an unreferenced stream is collected, and ends, at once.
 
 
 def _follow(reader: "_EventReader[T]") -> Iterator[T]:
@@ -121,7 +131,7 @@ def _follow(reader: "_EventReader[T]") -> Iterator[T]:
                 reader.deadline.restart()
             reader.ended()
     finally:
-        # Not read to its end: a server that keeps the connection open after [DONE] would be waited for.
+        # Do not read to the end: a server may keep the connection open after [DONE].
         reader.done = True
         reader.response.close()
 
@@ -142,7 +152,7 @@ async def _follow_async(reader: "_EventReader[T]") -> AsyncIterator[T]:
 
 
 class _EventReader(Generic[T]):
-    """What both kinds of streams do with an event."""
+    """Reader of events, for sync and async streams."""
 
     def __init__(self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline) -> None:
         self.deadline = deadline
@@ -151,7 +161,7 @@ class _EventReader(Generic[T]):
         self._read = read
 
     def wants(self, event: httpx2.ServerSentEvent) -> bool:
-        """Whether the event is part of the answer; notices the last one."""
+        """Return True if the event is part of the answer, and set ``done`` at the last one."""
         self.done = self.done or event.data == _DONE
         return not self.done and event.event in _EVENTS and bool(event.data)
 
@@ -162,9 +172,9 @@ class _EventReader(Generic[T]):
             raise self._misread(event.data, error) from error
 
     def ended(self) -> None:
-        """The connection has ended."""
+        """Raise ConnectionLostError if the connection ended before the last event."""
         if not self.done:
-            raise ConnectionLostError("The stream ended before the answer was complete. Ask again.")
+            raise ConnectionLostError("The stream ended before the answer was complete. Try again.")
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What an exchange that went wrong is called here, and what can be done about it: responses and failures as errors."""
+"""Translation of error responses and of HTTP failures to the client's errors, with advice."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,33 +18,33 @@ from ponant.client.errors import (
 )
 
 _LONGEST_QUOTE = 2000
-"""Characters of a body that a message repeats."""
+"""Maximum length in characters of a body in a message."""
 
 _UNNAMED = "error"
-"""The type of errors that come without one."""
+"""Type of errors without a type."""
 
 _ADVICE: Mapping[int, str] = {
-    401: "Give the server's key as api_key, or set PONANT_API_KEY or MISTRAL_API_KEY.",
-    413: "Send less at once, or raise max_body_size (of files, max_file_size) on the server.",
-    429: "Try again later, or let the client do so: give retries=RetryConfig(...).",
-    503: "Try again in a moment, or let the client do so: give retries=RetryConfig(...).",
-    507: "Delete files that are no longer needed, or give the server more room.",
-    504: "Ask for less with max_tokens, or raise request_timeout on the server.",
+    401: "Pass the server's key as api_key, or set PONANT_API_KEY or MISTRAL_API_KEY.",
+    413: "Send less at once, or raise max_body_size (for files, max_file_size) on the server.",
+    429: "Try again later, or let the client retry with retries=RetryConfig(...).",
+    503: "Try again in a moment, or let the client retry with retries=RetryConfig(...).",
+    507: "Delete files that are no longer needed, or give the server more disk space.",
+    504: "Reduce max_tokens, or raise request_timeout on the server.",
 }
 
 
 def error_of(response: httpx2.Response) -> MistralError:
-    """The error that a response stands for, its body being read."""
+    """Return the error of a response whose body has been read."""
     if response.status_code == 422:
         try:
             return HTTPValidationError(HTTPValidationErrorData.model_validate_json(response.content), response)
         except ValueError:
-            pass  # not the API's form of a 422
+            pass  # not the API's format of a 422
     return SDKError(_described(response), response)
 
 
 def reported_error(body: str | bytes) -> ErrorResponse | None:
-    """What a body says about an error, in the API's form or another usual one; None if it says nothing."""
+    """Return the error in a body, in the API's format or another common one; None if there is none."""
     try:
         data: Any = from_json(body)
     except ValueError:
@@ -61,13 +61,13 @@ def reported_error(body: str | bytes) -> ErrorResponse | None:
 
 
 def unexpected(response: httpx2.Response, expected: str, body: str | None = None) -> SDKError:
-    """The error for a response of another kind than was asked for."""
+    """Return the error for a response of an unexpected type."""
     kind = response.headers.get("content-type", "").partition(";")[0] or "no content type"
     message = f"Unexpected response: status {response.status_code} with {kind} where {expected} was expected."
     if kind == "text/event-stream":
-        message += " Streams come from `stream`: chat.stream, fim.stream."
+        message += " Use `stream` for streams: chat.stream, fim.stream."
     elif kind == "application/json":
-        message += " Answers in one piece come from `complete`: chat.complete, fim.complete."
+        message += " Use `complete` for whole answers: chat.complete, fim.complete."
     else:
         message += f" Does {response.request.url} belong to a server with this API?"
     return SDKError(message, response, body)
@@ -76,26 +76,26 @@ def unexpected(response: httpx2.Response, expected: str, body: str | None = None
 def failure(
     error: httpx2.RequestError, request: httpx2.Request, *, seconds: float | None = None, begun: bool = False
 ) -> NoResponseError:
-    """The error for an exchange without a response, or whose response broke off.
+    """Return the error for a request without a response, or with an interrupted one.
 
     Args:
-        error: what happened.
-        request: what was asked.
-        seconds: how long it was allowed to take.
-        begun: whether it happened within a stream.
+        error: error of httpx2.
+        request: the request.
+        seconds: time limit in seconds.
+        begun: True if the error occurred within a stream.
     """
     server = f"{request.url.scheme}://{request.url.netloc.decode()}"
     reason = str(error) or type(error).__name__
     match error:
         case httpx2.ConnectError() | httpx2.ConnectTimeout() | httpx2.ProxyError():
             return ConnectError(
-                f"Cannot connect to {server} ({reason}). Is the server running? `ponant serve` starts one; server_url "
-                "or PONANT_URL says where it is; Mistral.local() needs none."
+                f"Cannot connect to {server} ({reason}). Is the server running? Start one with `ponant serve`, set its "
+                "address with server_url or PONANT_URL, or use Mistral.local(), which needs none."
             )
         case httpx2.TimeoutException():
             limit = f" within {seconds:g} s" if seconds else " in time"
-            what = "The next event of the stream did not come" if begun else "The answer did not come"
-            return RequestTimeoutError(f"{what}{limit}. Give a greater timeout_ms, or ask for less with max_tokens.")
+            what = "The next event of the stream did not arrive" if begun else "The answer did not arrive"
+            return RequestTimeoutError(f"{what}{limit}. Increase timeout_ms, or reduce max_tokens.")
         case httpx2.DecodingError():
             return ConnectionLostError(f"The answer of {server} cannot be decoded: {reason}")
         case _:
@@ -111,7 +111,7 @@ def _described(response: httpx2.Response) -> str:
         kind = "" if error.type == _UNNAMED else f", {error.type}"
         said = f"{error.message.rstrip('.')} (status {status}{kind})."
     if error and error.type == "invalid_model":
-        advice = "models.list() tells which models there are."
+        advice = "models.list() returns the available models."
     elif status == 404 and (error is None or error.type == _UNNAMED):
         advice = f"Does {response.request.url} belong to a server with this API?"
     return f"{said} {advice}".strip()

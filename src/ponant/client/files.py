@@ -1,4 +1,4 @@
-"""``files``: files that the server keeps."""
+"""Files on a server."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -31,12 +31,12 @@ _PATH = "/v1/files"
 
 
 class File(BaseModel):
-    """A file to be uploaded.
+    """File to upload.
 
     Attributes:
-        file_name: what it is to be called.
-        content: its bytes, a file opened for reading bytes, or a path. A file is read from its beginning.
-        content_type: its media type. By default as its name says.
+        file_name: Name of the file.
+        content: Bytes, a file opened in binary mode, or a path. A file is read from its beginning.
+        content_type: Media type. By default, it is derived from the name.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -47,7 +47,7 @@ class File(BaseModel):
 
 
 class FileTypedDict(TypedDict):
-    """As ``File``."""
+    """``File`` as a dictionary."""
 
     file_name: str
     content: FileContent
@@ -55,7 +55,7 @@ class FileTypedDict(TypedDict):
 
 
 class Files(Resource):
-    """Files that a server keeps, such as datasets."""
+    """Files on a server, such as datasets."""
 
     def _upload(
         self,
@@ -66,15 +66,18 @@ class Files(Resource):
         purpose: FilePurpose | None = None,
         **options: Unpack[OptionParameters],
     ) -> Call[UploadFileOut]:
-        """Upload a file. It is read piece by piece while it is sent.
+        """Upload a file.
 
-        Content that can be read only once is sent only once, whatever `retries` says.
+        The content is read in pieces while it is sent. If it can be read only once, the request is not retried.
 
         Args:
-            file: The file: its name and content, or its path.
-            expiry: Hours for which it is kept; for ever, if that is left out.
-            visibility: Whose file it is. A server of Ponant's has one workspace, so that it makes no difference.
-            purpose: What it is for: `fine-tune` (the default; JSON Lines), `batch` or `ocr`.
+            file: File with a name and content, or a path.
+            expiry: Hours until the server deletes the file. By default, it is kept.
+            visibility: Group of users with access. Ponant's server has one workspace, so it has no effect there.
+            purpose: Purpose: `fine-tune` (the default; JSON Lines), `batch` or `ocr`.
+
+        Returns:
+            The uploaded file's description, with its id.
 
         Raises:
             OSError: The path cannot be read.
@@ -101,17 +104,20 @@ class Files(Resource):
         mimetypes: OptionalNullable[Iterable[str]] = UNSET,
         **options: Unpack[OptionParameters],
     ) -> Call[ListFilesOut]:
-        """List the files, the newest first.
+        """List the files, newest first.
 
         Args:
-            page: Which page, from 0 on.
-            page_size: Files on a page, up to 1000.
-            include_total: Whether to tell how many files there are on all pages.
-            sample_type: Only files with samples of one of these kinds.
-            source: Only files from one of these.
-            search: Only files with this in their names.
-            purpose: Only files for this.
-            mimetypes: Only files of one of these media types.
+            page: Number of the page, from 0.
+            page_size: Files per page, at most 1000.
+            include_total: True to count the files on all pages.
+            sample_type: Sample types of the files to list.
+            source: Sources of the files to list.
+            search: Text in the names of the files to list.
+            purpose: Purpose of the files to list.
+            mimetypes: Media types of the files to list.
+
+        Returns:
+            A page of files.
 
         Raises:
             HTTPValidationError: The server refused a filter (422).
@@ -136,10 +142,13 @@ class Files(Resource):
         """Describe a file.
 
         Args:
-            file_id: Its id.
+            file_id: Id of the file.
+
+        Returns:
+            The file's description.
 
         Raises:
-            SDKError: There is no such file (404), or the server refused the request or failed.
+            SDKError: The file does not exist (404), or the server refused the request or failed.
         """
         return Call("GET", _path(file_id), reader(RetrieveFileOut), Options(**options))
 
@@ -147,25 +156,26 @@ class Files(Resource):
         """Delete a file.
 
         Args:
-            file_id: Its id.
+            file_id: Id of the file.
 
         Raises:
-            SDKError: There is no such file (404), or the server refused the request or failed.
+            SDKError: The file does not exist (404), or the server refused the request or failed.
         """
         return Call("DELETE", _path(file_id), reader(DeleteFileOut), Options(**options))
 
     def _download(self, *, file_id: str, **options: Unpack[OptionParameters]) -> Call[bytes]:
         """Download a file's content.
 
-        The result is a response of httpx2 whose content has not been read: `read()` gives all of it, `iter_bytes()` one
-        piece after the other (`aread()` and `aiter_bytes()` of the async method's). Close it if you do not read it to
-        its end.
-
         Args:
-            file_id: Its id.
+            file_id: Id of the file.
+
+        Returns:
+            A response of httpx2 whose content has not been read. `read()` returns all of it, `iter_bytes()` iterates
+            over pieces (`aread()` and `aiter_bytes()` for the async method). Close the response if it is not read to
+            its end.
 
         Raises:
-            SDKError: There is no such file (404), or the server refused the request or failed.
+            SDKError: The file does not exist (404), or the server refused the request or failed.
         """
         return Call("GET", f"{_path(file_id)}/content", _as_bytes, Options(**options))
 
@@ -176,14 +186,17 @@ class Files(Resource):
         expiry: int | None = 24,
         **options: Unpack[OptionParameters],
     ) -> Call[FileSignedURL]:
-        """Make an address that gives a file's content to whoever has it, without a key.
+        """Create a URL of a file's content that works without a key.
 
         Args:
-            file_id: The file's id.
-            expiry: Hours for which it works, from 1 to 168.
+            file_id: Id of the file.
+            expiry: Hours for which the URL is valid, from 1 to 168.
+
+        Returns:
+            The URL.
 
         Raises:
-            SDKError: There is no such file (404), or the server refused the request or failed.
+            SDKError: The file does not exist (404), or the server refused the request or failed.
         """
         query = fields(nullable={}, optional={"expiry": expiry})
         return Call("GET", f"{_path(file_id)}/url", reader(FileSignedURL), Options(**options), query=query)
@@ -219,5 +232,7 @@ def _form(file: File | FileTypedDict | os.PathLike[str] | str, given: Mapping[st
     if isinstance(content, os.PathLike):
         return Form(given, file.file_name, Path(content).open("rb"), file.content_type, is_own=True)
     if not isinstance(content, bytes) and not hasattr(content, "read"):
-        raise TypeError(f"the content of a file is bytes, a file opened for reading bytes, or a path, not {content!r}")
+        raise TypeError(
+            f"the content of a file must be bytes, a file opened in binary mode, or a path, not {content!r}"
+        )
     return Form(given, file.file_name, content, file.content_type)

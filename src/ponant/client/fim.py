@@ -1,4 +1,4 @@
-"""``fim``: what comes between a prompt and a suffix, whole or streamed."""
+"""Fill-in-the-middle completions: whole or streamed."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -18,7 +18,7 @@ _PATH = "/v1/fim/completions"
 
 
 class FIMCompletionStreamRequest(FIMCompletionRequest):
-    """Body of a fill-in-the-middle request whose answer is streamed."""
+    """Body of a fill-in-the-middle request with a streamed answer."""
 
     stream: bool | None = True
 
@@ -43,29 +43,33 @@ class Fim(Resource):
         prompt_cache_key: OptionalNullable[str] = UNSET,
         **options: Unpack[OptionParameters],
     ) -> Call[FIMCompletionResponse]:
-        """Fill in what comes between a prompt and a suffix.
+        """Fill in the text between a prompt and a suffix.
 
-        Parameters that are UNSET are left to the server.
+        The server's defaults apply to parameters that are UNSET.
 
         Args:
-            model: Name of the model; None for the server's own choice.
-            prompt: The text before, such as code up to the cursor.
-            temperature: How varied the filling is: 0 for the likeliest tokens alone.
-            top_p: Only tokens of this much of the probability, the likeliest first, are drawn from.
-            max_tokens: Longest filling in tokens. It must fit into the model's context with the prompt and the suffix.
-            stream: Whether the filling is streamed; `stream` is the method for that.
+            model: Name of the model; None for the server's default model.
+            prompt: Text before the filling, such as code up to the cursor.
+            temperature: Randomness of the sampling: 0 for the most likely token each time.
+            top_p: Probability mass to sample from: the most likely tokens that reach this sum.
+            max_tokens: Maximum length of the filling in tokens. It must fit into the model's context together with the
+                prompt and the suffix.
+            stream: True for a streamed filling. Use the method `stream` instead.
             stop: Text, or texts, before which the filling ends.
-            random_seed: Seed of the sampling. With the same one the filling repeats.
-            metadata: Anything; for the server's own use.
-            suffix: The text after. Without it the prompt is continued.
-            min_tokens: Shortest filling in tokens.
-            prompt_cache_key: Name of the group of requests that begin alike.
+            random_seed: Seed of the sampling. The same request with the same seed gets the same filling.
+            metadata: Arbitrary object for the server.
+            suffix: Text after the filling. Without it, the prompt is continued.
+            min_tokens: Minimum length of the filling in tokens.
+            prompt_cache_key: Name of a group of requests with the same beginning.
+
+        Returns:
+            The response; for `stream`, its events.
 
         Raises:
             HTTPValidationError: The server refused a field (422).
             SDKError: The server refused the request or failed (other 4XX and 5XX).
-            ResponseValidationError: The response does not have the form of the API.
-            StreamError: The server failed after the stream had begun.
+            ResponseValidationError: The response does not have the format of the API.
+            StreamError: The server failed during the stream.
         """
         body = fields(
             nullable={

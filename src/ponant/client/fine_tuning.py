@@ -1,4 +1,4 @@
-"""``fine_tuning``: jobs that train models."""
+"""Fine-tuning jobs."""
 
 import asyncio
 import time
@@ -31,13 +31,13 @@ JobType: TypeAlias = Literal["completion", "classifier"]
 OnChange: TypeAlias = Callable[[CompletionDetailedJobOut], object]
 
 ENDS: frozenset[str] = frozenset({"SUCCESS", "FAILED", "FAILED_VALIDATION", "CANCELLED"})
-"""The states in which a job stays."""
+"""Final states of a job."""
 
 _PATH = "/v1/fine_tuning/jobs"
 
 
 class JobParameters(OptionParameters, total=False):
-    """What ``create`` takes besides ``dry_run``; it says what it means."""
+    """Parameters of ``create``, except ``dry_run``; see there."""
 
     model: Required[str]
     hyperparameters: Required[CompletionTrainingParametersIn | Object]
@@ -57,7 +57,7 @@ Plan_co = TypeVar("Plan_co", covariant=True)
 
 
 class _Create(Protocol[Job_co, Plan_co]):
-    """``create``, for type checkers: what it gives depends on ``dry_run``."""
+    """Signature of ``create`` for type checkers: the type of the result depends on ``dry_run``."""
 
     @overload
     def __call__(self, *, dry_run: Literal[True], **parameters: Unpack[JobParameters]) -> Plan_co: ...
@@ -67,7 +67,7 @@ class _Create(Protocol[Job_co, Plan_co]):
 
 
 class FineTuningJobs(Resource):
-    """Jobs that train models."""
+    """Fine-tuning jobs of a server."""
 
     def _list(
         self,
@@ -84,19 +84,22 @@ class FineTuningJobs(Resource):
         suffix: OptionalNullable[str] = UNSET,
         **options: Unpack[OptionParameters],
     ) -> Call[JobsOut]:
-        """List the jobs, the newest first, without their events and checkpoints.
+        """List the jobs, newest first, without their events and checkpoints.
 
         Args:
-            page: Which page, from 0 on.
-            page_size: Jobs on a page.
-            model: Only jobs that train this model.
-            created_after: Only jobs that were created after this.
-            created_before: Only jobs that were created before this.
-            created_by_me: Only jobs of whoever asks. A server of Ponant's has one user, so that it makes no difference.
-            status: Only jobs in this state.
-            wandb_project: Only jobs with this project at Weights & Biases.
-            wandb_name: Only jobs with this name at Weights & Biases.
-            suffix: Only jobs with this suffix.
+            page: Number of the page, from 0.
+            page_size: Jobs per page.
+            model: Base model of the jobs to list.
+            created_after: Time after which the jobs were created.
+            created_before: Time before which the jobs were created.
+            created_by_me: True to list only the caller's jobs. Ponant's server has one user, so it has no effect there.
+            status: State of the jobs to list.
+            wandb_project: Weights & Biases project of the jobs to list.
+            wandb_name: Weights & Biases run name of the jobs to list.
+            suffix: Suffix of the jobs to list.
+
+        Returns:
+            A page of jobs.
 
         Raises:
             HTTPValidationError: The server refused a filter (422).
@@ -136,29 +139,29 @@ class FineTuningJobs(Resource):
         dry_run: bool | None = None,
         **options: Unpack[OptionParameters],
     ) -> Call[CompletionJobOut | LegacyJobMetadataOut]:
-        """Create a job that trains a model.
+        """Create a fine-tuning job.
 
-        Parameters that are UNSET (or None, where that is their default) are left to the server.
+        The server's defaults apply to parameters that are UNSET, or None if that is their default.
 
         Args:
             model: Name of the model to train.
-            hyperparameters: How to train it: `training_steps` or `epochs`, `learning_rate`, `weight_decay`,
+            hyperparameters: Hyperparameters: `training_steps` or `epochs`, `learning_rate`, `weight_decay`,
                 `warmup_fraction`, `seq_len`, `fim_ratio`. Each has a default.
-            training_files: Uploaded files to learn from: `file_id`, and `weight` for how often their samples are seen
-                beside those of the other files.
-            validation_files: Ids of uploaded files to measure by.
-            suffix: A part of the new model's name, up to 18 characters.
-            integrations: Who else gets the metrics: Weights & Biases.
-            auto_start: Whether the job runs once its files are validated, as it does by default, or waits for `start`.
-            invalid_sample_skip_percentage: Share of bad lines, from 0 to 0.5, that are skipped.
-            job_type: `completion`; a server of Ponant's trains no classifiers.
-            repositories: Repositories to learn from; a server of Ponant's refuses them.
-            classifier_targets: What a classifier learns; a server of Ponant's refuses them.
-            dry_run: Whether the job is only reckoned: nothing is created, and the answer is a `LegacyJobMetadataOut`
-                with its tokens, steps and expected duration.
+            training_files: Uploaded files with the training samples: `file_id`, and `weight` for the relative frequency
+                of the file's samples.
+            validation_files: Ids of uploaded files with the validation samples.
+            suffix: Part of the new model's name, at most 18 characters.
+            integrations: Services that receive the metrics: Weights & Biases.
+            auto_start: False to start the job with `start`; by default, it starts when its files are validated.
+            invalid_sample_skip_percentage: Maximum share of invalid lines, which are skipped, from 0 to 0.5.
+            job_type: `completion`. Ponant's server trains no classifiers.
+            repositories: Repositories with training data. Ponant's server refuses them.
+            classifier_targets: Targets of a classifier. Ponant's server refuses them.
+            dry_run: True to create no job, and to return a `LegacyJobMetadataOut` with the tokens, steps and expected
+                duration.
 
         Returns:
-            The job; for a dry run, what it would take.
+            The job; for a dry run, its estimate.
 
         Raises:
             HTTPValidationError: The server refused a field (422).
@@ -186,24 +189,30 @@ class FineTuningJobs(Resource):
         return Call("POST", _PATH, read, Options(**options), body, query)
 
     def _get(self, *, job_id: str, **options: Unpack[OptionParameters]) -> Call[CompletionDetailedJobOut]:
-        """Describe a job, with its events and checkpoints, the newest first.
+        """Describe a job, with its events and checkpoints, newest first.
 
         Args:
-            job_id: Its id.
+            job_id: Id of the job.
+
+        Returns:
+            The job.
 
         Raises:
-            SDKError: There is no such job (404), or the server refused the request or failed.
+            SDKError: The job does not exist (404), or the server refused the request or failed.
         """
         return Call("GET", _path(job_id), _read_job, Options(**options))
 
     def _cancel(self, *, job_id: str, **options: Unpack[OptionParameters]) -> Call[CompletionDetailedJobOut]:
-        """Ask for the end of a job. It ends after its current step.
+        """Cancel a job, which ends after its current step.
 
         Args:
-            job_id: Its id.
+            job_id: Id of the job.
+
+        Returns:
+            The job.
 
         Raises:
-            SDKError: There is no such job (404), it is at its end already (400), or the server failed.
+            SDKError: The job does not exist (404), has already ended (400), or the server failed.
         """
         return Call("POST", f"{_path(job_id)}/cancel", _read_job, Options(**options))
 
@@ -211,10 +220,13 @@ class FineTuningJobs(Resource):
         """Start a job that was created with `auto_start=False`.
 
         Args:
-            job_id: Its id.
+            job_id: Id of the job.
+
+        Returns:
+            The job.
 
         Raises:
-            SDKError: There is no such job (404), it does not wait for its start (400), or the server failed.
+            SDKError: The job does not exist (404), is not waiting for its start (400), or the server failed.
         """
         return Call("POST", f"{_path(job_id)}/start", _read_job, Options(**options))
 
@@ -239,18 +251,21 @@ class FineTuningJobs(Resource):
         on_change: OnChange | None = None,
         **options: Unpack[OptionParameters],
     ) -> CompletionDetailedJobOut:
-        """Wait for the end of a job, however it ends; its `status` says how.
+        """Wait until a job succeeds, fails or is cancelled.
 
-        A job that was created with `auto_start=False` does not end before it was started.
+        A job created with `auto_start=False` has to be started first.
 
         Args:
-            job_id: The job's id.
-            poll_ms: Milliseconds between two looks at it.
-            on_change: Called with the job at the first look, and whenever it is not what it was at the last one.
-            **options: As for `get`, for each look.
+            job_id: Id of the job.
+            poll_ms: Time between two requests for the job, in milliseconds.
+            on_change: Function called with the job after the first request, and after each request that shows a change.
+            **options: Options of each request, as for `get`.
+
+        Returns:
+            The ended job; its `status` is the outcome.
 
         Raises:
-            SDKError: There is no such job (404), or the server failed. Otherwise as `get`.
+            SDKError: The job does not exist (404), or the server failed. Other errors as for `get`.
         """
         watch = _Watch(on_change)
         while True:
@@ -267,7 +282,7 @@ class FineTuningJobs(Resource):
         on_change: OnChange | None = None,
         **options: Unpack[OptionParameters],
     ) -> CompletionDetailedJobOut:
-        """As `wait`."""
+        """Wait until a job succeeds, fails or is cancelled; see `wait`."""
         watch = _Watch(on_change)
         while True:
             job = await self.get_async(job_id=job_id, **options)
@@ -277,23 +292,23 @@ class FineTuningJobs(Resource):
 
 
 class FineTuning(Resource):
-    """Fine-tuning."""
+    """Fine-tuning of models."""
 
     @cached_property
     def jobs(self) -> FineTuningJobs:
-        """Jobs that train models."""
+        """Fine-tuning jobs: ``create``, ``list``, ``get``, ``start``, ``cancel``, ``wait``."""
         return FineTuningJobs(self._transport)
 
 
 class _Watch:
-    """Tells what changes between looks at a job."""
+    """Observer of a job's changes."""
 
     def __init__(self, on_change: OnChange | None) -> None:
         self._on_change = on_change
         self._seen: CompletionDetailedJobOut | None = None
 
     def has_ended(self, job: CompletionDetailedJobOut) -> bool:
-        """Take a look: tell what has changed, and whether the job is at its end."""
+        """Report a change of the job, and return True if the job has ended."""
         if self._on_change and job != self._seen:
             self._on_change(job)
         self._seen = job

@@ -1,6 +1,6 @@
-"""Reading what servers newer than this client send.
+"""Lenient parsing of responses, for servers newer than this client.
 
-Fields that it does not know are kept, and so are new values; null stands for the default where it is no value.
+Unknown fields and values are kept. Null stands for the default in fields that cannot be null.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from pydantic.fields import FieldInfo
 Model = TypeVar("Model", bound=BaseModel)
 
 _TYPE = "type"
-"""The field that tells variants apart."""
+"""Name of the discriminator of variants."""
 
 AS_IS = object()
-"""In a field's metadata: its type is not the API's and is read as it was written."""
+"""Metadata of fields whose type is not the API's, and is parsed as declared."""
 
 
 class LenientModel(BaseModel):
-    """A part of a response; attributes that this version does not know can be read like any others."""
+    """Part of a response. Fields that are unknown to this version are attributes too."""
 
     model_config = ConfigDict(extra="allow", strict=False)
     _made_from: ClassVar[tuple[type[BaseModel], str | None]]
@@ -32,7 +32,7 @@ class LenientModel(BaseModel):
 
 
 class Unknown(LenientModel):
-    """A variant of something that this version does not know, such as a new kind of chunk."""
+    """Variant that is unknown to this version, such as a new type of chunk."""
 
     type: str
 
@@ -41,24 +41,24 @@ class Unknown(LenientModel):
 
 
 def lenient(model: type[Model]) -> type[Model]:
-    """The type of responses made from a wire type: a subclass that takes and keeps what is new."""
+    """Return a subclass of a wire type that accepts and keeps unknown fields and values."""
     return _lenient(model, None)
 
 
 def reader(model: type[Model]) -> Callable[[str | bytes], Model]:
-    """Reads a response's body as a lenient type; raises ValueError if it cannot."""
+    """Return a function that parses a response's body leniently; it raises ValueError if the body is not valid."""
     return lambda body: lenient(model).model_validate_json(body)
 
 
 @cache
 def lenient_adapter(annotation: Any) -> TypeAdapter[Any]:
-    """Reads something that is not one model, such as a union of them, as ``lenient`` types do."""
+    """Return a lenient parser of a type other than a single model, such as a union of models."""
     return TypeAdapter(_widened(annotation))
 
 
 @cache
 def _lenient(model: type[Model], discriminator: str | None) -> type[Model]:
-    """``discriminator`` names the field that tells variants apart, and so must keep its one value."""
+    """Return the lenient subclass. ``discriminator`` is a field that keeps its type, because it selects the variant."""
     fields: dict[str, Any] = {
         name: _widened_field(field)
         for name, field in model.model_fields.items()
@@ -89,7 +89,7 @@ def _widened_field(field: FieldInfo) -> tuple[Any, FieldInfo]:
 
 
 def _widened(annotation: Any) -> Any:
-    """The type, taking more."""
+    """Return a type that accepts more values."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return lenient(annotation)
@@ -115,7 +115,7 @@ def _widened_union(parts: Sequence[Any]) -> Any:
 
 
 def _variants(union: Any, discriminator: str) -> Any:
-    """The known variants, told apart by a field, or else an unknown one."""
+    """Return a union of the known variants, selected by a discriminator, and of ``Unknown``."""
     known: Any = Union[tuple(_lenient(part, discriminator) for part in get_args(union))]  # noqa: UP007
     told_apart: Any = Annotated[known, Field(discriminator=discriminator)]
     return Annotated[told_apart | Unknown, Field(union_mode="left_to_right")]

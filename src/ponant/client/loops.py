@@ -1,4 +1,4 @@
-"""What belongs to an event loop can be closed in that loop alone."""
+"""HTTP clients of event loops. An async client can only be closed in its event loop."""
 
 import asyncio
 import contextlib
@@ -9,34 +9,34 @@ from typing import Any
 import httpx2
 
 LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
-"""Addresses that no proxy of the environment can reach: they mean this machine."""
+"""Addresses of this machine, which proxies of the environment cannot reach."""
 
 _closing: set[asyncio.Task[None]] = set()
-"""Loops hold their tasks weakly."""
+"""Running tasks, because event loops hold only weak references to them."""
 
 
 def close_later(loop: asyncio.AbstractEventLoop, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Have something closed in its event loop, as soon as that comes to it. May be called in any thread."""
+    """Schedule the closing of an object in its event loop. Thread-safe."""
 
     def begin() -> None:
         task = loop.create_task(close())
         _closing.add(task)
         task.add_done_callback(_closing.discard)
 
-    with contextlib.suppress(RuntimeError):  # the loop is closed, and so nothing can be awaited in it
-        # Not begun by the turn in which a loop that is about to stop would create the task but never run it.
+    with contextlib.suppress(RuntimeError):  # the loop is closed
+        # A loop that is about to stop would create the task in this iteration and never run it.
         loop.call_soon_threadsafe(loop.call_soon, begin)
 
 
 class LoopClients:
-    """HTTP clients, one for each event loop. They are closed by ``close``, or when their loop ends."""
+    """HTTP clients by event loop, closed by ``close`` or when their loop ends."""
 
     def __init__(self) -> None:
         self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
         self._lock = threading.Lock()
 
     def current(self) -> httpx2.AsyncClient:
-        """The client of the running event loop."""
+        """Return the client of the running event loop."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._clients:
@@ -45,7 +45,7 @@ class LoopClients:
             return self._clients[loop].http
 
     def close(self) -> None:
-        """Have all clients closed, each as soon as its event loop comes to it."""
+        """Schedule the closing of all clients in their event loops."""
         with self._lock:
             clients, self._clients = self._clients, {}
         for loop, client in clients.items():
@@ -53,7 +53,7 @@ class LoopClients:
             close_later(loop, client.http.aclose)
 
     async def close_async(self) -> None:
-        """As ``close``, but the client of the running event loop is closed when this returns."""
+        """Close all clients; that of the running event loop is closed when this returns."""
         with self._lock:
             client = self._clients.pop(asyncio.get_running_loop(), None)
         self.close()
@@ -63,7 +63,7 @@ class LoopClients:
 
 
 class _LoopClient:
-    """An HTTP client that is closed at the end of its event loop, as all async generators are."""
+    """HTTP client that is closed at the end of its event loop, through an async generator."""
 
     def __init__(self) -> None:
         self.http = httpx2.AsyncClient(follow_redirects=True, mounts=dict.fromkeys(LOOPBACK))
@@ -72,7 +72,7 @@ class _LoopClient:
         _run(self._waiting.__anext__())
 
     def leave(self) -> None:
-        """Leave it to others to close the client."""
+        """Do not close the client at the end of the loop: the caller closes it."""
         self._left = True
         _run(self._waiting.aclose())
 
@@ -85,6 +85,6 @@ class _LoopClient:
 
 
 def _run(step: Coroutine[Any, Any, None]) -> None:
-    """Do what awaits nothing. A loop that is just ending the generator does the same."""
+    """Run a coroutine that awaits nothing. A loop that is ending the generator may run it at the same time."""
     with contextlib.suppress(StopIteration, RuntimeError):
         step.send(None)

@@ -1,4 +1,4 @@
-"""``models``: what the server has."""
+"""Models of a server."""
 
 from typing import TypeAlias
 from urllib.parse import quote
@@ -18,7 +18,7 @@ _PATH = "/v1/models"
 
 
 class Models(Resource):
-    """The models that a server has."""
+    """Models of a server."""
 
     def _list(
         self,
@@ -30,8 +30,11 @@ class Models(Resource):
         """List the models.
 
         Args:
-            provider: Only those of this owner.
-            model: Only those of this name or alias.
+            provider: Owner of the models to list.
+            model: Name or alias of the models to list.
+
+        Returns:
+            The list of models.
 
         Raises:
             SDKError: The server refused the request or failed.
@@ -43,10 +46,13 @@ class Models(Resource):
         """Describe a model.
 
         Args:
-            model_id: Its name or alias.
+            model_id: Name or alias of the model.
+
+        Returns:
+            The model's card.
 
         Raises:
-            SDKError: There is no such model (404), or the server refused the request or failed.
+            SDKError: The model does not exist (404), or the server refused the request or failed.
         """
         return Call("GET", _path(model_id), _read_card, Options(**options))
 
@@ -54,10 +60,10 @@ class Models(Resource):
         """Delete a fine-tuned model.
 
         Args:
-            model_id: Its name or alias.
+            model_id: Name or alias of the model.
 
         Raises:
-            SDKError: There is no such model (404), it is a base model (400), or the server failed.
+            SDKError: The model does not exist (404), it is a base model (400), or the server failed.
         """
         return Call("DELETE", _path(model_id), reader(DeleteModelOut), Options(**options))
 
@@ -69,39 +75,42 @@ class Models(Resource):
         description: OptionalNullable[str] = UNSET,
         **options: Unpack[OptionParameters],
     ) -> Call[CompletionFTModelOut]:
-        """Change what is told of a fine-tuned model.
+        """Change the name or the description of a fine-tuned model.
 
         Args:
-            model_id: Its id.
-            name: What it is to be called.
-            description: What is to be said of it.
+            model_id: Id of the model.
+            name: New name.
+            description: New description.
+
+        Returns:
+            The changed model.
 
         Raises:
-            SDKError: There is no such model (404), it is a base model (400), or the server failed.
+            SDKError: The model does not exist (404), it is a base model (400), or the server failed.
         """
         body = fields(nullable={"name": name, "description": description}, optional={})
         return Call("PATCH", _fine_tuned_path(model_id), reader(CompletionFTModelOut), Options(**options), body)
 
     def _archive(self, *, model_id: str, **options: Unpack[OptionParameters]) -> Call[ArchiveFTModelOut]:
-        """Archive a fine-tuned model: it is kept, and answers nothing.
+        """Archive a fine-tuned model, which is kept and answers no more requests.
 
         Args:
-            model_id: Its id.
+            model_id: Id of the model.
 
         Raises:
-            SDKError: There is no such model (404), it is a base model (400), or the server failed.
+            SDKError: The model does not exist (404), it is a base model (400), or the server failed.
         """
         path = f"{_fine_tuned_path(model_id)}/archive"
         return Call("POST", path, reader(ArchiveFTModelOut), Options(**options))
 
     def _unarchive(self, *, model_id: str, **options: Unpack[OptionParameters]) -> Call[UnarchiveFTModelOut]:
-        """Let an archived model answer again.
+        """Restore an archived model, which answers requests again.
 
         Args:
-            model_id: Its id.
+            model_id: Id of the model.
 
         Raises:
-            SDKError: There is no such model (404), it is a base model (400), or the server failed.
+            SDKError: The model does not exist (404), it is a base model (400), or the server failed.
         """
         path = f"{_fine_tuned_path(model_id)}/archive"
         return Call("DELETE", path, reader(UnarchiveFTModelOut), Options(**options))

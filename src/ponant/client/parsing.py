@@ -1,4 +1,4 @@
-"""Answers as objects of a pydantic class."""
+"""Answers parsed as objects of a pydantic class."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,32 +26,32 @@ _LONGEST_NAME = 64
 
 
 class ParsedAssistantMessage(AssistantMessage, Generic[Target]):
-    """A message and the object that its content stands for; None if it has no content, or calls instead of a text."""
+    """Message with its content parsed as an object; ``parsed`` is None if the message has no text."""
 
     parsed: Annotated[Target | None, AS_IS] = None
 
 
 class ParsedChatCompletionChoice(ChatCompletionChoice, Generic[Target]):
-    """One of the answers to a request."""
+    """Answer of a request."""
 
     message: ParsedAssistantMessage[Target]
 
 
 class ParsedChatCompletionResponse(ChatCompletionResponse, Generic[Target]):
-    """A response whose answers are objects, too."""
+    """Response with its answers parsed as objects."""
 
     choices: list[ParsedChatCompletionChoice[Target]]  # type: ignore[assignment] # a list is read here, not changed
 
 
 def format_of(target: type[BaseModel]) -> ResponseFormat:
-    """The response format that makes answers satisfy a class's JSON schema."""
+    """Return the response format for answers that satisfy the JSON schema of a class."""
     name = re.sub(r"[^a-zA-Z0-9_-]+", "_", target.__name__)[:_LONGEST_NAME]
     schema = _closed(target.model_json_schema())
     return ResponseFormat(type="json_schema", json_schema=JsonSchema(name=name, schema_definition=schema, strict=True))
 
 
 def parsed_response(target: type[Target]) -> Callable[[str | bytes], ParsedChatCompletionResponse[Target]]:
-    """Reads a response and the objects in it."""
+    """Return a function that parses a response and the objects in it."""
 
     def read(body: str | bytes) -> ParsedChatCompletionResponse[Target]:
         kind = lenient(ParsedChatCompletionResponse[target])  # type: ignore[valid-type]
@@ -67,7 +67,7 @@ def parsed_response(target: type[Target]) -> Callable[[str | bytes], ParsedChatC
 
 
 class _ParsedStream(Generic[Target]):
-    """The answer that a stream's events make together."""
+    """Texts of a stream's answers, collected from its events."""
 
     def __init__(self, target: type[Target], stream: EventStream[CompletionEvent] | EventStreamAsync[CompletionEvent]):
         self.response = stream.response
@@ -77,16 +77,16 @@ class _ParsedStream(Generic[Target]):
 
     @property
     def parsed(self) -> Target:
-        """The object, once the stream has been read.
+        """Object of the answer, available at the end of the stream.
 
         Raises:
-            RuntimeError: the stream has not been read to its end.
-            ResponseValidationError: the answer is none, such as one that ``max_tokens`` cut off.
+            RuntimeError: The stream has not been read to its end.
+            ResponseValidationError: The answer is not such an object, for example because ``max_tokens`` cut it off.
         """
         return self.parsed_choice(0)
 
     def parsed_choice(self, index: int) -> Target:
-        """The object of one of several answers; raises as ``parsed`` does."""
+        """Return the object of one of several answers. Raises the errors of ``parsed``."""
         if index not in self._finished:
             raise RuntimeError("read the stream to its end first: for event in events: ...")
         text = self._texts[index]
@@ -104,7 +104,7 @@ class _ParsedStream(Generic[Target]):
 
 
 class ParsedEventStream(_ParsedStream[Target]):
-    """The events of a stream and, after them, the object that they make: ``parsed``."""
+    """Iterator over the events of a stream. After the last event, ``parsed`` is the object of the answer."""
 
     def __init__(self, target: type[Target], stream: EventStream[CompletionEvent]) -> None:
         super().__init__(target, stream)
@@ -125,12 +125,12 @@ class ParsedEventStream(_ParsedStream[Target]):
         self.close()
 
     def close(self) -> None:
-        """End the stream, whether or not all has been read."""
+        """End the stream and its request. Remaining events are not read."""
         self._stream.close()
 
 
 class ParsedEventStreamAsync(_ParsedStream[Target]):
-    """The events of a stream and, after them, the object that they make: ``parsed``."""
+    """Async iterator over the events of a stream. After the last event, ``parsed`` is the object of the answer."""
 
     def __init__(self, target: type[Target], stream: EventStreamAsync[CompletionEvent]) -> None:
         super().__init__(target, stream)
@@ -151,7 +151,7 @@ class ParsedEventStreamAsync(_ParsedStream[Target]):
         await self.close()
 
     async def close(self) -> None:
-        """End the stream, whether or not all has been read."""
+        """End the stream and its request. Remaining events are not read."""
         await self._stream.close()
 
 
@@ -159,12 +159,12 @@ def _parsed(target: type[Target], text: str, finish_reason: str) -> Target:
     try:
         return target.model_validate_json(text)
     except ValidationError as error:
-        hint = "; it was cut off, so raise max_tokens" if finish_reason in ("length", "model_length") else ""
-        raise ValueError(f"the answer is no {target.__name__}{hint}: {error}") from error
+        hint = "; it was cut off, so increase max_tokens" if finish_reason in ("length", "model_length") else ""
+        raise ValueError(f"the answer is not a valid {target.__name__}{hint}: {error}") from error
 
 
 def _closed(schema: Any) -> Any:
-    """The schema, with objects that take no other properties than those it names, unless it says otherwise."""
+    """Return the schema with objects limited to the listed properties, unless it says otherwise."""
     if isinstance(schema, list):
         return [_closed(part) for part in schema]
     if not isinstance(schema, dict):

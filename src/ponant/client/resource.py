@@ -1,7 +1,7 @@
-"""A resource of the API, whose operations are written once and called in four ways: sync or async, whole or streamed.
+"""Resources of the API. Each operation is written once, for sync and async, whole and streamed answers.
 
-An operation is a method that makes a ``Call``. The functions here make the public methods of it; these have its
-parameters and its documentation, and those of ``Options`` for its ``**options``.
+An operation is a method that returns a ``Call``. The functions of this module make the public methods from it, with its
+parameters and docstring, and with those of ``Options`` in place of ``**options``.
 """
 
 import dataclasses
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 _OPTIONS = "options"
-"""The parameter of operations that stands for those of ``Options``."""
-_NO_RESPONSE = "NoResponseError: The server cannot be reached, the connection broke, or the time is over."
-"""What every operation raises."""
+"""Name of the operations' parameter that is replaced by those of ``Options``."""
+_NO_RESPONSE = "NoResponseError: The server cannot be reached, the connection is lost, or the time limit is exceeded."
+"""Error that every operation may raise."""
 
 
 class Resource:
-    """A group of operations."""
+    """Group of operations."""
 
     def __init__(self, transport: "Transport") -> None:
         self._transport = transport
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 def answered(operation: Callable[Concatenate[R, P], Call[T]]) -> Callable[Concatenate[R, P], T]:
-    """The method that waits for the answer."""
+    """Return the method that waits for the answer of an operation."""
 
     def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> T:
         return self._transport.answer(operation(self, *arguments, **parameters))
@@ -48,7 +48,7 @@ def answered(operation: Callable[Concatenate[R, P], Call[T]]) -> Callable[Concat
 def answered_async(
     operation: Callable[Concatenate[R, P], Call[T]],
 ) -> Callable[Concatenate[R, P], Coroutine[Any, Any, T]]:
-    """The coroutine function that waits for the answer."""
+    """Return the coroutine function that waits for the answer of an operation."""
 
     async def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> T:
         return await self._transport.answer_async(operation(self, *arguments, **parameters))
@@ -57,7 +57,7 @@ def answered_async(
 
 
 def streamed(operation: Callable[Concatenate[R, P], Call[T]]) -> Callable[Concatenate[R, P], EventStream[T]]:
-    """The method that gives the events as they come."""
+    """Return the method that streams the events of an operation."""
 
     def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> EventStream[T]:
         return self._transport.stream(operation(self, *arguments, **parameters))
@@ -68,7 +68,7 @@ def streamed(operation: Callable[Concatenate[R, P], Call[T]]) -> Callable[Concat
 def streamed_async(
     operation: Callable[Concatenate[R, P], Call[T]],
 ) -> Callable[Concatenate[R, P], Coroutine[Any, Any, EventStreamAsync[T]]]:
-    """The coroutine function that gives the events as they come."""
+    """Return the coroutine function that streams the events of an operation."""
 
     async def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> EventStreamAsync[T]:
         return await self._transport.stream_async(operation(self, *arguments, **parameters))
@@ -77,7 +77,7 @@ def streamed_async(
 
 
 def downloaded(operation: Callable[Concatenate[R, P], Call[bytes]]) -> Callable[Concatenate[R, P], "httpx2.Response"]:
-    """The method that gives the response, whose content has not been read."""
+    """Return the method that returns an operation's response before its content is read."""
 
     def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> "httpx2.Response":
         return self._transport.download(operation(self, *arguments, **parameters))
@@ -88,7 +88,7 @@ def downloaded(operation: Callable[Concatenate[R, P], Call[bytes]]) -> Callable[
 def downloaded_async(
     operation: Callable[Concatenate[R, P], Call[bytes]],
 ) -> Callable[Concatenate[R, P], Coroutine[Any, Any, "httpx2.Response"]]:
-    """The coroutine function that gives the response, whose content has not been read."""
+    """Return the coroutine function that returns an operation's response before its content is read."""
 
     async def method(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> "httpx2.Response":
         return await self._transport.download_async(operation(self, *arguments, **parameters))
@@ -100,7 +100,7 @@ M = TypeVar("M", bound=Callable[..., Any])
 
 
 def _documented(method: M, operation: Callable[..., Any], suffix: str, result: Callable[[Any], Any]) -> M:
-    """The method with the operation's name, documentation and parameters, for ``help`` and editors."""
+    """Give a method the operation's name, docstring and parameters, for ``help`` and editors."""
     signature = inspect.signature(operation)
     documentation = operation.__doc__
     if _OPTIONS in signature.parameters:
@@ -127,7 +127,7 @@ def _with_options(signature: inspect.Signature) -> inspect.Signature:
 
 
 def _with_options_documented(documentation: str) -> str:
-    """The documentation with what ``Options`` says of the parameters, and with what every operation raises."""
+    """Add the parameters of ``Options`` and the errors of all operations to a docstring."""
     options = inspect.cleandoc(Options.__doc__ or "").partition("Attributes:\n")[2]
     before, heading, rest = inspect.cleandoc(documentation).partition("Args:\n")
     arguments, gap, others = rest.partition("\n\n")

@@ -1,4 +1,4 @@
-"""Whether a request is sent again, and when."""
+"""Retries of failed requests."""
 
 import math
 import random
@@ -11,21 +11,21 @@ from email.utils import parsedate_to_datetime
 import httpx2
 
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
-"""Answers after which another attempt may fare better."""
+"""HTTP statuses after which a request is retried."""
 
 _LEAST_JITTER = 0.5
-"""Pauses are drawn between this part of their length and all of it, so that clients do not come back together."""
+"""Minimum random factor of a pause (the maximum is 1), so that clients do not retry simultaneously."""
 
 
 @dataclass
 class BackoffStrategy:
-    """How pauses between attempts grow. All times are in milliseconds.
+    """Exponential growth of the pauses between attempts. All times are in milliseconds.
 
     Attributes:
-        initial_interval: the first pause.
-        max_interval: the longest pause.
-        exponent: by how much each pause is longer than the one before.
-        max_elapsed_time: after this time no further attempt is begun.
+        initial_interval: First pause.
+        max_interval: Maximum pause.
+        exponent: Factor from one pause to the next.
+        max_elapsed_time: Time after which no further attempt is made.
     """
 
     initial_interval: int
@@ -36,12 +36,16 @@ class BackoffStrategy:
 
 @dataclass
 class RetryConfig:
-    """Which failures are tried again, and how.
+    """Configuration of retries.
+
+    Requests are retried after the statuses 429, 500, 502, 503 and 504, for example with::
+
+        RetryConfig("backoff", BackoffStrategy(500, 30_000, 1.5, 120_000), retry_connection_errors=True)
 
     Attributes:
-        strategy: ``"backoff"``; with anything else nothing is tried again.
-        backoff: how pauses grow.
-        retry_connection_errors: whether failed connections and timeouts are tried again, too.
+        strategy: ``"backoff"``; any other value disables retries.
+        backoff: Pauses between attempts. The server's ``Retry-After`` has precedence.
+        retry_connection_errors: True to retry after failed connections and timeouts, too.
     """
 
     strategy: str
@@ -50,7 +54,7 @@ class RetryConfig:
 
 
 class RetryAttempts:
-    """The attempts of one request."""
+    """Attempts of one request."""
 
     def __init__(self, config: RetryConfig | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config if config and config.strategy == "backoff" else None
@@ -59,11 +63,11 @@ class RetryAttempts:
         self._made = 0
 
     def pause_after(self, outcome: httpx2.Response | httpx2.RequestError) -> float | None:
-        """Seconds to wait before the next attempt; None if the outcome is to be taken as it is."""
+        """Return the seconds to wait before the next attempt; None if there is none."""
         if self._config is None or not self._may_pass(outcome):
             return None
         asked = retry_after(outcome) if isinstance(outcome, httpx2.Response) else None
-        pause = asked or self._backoff(self._config.backoff)  # "at once" would be asked again and again
+        pause = asked or self._backoff(self._config.backoff)  # 0 would repeat the request without a pause
         self._made += 1
         if self._clock() - self._began + pause > self._config.backoff.max_elapsed_time / 1000:
             return None
@@ -84,7 +88,7 @@ class RetryAttempts:
 
 
 def retry_after(response: httpx2.Response) -> float | None:
-    """The seconds that the server asks to wait for, given as such or as a date; None if it does not say."""
+    """Return the seconds of the ``Retry-After`` header, a number or a date; None if it has no valid value."""
     value = response.headers.get("retry-after", "").strip()
     try:
         seconds = float(value)

@@ -1,4 +1,4 @@
-"""``Mistral``: the client."""
+"""Client of the Mistral API."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -20,17 +20,21 @@ if TYPE_CHECKING:
     from ponant.client.retries import RetryConfig
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-"""Where ``ponant serve`` listens unless told otherwise."""
+"""Default address of ``ponant serve``."""
 
 
 class Mistral:
-    """A client of a server with the Mistral API, or of an engine in this process (``Mistral.local``).
+    """Client of a server with the Mistral API, or of a server in this process (``Mistral.local``).
 
-    It may be used from several threads and event loops at once. As a context manager it closes its connections.
+    A client can be used from several threads and event loops at once. Used as a context manager, it closes its
+    connections at the end of the block::
+
+        with Mistral() as client:
+            answer = client.chat.complete(model="smollm2", messages=[{"role": "user", "content": "Hello"}])
+            print(answer.choices[0].message.content)
     """
 
-    # Importing this class costs next to nothing: what a client is made of is imported when one is made, and the
-    # resources, with the types that they need, when they are asked for.
+    # This module imports little: the transport is imported with the first client, each resource on first access.
 
     def __init__(
         self,
@@ -42,18 +46,21 @@ class Mistral:
         retry_config: "OptionalNullable[RetryConfig]" = UNSET,
         timeout_ms: int | None = None,
     ) -> None:
-        """Talk to a server; nothing is sent before the first call.
+        """Create a client of a server. The first call opens the connection.
 
         Args:
-            api_key: the server's key, or a function that gives it. By default PONANT_API_KEY, else MISTRAL_API_KEY.
-            server_url: the server's address, with or without ``/v1``. By default PONANT_URL, else ``http://127.0.0.1:8000``.
-            client: sends sync requests; it stays yours to close.
-            async_client: sends async requests; it stays yours to close.
-            retry_config: whether and how failed requests are sent again. By default they are not.
-            timeout_ms: how long an answer, or the next event of a stream, may take. By default as long as it needs.
+            api_key: Key of the server, or a function that returns it for each request. Defaults to the environment
+                variable PONANT_API_KEY, else MISTRAL_API_KEY.
+            server_url: Address of the server, with or without ``/v1``. Defaults to the environment variable PONANT_URL,
+                else ``http://127.0.0.1:8000``.
+            client: HTTP client for sync requests. It is not closed with this client.
+            async_client: HTTP client for async requests. It is not closed with this client.
+            retry_config: Retries of failed requests. By default, requests are not retried.
+            timeout_ms: Maximum time for an answer, or for the next event of a stream, in milliseconds. By default,
+                there is no limit.
 
         Raises:
-            ValueError: the address or the time is none.
+            ValueError: ``server_url`` is not an HTTP URL, or ``timeout_ms`` is not positive.
         """
         from ponant.client.transport import Configuration, Transport, check_timeout, checked_url
 
@@ -72,20 +79,25 @@ class Mistral:
         timeout_ms: int | None = None,
         **settings: Any,
     ) -> "Mistral":
-        """A client whose server is in this process: no port is opened, the engine is a process of its own.
+        """Create a client with a server of its own in this process.
 
-        The model is loaded in the background; the first call, or entering the ``with`` block, waits for it.
+        No port is opened; each model runs in a child process. Models are loaded in the background. The first call, or
+        entering the ``with`` block, waits for them.
 
         Args:
-            model: what is served, as for ``ponant serve``: smollm2 or multilingual-e5-small (the bundled models, the
-                default), the path of a .gguf file, ``hf:org/repo[:file|:quant]``, or several of these.
-            retry_config: whether and how failed requests are sent again. By default they are not.
-            timeout_ms: how long an answer, or the next event of a stream, may take. By default as long as it needs.
-            **settings: as in ``docs/settings.md``, such as ``threads=2``; others come from the environment and from
-                ``ponant.toml``, as for ``ponant serve``.
+            model: Model to serve, as for ``ponant serve``: smollm2 or multilingual-e5-small (the bundled models, the
+                default), the path of a .gguf file, ``hf:org/repo[:file|:quant]``, or a list of these.
+            retry_config: Retries of failed requests. By default, requests are not retried.
+            timeout_ms: Maximum time for an answer, or for the next event of a stream, in milliseconds. By default,
+                there is no limit.
+            **settings: Settings of the server, such as ``threads=2``; see ``docs/settings.md``. Other settings come
+                from the environment and from ``ponant.toml``, as for ``ponant serve``.
+
+        Returns:
+            The client. Closing it ends its server and the child processes.
 
         Raises:
-            ValueError: a setting is not allowed.
+            ValueError: A setting is not valid, or ``timeout_ms`` is not positive.
         """
         import httpx2
 
@@ -108,52 +120,58 @@ class Mistral:
 
     @cached_property
     def chat(self) -> "Chat":
-        """Chat completions."""
+        """Chat completions: ``complete``, ``stream``, ``parse``."""
         from ponant.client.chat import Chat
 
         return Chat(self._transport)
 
     @cached_property
     def embeddings(self) -> "Embeddings":
-        """Embeddings of texts."""
+        """Embeddings of texts: ``create``."""
         from ponant.client.embeddings import Embeddings
 
         return Embeddings(self._transport)
 
     @cached_property
     def files(self) -> "Files":
-        """Files that the server keeps."""
+        """Files on the server: ``upload``, ``list``, ``retrieve``, ``download``, ``delete``."""
         from ponant.client.files import Files
 
         return Files(self._transport)
 
     @cached_property
     def fim(self) -> "Fim":
-        """Fill-in-the-middle completions."""
+        """Fill-in-the-middle completions: ``complete``, ``stream``."""
         from ponant.client.fim import Fim
 
         return Fim(self._transport)
 
     @cached_property
     def fine_tuning(self) -> "FineTuning":
-        """Jobs that train models: ``fine_tuning.jobs``."""
+        """Fine-tuning jobs: ``fine_tuning.jobs``."""
         from ponant.client.fine_tuning import FineTuning
 
         return FineTuning(self._transport)
 
     @cached_property
     def models(self) -> "Models":
-        """The models that the server has."""
+        """Models of the server: ``list``, ``retrieve``, and management of fine-tuned models."""
         from ponant.client.models import Models
 
         return Models(self._transport)
 
     def close(self) -> None:
-        """Close the connections of sync calls; a local engine ends."""
+        """Close the connections, and end a local server.
+
+        Connections of async calls are closed by their event loops, soon after this returns.
+        """
         self._transport.close()
 
     async def close_async(self) -> None:
-        """Close the connections; a local engine ends."""
+        """Close the connections, and end a local server.
+
+        Connections of this event loop are closed when this returns.
+        """
         await self._transport.close_async()
 
     def __enter__(self) -> "Mistral":

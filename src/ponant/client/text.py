@@ -1,4 +1,4 @@
-"""The text in an answer."""
+"""Text of an answer."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from ponant.api.messages import ContentChunk, TextChunk
 
 
 def text_of(content: str | Sequence[ContentChunk] | None) -> str | None:
-    """The text of a message or of what is added to one, without what else is in it, such as thoughts."""
+    """Return the text of a message or delta, without chunks of other types, such as thinking."""
     if content is None or isinstance(content, str):
         return content
     return "".join(chunk.text for chunk in content if isinstance(chunk, TextChunk))

@@ -1,4 +1,4 @@
-"""Calls as HTTP requests, and responses as results or errors."""
+"""HTTP transport of calls: requests, and responses as results or errors."""
 
 import asyncio
 import contextlib
@@ -29,18 +29,18 @@ _EVENTS = "text/event-stream"
 _BYTES = "application/octet-stream"
 _CONNECT_SECONDS = 10.0
 _LIBRARY_TIMEOUT = httpx2.Timeout(5.0)
-"""What httpx2 gives clients whose maker says nothing; too short for answers of a model."""
+"""Default timeout of httpx2's clients, which is too short for a model's answers."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What all calls of a client have in common.
+    """Settings of all calls of a client.
 
     Attributes:
-        server_url: the server's address.
-        api_key: the key, or what gives it for each request.
-        retries: whether and how requests are sent again.
-        timeout_ms: how long an answer, or the next event of a stream, may take.
+        server_url: address of the server.
+        api_key: key, or function that returns it for each request.
+        retries: retries of failed requests.
+        timeout_ms: maximum time for an answer, or for the next event of a stream, in milliseconds.
     """
 
     server_url: str
@@ -50,20 +50,20 @@ class Configuration:
 
 
 class Host(Protocol):
-    """A server that lives as long as its client."""
+    """Server that belongs to a client and ends with it."""
 
     def wait(self) -> None:
-        """Wait until it can answer; raises why it cannot."""
+        """Wait until the server is ready. Raises the reason if it cannot be."""
 
     async def wait_async(self) -> None:
-        """As ``wait``."""
+        """Wait until the server is ready; see ``wait``."""
 
     def close(self) -> None:
-        """End it."""
+        """End the server."""
 
 
 class Transport:
-    """Sends calls. Connections are opened when they are needed first, and closed once the transport is forgotten."""
+    """Sender of calls. Connections are opened on first use, and closed when the transport is garbage-collected."""
 
     def __init__(
         self,
@@ -73,13 +73,13 @@ class Transport:
         async_client: httpx2.AsyncClient | None = None,
         host: Host | None = None,
     ) -> None:
-        """Send calls through these clients, which stay their maker's to close, or through clients of its own.
+        """Send calls through the given HTTP clients, which are not closed, or through own ones.
 
         Args:
-            configuration: what all calls have in common.
-            client: for sync calls.
-            async_client: for async calls.
-            host: a server that serves this client alone; it is closed once the transport is closed or forgotten.
+            configuration: settings of all calls.
+            client: HTTP client for sync calls.
+            async_client: HTTP client for async calls.
+            host: server of this client alone, closed with the transport or when it is garbage-collected.
         """
         self._configuration = configuration
         self._given = client
@@ -94,54 +94,54 @@ class Transport:
         self._finish = weakref.finalize(self, host.close) if host else None
 
     def open(self) -> None:
-        """Wait until calls can be answered, where that is known; raises why they cannot."""
+        """Wait until a local server is ready. Raises the reason if it cannot be."""
         if self._host:
             self._host.wait()
 
     async def open_async(self) -> None:
-        """As ``open``."""
+        """Wait until a local server is ready; see ``open``."""
         if self._host:
             await self._host.wait_async()
 
     def answer(self, call: Call[T]) -> T:
-        """The answer to a call; raises one of the errors in ``ponant.client.errors``."""
+        """Return the answer of a call. Raises one of the errors in ``ponant.client.errors``."""
         with contextlib.closing(call):
             response = self._send(call, _Sending(call, self._configuration, _JSON))
         return _result(call, response)
 
     async def answer_async(self, call: Call[T]) -> T:
-        """As ``answer``."""
+        """Return the answer of a call; see ``answer``."""
         with contextlib.closing(call):
             response = await self._send_async(call, _Sending(call, self._configuration, _JSON))
         return _result(call, response)
 
     def stream(self, call: Call[T]) -> EventStream[T]:
-        """The events of a call's answer; raises as ``answer`` does."""
+        """Return the events of a call's answer. Raises the errors of ``answer``."""
         sending = _Sending(call, self._configuration, _EVENTS)
         return EventStream(self._send(call, sending), call.read, sending.deadline, self)
 
     async def stream_async(self, call: Call[T]) -> EventStreamAsync[T]:
-        """As ``stream``."""
+        """Return the events of a call's answer; see ``stream``."""
         sending = _Sending(call, self._configuration, _EVENTS)
         return EventStreamAsync(await self._send_async(call, sending), call.read, sending.deadline, self)
 
     def download(self, call: Call[bytes]) -> httpx2.Response:
-        """The response to a call, its content not read; raises as ``answer`` does."""
+        """Return the response of a call before its content is read. Raises the errors of ``answer``."""
         return self._kept_open(self._send(call, _Sending(call, self._configuration, _BYTES)))
 
     async def download_async(self, call: Call[bytes]) -> httpx2.Response:
-        """As ``download``."""
+        """Return the response of a call before its content is read; see ``download``."""
         return self._kept_open(await self._send_async(call, _Sending(call, self._configuration, _BYTES)))
 
     def close(self) -> None:
-        """Close all connections (those of async calls as soon as their event loop comes to it), and the host."""
+        """Close the host and all connections; those of async calls are closed by their event loops soon after."""
         self._close_own()
         self._own_async.close()
         if self._finish:
             self._finish()
 
     async def close_async(self) -> None:
-        """As ``close``, but the connections of this event loop are closed when this returns."""
+        """Close the host and all connections; those of this event loop are closed when this returns."""
         self._close_own()
         await self._own_async.close_async()
         if self._finish:
@@ -188,7 +188,7 @@ class Transport:
             await asyncio.sleep(pause)
 
     def _kept_open(self, response: httpx2.Response) -> httpx2.Response:
-        """The response, which now keeps the server from being closed as nobody's while it is read."""
+        """Return the response with a reference to the transport, so that a local server lives while it is read."""
         response.extensions["ponant"] = self
         return response
 
@@ -221,7 +221,7 @@ class Transport:
 
 
 class _Sending:
-    """What sync and async sending have in common: the request, its deadline, its attempts, and what they lead to."""
+    """State of a call being sent, for sync and async: its requests, deadline, attempts and outcome."""
 
     def __init__(self, call: Call[T], configuration: Configuration, expected: str) -> None:
         options = call.options
@@ -235,7 +235,7 @@ class _Sending:
         self.deadline = Deadline(None)
 
     def request(self, client: httpx2.Client | httpx2.AsyncClient) -> httpx2.Request:
-        """The request of a new attempt."""
+        """Return the request of a new attempt."""
         call = self._call
         timeout = self._timeout(client)
         self.deadline = Deadline(timeout.read)
@@ -250,26 +250,26 @@ class _Sending:
         )
 
     def begins_stream(self, response: httpx2.Response) -> bool:
-        """Whether the response is to be read piece by piece; one of JSON or events is watched from now on."""
+        """Return True if the response is to be read in pieces. The deadline applies to JSON and events from now on."""
         if self._call.form:
-            self.deadline.restart()  # the time to send a file does not count
+            self.deadline.restart()  # sending a file does not count
         if self._expected != _BYTES:
             watch(response, self.deadline)
         return self._expected != _JSON and self._is_expected(response)
 
     def has_readable_body(self, response: httpx2.Response) -> bool:
-        """Whether a response other than a stream has an end that can be waited for."""
+        """Return True if a response other than a stream is expected to end."""
         return response.status_code != 200 or (self._expected == _JSON and _content_type(response) != _EVENTS)
 
     def pause_after_failure(self, error: httpx2.RequestError) -> float:
-        """Seconds until the next attempt; raises what the failure means if there is none."""
+        """Return the seconds until the next attempt. Raises the error of the failure if there is none."""
         pause = self.attempts.pause_after(error)
         if pause is None:
             raise failure(error, error.request, seconds=self.deadline.seconds) from error
         return pause
 
     def checked(self, response: httpx2.Response) -> httpx2.Response:
-        """The response, if it is of the kind that was asked for; raises what it means if not."""
+        """Return the response if it has the expected type. Raises its error otherwise."""
         if response.status_code >= 400:
             raise error_of(response)
         if not self._is_expected(response):
@@ -296,17 +296,17 @@ class _Sending:
             headers["authorization"] = f"Bearer {key.strip()}"
         headers.update(given)
         for name, value in headers.items():
-            if not value.isprintable():  # what the value is may be a secret
-                raise ValueError(f"the header {name} has a line break or another control character in it")
+            if not value.isprintable():  # the value may be secret
+                raise ValueError(f"the header {name} contains a line break or another control character")
         return headers
 
 
 def checked_url(server_url: str) -> str:
-    """A server's address without a slash, or the API's ``/v1``, at its end. Raises ValueError if it is none."""
+    """Return a server's address without a trailing slash or ``/v1``. Raises ValueError if it is not valid."""
     try:
         url = httpx2.URL(server_url)
     except (httpx2.InvalidURL, TypeError) as error:
-        raise ValueError(f"server_url {server_url!r} is no address: {error}") from None
+        raise ValueError(f"server_url {server_url!r} is not a valid URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"server_url must begin with http:// or https:// and a host; {server_url!r} does not")
     if url.query or url.fragment:
@@ -315,9 +315,9 @@ def checked_url(server_url: str) -> str:
 
 
 def check_timeout(timeout_ms: int | None) -> None:
-    """Raises ValueError if this is no time to wait."""
+    """Raise ValueError if a timeout is not positive."""
     if timeout_ms is not None and timeout_ms <= 0:
-        raise ValueError("timeout_ms must be greater than 0; None waits without end")
+        raise ValueError("timeout_ms must be greater than 0; None sets no limit")
 
 
 def _content_type(response: httpx2.Response) -> str:
@@ -326,7 +326,7 @@ def _content_type(response: httpx2.Response) -> str:
 
 
 def _form_arguments(form: Form | None) -> dict[str, Any]:
-    """A form as httpx2 takes it."""
+    """Return the arguments of httpx2 for a form."""
     if form is None:
         return {}
     return {"data": form.fields, "files": {"file": (form.file_name, form.content, form.content_type)}}

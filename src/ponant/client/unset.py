@@ -1,11 +1,11 @@
-"""``UNSET``: a parameter that was not given, where None is a value of its own."""
+"""``UNSET``: default of parameters for which None is a value."""
 
 import enum
 from typing import Final, Literal, TypeAlias, TypeVar
 
 
 class Unset(enum.Enum):
-    """The type of ``UNSET``."""
+    """Type of ``UNSET``."""
 
     UNSET = "unset"
 
@@ -17,8 +17,8 @@ class Unset(enum.Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""Not given: the field is left out of the request. None, in the same place, is sent as null."""
+"""A parameter that was not given. The request has no such field, whereas None is sent as null."""
 
 T = TypeVar("T")
 OptionalNullable: TypeAlias = T | Unset | None
-"""A parameter that may be left out (``UNSET``), or be null."""
+"""Type of a parameter that may be left out (``UNSET``) or be null."""

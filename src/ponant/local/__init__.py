@@ -1,1 +1,1 @@
-"""The application inside the client's own process."""
+"""Server in the client's process."""

@@ -1,4 +1,4 @@
-"""One request to an application in this process, and its response piece by piece."""
+"""Requests to an ASGI application in this process, with responses in pieces."""
 
 import asyncio
 from collections import deque
@@ -8,22 +8,22 @@ from typing import Any, TypeAlias
 from starlette.types import ASGIApp, Message
 
 Head: TypeAlias = tuple[int, list[tuple[bytes, bytes]]]
-"""A response's status and headers."""
+"""Status and headers of a response."""
 
 _MOST_WAITING = 64
-"""Pieces of a response that may wait to be read; then the application waits."""
+"""Maximum number of unread pieces of a response, at which the application waits."""
 
 
 class Exchange:
-    """A request and its response. Lives on the application's event loop."""
+    """Request and its response. All methods run on the application's event loop."""
 
     def __init__(self, app: ASGIApp, scope: MutableMapping[str, Any], body: bytes | Iterable[bytes]) -> None:
-        """Hand a request to the application.
+        """Send a request to the application.
 
         Args:
-            app: the application.
-            scope: the request, as ASGI describes it.
-            body: its body, or the pieces of it, which are taken in a thread as they may have to be waited for.
+            app: the ASGI application.
+            scope: ASGI scope of the request.
+            body: body, or an iterable of its pieces, which may block and is read in a thread.
         """
         self._app = app
         self._scope = scope
@@ -38,7 +38,7 @@ class Exchange:
         self.task = asyncio.create_task(self._answer())
 
     async def head(self) -> Head:
-        """The status and the headers. Raises ConnectionError if there are none, and what the body raises."""
+        """Return the status and the headers. Raises ConnectionError if there are none, and errors of the body."""
         await self._begun.wait()
         if self._failure:
             raise self._failure
@@ -47,7 +47,7 @@ class Exchange:
         return self._head
 
     async def piece(self) -> bytes | None:
-        """The next piece of the body; None after the last one. Raises ConnectionError if the body broke off."""
+        """Return the next piece of the body; None after the last. Raises ConnectionError if it was interrupted."""
         while not self._pieces:
             if self._complete:
                 return None
@@ -59,14 +59,14 @@ class Exchange:
         return self._pieces.popleft()
 
     def leave(self) -> None:
-        """Nobody reads the response any more: the application learns that its client went away."""
+        """Disconnect: the application receives ``http.disconnect``."""
         self._left.set()
         self._writable.set()
 
     async def _answer(self) -> None:
         try:
             await self._app(self._scope, self._receive, self._send)
-        except Exception as error:  # it has been logged, and usually answered, by the application
+        except Exception as error:  # the application has logged it, and usually answered
             self._error = error
         finally:
             self._ended = True

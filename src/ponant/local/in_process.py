@@ -1,4 +1,4 @@
-"""httpx2 transports to a server in this process, which give the pieces of a response as they come."""
+"""Transports of httpx2 to a server in this process, with streamed responses."""
 
 import asyncio
 import contextlib
@@ -14,17 +14,17 @@ from ponant.local.local_server import LocalServer
 T = TypeVar("T")
 
 LOCAL_HOST = "localhost"
-"""The host in the addresses of requests to a local server."""
+"""Host in the URLs of requests to a local server."""
 
 
 class InProcessTransport(httpx2.BaseTransport):
-    """Sends sync requests to a local server."""
+    """Transport of sync requests to a local server."""
 
     def __init__(self, server: LocalServer) -> None:
         self._server = server
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The response, as soon as its head is there."""
+        """Return the response as soon as its headers have arrived."""
         _check_host(request)
         self._server.wait()
         seconds = _read_seconds(request)
@@ -39,13 +39,13 @@ class InProcessTransport(httpx2.BaseTransport):
 
 
 class AsyncInProcessTransport(httpx2.AsyncBaseTransport):
-    """Sends async requests to a local server."""
+    """Transport of async requests to a local server."""
 
     def __init__(self, server: LocalServer) -> None:
         self._server = server
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The response, as soon as its head is there."""
+        """Return the response as soon as its headers have arrived."""
         _check_host(request)
         await self._server.wait_async()
         seconds = _read_seconds(request)
@@ -60,7 +60,7 @@ class AsyncInProcessTransport(httpx2.AsyncBaseTransport):
 
 
 class _Body:
-    """What is left of a response. When nobody holds it any more, the request ends."""
+    """Rest of a response. The request ends when it is garbage-collected."""
 
     def __init__(self, server: LocalServer, exchange: Exchange, seconds: float | None) -> None:
         self._server = server
@@ -101,7 +101,7 @@ async def _within(seconds: float | None, work: Callable[[], Coroutine[Any, Any, 
 
 @contextlib.contextmanager
 def _as_httpx2_errors() -> Iterator[None]:
-    """What a connection would raise. httpx2 adds the request."""
+    """Translate errors to those of a connection. httpx2 adds the request."""
     try:
         yield
     except TimeoutError as error:
@@ -112,7 +112,7 @@ def _as_httpx2_errors() -> Iterator[None]:
 
 def _check_host(request: httpx2.Request) -> None:
     if request.url.host != LOCAL_HOST:
-        raise httpx2.ConnectError("a local client has no other server than its own", request=request)
+        raise httpx2.ConnectError("a local client can only reach its own server", request=request)
 
 
 def _read_seconds(request: httpx2.Request) -> float | None:
@@ -121,7 +121,7 @@ def _read_seconds(request: httpx2.Request) -> float | None:
 
 
 def _body(request: httpx2.Request) -> bytes | Iterable[bytes]:
-    """The request's body; in pieces if it has a file."""
+    """Return the request's body; an iterable of pieces if it has a file."""
     try:
         return request.content
     except httpx2.RequestNotRead:
@@ -130,7 +130,7 @@ def _body(request: httpx2.Request) -> bytes | Iterable[bytes]:
 
 
 def _scope(request: httpx2.Request) -> dict[str, Any]:
-    """The request as ASGI describes it."""
+    """Return the ASGI scope of a request."""
     url = request.url
     return {
         "type": "http",

@@ -1,4 +1,4 @@
-"""A server in this process: its application runs on an event loop of its own, in a thread that nobody waits for."""
+"""Server in this process. Its application runs on an event loop in a daemon thread."""
 
 import asyncio
 import contextlib
@@ -17,11 +17,11 @@ from ponant.settings import Settings, read_settings
 T = TypeVar("T")
 
 _CLOSING_SECONDS = 10.0
-"""How long closing may take. Should it fail, the engine still ends: it does so when its socket closes."""
+"""Maximum time to close. Workers end in any case when their socket closes."""
 
 
 class LocalServer:
-    """The application and its engine, from ``start`` to ``close``; both may be called in any thread."""
+    """Application and its engines, from ``start`` to ``close``. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -31,35 +31,35 @@ class LocalServer:
         self._main = self._loop.create_task(self._serve())
         self._thread = threading.Thread(target=self._run, name="ponant-local-server", daemon=True)
         self._process = os.getpid()
-        self._lock = threading.RLock()  # a garbage collection may close the server while it is being closed
+        self._lock = threading.RLock()  # garbage collection may call close() during close()
         self._closed = False
 
     @classmethod
     def start(cls, settings: Mapping[str, Any]) -> "LocalServer":
-        """A server that has begun to load its models. Raises ValueError for settings that are not allowed."""
+        """Start a server, which begins to load its models. Raises ValueError if a setting is not valid."""
         server = cls(read_settings(None, **{**settings, "auth": False, "api_keys": []}))
         server._thread.start()
         return server
 
     def wait(self) -> None:
-        """Wait until the models are loaded; raises why they cannot be."""
+        """Wait until the models are loaded. Raises the error of loading."""
         self._check_process()
         self._app.result()
 
     async def wait_async(self) -> None:
-        """As ``wait``."""
+        """Wait until the models are loaded; see ``wait``."""
         self._check_process()
-        await asyncio.shield(asyncio.wrap_future(self._app))  # whoever stops waiting must not cancel the loading
+        await asyncio.shield(asyncio.wrap_future(self._app))  # a cancelled wait must not cancel the loading
 
     async def exchange(self, scope: dict[str, Any], body: bytes | Iterable[bytes]) -> Exchange:
-        """Begin a request. To be run by ``run`` or ``run_async``."""
+        """Send a request. Has to be run by ``run`` or ``run_async``."""
         exchange = Exchange(self._app.result(timeout=0), scope, body)
         self._exchanges.add(exchange)
         exchange.task.add_done_callback(lambda _: self._exchanges.discard(exchange))
         return exchange
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for something that happens on the server's event loop."""
+        """Run a coroutine on the server's event loop and wait for its result."""
         future = self._submit(work)
         try:
             return future.result()
@@ -68,16 +68,16 @@ class LocalServer:
             raise
 
     async def run_async(self, work: Coroutine[Any, Any, T]) -> T:
-        """As ``run``, from another event loop."""
+        """Run a coroutine on the server's event loop and await its result on this one."""
         return await asyncio.wrap_future(self._submit(work))
 
     def leave(self, exchange: Exchange) -> None:
-        """Tell a request that nobody waits for its response any more."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and so everything has ended
+        """Disconnect a request whose response is no longer read."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(exchange.leave)
 
     def close(self) -> None:
-        """End all requests and the engine."""
+        """End all requests and engines."""
         if os.getpid() != self._process:
             return
         with self._lock:
@@ -100,7 +100,7 @@ class LocalServer:
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
-            raise RuntimeError("a local client cannot be used in a forked process; make a new one there")
+            raise RuntimeError("a local client cannot be used in a forked process; create a new one there")
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -136,7 +136,7 @@ class LocalServer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _end_rest(self) -> None:
-        """End what has come in while the server was closing."""
+        """Cancel the tasks that started while the server was closing."""
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()

@@ -1,4 +1,4 @@
-"""The prompt builders of a model: of conversations and of fill-in-the-middle."""
+"""Construction of a model's prompt builders."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +14,14 @@ from ponant.prompts.vocabulary import Vocabulary
 def build_prompts(
     name: str, weights: Path, vocabulary: Vocabulary, *, context: int, tokenizer: Path | None
 ) -> tuple[PromptBuilder, FimPrompts]:
-    """Make the prompt builders of a model.
+    """Build the chat and the fill-in-the-middle prompt builder of a model.
 
     Args:
         name: the model's id.
-        weights: the file of its weights; Mistral's tokenizer file is looked for in the same folder.
-        vocabulary: its tokens.
-        context: the longest sequence in tokens.
-        tokenizer: the file of Mistral's tokenizer, if it is in another folder.
+        weights: path of the model file; its folder is searched for Mistral's tokenizer file.
+        vocabulary: the model's vocabulary.
+        context: context length in tokens.
+        tokenizer: path of Mistral's tokenizer file, if it is elsewhere.
 
     Raises:
         ModelLoadError: the tokenizer file cannot be used.
@@ -33,8 +33,8 @@ def build_prompts(
 
 
 def has_native_fim(name: str, weights: Path, vocabulary: Vocabulary, *, context: int, tokenizer: Path | None) -> bool:
-    """True if a model was trained for fill-in-the-middle; arguments and errors as for ``build_prompts``."""
-    # Builders take a while to make, so only a tokenizer file makes them necessary here.
+    """Return True if a model was trained for fill-in-the-middle; arguments and errors as for ``build_prompts``."""
+    # Building is slow, and only necessary to read a tokenizer file.
     if not tokenizer and not find_tokenizer_file(weights):
         return has_fim_tokens(vocabulary)
     encode = _fim_encoder(_renderer(weights, vocabulary, context, tokenizer), name, vocabulary)
@@ -51,5 +51,5 @@ def _renderer(weights: Path, vocabulary: Vocabulary, context: int, tokenizer: Pa
 def _fim_encoder(
     renderer: MistralRenderer | None, name: str, vocabulary: Vocabulary
 ) -> Callable[[str, str | None], list[int]] | None:
-    """Return the FIM encoder of Mistral's library if the model was trained with it."""
+    """Return the FIM encoder of Mistral's library; None if the model was not trained with its format."""
     return renderer.encode_fim(f"{name} {vocabulary.metadata.get('general.name', '')}") if renderer else None

@@ -1,22 +1,21 @@
-"""Marks that tell the text of a conversation from the tokens of the template around it."""
+"""Escaping of message text, so that it never becomes a control token of the chat template."""
 
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
-# Noncharacters: Unicode reserves them for internal use, so that no text has a reason to contain them.
+# Unicode noncharacters, reserved for internal use: text does not normally contain them.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
-# A template that prints a whole object escapes them.
+# The same as JSON escapes, written by templates that print a whole object.
 _JSON_OPEN, _JSON_CLOSE = r"\ufdd0", r"\ufdd1"
 _MARK = re.compile("|".join(map(re.escape, (_OPEN, _CLOSE, _JSON_OPEN, _JSON_CLOSE))))
 
 
 class Escaping:
-    """Keeps text that reads like one of the ``controls`` text, also where it becomes so beside other text.
+    """Marks in message text that prevent it from being tokenised as one of the ``controls``.
 
-    They are the control tokens, and what else structures conversations.
-
-    Marks are set only where text could be taken for a control token, so that templates see all other text as it is.
+    ``controls`` are the texts of control tokens and of other tokens that structure conversations. Only text that
+    contains such a text, or could form one together with adjacent text, is marked. Templates see other text unchanged.
     """
 
     def __init__(self, controls: Iterable[str]) -> None:
@@ -27,7 +26,7 @@ class Escaping:
         self._endings = {control[start:] for control in self._controls for start in range(1, len(control))}
 
     def escape(self, text: str) -> str:
-        """The text with marks around control tokens' texts, and around ends that could become part of one."""
+        """Return the text with marks around control token texts, and around ends that could become part of one."""
         text = _MARK.sub("\ufffd", text)
         present = [control for control in self._controls if control in text]
         if present:
@@ -35,7 +34,7 @@ class Escaping:
         return self._with_marked_ends(text)
 
     def parts(self, marked: str) -> Iterator[tuple[str, bool]]:
-        """A rendered prompt without its marks, cut so that control tokens may be read in parts with True alone."""
+        """Yield the parts of a rendered prompt without marks, each with True if it may contain control tokens."""
         text, escaped = self._without_marks(marked)
         end = 0
         for start, stop in self._forged(text, escaped):
@@ -47,7 +46,7 @@ class Escaping:
             yield text[end:], True
 
     def _with_marked_ends(self, text: str) -> str:
-        """Whitespace around the text does not count as its end: many templates strip it."""
+        """Mark the ends of a text, ignoring whitespace around it, which many templates strip."""
         inner = text.strip() or text
         start = text.find(inner)
         return text[:start] + self._with_marked_inner_ends(inner) + text[start + len(inner) :]
@@ -62,7 +61,7 @@ class Escaping:
         return _marked(text[:head]) + text[head:middle] + _marked(text[middle:])
 
     def _forged(self, text: str, escaped: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Where control tokens' texts are not the template's alone."""
+        """Return the ranges of control token texts that overlap an escaped range."""
         if not escaped:
             return []
         starts = [start for start, _ in escaped]
@@ -79,10 +78,10 @@ class Escaping:
         )
 
     def _without_marks(self, marked: str) -> tuple[str, list[tuple[int, int]]]:
-        """The text, and the ranges of it that stood between marks.
+        """Return the text without marks, and the ranges that were between marks.
 
-        A template that cuts text at such a token leaves one mark of two. Its own text follows, up to the next mark, and
-        does not count: it is no piece of a single token.
+        A template that cuts text at a control token leaves one mark of a pair. The template's own text up to the next
+        mark is not part of a single token and is ignored.
         """
         texts: list[str] = []
         escaped: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""The tokens of texts: none of those that structure prompts, whatever a text reads like."""
+"""Tokenisation of prompt text without the tokens that structure prompts."""
 
 import re
 from collections.abc import Iterable
@@ -6,26 +6,26 @@ from collections.abc import Iterable
 from ponant.prompts.vocabulary import Vocabulary
 
 _MARKER = re.compile(r"[<\[].*[>\]]", re.DOTALL)
-"""How tokens that structure a prompt are written, but for spaces around them."""
+"""Pattern of tokens that may structure a prompt, without surrounding spaces."""
 _PIPED = re.compile(r"<[|｜].*[|｜]>", re.DOTALL)
-"""How they are written if they can be nothing else."""
+"""Pattern of tokens that certainly structure a prompt."""
 
 
 def is_marker(text: str) -> bool:
-    """Whether a token that is written so can be one that structures a prompt, but for a space before it."""
+    """Return True if a token with this text may structure a prompt."""
     return _MARKER.fullmatch(bare(text)) is not None
 
 
 def bare(text: str) -> str:
-    """A token as it is written without the spaces around it."""
+    """Return a token's text without the spaces around it."""
     return text.strip("▁ ")
 
 
 def template_markers(vocabulary: Vocabulary) -> dict[str, int]:
-    """The tokens that structure conversations although they are no control tokens, by how they are written.
+    """Return the user-defined tokens that structure conversations, by their texts.
 
-    Qwen's ``<tool_call>`` is one: its vocabulary has it as user-defined, so that llama.cpp reads it in any text. Other
-    tokens of that kind are mere vocabulary, such as runs of spaces and Gemma's ``<table>``: text consists of them too.
+    An example is Qwen's ``<tool_call>``: it is not a control token, so llama.cpp reads it in any text. Other
+    user-defined tokens are ordinary vocabulary, such as runs of spaces and Gemma's ``<table>``.
     """
     template = vocabulary.metadata.get("tokenizer.chat_template", "")
     return {
@@ -36,10 +36,10 @@ def template_markers(vocabulary: Vocabulary) -> dict[str, int]:
 
 
 class PromptTokenizer:
-    """Makes the tokens of the texts in prompts."""
+    """Tokeniser of the texts in prompts."""
 
     def __init__(self, vocabulary: Vocabulary, markers: Iterable[int]) -> None:
-        """``markers`` are the tokens that structure prompts; control tokens need not be among them."""
+        """Use ``markers`` as the tokens that structure prompts; control tokens need not be among them."""
         self._vocabulary = vocabulary
         self._markers = frozenset(markers)
         texts = sorted({bare(vocabulary.text(token)) for token in self._markers}, key=len, reverse=True)
@@ -47,12 +47,12 @@ class PromptTokenizer:
         self._adds_space = b"".join(map(vocabulary.piece, vocabulary.tokenize("x", control=False))) == b" x"
 
     def tokens(self, text: str, *, may_be_control: bool = False, continues: bool = False) -> list[int]:
-        """The tokens of a text.
+        """Return the tokens of a text.
 
         Args:
-            text: what to read.
-            may_be_control: whether markers and control tokens may be read in it: if the template has written it.
-            continues: whether it follows another text. No space is put before it then, as some vocabularies have it.
+            text: the text.
+            may_be_control: True if markers and control tokens may be read in it, as in the template's own text.
+            continues: True if it follows another text, so that the vocabulary's leading space is not added.
         """
         tokens = self._tokenize(text, control=may_be_control, continues=continues)
         if may_be_control or self._markers.isdisjoint(tokens):
@@ -64,7 +64,7 @@ class PromptTokenizer:
         return [token for i, piece in enumerate(pieces) for token in self.tokens(piece, continues=continues or i > 0)]
 
     def _tokenize(self, text: str, *, control: bool, continues: bool) -> list[int]:
-        if continues and self._adds_space:  # what comes after a newline has no space before it
+        if continues and self._adds_space:  # no space is added after a newline
             newline = self._vocabulary.tokenize("\n", control=control)
             tokens = self._vocabulary.tokenize("\n" + text, control=control)
             if tokens[: len(newline)] == newline:

@@ -1,11 +1,11 @@
-"""What a prompt must know of a model's tokens."""
+"""The vocabulary of a model, as far as prompts need it."""
 
 from collections.abc import Collection
 from typing import Protocol
 
 
 class Vocabulary(Protocol):
-    """What a prompt must know of a model's tokens."""
+    """Tokens and metadata of a model."""
 
     metadata: dict[str, str]
     end_tokens: frozenset[int]
@@ -17,57 +17,58 @@ class Vocabulary(Protocol):
 
     @property
     def adds_bos(self) -> bool:
-        """Whether prompts begin with the beginning-of-sequence token."""
+        """True if prompts begin with the beginning-of-sequence token."""
         ...
 
     @property
     def bos(self) -> int | None:
-        """The beginning-of-sequence token."""
+        """Beginning-of-sequence token."""
         ...
 
     @property
     def eos(self) -> int | None:
-        """The end-of-sequence token."""
+        """End-of-sequence token."""
         ...
 
     @property
     def fim_tokens(self) -> tuple[int, int, int] | None:
-        """The tokens before the prompt, the suffix and the filling; None if the model has none."""
+        """Fill-in-the-middle tokens: prefix, suffix and middle; None if the model has none."""
         ...
 
     def text(self, token: int | None) -> str:
-        """A token as it is written; empty for None."""
+        """Return the text of a token, as vocabularies list it; empty for None."""
         ...
 
     def piece(self, token: int) -> bytes:
-        """The bytes that a token stands for, none for a control token."""
+        """Return the bytes of a token; empty for a control token."""
         ...
 
     def control_tokens(self) -> dict[str, int]:
-        """The control tokens, by how they are written."""
+        """Return the control tokens by their texts."""
         ...
 
     def user_defined_tokens(self) -> dict[str, int]:
-        """Tokens that are read in any text before all others, though they are no control tokens."""
+        """Return the user-defined tokens by their texts: not control tokens, but read in any text before all others."""
         ...
 
     def written_like(self, texts: Collection[str]) -> frozenset[int]:
-        """The tokens that are written in one of these ways."""
+        """Return the tokens that have one of these texts."""
         ...
 
     def longest_piece(self) -> int:
-        """Length in bytes of the longest token."""
+        """Return the length of the longest token in bytes."""
         ...
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
-        """The text's tokens; text that reads like a control token becomes one if ``control`` is set.
+        """Return the tokens of a text.
 
-        What reads like a user-defined token becomes one in any case.
+        Control token texts become control tokens if ``control`` is set. User-defined token texts always become those
+        tokens.
         """
         ...
 
 
 def is_mistral(vocabulary: Vocabulary) -> bool:
-    """Whether the model seems to be one of Mistral's, by its file alone."""
+    """Return True if a model file looks like one of Mistral's."""
     template = vocabulary.metadata.get("tokenizer.chat_template", "")
     return vocabulary.metadata.get("tokenizer.ggml.pre") == "tekken" or "[INST]" in template

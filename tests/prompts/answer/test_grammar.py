@@ -1,4 +1,4 @@
-"""Grammars of answers, followed byte by byte: what they let models write, and what they do not."""
+"""Grammars of answers, followed byte by byte: accepted and refused texts."""
 
 import json
 from dataclasses import replace
@@ -111,7 +111,7 @@ def test_text_becomes_a_call_or_stays_text_however_much_white_space_it_has(style
             written = b""
             for byte in ("".join(pieces[:place]) + blank + "".join(pieces[place:])).encode():
                 mask = begun.compute_logit_bias()
-                if not mask[byte]:  # it is a call: its next key, or a white space
+                if not mask[byte]:  # a call: its next key, or white space
                     assert {token for token in range(len(mask)) if mask[token]} <= set(b' \t\r\n"ap'), written
                     break
                 begun.consume_token(byte)
@@ -190,7 +190,7 @@ def test_nothing_follows_calls(style: Style, calls: Calls) -> None:
 @auto_or_required
 def test_calls_may_be_several(style: Style, calls: Calls) -> None:
     if style.form == BARE and calls == "auto":
-        return  # they are a list then, as other calls without tags
+        return  # a list, as other calls without tags
     several = style.tokens(style.calls(*GOOD.items()))
     assert follow(grammar_of(style, calls), several) == "whole"
     assert follow(grammar_of(style, calls, parallel=False), several) == "refused"
@@ -288,7 +288,7 @@ def test_free_text_has_no_grammar(style: Style, thinking: Thinking | None) -> No
 
 
 def compiles(grammar: str, tokens: list[int]) -> bool:
-    """Whether a grammar can be compiled, and these tokens are whole in it."""
+    """Return True if a grammar compiles and accepts these tokens as a whole answer."""
     begun = LLMatcher(BYTES, grammar, log_level=0)
     assert not begun.is_error(), begun.get_error()
     return begun.try_consume_tokens(tokens) == len(tokens) and begun.is_accepting()

@@ -72,10 +72,10 @@ def test_thoughts_may_be_about_calls(style: Style, kind: str) -> None:
 @pytest.mark.parametrize("kind", [*NATIVE, *TOLD])
 @pytest.mark.parametrize("blank", ["\n\n", "\r\n\t "])
 def test_white_space_may_stand_between_thinking_and_answer(kind: str, blank: str) -> None:
-    """Models that think by themselves write it, whatever form the answer has."""
+    """Native thinking does not depend on the format of the answer."""
     thinking, controls = (NATIVE | TOLD)[kind]
     if not thinking.native and not controls:
-        return  # told how much of it
+        return  # the begun part
     style = STYLES["tagged"]
     before = Style(style.form, controls).tokens(thought(thinking, "Well."))
     wanted: list[tuple[Calls, str]] = [
@@ -144,7 +144,7 @@ def test_told_thoughts_end_with_a_line_of_their_own() -> None:
 @pytest.mark.parametrize("most", [1, 80, 100])
 @auto_or_required
 def test_thinking_is_brought_to_an_end(kind: str, most: int, calls: Calls) -> None:
-    """A model that would never end it by itself, whatever it writes."""
+    """Thinking is limited for models that would never end it."""
     thinking, controls = (NATIVE | TOLD)[kind]
     style = Style(TAGGED, controls)
     grammar = grammar_of(style, calls, thinking=thinking, controls=controls, most_thinking=most)

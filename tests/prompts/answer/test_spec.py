@@ -1,4 +1,4 @@
-"""What kind of answer a request asks for; each contradiction in it, with what it says."""
+"""Specifications read from requests, and the error of each contradiction."""
 
 from typing import Any
 

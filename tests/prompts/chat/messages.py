@@ -1,4 +1,4 @@
-"""Messages of requests, and the conversations made of them."""
+"""Messages of requests, and conversations read from them."""
 
 from typing import Any
 
@@ -57,5 +57,5 @@ CALLED = assistant(None, tool_calls=CALLS)
 
 
 def result(number: int, content: str = "T", **fields: Any) -> dict[str, Any]:
-    """The result of the call with that number."""
+    """Return the result of a call by its number."""
     return tool(content, tool_call_id=RESULT_IDS[number], **fields)

@@ -1,4 +1,4 @@
-"""The rules for messages, each with what it says when it is broken, and the plain form of what obeys them."""
+"""Rules for messages, each with its error, and the turns of valid messages."""
 
 from typing import Any
 

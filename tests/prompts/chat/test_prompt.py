@@ -1,4 +1,4 @@
-"""Prompts with the bundled model's own vocabulary: what users write stays text, and the rest is the template's."""
+"""Prompts with the bundled model's vocabulary: control tokens come from the template only."""
 
 import copy
 import json
@@ -212,7 +212,7 @@ def test_prompt_that_cannot_fit_is_refused_without_being_tokenized(
     build = PromptBuilder(counting, context=20).build
     counting.read = 0
     if reads_all:
-        assert build([user(text)]).tokens  # the service says how many tokens are too many
+        assert build([user(text)]).tokens  # the service reports the number of tokens
         assert counting.read > len(text)
         return
     with pytest.raises(InvalidRequestError, match="too large for model with 20 maximum context length") as refused:

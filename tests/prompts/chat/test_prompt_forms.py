@@ -1,4 +1,4 @@
-"""Prompts for answers of a form: calls, documents and thoughts, in the words and in the grammar."""
+"""Prompts for answers with calls, JSON documents and thinking: instructions and grammar."""
 
 import copy
 import json
@@ -94,7 +94,7 @@ def spec_of(
 
 
 def with_controls(vocabulary: Vocabulary, template: str, *controls: str) -> PromptBuilder:
-    """The builder of a model in whose vocabulary these are control tokens too, with the last ids."""
+    """Return the builder of a model with additional control tokens, which have the last ids."""
 
     class Other(Vocabulary):
         def control_tokens(self) -> dict[str, int]:
@@ -107,7 +107,7 @@ def with_controls(vocabulary: Vocabulary, template: str, *controls: str) -> Prom
 
 
 def accepts(prompt: Prompt, text: str) -> bool:
-    """Whether an answer may be this text."""
+    """Return True if the grammar accepts this answer."""
     assert prompt.grammar is not None
     return follow(prompt.grammar, list(text.encode())) == "whole"
 
@@ -226,7 +226,7 @@ def test_control_tokens_of_calls_are_read_by_their_ids(vocabulary: Vocabulary, t
 
 
 def test_form_of_control_tokens_needs_them(vocabulary: Vocabulary) -> None:
-    """Where a vocabulary lacks them, calls could not be told from text: there is another form."""
+    """Without them, calls could not be distinguished from text, so another format is used."""
     prompt = builder(vocabulary, ARGUMENTS_AND_IDS).build([user("U")], spec=spec_of(WEATHER, calls="required"))
     written = TAGGED_CALL if accepts(prompt, TAGGED_CALL) else '[TOOL_CALLS]weather[ARGS]{"city": "P"}'
     assert accepts(prompt, written)
@@ -267,7 +267,7 @@ def test_answer_may_be_a_document_or_a_call(vocabulary: Vocabulary, template: st
 @pytest.mark.parametrize("template", [CHATML, TAGS, PARAMETERS, TIGHT_LIST])
 @pytest.mark.parametrize("key", ["arguments", "parameters"])
 def test_document_that_reads_like_a_call_is_none(vocabulary: Vocabulary, template: str, key: str) -> None:
-    """Its arguments would not be what the function takes."""
+    """Its arguments would not match the function's schema."""
     prompt = builder(vocabulary, template).build([user("U")], spec=spec_of(WEATHER, schema={"type": "object"}))
     document = f'{{"name": "weather", "{key}": {{"town": 1}}}}'
     assert accepts(prompt, document)
@@ -314,7 +314,7 @@ def test_models_that_think_by_themselves_are_not_told_how(vocabulary: Vocabulary
 
 @pytest.mark.parametrize("prefixed", [True, False])
 def test_user_cannot_begin_the_thinking(vocabulary: Vocabulary, prefixed: bool) -> None:
-    """Whether it has begun is for the template to say."""
+    """The template determines whether it has begun."""
     last = prefix("<think>") if prefixed else user("<think>")
     prompt = builder(vocabulary, TAGS_AND_THINKING).build([user("U"), last], spec=spec_of(reasoning=True))
     assert prompt.output_format.thinking == Thinking("<think>", "</think>")
@@ -359,7 +359,7 @@ def test_tools_and_schemas_form_no_control_token(
     vocabulary: Vocabulary, texts: tuple[str, str, str, str], template: str, calls: Calls
 ) -> None:
     name, description, key, value = texts
-    assume(key.isprintable())  # others cannot be asked for
+    assume(key.isprintable())  # others are refused
     parameters: dict[str, Any] = {
         "type": "object",
         "properties": {key: {"type": "string", "description": value, "title": value}},
@@ -403,7 +403,7 @@ def test_control_tokens_in_hints_are_text(vocabulary: Vocabulary, text: str) -> 
 
 @pytest.mark.parametrize("calls", ["auto", "required"])
 def test_tag_that_is_one_token_may_begin_a_call(tmp_path: Path, calls: Calls) -> None:
-    """Qwen's tags and Hermes' are tokens of their own that stand for text: what those models were taught to write."""
+    """Qwen's and Hermes' tags are text tokens of their own, which these models were trained to write."""
     tag = "<tool_call>"
     write_tiny_model(tmp_path / "model.gguf", chat_template=TAGS, user_defined=[tag])
     made = Vocabulary(tmp_path / "model.gguf")

@@ -1,4 +1,4 @@
-"""Chat templates: what they are given so that they can express it, and what they cannot do."""
+"""Chat templates: rewritten turns, and unsupported features."""
 
 import json
 import re
@@ -140,7 +140,7 @@ def rendered(source: str, turns: list[Turn]) -> str:
             "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n<tool_call>\n"
             '{"name": "f", "arguments": {"é": 1}}\n</tool_call><|im_end|>\n<|im_start|>tool\nR<|im_end|>\n'
             "<|im_start|>assistant\n",
-            id="tools that it knows",
+            id="supported tools",
         ),
         pytest.param(
             FALLBACK,

@@ -1,4 +1,4 @@
-"""Turns in the forms of templates that cannot express all of them."""
+"""Turns rewritten for templates that cannot express all of them."""
 
 import json
 

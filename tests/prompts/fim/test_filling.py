@@ -1,4 +1,4 @@
-"""Fillings read from answers: without fences and repetitions, and the same however the answers are cut."""
+"""Fillings extracted from answers: without fences and repetitions, independent of the pieces of the answer."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Prompts to fill in the middle: each model's own form, text that stays text, and the question for other models."""
+"""Fill-in-the-middle prompts: each model's format, escaping of text, and the conversation for other models."""
 
 import functools
 import re
@@ -37,7 +37,7 @@ NAMES = ("fim_pre", "fim_suf", "fim_mid")
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Vocabulary]:
-    """Makes the vocabulary of a tiny model with further control tokens, which it calls as it is told."""
+    """Return a function that makes the vocabulary of a tiny model with additional control tokens."""
 
     def made(controls: Sequence[str] | Mapping[str, str], *, name: str = "tiny", add_bos: bool = False) -> Vocabulary:
         names = controls if isinstance(controls, Mapping) else dict.fromkeys(controls, "")
@@ -79,7 +79,7 @@ def plain(vocabulary: Vocabulary, text: str) -> list[int]:
 
 
 def written(vocabulary: Vocabulary, tokens: Sequence[int]) -> str:
-    """The tokens as text, the control tokens as they are written."""
+    """Return tokens as text, with the texts of control tokens."""
     controls = control_texts(vocabulary)
     parts = [controls[token].encode() if token in controls else vocabulary.piece(token) for token in tokens]
     return b"".join(parts).decode()
@@ -217,7 +217,7 @@ def test_text_that_reads_like_a_control_token_stays_text(qwen: Vocabulary, promp
 
 
 def user_defined_vocabulary(path: Path) -> Vocabulary:
-    """Like StarCoder's, but that llama.cpp is told to read the tokens wherever they stand."""
+    """Like StarCoder's, with tokens that llama.cpp reads in any text."""
     plain = build_vocabulary()
     writer = GGUFWriter(path, "llama")
     texts = (*plain.tokens, *STARCODER)
@@ -233,7 +233,7 @@ def user_defined_vocabulary(path: Path) -> Vocabulary:
 
 
 def spaced_vocabulary(path: Path) -> Vocabulary:
-    """Like CodeLlama's: a space before every text, and the end of a filling is no control token."""
+    """Like CodeLlama's: a space before each text, and the end token of a filling is not a control token."""
     letters = [*"▁abcdefghijklmnopqrstuvwxyzPSREUMIDO<>[]|☺\ufffd", "▁x", "▁y", "xy", "▁xy"]
     kinds = dict.fromkeys(letters, TokenType.NORMAL)
     kinds = {
@@ -281,7 +281,7 @@ def test_suffix_gets_no_space_that_it_does_not_have(tmp_path: Path, suffix: str)
     assert [vocabulary.text(token) for token in tokens[:4]] == ["<s>", "▁<PRE>", "▁xy", "▁<SUF>"]
     assert tokens[-1] == middle
     assert {before, after, middle}.isdisjoint(tokens[4:-1])
-    text = suffix.replace("▁", " ")  # which is how the vocabulary writes spaces
+    text = suffix.replace("▁", " ")  # spaces in this vocabulary
     assert b"".join(map(vocabulary.piece, tokens[4:-1])).decode() == text
     assert "▁<EOT>" in map(vocabulary.text, made.build("xy", suffix).output_format.end_tokens)
 

@@ -1,4 +1,4 @@
-"""Grammars made from schemas: all that they allow is what the schema allows."""
+"""Grammars of schemas allow only documents that the schema allows."""
 
 import json
 import re
@@ -103,7 +103,7 @@ US_OR_NOT = {
         pytest.param(
             {"type": "string", "minLength": 2, "maxLength": 2}, ["ab", "😀漢", '"\n'], ["😀", "abc"], id="length"
         ),
-        pytest.param({"type": "string", "format": "stars"}, ["any"], [1], id="a format that nobody knows"),
+        pytest.param({"type": "string", "format": "stars"}, ["any"], [1], id="an unknown format"),
         pytest.param(
             {"type": "object", "patternProperties": {r"^\w+$": {"type": "integer"}}},
             [{"a": 1}, {"é": 1}, {"-": "x"}],
@@ -132,13 +132,13 @@ US_OR_NOT = {
             {"$ref": "#/$defs/a", "minLength": 2, "$defs": {"a": {"type": "string"}}},
             ["ab"],
             ["a", 1],
-            id="words beside a reference",
+            id="keywords next to a reference",
         ),
         pytest.param(
             {"$ref": "#/definitions/a", "minLength": 2, "definitions": {"a": {"type": "string"}}, "$schema": DRAFT_7},
             ["ab", "a"],
             [1],
-            id="words beside a reference of draft-07",
+            id="keywords next to a reference of draft-07",
         ),
         pytest.param(
             {
@@ -156,7 +156,7 @@ US_OR_NOT = {
             {"oneOf": [CAT, DOG]},
             [{"kind": "cat", "lives": 9}, {"kind": "dog", "lives": 1}],
             [{"lives": 9}, {"kind": "cow", "lives": 1}, {"kind": "cat"}],
-            id="alternatives told apart by a property that may be left out",
+            id="alternatives distinguished by an optional property",
         ),
         pytest.param(
             {"type": "object", "properties": {"a": {}, "b": {}}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},

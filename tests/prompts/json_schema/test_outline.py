@@ -1,4 +1,4 @@
-"""Schemas in few words."""
+"""Short descriptions of schemas."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Models with Mistral's tokens, and the same by Mistral's library."""
+"""Models with Mistral's tokens, and Mistral's library with the same tokens."""
 
 import functools
 import json
@@ -45,7 +45,7 @@ ID, OTHER_ID = "abcdefgh1", "abcdefgh2"
 
 @dataclass(frozen=True)
 class Made:
-    """A model, its tokens by both libraries, and what is under test."""
+    """Model, its tokens by both libraries, and the encoder under test."""
 
     vocabulary: Vocabulary
     library: Any
@@ -57,7 +57,7 @@ class Made:
         return int(self.tokens.version[1:])
 
     def rendered(self, tokens: Sequence[int]) -> str:
-        """The prompt as the model's own vocabulary reads it."""
+        """Return a prompt as the model's vocabulary reads it."""
         pieces = [
             self.vocabulary.text(token).encode() if token in self.controls else self.vocabulary.piece(token)
             for token in tokens
@@ -70,7 +70,7 @@ class Made:
 
 @functools.cache
 def library_of(file: Path) -> Any:
-    """Mistral's library for a file, made without what is under test."""
+    """Return Mistral's tokenizer of a file, made without the code under test."""
     return MistralTokenizer.from_file(str(file))
 
 
@@ -90,13 +90,13 @@ def made(name: str, folder: Path) -> Made:
 
 
 def for_versions(*versions: str) -> pytest.MarkDecorator:
-    """Run a test with the models of these versions alone."""
+    """Run a test only with the models of these versions."""
     names = [name for name in MODELS if name.split()[1] in versions]
     return pytest.mark.parametrize("model", names, indirect=True)
 
 
 def sentencepiece_vocabulary(path: Path, library: Any) -> Vocabulary:
-    """A model without weights that has the tokens of a SentencePiece file."""
+    """Model without weights, with the tokens of a SentencePiece file."""
     reader: Any = library.instruct_tokenizer.tokenizer._model
     tokens = range(reader.vocab_size())
     kinds = [TokenType.NORMAL for _ in tokens]
@@ -113,7 +113,7 @@ def sentencepiece_vocabulary(path: Path, library: Any) -> Vocabulary:
 
 
 def tekken_vocabulary(path: Path, library: Any) -> Vocabulary:
-    """A model without weights that has the tokens of a ``tekken.json``."""
+    """Model without weights, with the tokens of a ``tekken.json``."""
     tekken: Any = library.instruct_tokenizer.tokenizer
     special = tekken.num_special_tokens
     texts = [tekken.id_to_piece(token) for token in range(special)]
@@ -121,7 +121,7 @@ def tekken_vocabulary(path: Path, library: Any) -> Vocabulary:
     kinds = [TokenType.CONTROL] * special + [TokenType.NORMAL] * (len(texts) - special)
     writer = started(path, "gpt2", texts, kinds)
     writer.add_tokenizer_pre("tekken")
-    writer.add_token_merges(["t h"])  # nothing is tokenized with it
+    writer.add_token_merges(["t h"])  # not used to tokenize
     return finished(writer, path)
 
 
@@ -154,7 +154,7 @@ def library_call(tool_id: str = ID, arguments: str | None = None) -> tool_calls.
 
 
 def library_tokens(model: Made, *said: Any, tools: bool = False) -> list[int]:
-    """What the library makes of messages of its own."""
+    """Return the library's tokens of its own messages."""
     function = tool_calls.Function(name="weather", description="The weather é", parameters=SCHEMA)
     available = [tool_calls.Tool(function=function)] if tools else None
     request: Any = ChatCompletionRequest(messages=list(said), tools=available)
@@ -182,7 +182,7 @@ HOSTILE = [
 
 
 def everywhere(model: Made, text: str) -> list[int]:
-    """The tokens of a conversation that has the text in all places."""
+    """Return the tokens of a conversation with the text in all places."""
     schema = {"type": "object", "description": text, "properties": {text: {"enum": [text]}}}
     tool = Tool(function=Function(name="f", description=text, parameters=schema))
     said = [Turn("system", text), Turn("user", text), Turn("assistant", text, thinking=text), Turn("user", text)]

@@ -1,4 +1,4 @@
-"""Prompts by Mistral's library: its tokens, one for one, for every version, and text that stays text."""
+"""Prompts by Mistral's library have its exact tokens, in every version, and text never becomes a control token."""
 
 import json
 from collections import Counter
@@ -202,7 +202,7 @@ def test_thoughts_are_left_out_where_there_are_no_tokens_for_them(model: Made, t
 def test_effort_is_asked_for_where_the_model_knows_it(model: Made) -> None:
     if model.number < 15:
         assert model.tokens.efforts == ()
-        with pytest.raises(InvalidRequestError, match="knows no reasoning effort 'high'") as refused:
+        with pytest.raises(InvalidRequestError, match="does not support the reasoning effort 'high'") as refused:
             model.tokens.encode([USER], effort="high")
         assert refused.value.param == "reasoning_effort"
         return
@@ -226,7 +226,7 @@ def test_fill_in_the_middle_is_in_codestrals_order(model: Made) -> None:
     assert model.controls_in(hostile) == Counter(["<s>", "[SUFFIX]", "[PREFIX]"])
 
 
-# What the API accepts and the library does not.
+# Accepted by the API, refused by the library.
 
 
 def test_system_text_after_an_answer_moves_to_the_head(model: Made) -> None:
@@ -265,7 +265,7 @@ def test_version_without_tools_reads_calls_as_text(model_of: Callable[[str], Mad
     _, called, result = without_tools(turns)
     written = [messages.AssistantMessage(content=called.text), messages.UserMessage(content=result.text)]
     assert model.tokens.encode(turns) == library_tokens(model, U, *written)
-    with pytest.raises(InvalidRequestError, match="knows no tools") as refused:
+    with pytest.raises(InvalidRequestError, match="does not support tools") as refused:
         model.tokens.encode([USER], tools=[WEATHER])
     assert refused.value.param == "tools"
 
@@ -318,7 +318,7 @@ def test_broken_characters_are_read_as_others(model: Made, text: str) -> None:
         assert model.tokens.encode(said, tools=[tool])
 
 
-# What neither accepts.
+# Refused by both.
 
 
 @for_versions(*WITH_TOOLS)

@@ -1,4 +1,4 @@
-"""The file of Mistral's tokens: found, read, and checked against the model's vocabulary."""
+"""Mistral's tokenizer file is found, read, and compared with the model's vocabulary."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ from tests.prompts.mistral.models import (
 from tests.tekken_model import SPECIAL_TOKENS, VERSIONS, special_tokens, write_tekken, write_tekken_model
 from tests.tiny_model import write_tiny_model
 
-# The file.
+# The tokenizer file.
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_truncated_file_is_refused(model_of: Callable[[str], Made], tmp_path: Pa
 
 
 class Shuffled(Vocabulary):
-    """A vocabulary with some of its tokens at the ids of others."""
+    """Vocabulary with some tokens at the ids of others."""
 
     def __init__(self, vocabulary: Vocabulary, ids: Sequence[int]) -> None:
         vars(self).update(vars(vocabulary))
@@ -203,7 +203,7 @@ def test_real_tekken_file_is_read(tmp_path: Path) -> None:
     assert model.controls_in(everywhere(model, hostile)) == model.controls_in(everywhere(model, "harmless"))
 
 
-# The models that other tests use.
+# Models that other tests use.
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -1,4 +1,4 @@
-"""Text in prompts by Mistral's library stays text, whatever it says."""
+"""Text in prompts by Mistral's library never becomes a control token."""
 
 from ponant.errors import InvalidRequestError
 from ponant.prompts.chat.turns import Turn

@@ -1,4 +1,4 @@
-"""The forms of calls: what they look like, what of them are control tokens, and what their grammars accept."""
+"""Formats of calls: their texts, control tokens and grammars."""
 
 import re
 from typing import Any
@@ -107,7 +107,7 @@ def test_characters_stand_for_themselves(text: str) -> None:
 
 @each_style
 def test_calls_may_have_ids(style: Style) -> None:
-    """Those of Mistral's models have them, but the model may leave them out."""
+    """Calls of Mistral's models have ids, which the model may omit."""
     form, tokens = style.form, style.tokens
     grammar = grammar_of(style, "required")
     written: dict[str, str] = {}

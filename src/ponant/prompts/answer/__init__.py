@@ -1,1 +1,1 @@
-"""The form of an answer: what a request asks for, its grammar, and how to read it."""
+"""The answer that a request asks for: its specification, instructions, grammar and output format."""

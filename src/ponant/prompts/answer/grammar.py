@@ -1,4 +1,4 @@
-"""The grammar of an answer, in llguidance's dialect of Lark."""
+"""Grammar of an answer, in llguidance's dialect of Lark."""
 
 import re
 
@@ -17,20 +17,20 @@ from ponant.prompts.tools.call_formats import (
 
 _BLANK_LINE = "\n\n"
 _LINE = 80
-"""The most tokens of a line of thinking."""
+"""Maximum tokens of a line of thinking."""
 
 
 def answer_grammar(
     spec: AnswerSpec, calls: CallFormat, thinking: Thinking | None, *, terminal: TerminalWriter, most_thinking: int
 ) -> str | None:
-    """The grammar that answers of this form obey; None where anything goes.
+    """Return the grammar of the answers that a specification allows; None if it allows any text.
 
     Args:
-        spec: what the request asks for.
-        calls: how calls are written.
-        thinking: what stands around the thinking, if there is to be any.
-        terminal: names what may be a control token.
-        most_thinking: the most tokens of thinking.
+        spec: specification of the answer.
+        calls: format of tool calls.
+        thinking: delimiters of the thinking; None for no thinking.
+        terminal: function that writes a text as a terminal.
+        most_thinking: maximum tokens of thinking.
     """
     is_forced = thinking is not None and not thinking.native
     if spec.calls == "none" and spec.schema is None and not is_forced:
@@ -48,7 +48,7 @@ def answer_grammar(
 
 
 def _fixed_rules(spec: AnswerSpec, calls: CallFormat, terminal: TerminalWriter) -> list[str]:
-    """A document that satisfies a schema, calls, or one of both."""
+    """Return the rules of an answer that is a document of the schema, calls, or either."""
     rules: list[str] = []
     bodies: list[str] = []
     if spec.schema is not None:
@@ -62,7 +62,7 @@ def _fixed_rules(spec: AnswerSpec, calls: CallFormat, terminal: TerminalWriter) 
 
 
 def _free_rules(spec: AnswerSpec, calls: CallFormat, terminal: TerminalWriter, unlike: str) -> list[str]:
-    """Text or calls, as the model likes; where a call has begun, it must be one. No text is ``unlike`` something."""
+    """Return the rules of an answer of text or calls. A begun call must be completed; no text matches ``unlike``."""
     rules = [untagged_calls(spec.functions, parallel=spec.parallel)]
     unlike = f"{not_untagged(spec.functions)}{unlike}"
     text = f"/(?s:.*)/ & {unlike}"
@@ -83,7 +83,7 @@ def _free_rules(spec: AnswerSpec, calls: CallFormat, terminal: TerminalWriter, u
 
 
 def _not_thinking(thinking: Thinking | None, terminal: TerminalWriter) -> str:
-    """What keeps a text from beginning like thinking, where its mark is text too."""
+    """Return the condition that text does not begin like thinking, if its delimiter is text and not a token."""
     if thinking is None or thinking.begun or not thinking.native or is_token(terminal(thinking.open)):
         return ""
     return f" & ~/(?s:{SPACE}{_pattern(thinking.open)}.*)/"
@@ -100,7 +100,7 @@ def _thinking_rules(thinking: Thinking, terminal: TerminalWriter, most_tokens: i
         thought = rf"thought[lazy]: /(?s:{opening}.*){_pattern(thinking.close)}/"
         begin, rest = "", "thought SPACE body"
     else:
-        # Models that were not trained for it may never end their thoughts: so many lines of so many tokens are enough.
+        # Models that were not trained to think may never stop: limit the lines and the tokens of each.
         most = min(_LINE, most_tokens)
         without_end = rf"& ~/(?s:.*{_pattern(thinking.close)}.*)/"
         thought = (
@@ -122,10 +122,10 @@ def _pattern(text: str) -> str:
 
 
 def is_token(terminal: str) -> bool:
-    """Whether a grammar names a text as a control token."""
+    """Return True if a terminal is a control token."""
     return terminal.startswith("<")
 
 
 def terminal_writer(controls: dict[str, int]) -> TerminalWriter:
-    """Names the control tokens of a vocabulary, given their ids, by these."""
+    """Return a function that writes texts in ``controls`` as token ids, and others as their characters."""
     return lambda text: f"<[{controls[text]}]>" if text in controls else characters(text)

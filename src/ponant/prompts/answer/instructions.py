@@ -1,4 +1,4 @@
-"""What the system message says to models that do not know it by themselves."""
+"""Instructions in the system message, for models whose template has none of their own."""
 
 import json
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ the answer for the user, complete in itself, as the thoughts are not shown."""
 
 
 def tools_instructions(spec: AnswerSpec) -> str:
-    """Of the tools of an answer, when to call them and how (``prompts.calls.TAGGED``).
+    """Return the description of the tools, with instructions on when and how to call them (``TAGGED``).
 
-    Small models follow an example that has a function of theirs, and what comes first.
+    Small models follow best an example with one of their own functions, and what comes first.
     """
     described = [json.dumps(describe(tool)["function"], ensure_ascii=False) for tool in spec.tools]
     tools = _TOOLS.format(functions="\n".join(described))
@@ -52,14 +52,14 @@ def tools_instructions(spec: AnswerSpec) -> str:
 
 
 def _example(function: Function) -> str:
-    """A call of a function, with an ellipsis in the place of each value that it needs."""
+    """Return a call of a function with an ellipsis for each required argument."""
     required = function.parameters.get("required")
     arguments = {str(name): "…" for name in required} if isinstance(required, list) else {}
     return json.dumps({"name": function.name, "arguments": arguments}, ensure_ascii=False)
 
 
 def schema_instructions(schema: dict[str, Any]) -> str:
-    """Of the schema that the answer must satisfy."""
+    """Return the instruction to answer with JSON of a schema."""
     if schema == {"type": "object"}:
         return _OBJECT
     description = schema.get("description")
@@ -68,17 +68,17 @@ def schema_instructions(schema: dict[str, Any]) -> str:
 
 
 def reasoning_instructions(thinking: Thinking) -> str:
-    """To think before answering."""
+    """Return the instruction to think before answering."""
     return _REASONING.replace("<think>", thinking.open).replace("</think>", thinking.close)
 
 
 def describe(tool: Tool) -> dict[str, Any]:
-    """A tool as chat templates get it."""
+    """Return a tool as chat templates expect it."""
     function = tool.function
     described = {"name": function.name, "description": function.description, "parameters": function.parameters}
     return {"type": "function", "function": described}
 
 
 def joined(texts: Sequence[str | None]) -> str:
-    """The texts that there are, a blank line apart."""
+    """Join the non-empty texts with blank lines."""
     return "\n\n".join(text for text in texts if text)

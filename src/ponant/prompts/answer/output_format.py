@@ -1,4 +1,4 @@
-"""What must be known of a prompt to read the answer."""
+"""Format of an answer's output, as the answer's reader needs it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,10 +9,13 @@ from ponant.prompts.tools.call_formats import CallFormat
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """What stands around the thinking before an answer.
+    """Delimiters of the thinking before an answer.
 
-    ``begun``: the prompt ends with the beginning of it. ``native``: the model thinks by itself, so that the form need
-    not be forced on it.
+    Attributes:
+        open: text or control token before it.
+        close: text or control token after it.
+        begun: True if the prompt ends with ``open``.
+        native: True if the model was trained to think, so that the grammar need not force it.
     """
 
     open: str
@@ -22,31 +25,35 @@ class Thinking:
 
 
 class TextFilter(Protocol):
-    """Takes the text of an answer, in pieces, and gives what of it is to be shown."""
+    """Filter of an answer's text, which arrives in pieces."""
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more is to be shown, whatever more the model writes."""
+        """True if the rest of the answer is to be ignored."""
         ...
 
     def push(self, text: str) -> str:
-        """Take more of the text; returns what may be shown."""
+        """Take a piece of the text; returns the text that can be shown now."""
         ...
 
     def finish(self) -> str:
-        """What is left to show once the model writes no more."""
+        """Return the remaining text to show at the end of the answer."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """How to read an answer: as plain text, unless it may have calls of ``functions`` or thinking in it.
+    """Format in which a model writes an answer: plain text by default.
 
-    ``required``: after any thinking there is nothing but calls. ``untagged``: JSON that reads like a call is one, also
-    without what stands around calls in their form, or in a Markdown fence instead.
-
-    ``controls`` are the control tokens that count, with what they are called. ``end_tokens`` end the answer, beside
-    those that end all of the model's. ``filter``, if there is one, makes a filter for the text of one completion.
+    Attributes:
+        calls: format of tool calls; None if the answer cannot have any.
+        functions: names of the functions that may be called.
+        required: True if only calls follow the thinking.
+        untagged: True if JSON that reads like a call is one without its format's tags, or in a Markdown fence.
+        thinking: delimiters of the thinking; None if there is none.
+        controls: texts of the control tokens that structure the answer, by token.
+        end_tokens: tokens that end the answer, in addition to the model's end tokens.
+        filter: factory of a filter for the text of one completion.
     """
 
     calls: CallFormat | None = None
@@ -60,4 +67,4 @@ class OutputFormat:
 
 
 PLAIN = OutputFormat()
-"""Nothing but text."""
+"""Text only."""

@@ -1,4 +1,4 @@
-"""What kind of answer a request asks for, and the rules that its fields must obey together."""
+"""Specification of an answer, read from the fields of a request."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from ponant.prompts.json_schema.rules import NamedSchema
 from ponant.prompts.tools.call_formats import arguments_schema
 
 MOST_TOOLS = 128
-"""The most tools of one request."""
+"""Maximum number of tools of a request."""
 
 _FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -21,11 +21,16 @@ Calls = Literal["none", "auto", "required"]
 
 @dataclass(frozen=True, slots=True)
 class AnswerSpec:
-    """What an answer may be.
+    """Constraints on an answer.
 
-    ``tools`` are those that the model is told of, ``functions`` those of them that it may call, if ``calls`` says so;
-    ``schema`` is satisfied by an answer that is no call. With ``reasoning`` the answer comes after some thinking.
-    ``schemas`` are all those that the request brought along.
+    Attributes:
+        tools: tools that the prompt describes.
+        functions: the functions of them that the model may call, depending on ``calls``.
+        calls: tool choice: no calls, text or calls, calls only.
+        parallel: True if an answer may have several calls.
+        schema: JSON schema that an answer without calls satisfies.
+        reasoning: True if thinking precedes the answer.
+        schemas: all schemas of the request.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -38,14 +43,14 @@ class AnswerSpec:
 
 
 FREE = AnswerSpec()
-"""Text, and nothing that is said about it."""
+"""Text without constraints."""
 
 
 def read_answer_spec(request: ChatCompletionRequest) -> AnswerSpec:
-    """The form that a request asks for.
+    """Read the specification of the answer from a request.
 
     Raises:
-        InvalidRequestError: its fields contradict each other.
+        InvalidRequestError: a field is invalid, or fields contradict each other.
     """
     tools = request.tools or []
     _check_functions(tools)

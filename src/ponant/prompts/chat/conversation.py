@@ -1,4 +1,4 @@
-"""The rules that the messages of a request must obey, and their plain form."""
+"""Validation of a request's messages, and the turns made of them."""
 
 import json
 import re
@@ -24,20 +24,21 @@ _MISTRAL_TOOL_ID = re.compile(r"[a-zA-Z0-9]{9}")
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What was said so far, and the forced beginning of the answer (empty for none)."""
+    """Turns of a conversation, and the forced beginning of the answer (empty for none)."""
 
     turns: list[Turn]
     prefix: str = ""
 
 
 def read_conversation(messages: Sequence[Message], *, mistral_tool_ids: bool) -> Conversation:
-    """Check the messages and bring them into plain form; neighbours of the same role are joined.
+    """Validate messages and convert them to turns; adjacent turns of the same role are joined.
 
     Args:
-        mistral_tool_ids: whether ids of tool calls must be 9 letters or digits, as Mistral's tokenizers have it.
+        messages: the messages of a request, at least one.
+        mistral_tool_ids: True if tool call ids must be 9 letters or digits, as Mistral's tokenizers require.
 
     Raises:
-        InvalidRequestError: they break a rule.
+        InvalidRequestError: the messages break a rule.
     """
     turns = [_turn(message, f"messages[{index}]") for index, message in enumerate(messages)]
     _check_order(turns, messages)
@@ -71,7 +72,7 @@ def _turn(message: Message, where: str) -> Turn:
 
 
 def _with_object(call: ToolCall) -> ToolCall:
-    """The call with its arguments as an object, where they are the JSON text of one."""
+    """Return a call with its arguments parsed, if they are a JSON object as text."""
     arguments = call.function.arguments
     if not isinstance(arguments, str):
         return call
@@ -85,7 +86,7 @@ def _with_object(call: ToolCall) -> ToolCall:
 
 
 def _texts(message: Message, where: str) -> tuple[str, str]:
-    """The content's text, and what it has of thinking."""
+    """Return the text and the thinking of a message's content."""
     content = message.content
     if content is None or isinstance(content, str):
         return content or "", ""
@@ -131,9 +132,10 @@ def _check_tool_ids(turns: Iterable[Turn]) -> None:
 
 
 def _with_results_checked(turns: Sequence[Turn]) -> list[Turn]:
-    """The turns, with the name of its function in each result of a call.
+    """Return the turns with the function's name in each tool result.
 
-    Every call has one result, right after the calls of its message; a result without an id is that of the next call.
+    Every call must have one result, right after the calls of its message. A result without an id belongs to the next
+    call.
     """
     checked: list[Turn] = []
     calls: list[ToolCall] = []
@@ -154,7 +156,7 @@ def _with_results_checked(turns: Sequence[Turn]) -> list[Turn]:
 
 
 def _called(result: Turn, calls: Sequence[ToolCall]) -> ToolCall:
-    """Which of the calls a result is of."""
+    """Return the call that a result belongs to. Raises InvalidRequestError."""
     if result.tool_call_id is None:
         return calls[0]
     for call in calls:

@@ -1,4 +1,4 @@
-"""What the engine gets for a conversation, and what must be known to read its answer."""
+"""Prompts of conversations: token ids, with the grammar and the output format of the answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +16,18 @@ from ponant.prompts.tools.call_formats import TAGGED, ArgumentCalls, CallFormat,
 from ponant.prompts.vocabulary import Vocabulary
 
 _DEFAULT_THINKING = Thinking("<think>", "</think>", native=False)
-"""What stands around the thinking of models that do not think by themselves."""
+"""Delimiters of the thinking of models that were not trained to think."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt's tokens, and what comes of them.
+    """Tokens of a prompt, and the format of its answer.
 
-    ``prefix`` is the forced beginning of the answer, which is at their end (empty for none); ``grammar`` what the
-    answer must obey (None for anything), ``output_format`` how to read it.
+    Attributes:
+        tokens: token ids, including those of ``prefix`` at the end.
+        prefix: forced beginning of the answer; empty for none.
+        grammar: grammar of the answer; None for any text.
+        output_format: format of the answer's output.
     """
 
     tokens: list[int]
@@ -34,15 +37,15 @@ class Prompt:
 
 
 class PromptBuilder:
-    """Builds the prompts of one model. Safe to use from several threads at once."""
+    """Builder of the chat prompts of one model. Thread-safe."""
 
     def __init__(self, vocabulary: Vocabulary, *, context: int, renderer: Renderer | None = None) -> None:
-        """Build prompts.
+        """Build prompts for a model.
 
         Args:
-            vocabulary: the model's.
-            context: the number of tokens that a prompt must stay below.
-            renderer: of conversations; the template of the model's file by default.
+            vocabulary: the model's vocabulary.
+            context: number of tokens that a prompt must stay below.
+            renderer: renderer of conversations; by default the chat template of the model file.
         """
         self._context = context
         self._controls = vocabulary.control_tokens()
@@ -56,16 +59,16 @@ class PromptBuilder:
         spec: AnswerSpec = FREE,
         max_tokens: int | None = None,
     ) -> Prompt:
-        """The prompt for a conversation.
+        """Build the prompt of a conversation.
 
         Args:
-            messages: the conversation, not empty.
-            system: a system text to put before it.
-            spec: what the answer may be.
-            max_tokens: the most tokens that the answer will have.
+            messages: the conversation, at least one message.
+            system: system text to put before it.
+            spec: specification of the answer.
+            max_tokens: maximum length of the answer in tokens.
 
         Raises:
-            InvalidRequestError: the messages break a rule, or are too long for the context.
+            InvalidRequestError: the messages break a rule, or exceed the context.
         """
         rendered, conversation, calls, thinking = self._render(messages, system, spec)
         if thinking:
@@ -81,7 +84,7 @@ class PromptBuilder:
         return Prompt(rendered.tokens, conversation.prefix, grammar, output_format)
 
     def tokens(self, messages: Sequence[Message], *, spec: AnswerSpec = FREE) -> list[int]:
-        """The tokens alone of the prompt that ``build`` makes, without the grammar. Raises InvalidRequestError."""
+        """Return the tokens of the prompt that ``build`` makes, without its grammar. Raises InvalidRequestError."""
         return self._render(messages, None, spec)[0].tokens
 
     def _render(
@@ -109,16 +112,16 @@ class PromptBuilder:
         return rendered, conversation, calls, thinking
 
     def _call_format(self, spec: AnswerSpec) -> CallFormat | None:
-        """How the model writes calls; None if it must be told."""
+        """Return the model's own format of calls; None if it has to be instructed."""
         calls = self._renderer.calls if spec.tools else None
         if isinstance(calls, ArgumentCalls) and not all(text in self._controls for text in calls.controls):
-            return None  # nothing would tell them from text
+            return None  # calls could not be distinguished from text
         if isinstance(calls, JsonCalls) and not calls.trigger and spec.schema is not None:
-            return None  # nor these from a document
+            return None  # nor from a JSON document
         return calls
 
     def _output_format(self, spec: AnswerSpec, calls: CallFormat, thinking: Thinking | None) -> OutputFormat:
-        """How an answer of this form is read."""
+        """Return the output format of an answer."""
         has_calls = spec.calls != "none"
         texts = [*(calls.controls if has_calls else ()), *((thinking.open, thinking.close) if thinking else ())]
         return OutputFormat(
@@ -132,7 +135,7 @@ class PromptBuilder:
 
 
 def _with_system(turns: Sequence[Turn], before: str | None, after: str | None) -> list[Turn]:
-    """The turns, with texts before and after what the system message says."""
+    """Return the turns with texts before and after the text of the system message."""
     if not before and not after:
         return list(turns)
     head, rest = (turns[0], turns[1:]) if turns[:1] and turns[0].role == "system" else (None, turns)

@@ -1,4 +1,4 @@
-"""From turns to tokens, through the model's own chat template."""
+"""Rendering of turns to tokens through the model's chat template."""
 
 import logging
 from collections.abc import Sequence
@@ -24,52 +24,52 @@ logger = logging.getLogger("ponant.prompts")
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The tokens of a conversation, and whether the thinking of the answer has begun with them."""
+    """Tokens of a conversation; ``begins_thinking`` is True if they end with the opening of the answer's thinking."""
 
     tokens: list[int]
     begins_thinking: bool = False
 
 
 class Renderer(Protocol):
-    """Turns conversations into the tokens that a model was taught to read."""
+    """Renderer of conversations to the tokens that a model was trained on."""
 
     @property
     def calls(self) -> CallFormat | None:
-        """How the model writes calls; None if it must be told."""
+        """Format of the model's calls; None if it has to be instructed."""
         ...
 
     @property
     def thinking(self) -> Thinking | None:
-        """What stands around its thinking; None if it must be told."""
+        """Delimiters of the model's thinking; None if it has to be instructed."""
         ...
 
     @property
     def needs_mistral_tool_ids(self) -> bool:
-        """Whether ids of calls must be nine letters or digits."""
+        """True if tool call ids must be 9 letters or digits."""
         ...
 
     def render(
         self, turns: Sequence[Turn], *, prefix: str = "", tools: Sequence[Tool] = (), reasoning: bool = False
     ) -> Rendered:
-        """The prompt.
+        """Render a prompt.
 
         Args:
             turns: the conversation.
-            prefix: the forced beginning of the answer.
-            tools: those that the model may use, if it has a form of calls.
-            reasoning: whether it is to think before it answers, if it can.
+            prefix: forced beginning of the answer.
+            tools: tools to describe, for models with ``calls``.
+            reasoning: True if the model should think before it answers, for models with ``thinking``.
 
         Raises:
-            InvalidRequestError: the model cannot express these turns, or they are too long.
+            InvalidRequestError: the model cannot express these turns, or they exceed the context.
         """
         ...
 
 
 class TemplateRenderer:
-    """Renders through the Jinja template in the model's file. Safe to use from several threads at once."""
+    """Renderer through the Jinja template of the model file. Thread-safe."""
 
     def __init__(self, vocabulary: Vocabulary, *, context: int) -> None:
-        """``context`` is the number of tokens that a prompt must stay below."""
+        """Render prompts of fewer than ``context`` tokens."""
         self._vocabulary = vocabulary
         self._context = context
         markers = template_markers(vocabulary)
@@ -88,18 +88,18 @@ class TemplateRenderer:
 
     @property
     def calls(self) -> CallFormat | None:
-        """The form in which the template writes calls, if it does."""
+        """Format in which the template writes calls; None if it has none."""
         return self._template.calls
 
     @property
     def thinking(self) -> Thinking | None:
-        """What stands around the thinking of which the template knows, if it does."""
+        """Delimiters of the thinking that the template supports; None if it supports none."""
         return self._template.thinking
 
     def render(
         self, turns: Sequence[Turn], *, prefix: str = "", tools: Sequence[Tool] = (), reasoning: bool = False
     ) -> Rendered:
-        """The prompt; see ``Renderer``."""
+        """Render a prompt; see ``Renderer``."""
         try:
             rendered = self._template.render(
                 [self._escaped(turn) for turn in turns],
@@ -160,7 +160,7 @@ class TemplateRenderer:
 
 
 def too_long(size: str, context: int) -> InvalidRequestError:
-    """The error for a prompt of some size that the context has no room for."""
+    """Return the error for a prompt that exceeds the context."""
     return InvalidRequestError(
         f"Prompt contains {size}, too large for model with {context} maximum context length",
         kind="context_length_exceeded",

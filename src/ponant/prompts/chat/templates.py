@@ -1,4 +1,4 @@
-"""The chat template that a model brings along: Jinja, run in Jinja's sandbox."""
+"""Chat templates of model files, run in Jinja's sandbox."""
 
 import json
 import re
@@ -22,7 +22,7 @@ FALLBACK = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '### Assistant:\\n' }}{% endif %}"
 )
-"""For models that bring no template."""
+"""Template for models without one."""
 
 _PROBE = "probe7f3a"
 _PROBE_ID = "abcdefgh1"
@@ -30,14 +30,14 @@ _THINKING = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
 
 
 class TemplateRefusedError(Exception):
-    """The template does not accept the messages. The message is the template's own."""
+    """The template refuses the messages. The error's message is the template's."""
 
 
 class ChatTemplate:
-    """Renders turns, after bringing them into a form that the template can express."""
+    """A chat template. Turns that it cannot express are rewritten before they are rendered."""
 
     def __init__(self, source: str, *, bos: str, eos: str) -> None:
-        """Raises jinja2.TemplateError if the source is no template."""
+        """Compile the template. Raises jinja2.TemplateError if it is not valid."""
         self._source = source
         self._variables = {"bos_token": bos, "eos_token": eos}
         environment = ImmutableSandboxedEnvironment(
@@ -48,19 +48,19 @@ class ChatTemplate:
         environment.globals["strftime_now"] = _strftime_now
         try:
             self._template = environment.from_string(source)
-        except (SyntaxError, RecursionError, MemoryError) as error:  # blocks nested deeper than Python can have them
+        except (SyntaxError, RecursionError, MemoryError) as error:  # blocks nested too deeply for Python
             raise TemplateError(str(error)) from None
 
     def render(self, turns: Sequence[Turn], *, tools: Sequence[Mapping[str, Any]] = (), reasoning: bool = False) -> str:
-        """The prompt for these turns, up to where the assistant is to speak.
+        """Return the prompt of these turns, up to the beginning of the answer.
 
         Args:
             turns: the conversation.
-            tools: those that the model may use, for templates whose ``calls`` are known.
-            reasoning: whether models that can think before they answer, or not, are to do so.
+            tools: tools to describe, for templates with ``calls``.
+            reasoning: True to enable thinking, for models where it is optional.
 
         Raises:
-            TemplateRefusedError: the template refuses them.
+            TemplateRefusedError: the template refuses the turns.
         """
         plain = list(turns)
         if not self._supports_tools:
@@ -75,12 +75,12 @@ class ChatTemplate:
 
     @cached_property
     def thinking(self) -> Thinking | None:
-        """What stands around the thinking of models that think before they answer; None for those that do not."""
+        """Delimiters of the thinking that the template supports; None if it supports none."""
         return next((Thinking(*texts) for texts in _THINKING if texts[1] in self._source), None)
 
     @cached_property
     def calls(self) -> CallFormat | None:
-        """The form in which the template writes calls; None if it does not show tools to the model, or has no form."""
+        """Format in which the template writes calls; None if it is unknown, or the template does not show the tools."""
         if not self._supports_tools:
             return None
         user = Turn("user", "text")
@@ -105,11 +105,11 @@ class ChatTemplate:
                 enable_thinking=reasoning,
                 **self._variables,
             )
-        except Exception as error:  # a template is foreign code: all that goes wrong in it is its refusal
+        except Exception as error:  # a template is foreign code: any error is a refusal
             raise TemplateRefusedError(str(error)) from None
 
     def _expresses(self, turns: Sequence[Turn]) -> bool:
-        """Whether the template accepts these turns and leaves none out."""
+        """Return True if the template accepts these turns and renders all of them."""
         try:
             rendered = self._render(turns)
         except TemplateRefusedError:
@@ -145,7 +145,7 @@ class ChatTemplate:
 
 
 def _call_format_of(written: str) -> CallFormat | None:
-    """The form of a call in a rendered conversation."""
+    """Return the format of a call in a rendered conversation; None if it is unknown."""
     if "[TOOL_CALLS]" in written:
         if "[ARGS]" in written:
             return NAMED if "[CALL_ID]" in written else replace(NAMED, before_id="")
@@ -180,7 +180,7 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """The filter as templates know it from transformers, but that characters always stay as they are."""
+    """Return JSON as the filter of transformers does, but never escape non-ASCII characters."""
     return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, sort_keys=sort_keys)
 
 

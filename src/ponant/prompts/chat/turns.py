@@ -1,4 +1,4 @@
-"""The turns of a conversation, and their forms for templates that cannot express all of them."""
+"""Turns of a conversation, and rewrites for templates that cannot express all of them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A message with its content as one text, and what was thought before it."""
+    """A message with its content as one text, and the thinking before it."""
 
     role: Role
     text: str
@@ -23,7 +23,7 @@ class Turn:
 
 
 def joined_turns(turns: Iterable[Turn]) -> list[Turn]:
-    """Neighbours of the same role as one turn, their texts a blank line apart. Tool results stay apart."""
+    """Join adjacent turns of the same role, except tool results, with blank lines between their texts."""
     joined: list[Turn] = []
     for turn in turns:
         if joined and turn.role == joined[-1].role and turn.role != "tool":
@@ -34,14 +34,14 @@ def joined_turns(turns: Iterable[Turn]) -> list[Turn]:
 
 
 def without_later_system(turns: Iterable[Turn]) -> list[Turn]:
-    """All system texts as one turn at the head, for templates that know no other place for them."""
+    """Move all system texts into one turn at the head, for templates that accept none elsewhere."""
     turns = list(turns)
     system = [turn for turn in turns if turn.role == "system"]
     return joined_turns(system + [turn for turn in turns if turn.role != "system"])
 
 
 def without_system(turns: Iterable[Turn]) -> list[Turn]:
-    """System texts at the head of the first user turn, for templates that know no system role."""
+    """Move system texts into the first user turn, for templates without a system role."""
     system, *others = without_later_system(turns)
     if system.role != "system":
         return [system, *others]
@@ -49,7 +49,7 @@ def without_system(turns: Iterable[Turn]) -> list[Turn]:
 
 
 def without_tools(turns: Iterable[Turn]) -> list[Turn]:
-    """Tool calls and results as text, for templates that know neither."""
+    """Write tool calls and results as text, for templates without tools."""
     plain: list[Turn] = []
     for turn in turns:
         if turn.role == "tool":
@@ -63,7 +63,7 @@ def without_tools(turns: Iterable[Turn]) -> list[Turn]:
 
 
 def one_call_each(turns: Iterable[Turn]) -> list[Turn]:
-    """Each call as a turn of its own, its result right after it, for templates that know no more of them at once."""
+    """Put each call and its result into turns of their own, for templates with one call per turn."""
     apart: list[Turn] = []
     for turn in turns:
         if turn.tool_calls:
@@ -90,7 +90,7 @@ def _paragraphs(*texts: str) -> str:
 
 
 def _place_of(result: Turn, turns: Sequence[Turn]) -> int:
-    """Where a result belongs: after its call among the last ones, or after the first that has none yet."""
+    """Return the index for a result: after its call, or after the first call without a result."""
     free = [
         index
         for index, turn in enumerate(turns, start=1)

@@ -1,4 +1,4 @@
-"""Reads fillings: what of a model's words goes between a text and the text after it."""
+"""Extraction of the filling, the text between a prompt and a suffix, from a model's answer."""
 
 import re
 
@@ -11,27 +11,27 @@ _LONGEST_REPETITION = 4000
 _LONGEST_ANCHOR = 400
 _LONGEST_SPACE = 100
 _FEWEST_LETTERS = 4
-"""Letters and digits in what counts as a repetition: brackets and the like are often repeated with good reason."""
+"""Minimum letters and digits of a repetition: brackets and the like often recur legitimately."""
 _CERTAIN_LETTERS = 8
-"""Those in lines of the suffix that end the filling although the model goes on."""
+"""Minimum letters and digits of the suffix's lines that end the filling before the answer ends."""
 _CERTAIN_LINES = 2
-"""How many lines those are: a line alone, like a ``return``, may well stand in the filling too."""
+"""Minimum number of those lines: a single line, such as a ``return``, may be part of the filling."""
 
 
 class FillReader:
-    """Takes the filling out of an answer in words.
+    """Filter that extracts the filling from the answer of a chat model.
 
-    What is left out: a Markdown fence around it; the last lines of the prompt, where the answer repeats them before
-    the filling; the suffix, where the answer goes on with it. The same comes out however the answer is cut into pieces.
+    It removes a Markdown fence, the prompt's last lines if the answer repeats them before the filling, and the suffix
+    if the answer continues with it. The result does not depend on the pieces in which the answer arrives.
     """
 
     def __init__(self, prompt: str, suffix: str, *, begun: str = "") -> None:
-        """Read the answer to a question for what comes between two texts.
+        """Extract the text between a prompt and a suffix.
 
         Args:
-            prompt: the text before.
-            suffix: the text after.
-            begun: what was put before the answer: nothing, or a fence with its newline and text after it.
+            prompt: text before the filling.
+            suffix: text after the filling.
+            begun: forced beginning of the answer: empty, or a fence, a newline and text.
         """
         fills_lines = not prompt.rpartition("\n")[2].strip() and bool(suffix.partition("\n")[0].strip())
         self._fence = _FenceReader(begun, keeps_newline=fills_lines)
@@ -41,18 +41,18 @@ class FillReader:
 
     @property
     def finished(self) -> bool:
-        """Whether the filling has ended, whatever more the model writes."""
+        """True if the filling has ended and the rest of the answer is to be ignored."""
         return self._ended or self._ending.finished
 
     def push(self, text: str) -> str:
-        """Take more of the answer; returns what may be shown of the filling."""
+        """Take a piece of the answer; returns the text of the filling that can be shown now."""
         if self.finished:
             return ""
         shown = self._ending.push(self._beginning.push(self._fence.push(text)))
         return shown + self._end() if self._fence.closed else shown
 
     def finish(self) -> str:
-        """What is left to show once the model writes no more."""
+        """Return the remaining text of the filling at the end of the answer."""
         if self.finished:
             return ""
         return self._ending.push(self._beginning.push(self._fence.finish())) + self._end()
@@ -63,17 +63,17 @@ class FillReader:
 
 
 class SuffixReader:
-    """Takes the filling out of a text that may go on with the suffix.
+    """Filter that cuts a text off where it continues with the suffix.
 
-    The filling ends where the first lines of the suffix stand with their indentation, so many that they are hardly
-    there by right. At the end of the text a few letters of them are enough. What the prompt has too does not count.
+    The filling ends at the first lines of the suffix with their indentation, enough of them to exclude coincidence. At
+    the end of the text, a few letters suffice. Lines that the prompt contains as well do not count.
 
     Attributes:
-        finished: whether the filling has ended, whatever more the model writes.
+        finished: True if the filling has ended and the rest of the answer is to be ignored.
     """
 
     def __init__(self, prompt: str, suffix: str) -> None:
-        """Read what comes between two texts."""
+        """Extract the text between a prompt and a suffix."""
         self._prompt = prompt
         core = suffix.lstrip()
         self._space = suffix[: len(suffix) - len(core)][-_LONGEST_SPACE:]
@@ -87,7 +87,7 @@ class SuffixReader:
         self.finished = False
 
     def push(self, text: str) -> str:
-        """Take more of the text; returns what may be shown of the filling."""
+        """Take a piece of the text; returns the text of the filling that can be shown now."""
         if self.finished:
             return ""
         start = max(0, len(self._text) - self._longest)
@@ -102,7 +102,7 @@ class SuffixReader:
         return self._show(min(len(self._text) - blank, self._end_before(self._last_repetition())))
 
     def finish(self) -> str:
-        """What is left to show once the model writes no more."""
+        """Return the remaining text of the filling at the end of the answer."""
         if self.finished:
             return ""
         start = self._last_repetition()
@@ -111,7 +111,7 @@ class SuffixReader:
         return self._show(self._end_before(start) if counts else len(self._text))
 
     def _last_repetition(self) -> int:
-        """Where the suffix may begin: what comes from there on is its beginning, perhaps nothing."""
+        """Return the position from which the text is a beginning of the suffix, or the end of the text."""
         start = len(self._text) - self._longest
         while self._core and (start := self._text.find(self._core[0], max(0, start))) >= 0:
             if self._core.startswith(self._text[start:]) and self._may_begin(start):
@@ -120,11 +120,11 @@ class SuffixReader:
         return len(self._text)
 
     def _may_begin(self, start: int) -> bool:
-        """Whether there is the right space before the place, or nothing else."""
+        """Return True if the suffix's indentation, or only white space, precedes a position."""
         return self._text.endswith(self._before, 0, start) or not self._text[:start].strip()
 
     def _end_before(self, start: int) -> int:
-        """Where the text ends if the suffix begins there, with some of its space before it."""
+        """Return the end of the filling before the suffix's leading white space, for a suffix at ``start``."""
         return start - _common(self._text[max(0, start - len(self._space)) : start][::-1], self._space[::-1])
 
     def _show(self, end: int) -> str:
@@ -134,10 +134,10 @@ class SuffixReader:
 
 
 class _FenceReader:
-    """Gives what stands inside a Markdown fence, or all if there is none."""
+    """Filter that extracts the text inside a Markdown fence, or all text if there is no fence."""
 
     def __init__(self, begun: str, *, keeps_newline: bool) -> None:
-        """``keeps_newline``: whether the newline before the closing fence belongs to the text inside."""
+        """Keep the newline before the closing fence if ``keeps_newline`` is set."""
         self._keeps_newline = keeps_newline
         self._held = ""
         self._unseen = 0
@@ -147,12 +147,12 @@ class _FenceReader:
             self._open(len(begun) - len(begun.lstrip("`")), in_new_line=begun.endswith("\n"))
 
     def push(self, text: str) -> str:
-        """Take text; returns what may be shown."""
+        """Take a piece of text; returns the text that can be shown now."""
         self._held += text
         return self._read()
 
     def finish(self) -> str:
-        """What was held back, but for a fence."""
+        """Return the text held back, without a fence."""
         if self._read == self._read_inside:
             closing = self._closing.search(self._held + "\n")
             return self._show(self._end_before(closing) if closing else len(self._held))
@@ -171,7 +171,7 @@ class _FenceReader:
         return self._read()
 
     def _open(self, ticks: int, *, in_new_line: bool) -> None:
-        """Read what is inside. A line's beginning is told by the newline before it, which is not shown if unseen."""
+        """Read the text inside. In a new line, a newline is put before it to find line starts, and not shown."""
         self._closing = re.compile(rf"\n[ \t]*`{{{ticks},}}[ \t\r]*\n")
         self._read = self._read_inside
         if in_new_line:
@@ -201,7 +201,7 @@ class _FenceReader:
 
 
 class _RepeatedBeginning:
-    """Leaves out what a text repeats of the prompt before it."""
+    """Filter that removes a repetition of the prompt's end from the beginning of a text."""
 
     def __init__(self, prompt: str) -> None:
         head = prompt.rstrip(" \t")
@@ -211,12 +211,12 @@ class _RepeatedBeginning:
         self._read = self._read_repetition
 
     def push(self, text: str) -> str:
-        """Take text; returns what may be shown."""
+        """Take a piece of text; returns the text that can be shown now."""
         self._held += text
         return self._read()
 
     def finish(self) -> str:
-        """What was held back, but for a repetition."""
+        """Return the text held back, without a repetition."""
         text = self._held.lstrip("\n")
         if self._read == self._read_repetition and text:
             if any(text.rstrip() == repetition.rstrip() for repetition in self._repetitions):
@@ -234,14 +234,14 @@ class _RepeatedBeginning:
         return self._read()
 
     def _leave_out(self, text: str) -> None:
-        """Leave the longest repetition out, if there is one."""
+        """Remove the longest repetition, if there is one."""
         found = [repetition for repetition in self._repetitions if text.startswith(repetition)]
         if found:
             self._held = text[max(map(len, found)) :]
         self._read = self._read_space
 
     def _read_space(self) -> str:
-        """Leave out the space with which the prompt ends, as far as it is repeated."""
+        """Remove the repeated part of the white space at the end of the prompt."""
         common = _common(self._held, self._space)
         if common == len(self._held) < len(self._space):
             return ""
@@ -255,7 +255,7 @@ class _RepeatedBeginning:
 
 
 def _endings(text: str) -> set[str]:
-    """The last lines of a text, from each of them on, with or without their indentation and blank lines after them."""
+    """Return the ends of a text from each of its last lines on, with and without indentation and final blank lines."""
     starts = [0, *(match.end() for match in re.finditer("\n", text))][-_REPEATED_LINES:]
     endings = {text[start:] for start in starts if len(text) - start <= _LONGEST_REPETITION}
     endings |= {ending.lstrip() for ending in endings}
@@ -264,7 +264,7 @@ def _endings(text: str) -> set[str]:
 
 
 def _first_lines(text: str, other: str) -> str:
-    """The first lines, so many that they are not in the other text nor there by right; empty if there are too few."""
+    """Return the fewest first lines that are long enough and not in the other text; empty if there are none."""
     for match in re.finditer(r"\n|\Z", text):
         lines = text[: match.end()]
         count = sum(not line.isspace() for line in lines.splitlines(keepends=True))
@@ -279,6 +279,6 @@ def _letters(text: str) -> int:
 
 
 def _common(first: str, second: str) -> int:
-    """How long the beginning is that both texts have."""
+    """Return the length of the common beginning of two texts."""
     unlike = (index for index, (one, other) in enumerate(zip(first, second, strict=False)) if one != other)
     return next(unlike, min(len(first), len(second)))

@@ -1,4 +1,4 @@
-"""Prompts to fill in the middle: what comes between a text and the text after it."""
+"""Fill-in-the-middle prompts."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from ponant.prompts.vocabulary import Vocabulary
 
 _SYSTEM = "You continue documents. Write the text that comes next and nothing else, without any explanation."
 _LONGEST_BEGUN_LINE = 200
-"""Characters that the last line of a prompt may have for the answer to begin with it."""
+"""Maximum length in characters of a prompt's last line for the answer to begin with it."""
 
 _CODESTRAL = ("[PREFIX]", "[SUFFIX]")
 _SEED_CODER = ("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>")
@@ -31,24 +31,24 @@ _END_TEXTS = frozenset(
         *("[PREFIX]", "[SUFFIX]", "[MIDDLE]"),  # Codestral
     }
 )
-"""Tokens that models write where a filling ends. llama.cpp knows some of them as ends of any answer."""
+"""Tokens that models write at the end of a filling. llama.cpp treats some of them as end tokens of any answer."""
 
 
 class ChatPrompts(Protocol):
-    """What builds the prompts of conversations."""
+    """Builder of chat prompts."""
 
     def build(self, messages: Sequence[Message], *, system: str | None = None) -> Prompt:
-        """The prompt for a conversation, with a system text before it."""
+        """Build the prompt of a conversation, with a system text before it."""
         ...
 
 
 class FimPrompts:
-    """Builds the fill-in-the-middle prompts of one model. Safe to use from several threads at once.
+    """Builder of the fill-in-the-middle prompts of one model. Thread-safe.
 
-    Without a suffix, a prompt is the beginning of a text that the model goes on with, whatever the model.
+    Without a suffix, the prompt is the beginning of a text that the model continues.
 
     Attributes:
-        native: whether the model has tokens of its own for this. The others are asked for the filling in words.
+        native: True if the model was trained for it. Other models are asked for the filling in a conversation.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class FimPrompts:
         chat: ChatPrompts,
         encode: Callable[[str, str | None], list[int]] | None = None,
     ) -> None:
-        """Build prompts.
+        """Build prompts for a model.
 
         Args:
-            vocabulary: the model's.
-            context: the number of tokens that a prompt must stay below.
-            chat: for models without tokens of their own.
-            encode: makes the tokens for a prompt and a suffix in the place of all that is known here.
+            vocabulary: the model's vocabulary.
+            context: number of tokens that a prompt must stay below.
+            chat: builder of chat prompts, for models without fill-in-the-middle tokens.
+            encode: encoder of a prompt and a suffix, used in place of the vocabulary's tokens.
         """
         self._vocabulary = vocabulary
         self._context = context
@@ -79,10 +79,10 @@ class FimPrompts:
         self._longest_piece = vocabulary.longest_piece()
 
     def build(self, prompt: str, suffix: str | None) -> Prompt:
-        """The prompt for what comes between two texts, or after the first if there is no other.
+        """Build the prompt for the text between a prompt and a suffix, or after the prompt if there is no suffix.
 
         Raises:
-            InvalidRequestError: the texts are too long for the context, or there is nothing to go on from.
+            InvalidRequestError: the texts exceed the context, or are empty.
         """
         size = len(prompt.encode("utf-8", "replace")) + len((suffix or "").encode("utf-8", "replace"))
         if size > self._context * self._longest_piece:
@@ -106,7 +106,7 @@ class FimPrompts:
         return Prompt(tokens, output_format=OutputFormat(end_tokens=self._end_tokens, filter=filling))
 
     def continuation(self, text: str) -> list[int]:
-        """The tokens of a text that comes after a prompt."""
+        """Return the tokens of a text that follows a prompt."""
         return self._tokenizer.tokens(text, continues=True)
 
     def _beginning(self) -> list[int]:
@@ -114,9 +114,9 @@ class FimPrompts:
         return [bos] if self._vocabulary.adds_bos and bos is not None else []
 
     def _ask(self, prompt: str, suffix: str, begun: str) -> list[int]:
-        """The tokens of a conversation that asks for the filling, up to where the answer goes on.
+        """Return the tokens of a conversation that asks for the filling, and of the begun answer.
 
-        Small models that see the suffix last copy it instead.
+        The suffix comes first, because small models copy what they read last.
         """
         fence = _fence(prompt, suffix)
         question = (
@@ -139,7 +139,7 @@ class FimPrompts:
 
 @dataclass(frozen=True, slots=True)
 class _FimFormat:
-    """The tokens around the texts of a prompt, and which text the model reads first."""
+    """Fill-in-the-middle tokens of a model, and the order of the texts."""
 
     prefix: int
     suffix: int
@@ -148,25 +148,25 @@ class _FimFormat:
 
     @property
     def markers(self) -> frozenset[int]:
-        """All tokens that are not text."""
+        """All of the format's tokens."""
         return frozenset({self.prefix, self.suffix} | ({self.middle} if self.middle is not None else set()))
 
     def arrange(self, prompt: list[int], suffix: list[int]) -> list[int]:
-        """The texts' tokens in the order of the model's training."""
+        """Return the tokens of both texts in the order of the model's training."""
         before, after = [self.prefix, *prompt], [self.suffix, *suffix]
         middle = [] if self.middle is None else [self.middle]
         return after + before + middle if self.suffix_first else before + after + middle
 
 
 def has_fim_tokens(vocabulary: Vocabulary) -> bool:
-    """Whether the model was trained to fill in the middle, by its tokens."""
+    """Return True if the vocabulary has fill-in-the-middle tokens."""
     return _find_format(vocabulary) is not None
 
 
 def _find_format(vocabulary: Vocabulary) -> _FimFormat | None:
-    """The form that the model was trained on, if it was trained to fill in the middle.
+    """Return the format that the model was trained with; None if it was not trained to fill in the middle.
 
-    Codestral and Mellum have the tokens of other models and an order of their own: their names tell them.
+    Codestral and Mellum use the tokens of other models in an order of their own, and are recognised by their names.
     """
     controls = vocabulary.control_tokens()
     keys = ("general.name", "general.basename", "general.base_model.0.name")
@@ -184,20 +184,20 @@ def _find_format(vocabulary: Vocabulary) -> _FimFormat | None:
 
 
 def _may_be_fim_token(text: str) -> bool:
-    """Whether this can be a token of the form: files of Llama 3 and Gemma name words and unused tokens as such."""
+    """Return True if this may be a fill-in-the-middle token. Llama 3 and Gemma files name words and unused tokens."""
     return is_marker(text) and "unused" not in text
 
 
 def _fence(*texts: str) -> str:
-    """A Markdown fence that is in none of the texts."""
+    """Return a Markdown fence that none of the texts contains."""
     longest = max((len(ticks) for text in texts for ticks in re.findall("`+", text)), default=0)
     return "`" * max(3, longest + 1)
 
 
 def _begun_answer(prompt: str, suffix: str) -> str:
-    """What is put before an answer: a fence, and the line in which the filling begins.
+    """Return the forced beginning of an answer: a fence, and the line in which the filling begins.
 
-    Small models explain and repeat without it. Spaces at its end are left to the model: they belong to its next token.
+    Without it, small models explain and repeat. Trailing spaces are left out, because they belong to the next token.
     """
     line = prompt[prompt.rfind("\n") + 1 :].rstrip(" \t")
     return f"{_fence(prompt, suffix)}\n{line if len(line) <= _LONGEST_BEGUN_LINE else ''}"

@@ -1,1 +1,1 @@
-"""JSON schemas in the words that grammars understand."""
+"""Translation of JSON schemas to grammars."""

@@ -1,10 +1,10 @@
-"""A JSON schema as it was given: which words count in it, and what its references refer to."""
+"""JSON schema of a request: the effective keywords of its subschemas, and the targets of its references."""
 
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 Path = tuple[str | int, ...]
-"""Where something is in a schema, from its root."""
+"""Path of a part of a schema from its root."""
 
 ANNOTATIONS = frozenset(
     [
@@ -31,7 +31,7 @@ ANNOTATIONS = frozenset(
         "writeOnly",
     ]
 )
-"""Words that allow no less than there would be without them. ``format`` is one of them."""
+"""Keywords that do not restrict documents, ``format`` among them."""
 
 _DRAFTS = {"draft-03": 3, "draft-04": 4, "draft-06": 6, "draft-07": 7, "2019-09": 8, "2020-12": 9}
 _LATEST = 9
@@ -47,9 +47,9 @@ _SINGLE = ("items", "additionalItems", "additionalProperties", "not", "if", "the
 
 
 class UnusableSchemaError(Exception):
-    """A schema cannot be turned into a grammar. The message says why.
+    """A schema cannot be translated to a grammar. The message states the reason.
 
-    ``path`` says which part of it is at fault, once that is known.
+    ``path`` is the path of the part at fault; None as long as it is unknown.
     """
 
     def __init__(self, reason: str, path: Path | None = None) -> None:
@@ -58,10 +58,10 @@ class UnusableSchemaError(Exception):
 
 
 class Document:
-    """A whole schema."""
+    """A schema with its references."""
 
     def __init__(self, root: dict[str, Any]) -> None:
-        """Read which draft of JSON Schema it follows. Raises UnusableSchemaError."""
+        """Determine the schema's draft. Raises UnusableSchemaError."""
         self._root = root
         named = root.get("$schema")
         drafts = [draft for name, draft in _DRAFTS.items() if isinstance(named, str) and f"/{name}/" in named]
@@ -76,28 +76,28 @@ class Document:
             self._base, _ = self._split(root[self._id])
         self._moved = self._find_moved()
 
-    def words(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """What of a subschema counts.
+    def keywords(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the effective keywords of a subschema.
 
-        Words that the draft does not know do count, as whoever wrote them meant them, unless they say that others
-        count less. In older drafts nothing counts beside a ``$ref``.
+        Keywords of later drafts are effective too, because their author meant them, unless they relax other keywords.
+        Up to draft-07, ``$ref`` overrides all other keywords.
         """
         if self._draft <= 7 and "$ref" in schema:
             return {"$ref": schema["$ref"]}
-        if any(self._draft < _RELAXING.get(word, 0) for word in schema):
-            return {word: value for word, value in schema.items() if self._draft >= _RELAXING.get(word, 0)}
+        if any(self._draft < _RELAXING.get(keyword, 0) for keyword in schema):
+            return {keyword: value for keyword, value in schema.items() if self._draft >= _RELAXING.get(keyword, 0)}
         return schema
 
     def asserting(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The words that restrict, leaving out those that the schema's draft does not know."""
+        """Return the keywords that restrict documents, without those of later drafts."""
         return {
-            word: value
-            for word, value in self.words(schema).items()
-            if word not in ANNOTATIONS and _SINCE.get(word, 0) <= self._draft
+            keyword: value
+            for keyword, value in self.keywords(schema).items()
+            if keyword not in ANNOTATIONS and _SINCE.get(keyword, 0) <= self._draft
         }
 
     def resolve(self, reference: Any) -> tuple[Any, Path]:
-        """What a ``$ref`` refers to, and where that is. Raises UnusableSchemaError without a path."""
+        """Return the target of a ``$ref`` and its path. Raises UnusableSchemaError without a path."""
         if not isinstance(reference, str):
             raise UnusableSchemaError('"$ref" must be a string')
         if reference in self._moved:
@@ -110,35 +110,35 @@ class Document:
         return self._follow(reference, fragment)
 
     def part(self, path: Path) -> Any:
-        """What is at a place."""
+        """Return the part at a path."""
         found: Any = self._root
         for step in path:
             found = found[step]
         return found
 
     def parts(self, path: Path) -> list[Path]:
-        """Where the schemas are that a subschema consists of. Those that it refers to come first."""
+        """Return the paths of the schemas in a subschema, the target of its reference first."""
         schema = self.part(path)
         if not isinstance(schema, dict):
             return []
-        words = self.words(schema)
-        found = [self.resolve(words["$ref"])[1]] if "$ref" in words else []
-        for word, value in words.items():
-            if word in _MAPPED and isinstance(value, dict):
-                found += [(*path, word, name) for name in value]
-            elif word in _LISTED and isinstance(value, list):
-                found += [(*path, word, index) for index in range(len(value))]
-            elif word in _SINGLE:
-                found.append((*path, word))
+        keywords = self.keywords(schema)
+        found = [self.resolve(keywords["$ref"])[1]] if "$ref" in keywords else []
+        for keyword, value in keywords.items():
+            if keyword in _MAPPED and isinstance(value, dict):
+                found += [(*path, keyword, name) for name in value]
+            elif keyword in _LISTED and isinstance(value, list):
+                found += [(*path, keyword, index) for index in range(len(value))]
+            elif keyword in _SINGLE:
+                found.append((*path, keyword))
         return found
 
     def _split(self, reference: str) -> tuple[str, str]:
-        """The document that a reference refers to, and where in it."""
+        """Split a reference into the URL of a document and the fragment in it."""
         try:
             local = not self._base or reference.startswith("#")
             url, fragment = urldefrag(self._base + reference if local else urljoin(self._base, reference))
         except ValueError as error:
-            raise UnusableSchemaError(f'"$ref" is "{reference}", which is no reference') from error
+            raise UnusableSchemaError(f'"$ref" is "{reference}", which is not a valid reference') from error
         return url, unquote(fragment)
 
     def _follow(self, reference: str, pointer: str) -> tuple[Any, Path]:
@@ -155,7 +155,7 @@ class Document:
         return found, tuple(path)
 
     def _find_moved(self) -> set[str]:
-        """The references that are relative to an ``$id`` which is not the schema's own."""
+        """Return the references that are relative to an ``$id`` other than the root's."""
         moved = set()
         todo: list[tuple[Any, bool]] = [(self._root, False)]
         while todo:

@@ -1,4 +1,4 @@
-"""What follows from schemas without looking at documents: that two exclude each other, and what one does not allow."""
+"""Conclusions from schemas alone: disjointness and negation."""
 
 import json
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from ponant.prompts.json_schema.patterns import other_than
 Schema = dict[str, Any] | bool
 
 TYPES = ("null", "boolean", "number", "string", "array", "object")
-"""All types but ``integer``, which is part of ``number``."""
+"""All types except ``integer``, which is part of ``number``."""
 
 _MOST_STEPS = 50_000
 _DEEPEST = 8
 _LONGEST_TEXTS = 5_000
-"""Characters of the strings that a schema may exclude."""
+"""Maximum total length in characters of the strings that a schema may exclude."""
 _OPPOSITES = {
     "minimum": ("number", "exclusiveMaximum", 0),
     "maximum": ("number", "exclusiveMinimum", 0),
@@ -38,14 +38,14 @@ _WITHOUT_EFFECT_IF: dict[str, tuple[Any, ...]] = {
 
 
 def canonical(value: Any) -> str:
-    """The same text for values that JSON Schema takes for equal."""
+    """Return a text that is the same for values that are equal in JSON Schema."""
     if isinstance(value, str):
         return f'"{value}'
     return json.dumps(_canonical(value), sort_keys=True)
 
 
 def kind(value: Any) -> str:
-    """The type of a JSON value."""
+    """Return the type of a JSON value."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -58,14 +58,14 @@ def kind(value: Any) -> str:
 
 
 class Logic:
-    """Conclusions about the subschemas of one document. All are careful: what cannot be told is said to be unknown."""
+    """Conclusions about the subschemas of one schema. They are conservative: what is not certain counts as unknown."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._steps = _MOST_STEPS
 
     def disjoint(self, left: Sequence[Any], right: Sequence[Any], depth: int = 0) -> bool:
-        """Whether it is certain that no document satisfies all schemas of both."""
+        """Return True if it is certain that no document satisfies all schemas of both lists."""
         all_left, all_right = self._conjuncts(left), self._conjuncts(right)
         if all_left is None or all_right is None:
             return True
@@ -82,28 +82,28 @@ class Logic:
         )
 
     def marks(self, schemas: Sequence[Any]) -> dict[str, set[str]]:
-        """The properties that documents must have, all of them objects, with one of certain values, and those.
+        """Return the required properties that have one of several fixed values, with these values.
 
-        Many alternatives are told apart by them, in less time than by all that is known.
+        Only schemas of objects have any. They distinguish most alternatives, faster than ``disjoint``.
         """
         conjuncts = self._conjuncts(schemas) or []
         marks: dict[str, set[str]] = {}
         if _types(conjuncts) != {"object"}:
             return marks
-        for name in (name for words in conjuncts for name in _list(words, "required") if isinstance(name, str)):
+        for name in (name for keywords in conjuncts for name in _list(keywords, "required") if isinstance(name, str)):
             values = _values(self._conjuncts(_property(conjuncts, name)) or [])
             if values is not None:
                 marks[name] = values
         return marks
 
     def negated(self, schema: Any, *, whole: bool, depth: int = 0) -> Schema | None:
-        """A schema for documents that do not satisfy this one; None if there is no way to write it.
+        """Return a schema for documents that do not satisfy this one; None if it cannot be expressed.
 
         Args:
-            schema: what is not to be satisfied.
-            whole: whether it must allow all such documents. If not, those that fail in one of several ways will do,
-                as long as it is not by their type alone.
-            depth: how many references, properties and so on are around it.
+            schema: the schema to negate.
+            whole: True if the result must allow all such documents. Otherwise it may allow some of them, but not only
+                those of another type.
+            depth: number of references, properties and so on around the schema.
         """
         if isinstance(schema, bool):
             return not schema
@@ -112,19 +112,19 @@ class Logic:
             return None
         ways: list[Schema] = []
         useful, complete = False, True
-        for word, value in self._document.asserting(schema).items():
-            failing = self._failing(word, value, whole=whole, depth=depth + 1)
+        for keyword, value in self._document.asserting(schema).items():
+            failing = self._failing(keyword, value, whole=whole, depth=depth + 1)
             if failing is None:
                 complete = False
                 continue
-            useful = useful or (word != "type" and bool(failing))
+            useful = useful or (keyword != "type" and bool(failing))
             ways += failing
         if not complete and (whole or not useful):
             return None
         return {"anyOf": ways} if ways else False
 
     def _conjuncts(self, schemas: Sequence[Any]) -> list[dict[str, Any]] | None:
-        """All that must be satisfied together, through ``allOf`` and ``$ref``; None if one of it is ``false``."""
+        """Return the schemas with those of their ``allOf`` and ``$ref``; None if one of them is ``false``."""
         found: list[dict[str, Any]] = []
         todo = list(schemas)
         seen: set[int] = set()
@@ -136,12 +136,12 @@ class Logic:
             if not isinstance(schema, dict) or id(schema) in seen:
                 continue
             seen.add(id(schema))
-            words = self._document.asserting(schema)
-            found.append(words)
-            if isinstance(words.get("allOf"), list):
-                todo += words["allOf"]
-            if "$ref" in words:
-                target = self._target(words["$ref"])
+            keywords = self._document.asserting(schema)
+            found.append(keywords)
+            if isinstance(keywords.get("allOf"), list):
+                todo += keywords["allOf"]
+            if "$ref" in keywords:
+                target = self._target(keywords["$ref"])
                 todo += [target] if target is not None else []
         return found
 
@@ -152,25 +152,29 @@ class Logic:
             return None
 
     def _objects_disjoint(self, left: list[dict[str, Any]], right: list[dict[str, Any]], depth: int) -> bool:
-        names = {name: None for words in [*left, *right] for name in _list(words, "required") if isinstance(name, str)}
+        names = {
+            name: None for keywords in [*left, *right] for name in _list(keywords, "required") if isinstance(name, str)
+        }
         return any(self.disjoint(_property(left, name), _property(right, name), depth + 1) for name in names)
 
     def _branches_disjoint(self, left: list[dict[str, Any]], right: list[dict[str, Any]], depth: int) -> bool:
-        """Whether there is an ``anyOf`` or ``oneOf`` on the left whose every branch is disjoint from the right."""
+        """Return True if all branches of an ``anyOf`` or ``oneOf`` on the left are disjoint from the right."""
         in_place = ("allOf", "anyOf", "oneOf", "$ref")
-        rest = [{word: value for word, value in words.items() if word not in in_place} for words in left]
-        alternatives = [branches for words in left for word in ("anyOf", "oneOf") if (branches := _list(words, word))]
+        rest = [{keyword: value for keyword, value in keywords.items() if keyword not in in_place} for keywords in left]
+        alternatives = [
+            branches for keywords in left for keyword in ("anyOf", "oneOf") if (branches := _list(keywords, keyword))
+        ]
         return any(
             all(self.disjoint([branch, *rest], right, depth + 1) for branch in branches) for branches in alternatives
         )
 
-    def _failing(self, word: str, value: Any, *, whole: bool, depth: int) -> list[Schema] | None:
-        """The ways not to satisfy one word of a schema; None if they are not known."""
-        if value in _WITHOUT_EFFECT_IF.get(word, ()):
+    def _failing(self, keyword: str, value: Any, *, whole: bool, depth: int) -> list[Schema] | None:
+        """Return schemas for the ways to violate one keyword; None if they are unknown."""
+        if value in _WITHOUT_EFFECT_IF.get(keyword, ()):
             return []
-        if word in _OPPOSITES:
-            return _beyond(word, value)
-        match word:
+        if keyword in _OPPOSITES:
+            return _beyond(keyword, value)
+        match keyword:
             case "type":
                 return _other_types(value)
             case "const":
@@ -184,16 +188,16 @@ class Logic:
             case "allOf" | "anyOf" if isinstance(value, list):
                 negations = [self.negated(part, whole=whole, depth=depth) for part in value]
                 known = [negation for negation in negations if negation is not None]
-                if (whole or word == "anyOf") and len(known) < len(negations):
+                if (whole or keyword == "anyOf") and len(known) < len(negations):
                     return None
-                return known if word == "allOf" else [{"allOf": known}]
+                return known if keyword == "allOf" else [{"allOf": known}]
             case "not":
                 return [value]
             case "$ref":
                 target = self._target(value)
                 negation = None if target is None else self.negated(target, whole=whole, depth=depth)
                 return None if negation is None else [negation]
-        return None if word in _UNKNOWN else []
+        return None if keyword in _UNKNOWN else []
 
     def _failing_properties(self, properties: dict[str, Any], *, whole: bool, depth: int) -> list[Schema] | None:
         ways: list[Schema] = []
@@ -209,7 +213,7 @@ class Logic:
 _UNKNOWN = {*_OPPOSITES, *_WITHOUT_EFFECT_IF, "enum", "required", "properties", "allOf", "anyOf", "oneOf", "if"}
 _UNKNOWN |= {"pattern", "multipleOf", "contains", "prefixItems", "additionalItems", "patternProperties"}
 _UNKNOWN |= {"propertyNames", "dependentRequired", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef"}
-"""Words that restrict, but not in a way that could be turned round."""
+"""Keywords that restrict documents and cannot be negated."""
 
 
 def _canonical(value: Any) -> Any:
@@ -222,41 +226,41 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _list(words: dict[str, Any], word: str) -> list[Any]:
-    value = words.get(word)
+def _list(keywords: dict[str, Any], keyword: str) -> list[Any]:
+    value = keywords.get(keyword)
     return value if isinstance(value, list) else []
 
 
 def _types(conjuncts: list[dict[str, Any]]) -> set[str]:
-    """The types that documents may have which satisfy all of these."""
+    """Return the types of documents that satisfy all of these."""
     types = set(TYPES)
-    for words in conjuncts:
-        if "type" in words:
-            named = [words["type"]] if isinstance(words["type"], str) else _list(words, "type")
+    for keywords in conjuncts:
+        if "type" in keywords:
+            named = [keywords["type"]] if isinstance(keywords["type"], str) else _list(keywords, "type")
             types &= {"number" if name == "integer" else name for name in named if isinstance(name, str)}
-        if "const" in words:
-            types &= {kind(words["const"])}
-        if isinstance(words.get("enum"), list):
-            types &= {kind(value) for value in words["enum"]}
+        if "const" in keywords:
+            types &= {kind(keywords["const"])}
+        if isinstance(keywords.get("enum"), list):
+            types &= {kind(value) for value in keywords["enum"]}
     return types
 
 
 def _values(conjuncts: list[dict[str, Any]]) -> set[str] | None:
-    """The only documents that may satisfy all of these; None if they are not named."""
-    named = [{canonical(words["const"])} for words in conjuncts if "const" in words]
-    named += [set(map(canonical, words["enum"])) for words in conjuncts if isinstance(words.get("enum"), list)]
+    """Return the canonical texts of the only values that satisfy all of these; None if they are not enumerated."""
+    named = [{canonical(keywords["const"])} for keywords in conjuncts if "const" in keywords]
+    named += [set(map(canonical, keywords["enum"])) for keywords in conjuncts if isinstance(keywords.get("enum"), list)]
     return set.intersection(*named) if named else None
 
 
 def _property(conjuncts: list[dict[str, Any]], name: str) -> list[Any]:
-    """What a property must satisfy, as far as it is known."""
+    """Return the known schemas of a property."""
     found = []
-    for words in conjuncts:
-        properties = words.get("properties", {})
+    for keywords in conjuncts:
+        properties = keywords.get("properties", {})
         if isinstance(properties, dict) and name in properties:
             found.append(properties[name])
-        elif "additionalProperties" in words and "patternProperties" not in words:
-            found.append(words["additionalProperties"])
+        elif "additionalProperties" in keywords and "patternProperties" not in keywords:
+            found.append(keywords["additionalProperties"])
     return found
 
 
@@ -271,7 +275,7 @@ def _other_types(named: Any) -> list[Schema] | None:
 
 
 def _other_values(values: list[Any]) -> list[Schema] | None:
-    """The ways to be none of some values."""
+    """Return schemas for all other values; None if they cannot be expressed."""
     by_kind: dict[str, list[Any]] = {}
     for value in values:
         by_kind.setdefault(kind(value), []).append(value)
@@ -290,9 +294,9 @@ def _other_values(values: list[Any]) -> list[Schema] | None:
     return ways
 
 
-def _beyond(word: str, bound: Any) -> list[Schema] | None:
-    """The ways to be beyond a bound."""
+def _beyond(keyword: str, bound: Any) -> list[Schema] | None:
+    """Return schemas for the values beyond a bound; None if the bound is not a number."""
     if isinstance(bound, bool) or not isinstance(bound, int | float):
         return [] if isinstance(bound, bool) else None
-    name, opposite, step = _OPPOSITES[word]
+    name, opposite, step = _OPPOSITES[keyword]
     return [] if bound + step < 0 and step else [{"type": name, opposite: bound + step}]

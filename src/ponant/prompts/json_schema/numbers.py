@@ -1,8 +1,9 @@
-"""Numbers in schemas, moved to where those who read them as digits and those who read them as doubles agree.
+"""Keywords of numbers, with bounds that hold for decimal digits and for doubles alike.
 
-llguidance compares digits; a reader of JSON takes ``0.29999999999999999999`` for 0.3. llguidance itself reads numbers
-of more than 15 digits only roughly, and bounds beyond 2^63 not at all; and what has bounds has no exponent. So bounds
-are moved inwards until they are simple: to 15 digits, to no less than 10^-20 and, beyond 2^53, to multiples of 10^11.
+llguidance compares digits, but JSON readers round ``0.29999999999999999999`` to 0.3. llguidance itself reads numbers of
+more than 15 digits only approximately, and bounds beyond 2^63 not at all, and writes bounded numbers without exponents.
+So bounds are moved inwards to simple numbers: of at most 15 digits, not below 10^-20 and, beyond 2^53, multiples of
+10^11.
 """
 
 import math
@@ -17,28 +18,30 @@ Number = int | float
 
 _LARGEST_EXACT = 2**53
 _STEP = 10**11
-"""Multiples of it have few digits and, up to the largest number, are doubles as well."""
+"""Its multiples have few digits and, up to the largest number, are exact as doubles."""
 _LARGEST = 2**63 // _STEP * _STEP
 _SMALLEST = 1e-20
 _INFINITE = (math.inf, -math.inf)
 _DIGITS = 15
 _LAST_PLACE = -22
-"""Numbers of so many digits, down to so small a place, are read exactly."""
+"""Numbers of up to 15 digits, the last at 10^-22 or above, are read exactly."""
 _LARGEST_MULTIPLE = 2**32
-"""llguidance multiplies the divisors of one number with each other in this much."""
+"""Limit of the product of a number's divisors in llguidance."""
 
 
-def bounds(words: dict[str, Any], *, integers: bool) -> dict[str, Any]:
-    """``minimum`` and ``maximum``, as they stand for all of a schema's bounds. Raises UnusableSchemaError."""
+def bounds(keywords: dict[str, Any], *, integers: bool) -> dict[str, Any]:
+    """Combine a schema's bounds into ``minimum`` and ``maximum``. Raises UnusableSchemaError."""
     move = _integer_inside if integers else _inside
-    lows = [move(bound, exclusive=exclusive) for bound, exclusive in _bounds(words, "minimum", "exclusiveMinimum")]
-    highs = [-move(-bound, exclusive=exclusive) for bound, exclusive in _bounds(words, "maximum", "exclusiveMaximum")]
+    lows = [move(bound, exclusive=exclusive) for bound, exclusive in _bounds(keywords, "minimum", "exclusiveMinimum")]
+    highs = [
+        -move(-bound, exclusive=exclusive) for bound, exclusive in _bounds(keywords, "maximum", "exclusiveMaximum")
+    ]
     return ({"minimum": max(lows)} if lows else {}) | ({"maximum": min(highs)} if highs else {})
 
 
-def divisor(words: dict[str, Any]) -> dict[str, Any]:
-    """``multipleOf``, where doubles tell multiples from others. Raises UnusableSchemaError."""
-    value = _number(words, "multipleOf")
+def divisor(keywords: dict[str, Any]) -> dict[str, Any]:
+    """Translate ``multipleOf``, if its multiples are exact as doubles. Raises UnusableSchemaError."""
+    value = _number(keywords, "multipleOf")
     if value is None:
         return {}
     if value <= 0:
@@ -47,14 +50,14 @@ def divisor(words: dict[str, Any]) -> dict[str, Any]:
         return {"multipleOf": int(value)}
     if Fraction(str(value)) != Fraction(value) or not is_exact(value):
         raise UnusableSchemaError(
-            f'"multipleOf": {value} is not supported, as readers of JSON would take some multiples for others; '
-            "whole numbers and halves, quarters and so on are"
+            f'"multipleOf": {value} is not supported, because JSON readers would round some of its multiples; '
+            "whole numbers, halves, quarters and so on are supported"
         )
     return {"multipleOf": value}
 
 
 def can_combine(divisors: Iterable[Number]) -> bool:
-    """Whether llguidance can find the least common multiple of any of these divisors."""
+    """Return True if llguidance can compute the least common multiple of any of these divisors."""
     fractions = [Fraction(divisor) for divisor in set(divisors)]
     scale = 1
     while any((fraction * scale).denominator > 1 for fraction in fractions):
@@ -64,33 +67,33 @@ def can_combine(divisors: Iterable[Number]) -> bool:
 
 
 def is_exact(number: Number) -> bool:
-    """Whether a number is read as it is."""
+    """Return True if llguidance and JSON readers read a number exactly."""
     if abs(number) > _LARGEST_EXACT:
         return False
     _, digits, place = Decimal(str(number)).normalize().as_tuple()
     return len(digits) <= _DIGITS + isinstance(number, int) and isinstance(place, int) and place >= _LAST_PLACE
 
 
-def _bounds(words: dict[str, Any], inclusive: str, exclusive: str) -> list[tuple[Number, bool]]:
-    """Bounds, each with whether it is exclusive. In draft-04 the second word is a flag that changes the first."""
-    bound = _number(words, inclusive)
-    flag = words.get(exclusive)
+def _bounds(keywords: dict[str, Any], inclusive: str, exclusive: str) -> list[tuple[Number, bool]]:
+    """Return the bounds, each with True if it is exclusive. In draft-04, the second keyword is a flag for the first."""
+    bound = _number(keywords, inclusive)
+    flag = keywords.get(exclusive)
     found = [] if bound is None else [(bound, flag is True)]
-    other = None if isinstance(flag, bool) else _number(words, exclusive)
+    other = None if isinstance(flag, bool) else _number(keywords, exclusive)
     return found if other is None else [*found, (other, True)]
 
 
-def _number(words: dict[str, Any], word: str) -> Number | None:
-    if word not in words:
+def _number(keywords: dict[str, Any], keyword: str) -> Number | None:
+    if keyword not in keywords:
         return None
-    value = words[word]
+    value = keywords[keyword]
     if isinstance(value, bool) or not isinstance(value, int | float) or value in _INFINITE:
-        raise UnusableSchemaError(f'"{word}" must be a number')
+        raise UnusableSchemaError(f'"{keyword}" must be a number')
     return value
 
 
 def _inside(bound: Number, *, exclusive: bool) -> Number:
-    """The least simple number of those from a bound on, or of those above it."""
+    """Return the least simple number from a bound on, or above it if the bound is exclusive."""
     if bound < -_LARGEST:
         return -_LARGEST
     if abs(bound) > _LARGEST_EXACT:
@@ -110,6 +113,6 @@ def _inside(bound: Number, *, exclusive: bool) -> Number:
 
 
 def _integer_inside(bound: Number, *, exclusive: bool) -> Number:
-    """The same for integers."""
+    """Return the least simple integer from a bound on, or above it if the bound is exclusive."""
     least = math.floor(bound) + 1 if exclusive else math.ceil(bound)
     return least if abs(least) <= _LARGEST_EXACT else _inside(least, exclusive=False)

@@ -1,50 +1,50 @@
-"""Objects in schemas, with what llguidance cannot count or name written in words that it can."""
+"""Keywords of objects, translated to those that llguidance enforces."""
 
 from collections.abc import Callable
 from typing import Any
 
 from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
+from ponant.prompts.json_schema.keywords import count_of, list_of, mapping_of, names_of
 from ponant.prompts.json_schema.logic import Schema
 from ponant.prompts.json_schema.patterns import NamePattern, PatternError, name_pattern, translate_pattern
-from ponant.prompts.json_schema.words import count_of, list_of, mapping_of, names_of
 
 Translate = Callable[[Any, Path], Schema]
 
 _IN_PLACE = ("anyOf", "oneOf", "if", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef")
 
 
-def object_words(words: dict[str, Any], path: Path, subschema: Translate, document: Document) -> dict[str, Any]:
-    """What a subschema says of objects. Raises UnusableSchemaError."""
+def object_keywords(keywords: dict[str, Any], path: Path, subschema: Translate, document: Document) -> dict[str, Any]:
+    """Translate a subschema's keywords of objects. Raises UnusableSchemaError."""
     found: dict[str, Any] = {}
-    if "properties" in words:
-        properties = mapping_of(words, "properties").items()
+    if "properties" in keywords:
+        properties = mapping_of(keywords, "properties").items()
         found["properties"] = {name: subschema(schema, (*path, "properties", name)) for name, schema in properties}
-    if "additionalProperties" in words:
-        found["additionalProperties"] = subschema(words["additionalProperties"], (*path, "additionalProperties"))
-    elif "unevaluatedProperties" in words:
-        unevaluated = subschema(words["unevaluatedProperties"], (*path, "unevaluatedProperties"))
+    if "additionalProperties" in keywords:
+        found["additionalProperties"] = subschema(keywords["additionalProperties"], (*path, "additionalProperties"))
+    elif "unevaluatedProperties" in keywords:
+        unevaluated = subschema(keywords["unevaluatedProperties"], (*path, "unevaluatedProperties"))
         if unevaluated is not True:
-            evaluated = dict.fromkeys(_evaluated(words, document), True)
+            evaluated = dict.fromkeys(_evaluated(keywords, document), True)
             found["properties"] = evaluated | found.get("properties", {})
             found["additionalProperties"] = unevaluated
-    if "patternProperties" in words:
-        found["patternProperties"] = _patterns(words, path, subschema, found)
-    if required := names_of(words, "required"):
+    if "patternProperties" in keywords:
+        found["patternProperties"] = _patterns(keywords, path, subschema, found)
+    if required := names_of(keywords, "required"):
         found["required"] = required
-    _count(words, found)
-    if "propertyNames" in words:
-        found.setdefault("allOf", []).append(_named(words["propertyNames"], document))
+    _count(keywords, found)
+    if "propertyNames" in keywords:
+        found.setdefault("allOf", []).append(_named(keywords["propertyNames"], document))
     return found
 
 
-def _patterns(words: dict[str, Any], path: Path, subschema: Translate, found: dict[str, Any]) -> dict[str, Schema]:
-    """Schemas by what the names of their properties match.
+def _patterns(keywords: dict[str, Any], path: Path, subschema: Translate, found: dict[str, Any]) -> dict[str, Schema]:
+    """Translate ``patternProperties``.
 
-    Where other properties may be anything, a name that any reader takes for a match is one; otherwise only a name is
-    that all take for one.
+    If other properties are unrestricted, names match that match in any regular expression dialect; otherwise, names
+    that match in all dialects.
     """
     patterns: dict[str, NamePattern] = {}
-    for pattern in mapping_of(words, "patternProperties"):
+    for pattern in mapping_of(keywords, "patternProperties"):
         try:
             patterns[pattern] = name_pattern(pattern)
         except PatternError as error:
@@ -54,7 +54,7 @@ def _patterns(words: dict[str, Any], path: Path, subschema: Translate, found: di
     if others is not True:
         _refuse_ambiguous(list(patterns.values()), found)
     written: dict[str, Schema] = {}
-    for pattern, schema in words["patternProperties"].items():
+    for pattern, schema in keywords["patternProperties"].items():
         part = subschema(schema, (*path, "patternProperties", pattern))
         translated = patterns[pattern].wide if others is True else patterns[pattern].narrow
         written[translated] = {"allOf": [written[translated], part]} if translated in written else part
@@ -64,28 +64,30 @@ def _patterns(words: dict[str, Any], path: Path, subschema: Translate, found: di
 
 
 def _refuse_ambiguous(patterns: list[NamePattern], found: dict[str, Any]) -> None:
-    """Refuse patterns if a name may match one of them for some readers and something else for others."""
+    """Refuse patterns if a name matches different ones in different regular expression dialects."""
     odd_names = not all(name.isascii() and name.isprintable() for name in found.get("properties", {}))
     for pattern in patterns:
         others = any(other.broad for other in patterns if other is not pattern)
         if pattern.ambiguous and (others or odd_names or found["additionalProperties"] is not False):
             raise UnusableSchemaError(
-                'regular expressions of "patternProperties" that readers of JSON may take for different ones '
-                "are not supported beside others and beside additional properties with a schema"
+                'regular expressions of "patternProperties" that differ between dialects are not supported together '
+                "with others or with a schema for additional properties"
             )
 
 
-def _evaluated(words: dict[str, Any], document: Document) -> dict[str, None]:
-    """The names of the properties that are evaluated by what ``allOf`` and ``$ref`` add to a subschema."""
+def _evaluated(keywords: dict[str, Any], document: Document) -> dict[str, None]:
+    """Return the names of the properties that a subschema, its ``allOf`` and its ``$ref`` evaluate."""
     names: dict[str, None] = {}
-    todo, seen = [words], {id(words)}
+    todo, seen = [keywords], {id(keywords)}
     while todo:
         part = todo.pop(0)
         if not isinstance(part, dict):
             continue
         unknown = ("patternProperties", "additionalProperties", "unevaluatedProperties")
-        if any(word in part for word in (*_IN_PLACE, *(unknown if part is not words else ()))):
-            raise UnusableSchemaError('"unevaluatedProperties" is not supported beside alternatives and the like')
+        if any(keyword in part for keyword in (*_IN_PLACE, *(unknown if part is not keywords else ()))):
+            raise UnusableSchemaError(
+                '"unevaluatedProperties" is not supported together with alternatives, conditions or patterns'
+            )
         names |= dict.fromkeys(mapping_of(part, "properties"))
         parts = [*list_of(part, "allOf"), *([document.resolve(part["$ref"])[0]] if "$ref" in part else ())]
         todo += [added for added in parts if id(added) not in seen]
@@ -93,17 +95,17 @@ def _evaluated(words: dict[str, Any], document: Document) -> dict[str, None]:
     return names
 
 
-def _count(words: dict[str, Any], found: dict[str, Any]) -> None:
-    """Write ``minProperties`` and ``maxProperties``.
+def _count(keywords: dict[str, Any], found: dict[str, Any]) -> None:
+    """Translate ``minProperties`` and ``maxProperties``.
 
-    A document may have an additional property twice, which counts once for who reads it.
+    The grammar may write an additional property twice, and readers of the document count it once.
     """
     properties: dict[str, Schema] = found.get("properties", {})
     required = found.get("required", [])
     optional = [name for name, schema in properties.items() if name not in required and schema is not False]
     closed = found.get("additionalProperties") is False and not found.get("patternProperties")
-    fewest = max(0, (count_of(words, "minProperties") or 0) - len(required))
-    most = count_of(words, "maxProperties")
+    fewest = max(0, (count_of(keywords, "minProperties") or 0) - len(required))
+    most = count_of(keywords, "maxProperties")
     if most is not None:
         room = most - len(required)
         if optional and room == 0:
@@ -111,7 +113,7 @@ def _count(words: dict[str, Any], found: dict[str, Any]) -> None:
             found.pop("patternProperties", None)
             optional, closed = [], True
         elif (optional and not closed) or (closed and 1 < room < len(optional)):
-            raise UnusableSchemaError('"maxProperties" is not supported beside properties that may be left out')
+            raise UnusableSchemaError('"maxProperties" is not supported together with optional properties')
         elif not closed or room < len(optional):
             found["maxProperties"] = most
     if fewest > 1 and closed and fewest == len(optional):
@@ -126,25 +128,25 @@ def _count(words: dict[str, Any], found: dict[str, Any]) -> None:
 
 
 def _named(schema: Any, document: Document) -> dict[str, Any]:
-    """An object whose properties have names that satisfy a schema."""
+    """Translate ``propertyNames``."""
     if isinstance(schema, dict) and "$ref" in schema:
         schema = document.resolve(schema["$ref"])[0] if len(document.asserting(schema)) == 1 else schema
     if isinstance(schema, bool):
         return {} if schema else {"additionalProperties": False}
-    words = document.asserting(schema) if isinstance(schema, dict) else {"type": None}
-    said = set(words) - {"type"}
-    if words.get("type", "string") == "string":
+    keywords = document.asserting(schema) if isinstance(schema, dict) else {"type": None}
+    said = set(keywords) - {"type"}
+    if keywords.get("type", "string") == "string":
         if not said:
             return {}
-        if said == {"pattern"} and isinstance(words["pattern"], str):
-            return {"patternProperties": {translate_pattern(words["pattern"]): True}, "additionalProperties": False}
+        if said == {"pattern"} and isinstance(keywords["pattern"], str):
+            return {"patternProperties": {translate_pattern(keywords["pattern"]): True}, "additionalProperties": False}
         if said in ({"enum"}, {"const"}):
-            values = list_of(words, "enum") if "enum" in words else [words["const"]]
+            values = list_of(keywords, "enum") if "enum" in keywords else [keywords["const"]]
             names = [value for value in values if isinstance(value, str)]
             return {"properties": dict.fromkeys(names, True), "additionalProperties": False}
         if said <= {"minLength", "maxLength"}:
-            longest = count_of(words, "maxLength")
-            lengths = f"{count_of(words, 'minLength') or 0},{'' if longest is None else longest}"
+            longest = count_of(keywords, "maxLength")
+            lengths = f"{count_of(keywords, 'minLength') or 0},{'' if longest is None else longest}"
             pattern = translate_pattern(rf"^[\s\S]{{{lengths}}}$")
             return {"patternProperties": {pattern: True}, "additionalProperties": False}
     raise UnusableSchemaError('"propertyNames" is supported with a pattern, an enum or lengths only')

@@ -1,7 +1,7 @@
-"""JSON schemas in few words, for models to read: ``{"name": string, "age"?: integer}``.
+"""Short descriptions of JSON schemas for prompts: ``{"name": string, "age"?: integer}``.
 
-What a document must be is for the grammar to see to. This is for the model to know what to expect, and each token of it
-costs time, so that bounds and the like are left out.
+The grammar enforces the schema. The description prepares the model for it, and leaves out bounds and the like, because
+each of its tokens costs time.
 """
 
 import json
@@ -14,7 +14,7 @@ _COMBINING = {"anyOf": " | ", "oneOf": " | ", "allOf": " & "}
 
 
 def outline(schema: dict[str, Any]) -> str:
-    """What the documents of a schema look like, in the notation of TypeScript's types."""
+    """Describe the documents of a schema in TypeScript's notation of types."""
     return _Outline(schema).of(schema, 0)
 
 
@@ -38,10 +38,10 @@ class _Outline:
             return _json(schema["const"])
         if isinstance(schema.get("enum"), list):
             return " | ".join(map(_json, schema["enum"]))
-        if not isinstance(schema.get("properties"), dict):  # what combines beside them mostly says which must be there
-            for word, sign in _COMBINING.items():
-                if isinstance(schema.get(word), list):
-                    return sign.join(self.of(part, depth + 1) for part in schema[word])
+        if not isinstance(schema.get("properties"), dict):  # next to properties, these mostly list required ones
+            for keyword, sign in _COMBINING.items():
+                if isinstance(schema.get(keyword), list):
+                    return sign.join(self.of(part, depth + 1) for part in schema[keyword])
         kind = schema.get("type")
         if isinstance(kind, list):
             return " | ".join(self._of_type(schema, name, depth) for name in kind)
@@ -63,7 +63,7 @@ class _Outline:
         return kind if isinstance(kind, str) else _ANY
 
     def _resolved(self, reference: Any) -> Any:
-        """What a reference within the schema leads to."""
+        """Return the target of a reference within the schema; None if there is none."""
         if not isinstance(reference, str) or not reference.startswith("#"):
             return None
         place: Any = self._root

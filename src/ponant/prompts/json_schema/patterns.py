@@ -1,12 +1,12 @@
-r"""Regular expressions of JSON schemas, written so that they mean one thing everywhere.
+r"""Regular expressions of JSON schemas, rewritten to mean the same in all dialects.
 
-JSON Schema has ECMAScript's, validators read them as their own language's, and llguidance as Rust's. What is written
-here matches only what ECMAScript's reading and Python's both match: ``\w`` stands for ASCII's word characters, and
-``\W`` for what is neither in ASCII nor in Unicode a word character. Where properties are told apart by their names, it
-must be known as well what one of the two matches.
+JSON Schema uses ECMAScript's dialect, validators use their language's, and llguidance uses Rust's. The translation
+matches only what both ECMAScript and Python match: ``\w`` becomes the ASCII word characters, and ``\W`` the characters
+that are word characters neither in ASCII nor in Unicode. For names of properties, the translation that matches in
+either dialect is needed as well.
 
-All classes leave out the control characters that JSON has no short escape for. The grammars have no other escapes, and
-llguidance takes a class with all control characters for one that has ``"`` and ``\`` as well.
+All classes exclude the control characters that have no short escape in JSON. The grammars have no other escapes, and
+llguidance takes a class with all control characters for one that also contains ``"`` and ``\``.
 """
 
 import re
@@ -20,7 +20,7 @@ _CLASSES = {
     "w": ("0-9A-Za-z_", r"_\p{L}\p{M}\p{N}\p{Pc}"),
     "s": (_SPACES, _SPACES + r"\x1C-\x1F\x{85}\x{FEFF}"),
 }
-"""What is in a class for all readers, and what is for any."""
+"""Members of a class in all dialects, and in any dialect."""
 _CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
 _HEXADECIMAL = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
 _PROPERTY = re.compile(r"[pP]\{\w+\}")
@@ -29,15 +29,18 @@ _GROUP = re.compile(r"\((?:\?(?::|P?<[A-Za-z_]\w*>))?(?!\?)")
 
 
 class PatternError(Exception):
-    """A regular expression has what cannot be used in a grammar. The message says what."""
+    """A regular expression cannot be used in a grammar. The message states the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamePattern:
-    """A regular expression for names.
+    """A translated regular expression for names of properties.
 
-    ``narrow`` matches what all readers match, ``wide`` what any does. ``ambiguous`` says whether these differ for names
-    that end in no newline, ``broad`` whether the expression matches names with characters beyond ASCII.
+    Attributes:
+        narrow: expression for the names that match in all dialects.
+        wide: expression for the names that match in any dialect.
+        ambiguous: True if the two differ for names that do not end in a newline.
+        broad: True if the expression may match names with non-ASCII characters.
     """
 
     narrow: str
@@ -47,16 +50,16 @@ class NamePattern:
 
 
 def translate_pattern(pattern: str) -> str:
-    """A regular expression for llguidance that matches nothing that the given one does not.
+    """Translate a regular expression for llguidance; the result matches nothing else, and may match less.
 
     Raises:
-        PatternError: it uses what cannot be followed, such as lookarounds.
+        PatternError: the expression has an unsupported part, such as a lookaround.
     """
     return _PatternReader(pattern, wide=False).read()
 
 
 def name_pattern(pattern: str) -> NamePattern:
-    """The same for names of properties. Raises PatternError."""
+    """Translate a regular expression for names of properties. Raises PatternError."""
     narrow, wide = _PatternReader(pattern, wide=False), _PatternReader(pattern, wide=True)
     written = narrow.read()
     bounded = pattern.startswith("^") and pattern.endswith("$") and "|" not in pattern
@@ -64,17 +67,17 @@ def name_pattern(pattern: str) -> NamePattern:
 
 
 def writable(text: str) -> bool:
-    """Whether a string can be written with JSON's short escapes alone."""
+    """Return True if a string can be written with JSON's short escapes only."""
     return not _NOT_WRITABLE.search(text)
 
 
 def other_than(texts: set[str]) -> str:
-    """A regular expression for all strings but these."""
+    """Return a regular expression for all strings except these."""
     return f"^{_other_than(sorted(texts), 0)}$"
 
 
 def _other_than(texts: list[str], at: int) -> str:
-    """What may follow the first ``at`` characters, which all the texts have in common."""
+    """Return the expression for the rest after the first ``at`` characters, which the texts have in common."""
     following: dict[str, list[str]] = {}
     for text in texts:
         if len(text) > at:
@@ -92,10 +95,10 @@ def _escaped(character: str) -> str:
 
 
 class _PatternReader:
-    """One regular expression, read from left to right. Whether its parentheses match is for llguidance to say."""
+    """Translator of one regular expression, from left to right. llguidance checks that parentheses match."""
 
     def __init__(self, pattern: str, *, wide: bool) -> None:
-        """Read this expression, choosing of what readers do not agree on all or nothing."""
+        """Translate to what any dialect matches if ``wide`` is set, otherwise to what all match."""
         self._pattern = pattern
         self._wide = wide
         self._at = 0
@@ -131,7 +134,7 @@ class _PatternReader:
             case ")" | "|" | "^" | "$":
                 return character
             case "{" if self._pattern.startswith(",", self._at):
-                raise PatternError("{,n} does not mean the same to all readers of regular expressions")
+                raise PatternError("{,n} differs between dialects of regular expressions")
         return _literal(character)
 
     def _quantified(self, quantifier: str) -> str:
@@ -145,20 +148,20 @@ class _PatternReader:
             return "(?:"
         kinds = {"(?=": "lookahead", "(?!": "lookahead", "(?<=": "lookbehind", "(?<!": "lookbehind"}
         shown = next((start for start in kinds if self._pattern.startswith(start, self._at)), "(?")
-        raise PatternError(f"{kinds.get(shown, 'an extension')}, {shown}…), cannot be followed")
+        raise PatternError(f"{kinds.get(shown, 'an extension')}, {shown}…), is not supported")
 
     def _escape(self) -> str:
         kind = self._pattern[self._at : self._at + 1]
         if kind in "bB":
-            raise PatternError(f"\\{kind} cannot be followed" if kind else "it ends with a backslash")
+            raise PatternError(f"\\{kind} is not supported" if kind else "it ends with a backslash")
         if kind.isdigit() and kind != "0":
-            raise PatternError("references to groups cannot be followed")
+            raise PatternError("references to groups are not supported")
         if shorthand := self._shorthand():
             return self._either(*shorthand)
         return _literal(self._escaped_character())
 
     def _shorthand(self) -> tuple[str, str] | None:
-        """The class that an escape stands for, as all readers have it and as any has it."""
+        """Return the class of an escape in all dialects and in any; None if the escape is not a class."""
         if named := self._take(_PROPERTY):
             self.broad = True
             return f"\\{named}", f"\\{named}"
@@ -182,7 +185,7 @@ class _PatternReader:
         if kind in _CONTROLS:
             return _CONTROLS[kind]
         if not kind or kind.isalnum():
-            raise PatternError(f"\\{kind} does not mean the same to all readers of regular expressions")
+            raise PatternError(f"\\{kind} differs between dialects of regular expressions")
         return kind
 
     def _with_low_surrogate(self, code: int) -> str:
@@ -190,14 +193,14 @@ class _PatternReader:
             self.broad = True
             return chr(0x10000 + (code - 0xD800) * 0x400 + int(low[2:], 16) - 0xDC00)
         if 0xD800 <= code < 0xE000 or code > 0x10FFFF:
-            raise PatternError("half a surrogate pair is no character")
+            raise PatternError("half a surrogate pair is not a character")
         self.broad = self.broad or code > 0x7F
         return chr(code)
 
     def _class(self) -> str:
         negated = self._take(re.compile(r"\^")) is not None
         if self._pattern.startswith("]", self._at):
-            raise PatternError("[] does not mean the same to all readers of regular expressions")
+            raise PatternError("[] differs between dialects of regular expressions")
         members = []
         while not self._take(re.compile("]")):
             members.append(self._member())
@@ -208,7 +211,7 @@ class _PatternReader:
         return self._either(f"[^{wide}]", f"[^{narrow}]")
 
     def _either(self, narrow: str, wide: str) -> str:
-        """A class, of what all readers take for its members or of what any does."""
+        """Return a class of the members in all dialects, or in any if ``wide`` is set."""
         self.ambiguous = self.ambiguous or narrow != wide
         return f"[[{wide if self._wide else narrow}]&&{_WRITABLE}]"
 
@@ -230,7 +233,7 @@ class _PatternReader:
         return between, between
 
     def _class_atom(self) -> str | tuple[str, str]:
-        """A character, or the class that an escape stands for."""
+        """Return a character, or the class of an escape."""
         if self._at >= len(self._pattern):
             raise PatternError("a class has no end")
         character = self._pattern[self._at]

@@ -1,4 +1,4 @@
-"""JSON schemas as grammars have them."""
+"""Grammar rules of JSON schemas."""
 
 import json
 from collections.abc import Sequence
@@ -10,30 +10,30 @@ from ponant.prompts.json_schema.document import Path
 from ponant.prompts.json_schema.translation import translate
 
 _LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": ", "lenient": False}
-"""One layout for all documents: what lies between values need not be drawn."""
+"""A single layout for all documents, so that separators need not be sampled."""
 _STRINGS = {"json_allowed_escapes": 'nrbtf\\"'}
-"""One way to write each string: without ``\\u`` no property can be named in two ways."""
+"""A single spelling of each string: with ``\\u``, a property would have several names."""
 _KEPT = 64
-"""Requests whose rules are kept."""
+"""Number of requests whose rules are cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedSchema:
-    """A JSON schema, and the field of the request that it came from: ``response_format.json_schema.schema``."""
+    """A JSON schema and the request's field that it came from, such as ``response_format.json_schema.schema``."""
 
     where: str
     schema: dict[str, Any]
 
 
 def json_rules(schemas: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """What stands in a grammar (llguidance's dialect of Lark) for the JSON documents that satisfy each of the schemas.
+    """Return a grammar expression (llguidance's dialect of Lark) per schema, for JSON documents that satisfy it.
 
-    Not for all of them: see ``json_schema.translation``. A schema that nobody has vouched for belongs into a process of
-    its own first, as ``completion.structured`` has it. The rules for the schemas of a request are kept for the next
-    one, which often has the same.
+    An expression may allow fewer documents than its schema; see ``json_schema.translation``. Untrusted schemas must be
+    checked in a separate process first, as ``completion.schemas`` does. Results are cached, because successive requests
+    often have the same schemas.
 
     Raises:
-        UnusableSchemaError: a schema says what a grammar cannot follow.
+        UnusableSchemaError: a schema has a keyword that a grammar cannot enforce.
     """
     return _rules(json.dumps(schemas, ensure_ascii=False))
 
@@ -44,6 +44,6 @@ def _rules(schemas: str) -> tuple[str, ...]:
 
 
 def part_rule(schema: dict[str, Any], part: Path) -> str:
-    """The rule for one part of a schema, whose references may lead to others. Raises UnusableSchemaError."""
+    """Return the expression for one part of a schema, which may refer to others. Raises UnusableSchemaError."""
     written = translate(schema, part) | {"x-guidance": _LAYOUT | _STRINGS}
     return f"%json {json.dumps(written, ensure_ascii=False)}"

@@ -1,35 +1,35 @@
-"""From a JSON schema to one that llguidance follows to the letter.
+"""Translation of a JSON schema to one that llguidance enforces exactly.
 
-llguidance takes most words of draft 2020-12, but some of them, and of older drafts, only roughly or under conditions.
-The schema that is written here has only what it takes exactly. It allows what the given one allows, or a little less:
+llguidance accepts most keywords of draft 2020-12, but enforces some of them, and of older drafts, only approximately or
+under conditions. The translated schema has only keywords that it enforces. It allows the same documents or fewer:
 
-* strings are written with JSON's short escapes, so that no property can be named in two ways,
-* bounds of numbers and regular expressions are taken as in ``numbers`` and ``patterns``,
-* properties come in the order in which the schema names them, which is llguidance's own condition.
+* strings are written with JSON's short escapes, so that a property has only one name,
+* bounds of numbers and regular expressions are restricted as in ``numbers`` and ``patterns``,
+* properties have the order of the schema, as llguidance requires.
 
-What cannot be written that way is refused, with the part that is at fault.
+Schemas that cannot be translated are refused, with the part at fault.
 """
 
 from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
-from ponant.prompts.json_schema.arrays import array_words
+from ponant.prompts.json_schema.arrays import array_keywords
 from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
+from ponant.prompts.json_schema.keywords import count_of, list_of, mapping_of
 from ponant.prompts.json_schema.logic import Logic, Schema, canonical
 from ponant.prompts.json_schema.numbers import bounds, can_combine, divisor, is_exact
-from ponant.prompts.json_schema.objects import object_words
+from ponant.prompts.json_schema.objects import object_keywords
 from ponant.prompts.json_schema.patterns import PatternError, translate_pattern, writable
-from ponant.prompts.json_schema.words import count_of, list_of, mapping_of
 
 _MOST_SUBSCHEMAS = 20_000
 _TYPES = frozenset(["null", "boolean", "number", "integer", "string", "array", "object"])
 _FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"])
-"""Formats that llguidance follows. They only annotate, and are taken where nothing else is said of a text."""
+"""Formats that llguidance enforces. They are annotations, used only if nothing else restricts a string."""
 _LONGEST_TEXT = 2**31 - 1
 _ELSEWHERE = {"properties", "patternProperties", "additionalProperties", "unevaluatedProperties"}
 _ELSEWHERE |= {"items", "prefixItems", "additionalItems", "unevaluatedItems"}
-"""Words whose schemas are not for the same value but for what is in it."""
+"""Keywords whose schemas apply to parts of the value."""
 _COMBINING = frozenset(("$ref", "allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "dependencies"))
 _REFUSED = ("$dynamicRef", "$recursiveRef")
 
@@ -40,20 +40,20 @@ _OBJECTS = ("properties", "patternProperties", "additionalProperties", "required
 
 
 def translate(schema: dict[str, Any], part: Path = ()) -> dict[str, Any]:
-    """A schema for llguidance that allows only what the given one allows.
+    """Translate a schema to one that llguidance enforces exactly, and that allows nothing else.
 
     Args:
         schema: the whole schema.
-        part: where in it the one is that is wanted, if it is not the whole.
+        part: path of the part to translate; by default the whole schema.
 
     Raises:
-        UnusableSchemaError: there is none that comes near enough.
+        UnusableSchemaError: the schema cannot be translated.
     """
     return _Translation(schema, part).translated()
 
 
 class _Translation:
-    """One schema being translated."""
+    """Translation of one schema."""
 
     def __init__(self, root: dict[str, Any], part: Path) -> None:
         self._document = Document(root)
@@ -71,7 +71,7 @@ class _Translation:
             (("enum", "const"), _values),
             (_NUMBERS, self._number),
             (_STRINGS, _string),
-            ((*_ARRAYS, "unevaluatedItems"), lambda words, path: array_words(words, path, self.subschema)),
+            ((*_ARRAYS, "unevaluatedItems"), lambda keywords, path: array_keywords(keywords, path, self.subschema)),
             ((*_OBJECTS, "propertyNames", "unevaluatedProperties"), self._object),
             (("$ref",), self._reference),
             (("allOf",), self._all_of),
@@ -83,7 +83,7 @@ class _Translation:
         )
 
     def translated(self) -> dict[str, Any]:
-        """The whole schema, with the definitions that it refers to."""
+        """Return the translated schema, with the definitions that it refers to."""
         written = self.subschema(self._document.part(self._wanted), self._wanted)
         root: dict[str, Any] = written if isinstance(written, dict) else {"anyOf": [written]}
         definitions: dict[str, Schema] = {}
@@ -98,7 +98,7 @@ class _Translation:
         return root
 
     def subschema(self, schema: Any, path: Path) -> Schema:
-        """One part of the schema."""
+        """Translate one part of the schema."""
         if isinstance(schema, bool):
             return schema
         if not isinstance(schema, dict):
@@ -108,31 +108,31 @@ class _Translation:
             raise UnusableSchemaError(
                 f"it has more than {_MOST_SUBSCHEMAS} parts when its alternatives are written out", ()
             )
-        words = self._document.words(schema)
-        for word in _REFUSED:
-            if word in words:
-                raise UnusableSchemaError(f'"{word}" is not supported', path)
-        self._combines = self._combines or not _COMBINING.isdisjoint(words)
+        keywords = self._document.keywords(schema)
+        for keyword in _REFUSED:
+            if keyword in keywords:
+                raise UnusableSchemaError(f'"{keyword}" is not supported', path)
+        self._combines = self._combines or not _COMBINING.isdisjoint(keywords)
         fragments = []
-        order = {word: place for place, word in enumerate(words)}
+        order = {keyword: place for place, keyword in enumerate(keywords)}
         for named, part in self._parts:
-            places = [order[word] for word in named if word in order]
+            places = [order[keyword] for keyword in named if keyword in order]
             if places:
-                fragments.append((min(places), _located(part, words, path)))
+                fragments.append((min(places), _located(part, keywords, path)))
         fragments.sort(key=lambda fragment: fragment[0])
         return _merged([fragment for _, fragment in fragments])
 
-    def _number(self, words: dict[str, Any], path: Path) -> dict[str, Any]:
-        types = _types(words, path).get("type", ["number"])
-        factor = divisor(words)
+    def _number(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        types = _types(keywords, path).get("type", ["number"])
+        factor = divisor(keywords)
         self._divisors |= set(factor.values())
-        return bounds(words, integers="number" not in types) | factor
+        return bounds(keywords, integers="number" not in types) | factor
 
-    def _object(self, words: dict[str, Any], path: Path) -> dict[str, Any]:
-        return object_words(words, path, self.subschema, self._document)
+    def _object(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        return object_keywords(keywords, path, self.subschema, self._document)
 
-    def _reference(self, words: dict[str, Any], path: Path) -> dict[str, Any]:
-        target, place = self._document.resolve(words["$ref"])
+    def _reference(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        target, place = self._document.resolve(keywords["$ref"])
         if _ELSEWHERE.isdisjoint(path[len(self._definition) :]):
             self._same.setdefault(self._definition, []).append(place)
         if place == self._wanted:
@@ -143,7 +143,7 @@ class _Translation:
         return {"$ref": f"#/$defs/{self._names[place]}"}
 
     def _refuse_circles(self) -> None:
-        """Refuse references that lead back to where they are without having gone into an item or a property."""
+        """Refuse references that lead back to themselves without passing an item or a property."""
         for start in self._same:
             todo, seen = [start], set[Path]()
             while todo:
@@ -154,19 +154,19 @@ class _Translation:
                         seen.add(place)
                         todo.append(place)
 
-    def _all_of(self, words: dict[str, Any], path: Path) -> dict[str, Any]:
-        return {"allOf": self._each(words, "allOf", path)}
+    def _all_of(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        return {"allOf": self._each(keywords, "allOf", path)}
 
-    def _any_of(self, words: dict[str, Any], path: Path) -> dict[str, Any]:
-        return {"anyOf": self._each(words, "anyOf", path)}
+    def _any_of(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        return {"anyOf": self._each(keywords, "anyOf", path)}
 
-    def _each(self, words: dict[str, Any], word: str, path: Path) -> list[Schema]:
-        return [self.subschema(part, (*path, word, index)) for index, part in enumerate(list_of(words, word))]
+    def _each(self, keywords: dict[str, Any], keyword: str, path: Path) -> list[Schema]:
+        return [self.subschema(part, (*path, keyword, index)) for index, part in enumerate(list_of(keywords, keyword))]
 
-    def _one_of(self, words: dict[str, Any], path: Path) -> dict[str, Any]:
-        """Alternatives of which each excludes the others, by themselves or because that is added."""
-        alternatives = list_of(words, "oneOf")
-        overlapping = self._overlapping(alternatives, words)
+    def _one_of(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Translate ``oneOf`` to alternatives that exclude each other, adding negations where they overlap."""
+        alternatives = list_of(keywords, "oneOf")
+        overlapping = self._overlapping(alternatives, keywords)
         branches: list[Schema] = []
         for index, alternative in enumerate(alternatives):
             place = (*path, "oneOf", index)
@@ -180,9 +180,9 @@ class _Translation:
             branches.append(branch[0] if len(branch) == 1 else {"allOf": branch})
         return {"anyOf": branches}
 
-    def _overlapping(self, alternatives: list[Any], words: dict[str, Any]) -> list[list[int]]:
-        """For each alternative the others that may hold with it, seen with the words beside them."""
-        rest = {word: value for word, value in words.items() if word != "oneOf"}
+    def _overlapping(self, alternatives: list[Any], keywords: dict[str, Any]) -> list[list[int]]:
+        """Return for each alternative the others that may hold at the same time, given the adjacent keywords."""
+        rest = {keyword: value for keyword, value in keywords.items() if keyword != "oneOf"}
         marks = [self._logic.marks([alternative, rest]) for alternative in alternatives]
         overlapping: list[list[int]] = [[] for _ in alternatives]
         for first, second in combinations(range(len(alternatives)), 2):
@@ -194,41 +194,44 @@ class _Translation:
                 overlapping[second].append(first)
         return overlapping
 
-    def _not(self, words: dict[str, Any], path: Path) -> dict[str, Any]:
-        return {"allOf": [self.subschema(self._negated(words["not"], "not"), (*path, "not"))]}
+    def _not(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        return {"allOf": [self.subschema(self._negated(keywords["not"], "not"), (*path, "not"))]}
 
-    def _negated(self, schema: Any, word: str) -> Schema:
+    def _negated(self, schema: Any, keyword: str) -> Schema:
         negation = self._logic.negated(schema, whole=True)
         if negation is None:
-            raise UnusableSchemaError(f'"{word}" is not supported for what it says here')
+            raise UnusableSchemaError(f'"{keyword}" is not supported for this schema')
         return negation
 
-    def _conditional(self, words: dict[str, Any], path: Path) -> dict[str, Any]:
-        if "then" not in words and "else" not in words:
+    def _conditional(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        if "then" not in keywords and "else" not in keywords:
             return {}
-        held = [self.subschema(words["if"], (*path, "if")), self.subschema(words.get("then", True), (*path, "then"))]
+        held = [
+            self.subschema(keywords["if"], (*path, "if")),
+            self.subschema(keywords.get("then", True), (*path, "then")),
+        ]
         failed = [
-            self.subschema(self._negated(words["if"], "if"), (*path, "if")),
-            self.subschema(words.get("else", True), (*path, "else")),
+            self.subschema(self._negated(keywords["if"], "if"), (*path, "if")),
+            self.subschema(keywords.get("else", True), (*path, "else")),
         ]
         return {"anyOf": [{"allOf": held}, {"allOf": failed}]}
 
-    def _dependent(self, words: dict[str, Any], path: Path) -> dict[str, Any]:
+    def _dependent(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
         conditions: list[Schema] = []
-        for word in ("dependentRequired", "dependentSchemas", "dependencies"):
-            for name, demanded in mapping_of(words, word).items():
+        for keyword in ("dependentRequired", "dependentSchemas", "dependencies"):
+            for name, demanded in mapping_of(keywords, keyword).items():
                 schema = {"required": demanded} if isinstance(demanded, list) else demanded
-                present = {"allOf": [{"required": [name]}, self.subschema(schema, (*path, word, name))]}
+                present = {"allOf": [{"required": [name]}, self.subschema(schema, (*path, keyword, name))]}
                 conditions.append({"anyOf": [present, {"properties": {name: False}}]})
         return {"allOf": conditions}
 
 
 def _located(
-    part: Callable[[dict[str, Any], Path], dict[str, Any]], words: dict[str, Any], path: Path
+    part: Callable[[dict[str, Any], Path], dict[str, Any]], keywords: dict[str, Any], path: Path
 ) -> dict[str, Any]:
-    """A part of a subschema; where what is wrong with it has no place yet, that is the subschema's."""
+    """Translate a part of a subschema, and give errors without a path the subschema's."""
     try:
-        return part(words, path)
+        return part(keywords, path)
     except UnusableSchemaError as error:
         if error.path is not None:
             raise
@@ -240,39 +243,37 @@ def _located(
 def _merged(fragments: list[dict[str, Any]]) -> Schema:
     written: dict[str, Any] = {}
     for fragment in fragments:
-        for word, value in fragment.items():
-            if word == "allOf":
+        for keyword, value in fragment.items():
+            if keyword == "allOf":
                 written.setdefault("allOf", []).extend(value)
-            elif word == "anyOf" and "anyOf" in written:
+            elif keyword == "anyOf" and "anyOf" in written:
                 written.setdefault("allOf", []).append({"anyOf": value})
             else:
-                written[word] = value
+                written[keyword] = value
     return written
 
 
-def _types(words: dict[str, Any], path: Path) -> dict[str, Any]:
-    if "type" not in words:
+def _types(keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+    if "type" not in keywords:
         return {}
-    named = words["type"]
+    named = keywords["type"]
     names = [named] if isinstance(named, str) else named
     if not isinstance(names, list) or not all(isinstance(name, str) and name in _TYPES for name in names):
-        raise UnusableSchemaError(f'"type" must name types of JSON, which {named!r} does not')
+        raise UnusableSchemaError(f'"type" must name JSON types, not {named!r}')
     kept = [name for name in dict.fromkeys(names) if name != "integer" or "number" not in names]
     return {"type": kept}
 
 
-def _values(words: dict[str, Any], path: Path) -> dict[str, Any]:
-    if "enum" in words:
-        values = {canonical(value): value for value in list_of(words, "enum")}
-        if "const" in words:
-            values = {canonical(words["const"]): words["const"]} if canonical(words["const"]) in values else {}
+def _values(keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+    if "enum" in keywords:
+        values = {canonical(value): value for value in list_of(keywords, "enum")}
+        if "const" in keywords:
+            values = {canonical(keywords["const"]): keywords["const"]} if canonical(keywords["const"]) in values else {}
     else:
-        values = {"": words["const"]}
+        values = {"": keywords["const"]}
     possible = [value for value in values.values() if _can_be_asked_for(value)]
     if values and not possible:
-        raise UnusableSchemaError(
-            "numbers beyond 2^53 and control characters without a short escape cannot be asked for"
-        )
+        raise UnusableSchemaError("numbers beyond 2^53 and control characters without a short escape are not supported")
     return {"enum": possible}
 
 
@@ -288,16 +289,16 @@ def _can_be_asked_for(value: Any) -> bool:
     return True
 
 
-def _string(words: dict[str, Any], path: Path) -> dict[str, Any]:
+def _string(keywords: dict[str, Any], path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for word in ("minLength", "maxLength"):
-        length = count_of(words, word)
+    for keyword in ("minLength", "maxLength"):
+        length = count_of(keywords, keyword)
         if length is not None:
-            found[word] = min(length, _LONGEST_TEXT)
-    if "pattern" in words:
-        if not isinstance(words["pattern"], str):
+            found[keyword] = min(length, _LONGEST_TEXT)
+    if "pattern" in keywords:
+        if not isinstance(keywords["pattern"], str):
             raise UnusableSchemaError('"pattern" must be a string')
-        found["pattern"] = translate_pattern(words["pattern"])
-    elif not found and words.get("format") in _FORMATS:
-        found["format"] = words["format"]
+        found["pattern"] = translate_pattern(keywords["pattern"])
+    elif not found and keywords.get("format") in _FORMATS:
+        found["format"] = keywords["format"]
     return found

@@ -1,1 +1,1 @@
-"""Prompts written by Mistral's own tokenizer library."""
+"""Prompts of Mistral's tokenizer library, ``mistral-common``."""

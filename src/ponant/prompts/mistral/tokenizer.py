@@ -1,4 +1,4 @@
-"""The tokens of a conversation as Mistral's own library writes them, for models that come with its tokenizer file."""
+"""Tokens of conversations by Mistral's library, for models with its tokenizer file."""
 
 import json
 import re
@@ -31,28 +31,29 @@ _CONTROLS = {
     13: _THINKING,
     15: ("[MODEL_SETTINGS]", "[/MODEL_SETTINGS]"),
 }
-"""The control tokens of conversations, by the first version that has them.
+"""Control tokens of conversations, by the first tokenizer version that has them.
 
-Others may be named otherwise in the weights: those of Mistral Nemo have no ``[PREFIX]``, its tokenizer file has one.
+Other control tokens may have different names in the weights: Mistral Nemo's tokenizer file has ``[PREFIX]``, its
+weights do not.
 """
 
 
 class TokenizerError(Exception):
-    """A tokenizer file cannot be used. The message is for the user."""
+    """A tokenizer file cannot be used. The message is for users."""
 
 
 class MissingLibraryError(TokenizerError):
-    """Mistral's library is not installed, or a part of it that the file needs."""
+    """Mistral's library, or a part of it that the file needs, is not installed."""
 
 
 class TokenizerMismatchError(TokenizerError):
-    """The file's tokens are not those of the model."""
+    """The tokens of the file differ from those of the model."""
 
 
 def find_tokenizer_file(weights: Path) -> Path | None:
-    """The tokenizer file beside the weights: ``tekken.json``, else the latest of ``tokenizer.model.v*``.
+    """Return the tokenizer file in the weights' folder: ``tekken.json``, else the latest ``tokenizer.model.v*``.
 
-    A ``tokenizer.model`` without a version is left alone: models of all kinds have one.
+    A ``tokenizer.model`` without a version is ignored, because models of all kinds have one.
     """
     tekken = weights.parent / "tekken.json"
     if tekken.is_file():
@@ -66,25 +67,24 @@ def find_tokenizer_file(weights: Path) -> Path | None:
 
 
 class MistralTokens:
-    """Encodes the prompts of one model by Mistral's own library. Safe to use from several threads at once.
+    """Encoder of one model's prompts by Mistral's library. Thread-safe.
 
-    Text never becomes a control token, whatever it reads like. In version v1 alone, where ``[INST]`` is text itself,
-    users can write it too.
+    Text never becomes a control token. The exception is version v1, where ``[INST]`` is text.
 
     Attributes:
-        version: the version of the tokenizer: ``v1``, ``v2``, ``v3``, ``v7``, ``v11``, ``v13`` or ``v15``.
-        thinking: the texts of the control tokens around thoughts, where the model has them (v13 and later).
-        call_syntax: how the model writes calls, always after the answer's text if there is any, and before ``</s>``.
-            ``none``: it knows no tools (v1).
+        version: version of the tokenizer: ``v1``, ``v2``, ``v3``, ``v7``, ``v11``, ``v13`` or ``v15``.
+        thinking: texts of the control tokens around thinking (v13 and later); None if the model has none.
+        call_syntax: syntax of the model's calls, which follow the text of an answer and precede ``</s>``.
+            ``none``: no tools (v1).
             ``list``: ``[TOOL_CALLS]`` once, then all calls as JSON: ``[{"name": "f", "arguments": {"a": 1}}]`` (v2),
             with an id at the end of each: ``[{"name": "f", "arguments": {"a": 1}, "id": "abcdefgh1"}]`` (v3, v7).
             ``arguments``: for each call ``[TOOL_CALLS]f[CALL_ID]abcdefgh1[ARGS]{"a": 1}`` (v11), or
             ``[TOOL_CALLS]f[ARGS]{"a": 1}`` (v13, v15). The name is text; the tokens in brackets are control tokens.
-        has_call_ids: whether the calls that the model reads have ids (v3, v7, v11). Those that it writes may have none:
-            the grammar of answers in Mistral's library has no ``[CALL_ID]`` for v11.
-        has_short_call_ids: whether the ids of calls must be 9 letters or digits (v3, v7, v11).
-        has_fim: whether the model has the tokens to fill in the middle.
-        efforts: what can be asked for as ``effort`` (v15).
+        has_call_ids: True if calls in prompts have ids (v3, v7, v11). Calls in answers may have none: the grammar of
+            answers in Mistral's library has no ``[CALL_ID]`` for v11.
+        has_short_call_ids: True if call ids must be 9 letters or digits (v3, v7, v11).
+        has_fim: True if the model has the fill-in-the-middle tokens.
+        efforts: accepted values of ``effort`` (v15).
     """
 
     def __init__(self, path: Path, vocabulary: Vocabulary) -> None:
@@ -92,8 +92,8 @@ class MistralTokens:
 
         Raises:
             MissingLibraryError: Mistral's library is not installed.
-            TokenizerMismatchError: the file's tokens are not the model's.
-            TokenizerError: the file is not there or not readable.
+            TokenizerMismatchError: the tokens of the file differ from the model's.
+            TokenizerError: the file does not exist or cannot be read.
         """
         self._tokenizer = _load(path)
         tokens: Any = self._tokenizer.instruct_tokenizer.tokenizer
@@ -112,29 +112,31 @@ class MistralTokens:
     def encode(
         self, turns: Sequence[Turn], *, prefix: str = "", tools: Sequence[Tool] = (), effort: str | None = None
     ) -> list[int]:
-        """The prompt's tokens up to where the assistant speaks.
+        """Return the tokens of a prompt up to the answer.
 
-        What the version cannot express, but the API accepts, is expressed otherwise: system texts after an answer or a
-        tool's result move to the head, empty answers and thoughts without tokens for them are left out, as is the text
-        beside calls (v2, v3); calls and results become text (v1); calls and results without ids get some. As Mistral
-        has it, spaces at the end of earlier answers and of ``prefix`` are left out (v2 and later, beside no thoughts).
+        Messages that the API accepts and the version cannot express are rewritten. System texts after an answer or a
+        tool result move to the head. Empty answers, thinking without control tokens for it, and text next to calls (v2,
+        v3) are left out. Calls and results become text (v1), and get ids if they have none. As in Mistral's library,
+        spaces at the end of earlier answers and of ``prefix`` are removed (v2 and later, in answers without thinking).
 
         Args:
-            turns: the conversation, neighbours of the same role joined.
-            prefix: the forced beginning of the answer, at the end of the tokens.
-            tools: what the model may call.
-            effort: how much the model is to think, one of ``efforts``; None for its default.
+            turns: the conversation, with adjacent turns of the same role joined.
+            prefix: forced beginning of the answer, at the end of the tokens.
+            tools: tools that the model may call.
+            effort: reasoning effort, one of ``efforts``; None for the model's default.
 
         Raises:
-            InvalidRequestError: the version cannot express it, in the library's own words.
+            InvalidRequestError: the version cannot express the conversation; the message is the library's.
         """
         from mistral_common.protocol.instruct.messages import AssistantMessage
         from mistral_common.protocol.instruct.request import ChatCompletionRequest, ReasoningEffort
 
         if tools and self.call_syntax == "none":
-            raise InvalidRequestError("The model knows no tools", param="tools")
+            raise InvalidRequestError("The model does not support tools", param="tools")
         if effort is not None and effort not in self.efforts:
-            raise InvalidRequestError(f"The model knows no reasoning effort {effort!r}", param="reasoning_effort")
+            raise InvalidRequestError(
+                f"The model does not support the reasoning effort {effort!r}", param="reasoning_effort"
+            )
         with _refusals_translated():
             messages = [self._message(turn) for turn in self._expressible(turns)]
             if prefix:
@@ -147,10 +149,10 @@ class MistralTokens:
             return list(self._tokenizer.encode_chat_completion(request).tokens)
 
     def encode_fim(self, prompt: str, suffix: str | None) -> list[int]:
-        """The tokens of a prompt to fill in what lies between the two texts: ``<s>[SUFFIX]…[PREFIX]…``.
+        """Return the tokens of a fill-in-the-middle prompt: ``<s>[SUFFIX]…[PREFIX]…``.
 
         Raises:
-            InvalidRequestError: the model cannot do that.
+            InvalidRequestError: the model does not have the tokens.
         """
         from mistral_common.protocol.fim.request import FIMRequest
 
@@ -161,7 +163,7 @@ class MistralTokens:
             return list(self._tokenizer.encode_fim(request).tokens)
 
     def _expressible(self, turns: Sequence[Turn]) -> list[Turn]:
-        """The turns in a form that the library accepts. It joins neighbours by itself."""
+        """Return the turns as the library accepts them. The library joins adjacent turns itself."""
         plain = without_tools(turns) if self.call_syntax == "none" else list(turns)
         after = [turn.role for before, turn in pairwise(plain) if before.role in ("assistant", "tool")]
         if "system" in after:
@@ -221,7 +223,7 @@ def _tool(tool: Tool) -> Any:
 
 
 def _with_call_ids(turns: Sequence[Turn]) -> list[Turn]:
-    """Calls and their results share their ids: those that one of both has, else free ones."""
+    """Give calls and their results the same ids: the id of either of them, else an unused one."""
     taken = {call.id for turn in turns for call in turn.tool_calls} | {turn.tool_call_id for turn in turns}
     free = (number for number in map("{:09}".format, count(1)) if number not in taken)
     shared: list[Turn] = []
@@ -242,7 +244,7 @@ def _with_call_ids(turns: Sequence[Turn]) -> list[Turn]:
 
 
 def _called(result: Turn, calls: Sequence[ToolCall]) -> ToolCall | None:
-    """Which of the calls a result is of: that with its id, or the next one."""
+    """Return the call that a result belongs to: the one with its id, else the next one; None if there is none."""
     if result.tool_call_id in _NO_ID:
         return next(iter(calls), None)
     same = (call for call in calls if call.id == result.tool_call_id)
@@ -251,7 +253,7 @@ def _called(result: Turn, calls: Sequence[ToolCall]) -> ToolCall | None:
 
 
 def _json_text(value: dict[str, Any] | str) -> str:
-    """The JSON text of a value, or of what a text stands for if it is JSON itself, without escaped surrogates."""
+    """Return the JSON text of a value, without escaped surrogates. Text that is JSON itself is parsed first."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -261,13 +263,13 @@ def _json_text(value: dict[str, Any] | str) -> str:
 
 
 def _clean(text: str) -> str:
-    """The text without lone surrogates: they stand for nothing, and the library does not accept them."""
+    """Return the text with lone surrogates replaced, which the library does not accept."""
     return text.encode("utf-8", "replace").decode()
 
 
 @contextmanager
 def _refusals_translated() -> Iterator[None]:
-    """The library's refusals as errors of the request."""
+    """Translate the library's errors into errors of the request."""
     from mistral_common import exceptions
 
     try:
@@ -295,12 +297,12 @@ def _load(path: Path) -> Any:
         raise MissingLibraryError(
             f"{path} needs Mistral's tokenizer library: {missing_extra('mistral')} ({error})"
         ) from None
-    except Exception as error:  # all that can be wrong with a file, most of it not checked by the library
+    except Exception as error:  # the library does not check most of what can be wrong with a file
         raise TokenizerError(f"cannot read {path}: {type(error).__name__}: {error}") from None
 
 
 def _check_same(tokens: Any, vocabulary: Vocabulary, path: Path) -> None:
-    """Compare the number of tokens, the control tokens of conversations, and a sample of all that are text."""
+    """Compare the number of tokens, the control tokens of conversations, and a sample of the text tokens."""
     if tokens.n_words != vocabulary.size:
         raise TokenizerMismatchError(
             f"{path} is not the model's tokenizer: it has {tokens.n_words} tokens, the model has {vocabulary.size}"
@@ -314,7 +316,7 @@ def _check_same(tokens: Any, vocabulary: Vocabulary, path: Path) -> None:
 
 
 def _controls(tokens: Any, vocabulary: Vocabulary) -> Iterator[tuple[int, str, str]]:
-    """The version's control tokens, with what they are in the file and in the model."""
+    """Yield the version's control tokens, with their texts in the file and in the model."""
     number = int(tokens.version.value.removeprefix("v"))
     for text in (text for since, texts in _CONTROLS.items() if since <= number for text in texts):
         if tokens.is_special(text):
@@ -325,7 +327,7 @@ def _controls(tokens: Any, vocabulary: Vocabulary) -> Iterator[tuple[int, str, s
 def _sample(
     tokens: Any, vocabulary: Vocabulary, *, is_tekken: bool
 ) -> Iterator[tuple[int, str, str] | tuple[int, bytes, bytes]]:
-    """Some tokens of text, with what they are in the file and in the model."""
+    """Yield a sample of the text tokens, with their contents in the file and in the model."""
     for token in range(0, tokens.n_words, max(1, tokens.n_words // _SAMPLE)):
         if tokens.is_special(token):
             continue
@@ -336,5 +338,5 @@ def _sample(
 
 
 def _is_in(vocabulary: Vocabulary, tokens: Any, text: str) -> bool:
-    """Whether the file has this control token, and the model has it at the same id."""
+    """Return True if the file and the model have this control token with the same id."""
     return bool(tokens.is_special(text)) and vocabulary.text(tokens.get_special_token(text)) == text

@@ -1,1 +1,1 @@
-"""Tool calls in prompts and answers."""
+"""Formats of tool calls in prompts and answers."""

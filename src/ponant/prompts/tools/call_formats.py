@@ -1,4 +1,4 @@
-"""The forms in which models write calls of functions, each with its grammar."""
+"""Formats in which models write tool calls, with their grammars."""
 
 import json
 import re
@@ -10,27 +10,31 @@ from ponant.api.chat import Function
 from ponant.prompts.json_schema.rules import json_rules
 
 MOST_CALLS = 32
-"""The most calls of one answer."""
+"""Maximum number of calls of an answer."""
 
 TerminalWriter = Callable[[str], str]
-"""How a grammar names a text that may be a control token: as that token where there is one, else as its characters."""
+"""Function that writes a text as a terminal: a control token if the vocabulary has it, else its characters."""
 
 _CALL_ID = "/[a-zA-Z0-9]{9}/"
 SPACE = r"[ \t\r\n]{0,8}"
-"""An expression for the white space that calls may have in them where their form's tags are left out."""
+"""Expression for the white space in calls without their format's tags."""
 FENCE = ("`", "`", "`", "[a-zA-Z_]{0,16}")
-"""Expressions for what opens a Markdown fence, its marks and the name of a language, one after the other."""
+"""Expressions for the parts that open a Markdown fence: three backticks and the name of a language."""
 OPEN_FENCE = f"(?:{''.join(FENCE)}{SPACE})?"
-"""An expression for it, if there is one."""
+"""Expression for an optional opening fence."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonCalls:
-    """Calls are JSON objects, each with the name of a function and its arguments.
+    """Calls as JSON objects, each with the name and the arguments of a function.
 
-    ``trigger`` is what calls begin with, a control token or text; without one, an answer is text or calls as a whole.
-    ``open`` follows it, ``between`` stands between two calls, ``close`` at the end. ``arguments`` is the key of the
-    arguments. ``has_ids``: each call may have an ``id`` after its arguments.
+    Attributes:
+        trigger: control token or text before the calls; without one, an answer is either text or calls.
+        open: text after the trigger.
+        between: text between two calls.
+        close: text after the last call.
+        arguments: key of the arguments.
+        has_ids: True if a call may have an ``id`` after its arguments.
     """
 
     trigger: str = ""
@@ -42,11 +46,11 @@ class JsonCalls:
 
     @property
     def controls(self) -> tuple[str, ...]:
-        """What of this form are control tokens in some vocabularies."""
+        """Texts of this format that are control tokens in some vocabularies."""
         return tuple(text for text in (self.trigger, self.close.strip()) if len(text) > 1)
 
     def rules(self, functions: Sequence[Function], *, parallel: bool, terminal: TerminalWriter) -> str:
-        """A grammar for what follows the trigger: the rule ``calls`` and those that it needs beside ``arguments``."""
+        """Return the rule ``calls`` for the text after the trigger. It uses the rules of the arguments."""
         calls = " | ".join(self._call(function, index) for index, function in enumerate(functions))
         more = f"(between call){{0,{MOST_CALLS - 1}}}" if parallel else ""
         return "\n".join(
@@ -58,7 +62,7 @@ class JsonCalls:
         )
 
     def text(self, name: str, arguments: object) -> str:
-        """A call as text, as an answer has it that makes no other."""
+        """Return an answer that consists of one call."""
         call = json.dumps({"name": name, self.arguments: arguments}, ensure_ascii=False)
         return f"{self.trigger}{self.open}{call}{self.close}"
 
@@ -68,16 +72,19 @@ class JsonCalls:
         return f'({beginning} arguments_{index} {call_id} "}}")'
 
     def _terminals(self, text: str, terminal: TerminalWriter) -> str:
-        """Text that may have control tokens in it, as part of a rule."""
+        """Return a text that may contain control tokens as part of a rule."""
         parts = re.split("(" + "|".join(map(re.escape, self.controls)) + ")", text) if self.controls else [text]
         return " ".join(terminal(part) if part in self.controls else characters(part) for part in parts if part) or '""'
 
 
 @dataclass(frozen=True, slots=True)
 class ArgumentCalls:
-    """Calls are a function's name, maybe an id, and the arguments as JSON, with a control token before each of them.
+    """Calls as a function's name, an optional id and the JSON arguments, each after a control token.
 
-    ``before_id`` is empty where calls have no ids.
+    Attributes:
+        trigger: control token before the name.
+        before_id: control token before the id; empty if calls have no ids.
+        before_arguments: control token before the arguments.
     """
 
     trigger: str = "[TOOL_CALLS]"
@@ -86,11 +93,11 @@ class ArgumentCalls:
 
     @property
     def controls(self) -> tuple[str, ...]:
-        """The control tokens of this form."""
+        """Control tokens of this format."""
         return tuple(filter(None, (self.trigger, self.before_id, self.before_arguments)))
 
     def rules(self, functions: Sequence[Function], *, parallel: bool, terminal: TerminalWriter) -> str:
-        """A grammar for what follows the trigger: the rule ``calls`` and those that it needs beside ``arguments``."""
+        """Return the rule ``calls`` for the text after the trigger. It uses the rules of the arguments."""
         call_id = f"({terminal(self.before_id)} {_CALL_ID})?" if self.before_id else ""
         calls = " | ".join(
             f"({characters(function.name)} {call_id} {terminal(self.before_arguments)} arguments_{index})"
@@ -108,26 +115,26 @@ TAGGED = JsonCalls(
     between="\n</tool_call>\n<tool_call>\n",
     close="\n</tool_call>",
 )
-"""The form of Hermes and Qwen models, and of those that have none of their own and are told of this one."""
+"""Format of Hermes and Qwen models, and of models without a format of their own, which are instructed to use it."""
 
 LISTED = JsonCalls(trigger="[TOOL_CALLS]", open="[", between=", ", close="]", has_ids=True)
-"""The form of Mistral's models up to the tokenizer's version 7."""
+"""Format of Mistral's models up to tokenizer version 7."""
 
 BARE = JsonCalls(between="; ", arguments="parameters")
-"""The form of Llama models."""
+"""Format of Llama models."""
 
 NAMED = ArgumentCalls()
-"""The form of Mistral's models from the tokenizer's version 11 on."""
+"""Format of Mistral's models from tokenizer version 11 on."""
 
 _QUOTED_ID = '"id": "'
 _PLAIN = {"type", "properties", "required", "title", "description", "$schema", "$defs", "definitions"}
-"""Words of a schema that lists properties, and nothing more."""
+"""Keywords of a schema that only lists properties."""
 
 
 def arguments_schema(function: Function) -> dict[str, Any]:
-    """The schema of a function's arguments, which are always an object.
+    """Return the schema of a function's arguments, which are always an object.
 
-    Where it names all properties and does not speak of others there are no others: small models would not stop.
+    A schema that lists properties, and says nothing of others, allows no others: small models would not stop.
     """
     parameters = function.parameters
     if not parameters:
@@ -140,16 +147,16 @@ def arguments_schema(function: Function) -> dict[str, Any]:
 
 
 def arguments_rules(functions: Sequence[Function]) -> str:
-    """The rules ``arguments_0``, ``arguments_1``, … for the arguments of functions, in their order.
+    """Return the rules ``arguments_0``, ``arguments_1``, … for the arguments of functions, in their order.
 
-    There is one for each, however many forms of calls there are: a grammar cannot have more than some 250 schemas.
+    All formats of calls share them, because a grammar cannot have more than about 250 schemas.
     """
     rules = json_rules([arguments_schema(function) for function in functions])
     return "\n".join(f"arguments_{index}: {rule}" for index, rule in enumerate(rules))
 
 
 def characters(text: str) -> str:
-    """Text as part of a rule."""
+    """Return a text as part of a rule."""
     return f'"{_escaped(text)}"'
 
 
@@ -158,11 +165,11 @@ def _escaped(text: str) -> str:
 
 
 def untagged_calls(functions: Sequence[Function], *, parallel: bool) -> str:
-    """A grammar for calls with nothing or a Markdown fence around them: the rule ``untagged``, beside ``arguments``.
+    """Return the rule ``untagged``: calls without tags, or in a Markdown fence. It uses the rules of the arguments.
 
-    Small models forget their form, and write one call or a list of them as they write any JSON. The keys are those of
-    any form; where to break lines is left to them. What an answer of calls begins with is one terminal, so that it can
-    be told from text in which a name happens to occur.
+    Small models forget their format and write a call, or a list of calls, as plain JSON. The keys are those of any
+    format, and line breaks are free. The beginning of the calls is one terminal, which distinguishes them from text
+    that contains a function's name.
     """
     rules: list[str] = []
     for index, function in enumerate(functions):
@@ -189,16 +196,16 @@ def untagged_calls(functions: Sequence[Function], *, parallel: bool) -> str:
 
 
 def untagged_beginning(name: str) -> str:
-    """A regular expression for what a call without its form's tags has before its arguments.
+    """Return a regular expression for an untagged call up to its arguments.
 
-    ``name`` is the expression for the function's name. It is the first group, unless it has groups itself.
+    ``name`` is the expression for the function's name, and the first group of the result if it has no groups itself.
     """
     keys = ['"name"', ":", f'"({name})"', ",", '"(?:arguments|parameters)"', ":"]
     return SPACE.join([r"\{", *keys]) + SPACE
 
 
 def not_untagged(functions: Sequence[Function]) -> str:
-    """An expression of a grammar for text that does not begin like a call without its form's tags."""
+    """Return a grammar's expression for text that does not begin like an untagged call."""
     names = "|".join(re.escape(function.name) for function in functions)
     key = SPACE.join([r"\{", '"name"', ":", f'"({names})"', ","])
     return rf"~/(?s:{SPACE}{OPEN_FENCE}(\[{SPACE})?{key}.*)/"
