@@ -198,7 +198,7 @@ def test_bad_lines_fail_the_validation_unless_they_may_be_skipped(client: httpx2
     assert cancelled["status"] == "CANCELLED"
     too_long = wait_for(client, create(client, some, hyperparameters={"seq_len": 100_000})["id"])
     assert too_long["status"] == "FAILED_VALIDATION"
-    assert "the model reads 512 tokens" in error(too_long)
+    assert "the context length of the model (512)" in error(too_long)
 
 
 def test_running_jobs_are_cancelled_and_leave_nothing(
@@ -269,14 +269,14 @@ def test_keys_of_integrations_are_kept_from_everybody(client: httpx2.Client, dat
 @pytest.mark.parametrize(
     ("changes", "param", "words"),
     [
-        ({"job_type": "classifier"}, "job_type", "Classifiers are not trained"),
+        ({"job_type": "classifier"}, "job_type", "Classifiers are not supported"),
         ({"classifier_targets": [{"name": "mood", "labels": ["a", "b"]}]}, "classifier_targets", "Classifiers"),
         (
             {"repositories": [{"type": "github", "name": "a", "owner": "b", "token": "c"}]},
             "repositories",
-            "upload their code as files",
+            "Upload their code as files",
         ),
-        ({"training_files": []}, "training_files", "name a file"),
+        ({"training_files": []}, "training_files", "Name at least one file"),
         ({"training_files": [{"file_id": "00000000-0000-4000-8000-000000000000"}]}, "training_files", "no file"),
         ({"validation_files": ["../../etc/passwd"]}, "validation_files", "There is no file"),
         ({"suffix": "a/b"}, "suffix", "letters, digits"),
@@ -287,7 +287,7 @@ def test_keys_of_integrations_are_kept_from_everybody(client: httpx2.Client, dat
         (
             {"integrations": [{"type": "wandb", "project": "a", "api_key": KEY}] * 2},
             "integrations",
-            "is enough",
+            "Only one integration",
         ),
     ],
 )
@@ -325,13 +325,13 @@ def test_files_for_other_purposes_are_not_learned_from(client: httpx2.Client) ->
     pages = upload(client, dataset([{"text": "Once upon a time"}]))
     assert "pre-training" in refusal(client, **job_of(pages))[1]["message"]
     batch = client.post("/v1/files", files={"file": ("b.jsonl", b"{}\n")}, data={"purpose": "batch"}).json()["id"]
-    assert "is for batch" in refusal(client, **job_of(batch))[1]["message"]
+    assert "has the purpose batch" in refusal(client, **job_of(batch))[1]["message"]
 
 
 def test_fine_tuned_models_are_not_trained_further(client: httpx2.Client, trained: Job, file_id: str) -> None:
     status, answer = refusal(client, **job_of(file_id) | {"model": trained["fine_tuned_model"]})
     assert status == 400
-    assert "train tiny" in answer["message"]
+    assert "Train tiny" in answer["message"]
 
 
 def test_unknown_jobs_and_batches_are_not_found(client: httpx2.Client) -> None:

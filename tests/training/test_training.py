@@ -297,7 +297,7 @@ def test_a_loss_that_is_no_number_fails_with_advice(tmp_path: Path, cache: Path)
     failed = failure(tmp_path)
 
     assert failed["error"] == "not_a_number"
-    assert "lower learning_rate" in failed["message"]
+    assert "learning_rate below" in failed["message"]
 
 
 def test_too_little_memory_fails_with_advice(tmp_path: Path, cache: Path) -> None:
@@ -323,7 +323,7 @@ def test_too_little_disk_fails_with_advice(
     failed = failure(tmp_path)
 
     assert failed["error"] == "no_disk_space"
-    assert "free some" in failed["message"]
+    assert "Free some" in failed["message"]
 
 
 def test_a_disk_that_gets_full_fails_with_advice(
@@ -335,7 +335,7 @@ def test_a_disk_that_gets_full_fails_with_advice(
     failed = failure(folder)
 
     assert failed["error"] == "no_disk_space"
-    assert "free some space" in failed["message"]
+    assert "Free some space" in failed["message"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", None])

@@ -202,7 +202,7 @@ def _check(request: JobIn) -> None:
     """Check a job without its model and files. Raises InvalidRequestError."""
     if request.job_type == "classifier" or request.classifier_targets:
         param = "job_type" if request.job_type == "classifier" else "classifier_targets"
-        raise InvalidRequestError("Training of classifiers is not supported.", param=param)
+        raise InvalidRequestError("Classifiers are not supported.", param=param)
     if request.repositories:
         raise InvalidRequestError("Repositories are not supported. Upload their code as files.", param="repositories")
     if not request.training_files:

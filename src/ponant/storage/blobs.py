@@ -118,10 +118,10 @@ class Blobs:
             return result
 
     def sweep(self, is_known: Callable[[str], bool]) -> None:
-        """Remove what crashes have left.
+        """Remove or restore the blobs that crashed servers have left as ``.part`` files.
 
         Args:
-            is_known: whether the database has a blob of this id: then it is whole and just lacks its name.
+            is_known: returns True if the database has the id; the blob is then complete and only lacks its final name.
 
         Raises:
             StorageError: the folder cannot be changed.
