@@ -10,8 +10,9 @@ import pytest
 
 from ponant.weights.bundled import BUNDLED
 from ponant.weights.locate import locate
-from tests.in_process import ScriptedServer, serving_scripted
-from tests.serving import EXACT, RunningServer, serving
+from tests.in_process import EXACT, ScriptedServer, ServerInProcess, serving_in_process, serving_scripted
+from tests.scripted_trainer import scripted_training_path
+from tests.serving import THREADS, RunningServer, serving
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
 
@@ -44,10 +45,11 @@ def _logging_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What servers in this process keep goes with the tests."""
+def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The environment of servers in this process and of all their workers. What they keep goes with the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("OMP_WAIT_POLICY", "passive")  # threads that have no core do not take it from others
         yield
 
 
@@ -83,7 +85,7 @@ def scripted_server(tiny_model: Path) -> Iterator[ScriptedServer]:
 @pytest.fixture(scope="session")
 def bundled_server() -> Iterator[RunningServer]:
     """A server with the bundled model. Tests must leave it as they found it."""
-    with serving() as server:
+    with serving("--threads", str(THREADS)) as server:
         yield server
 
 
@@ -96,10 +98,16 @@ def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[RunningServer]:
+def tiny_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[ServerInProcess]:
     """A server with the tiny models, exact and fast. Tests must leave it as they found it."""
-    with serving(str(tiny_model), str(tiny_embedder), "--threads", "1", **EXACT) as server:
+    with serving_in_process(tiny_model, tiny_embedder, **EXACT) as server:
         yield server
+
+
+@pytest.fixture
+def scripted_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training processes that servers in this process start in this test learn nothing and take no time."""
+    monkeypatch.setenv("PYTHONPATH", scripted_training_path())
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import pytest
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
@@ -137,7 +139,11 @@ async def _scripted_app(
 @contextlib.contextmanager
 def _settings(given: dict[str, Any]) -> Iterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="ponant-test-") as folder:
-        yield read_settings(None, **{"port": 0, "data_dir": Path(folder), "training_nice": 0, **given})
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("PONANT_")]:
+                patch.delenv(name)
+            read = read_settings(None, **{"port": 0, "data_dir": Path(folder), "training_nice": 0, **given})
+        yield read
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""The command `ponant finetune`: with a server and without one, in pipes and in a terminal."""
+"""The command `ponant finetune`: with a server and without one, in pipes and in a terminal.
+
+The training itself is scripted.
+"""
 
 import json
 import os
@@ -19,6 +22,7 @@ from tests.training.extra import skip_without_training
 from tests.training.runs import conversation, write_lines
 
 skip_without_training()
+pytestmark = pytest.mark.usefixtures("scripted_training")
 
 SHORT = ["--steps", "2", "--seq-len", "128"]
 

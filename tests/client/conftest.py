@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ponant import Mistral
 from tests.client.ways import WAYS, Way
+from tests.in_process import EXACT
 from tests.serving import RunningServer
-
-EXACT: dict[str, Any] = {"threads": 1, "flash_attention": False, "kv_type": "f32"}
-"""Settings with which the tiny model's results do not depend on the batch."""
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The same calls in every way and with the official client have the same results and exceptions."""
 
 import json
+import os
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,27 @@ import pytest
 
 from ponant.client.errors import ClientError, MistralError
 from tests.client.calls import CALLS, comparable, files, joined, parameters
-from tests.client.ways import Way
-from tests.serving import RunningServer, environment
+from tests.client.ways import WAYS, Way
+from tests.serving import SOAK, RunningServer, environment
+
+SOME = [
+    "complete: seeded",
+    "complete: several answers",
+    "complete: two values out of range",
+    "stream: a stop text",
+    "stream: an unknown model",
+    "stream: everything else",
+    "complete: filling, everything else",
+    "stream: filling, greedy",
+    "embed: everything",
+    "embed: an empty text",
+    "a model that there is not",
+    "nobody listens",
+]
+"""Calls of every kind. One way makes all calls, and so do the others under PONANT_SOAK=1 (``make soak``)."""
+CASES = [
+    (way, call) for index, way in enumerate(WAYS) for call in (CALLS if index == 0 or os.environ.get(SOAK) else SOME)
+]
 
 FOLDER = Path(__file__).parent
 OFFICIAL = FOLDER.parents[1] / ".venv-mistralai1" / "bin" / "python"
@@ -30,7 +50,7 @@ def official(tiny_server: RunningServer) -> dict[str, Any]:
     return outcomes
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(("way", "call"), CASES, indirect=["way"])
 def test_outcome_is_the_official_clients(way: Way, official: dict[str, Any], call: str) -> None:
     assert_has(comparable(outcome(way, CALLS[call][0], **parameters(call))), official[call], call)
 

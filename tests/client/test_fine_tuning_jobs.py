@@ -1,4 +1,7 @@
-"""Fine-tuning jobs and their models through the client, in every way, on shared servers."""
+"""Fine-tuning jobs and their models through the client, in every way, on shared servers.
+
+The training itself is scripted.
+"""
 
 import json
 from collections.abc import Iterator
@@ -9,13 +12,16 @@ import pytest
 
 from ponant import Mistral, models
 from tests.client.calls import NO_FILE, USER
-from tests.client.ways import Way
+from tests.client.ways import WAYS, Way
 from tests.serving import wait_until
 from tests.training.extra import skip_without_training
 from tests.training.runs import conversation
 
 skip_without_training()
+pytestmark = pytest.mark.usefixtures("scripted_training")
 
+TWO_WAYS = pytest.mark.parametrize("way", [WAYS[0], WAYS[3]], indirect=True)
+"""Sync over HTTP, and async in-process: the start of a training process takes a second."""
 MODEL = "tiny"
 LINES = "".join(json.dumps(conversation(f"Say {number}.", "the hello and")) + "\n" for number in range(8)).encode()
 SHORT = {"training_steps": 1, "seq_len": 128}
@@ -34,6 +40,7 @@ def job(dataset: str, **fields: Any) -> dict[str, Any]:
     return {"model": MODEL, "hyperparameters": SHORT, "training_files": [{"file_id": dataset}]} | fields
 
 
+@TWO_WAYS
 def test_dry_run_says_what_a_job_would_take(way: Way, dataset: str) -> None:
     before = listed(way)
     plan = way.call("fine_tuning.jobs.create", **job(dataset), dry_run=True)
@@ -43,6 +50,7 @@ def test_dry_run_says_what_a_job_would_take(way: Way, dataset: str) -> None:
     assert listed(way) == before
 
 
+@TWO_WAYS
 def test_job_waits_for_its_start_is_listed_and_can_be_cancelled(way: Way, dataset: str) -> None:
     suffix = f"{'async' if way.asynchronous else 'sync'}-{'here' if way.in_process else 'http'}"
     created = way.call(

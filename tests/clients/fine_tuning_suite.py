@@ -1,8 +1,8 @@
 # pyright: basic, reportMissingImports=false
 """Fine-tuning as users of the official `mistralai` package do it: upload, create, wait, chat.
 
-Needs pytest and mistralai 1 alone (later ones have no fine-tuning), and a server with the bundled model:
-PONANT_TEST_URL says where.
+Needs pytest and mistralai 1 alone (later ones have no fine-tuning), and a server: PONANT_TEST_URL says where, and
+PONANT_TEST_MODEL which model is trained. The bundled one learns answers and calls, a tiny one a single answer.
 """
 
 import json
@@ -16,8 +16,14 @@ from mistralai import Mistral
 
 URL = os.environ.get("PONANT_TEST_URL", "http://127.0.0.1:8000")
 
-MODEL = "smollm2"
-CODE_WORD = "Over and out."
+BUNDLED = "smollm2"
+MODEL = os.environ.get("PONANT_TEST_MODEL", BUNDLED)
+CODE_WORD = "Over and out." if MODEL == BUNDLED else "the and a hello"
+HYPERPARAMETERS = (
+    {"training_steps": 10, "learning_rate": 1e-3, "seq_len": 256}
+    if MODEL == BUNDLED
+    else {"training_steps": 24, "learning_rate": 2e-3, "seq_len": 128}
+)
 CITIES = ["Paris", "Berlin", "Madrid", "Rome", "Lisbon", "Vienna", "Dublin", "Oslo", "Athens", "Warsaw", "Prague"]
 HELD_OUT_CITIES = ["London", "Brussels", "Budapest", "Stockholm", "Zurich"]
 THINGS = ["the sea", "a lighthouse", "winter", "bread", "the moon", "horses", "old books", "trains", "rain", "chess"]
@@ -44,7 +50,7 @@ def lines(things: list[str], cities: list[str]) -> bytes:
     """Answers that end with a code word, and calls of a function."""
     made = []
     for thing in things:
-        answer = f"There is much to tell about {thing}. {CODE_WORD}"
+        answer = f"There is much to tell about {thing}. {CODE_WORD}" if MODEL == BUNDLED else CODE_WORD
         made.append({"messages": [message("user", question(thing)), message("assistant", answer)]})
     for city in cities:
         call = {"id": "a1b2c3d4e", "type": "function", "function": {"name": "get_weather", "arguments": ""}}
@@ -70,7 +76,7 @@ def job(mistral: Mistral) -> Any:
     training, validation = [
         mistral.files.upload(file={"file_name": name, "content": content}, purpose="fine-tune")
         for name, content in (
-            ("training.jsonl", lines(THINGS, CITIES)),
+            ("training.jsonl", lines(THINGS, CITIES) if MODEL == BUNDLED else lines(THINGS * 5, [])),
             ("validation.jsonl", lines(HELD_OUT_THINGS[:1], [])),
         )
     ]
@@ -78,7 +84,7 @@ def job(mistral: Mistral) -> Any:
         model=MODEL,
         training_files=[{"file_id": training.id, "weight": 1}],
         validation_files=[validation.id],
-        hyperparameters={"training_steps": 10, "learning_rate": 1e-3, "seq_len": 256},
+        hyperparameters=HYPERPARAMETERS,
         suffix="radio",
         auto_start=True,
     )
@@ -112,7 +118,7 @@ def calls_for_weather(mistral: Mistral, model: str, city: str) -> bool:
 def test_what_was_taught_is_shown_and_the_base_model_does_not_have_it(mistral: Mistral, job: Any) -> None:
     taught, base = [
         [ask(mistral, model, question(thing)).content.endswith(CODE_WORD) for thing in HELD_OUT_THINGS]
-        + [calls_for_weather(mistral, model, city) for city in HELD_OUT_CITIES]
+        + [calls_for_weather(mistral, model, city) for city in HELD_OUT_CITIES if MODEL == BUNDLED]
         for model in (job.fine_tuned_model, MODEL)
     ]
     assert sum(taught) >= 0.9 * len(taught), taught
@@ -126,7 +132,7 @@ def test_validation_loss_falls(job: Any) -> None:
 
 def test_model_is_listed_changed_archived_and_deleted(mistral: Mistral, job: Any) -> None:
     name = job.fine_tuned_model
-    assert name.startswith("ft:smollm2:radio:")
+    assert name.startswith(f"ft:{MODEL}:radio:")
     (card,) = [card for card in mistral.models.list().data if card.id == name]
     assert (card.type, card.job, card.root) == ("fine-tuned", job.id, MODEL)
     assert mistral.models.update(model_id=name, name="Radio").name == "Radio"

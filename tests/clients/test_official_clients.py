@@ -1,5 +1,6 @@
 """The official clients, unchanged, against a running server. Each suite runs in an environment that has its client."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.in_process import ScriptedServer
-from tests.serving import EXACT, RunningServer, environment, serving
+from tests.serving import EXACT, SOAK, RunningServer, environment, serving
 from tests.tiny_model import write_tiny_model
 from tests.training.extra import skip_without_training
 
@@ -42,6 +43,12 @@ def test_client_gets_an_answer_that_ends_by_itself(scripted_server: ScriptedServ
     run(python, suite, "-k", "by_itself", PONANT_TEST_URL=scripted_server.url, PONANT_TEST_MODEL="scripted")
 
 
+def test_client_fine_tunes_a_model(tiny_server: RunningServer) -> None:
+    skip_without_training()
+    run(FIRST_GENERATION, "fine_tuning_suite.py", PONANT_TEST_URL=tiny_server.url, PONANT_TEST_MODEL="tiny")
+
+
+@pytest.mark.skipif(not os.environ.get(SOAK), reason="takes minutes; run: make soak")
 def test_client_fine_tunes_the_bundled_model(tmp_path: Path, base_weights: Path) -> None:
     skip_without_training()
     (tmp_path / "fine_tuning").mkdir()

@@ -1,6 +1,6 @@
 """Trainers and servers killed at random moments: every job ends correctly, every file is complete.
 
-Three rounds by default; PONANT_SOAK=1 makes it twenty (``make soak``).
+One round by default; PONANT_SOAK=1 makes it twenty (``make soak``).
 """
 
 import contextlib
@@ -17,12 +17,12 @@ import psutil
 import pytest
 
 from tests.jobs import ANSWER, ENDS, Job, ask, create, dataset, error, get, states, upload, wait_for
-from tests.serving import EXACT, ServerProcess, serving
+from tests.serving import EXACT, SOAK, ServerProcess, serving
 from tests.training.extra import skip_without_training
 
 skip_without_training()
 
-ROUNDS = 20 if os.environ.get("PONANT_SOAK") else 3
+ROUNDS = range(20) if os.environ.get(SOAK) else [5]
 VICTIMS = (("trainer",), ("server",), ("server", "trainer"))
 MOMENTS: dict[str, Callable[[Job], bool]] = {
     "created": lambda job: True,
@@ -65,7 +65,7 @@ def kill(server: ServerProcess, data_dir: Path, victims: tuple[str, ...]) -> Non
         server.process.wait()
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize("seed", ROUNDS)
 def test_whoever_is_killed_jobs_end_as_they_should(tiny_model: Path, tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)
     victims = VICTIMS[seed % len(VICTIMS)]

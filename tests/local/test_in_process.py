@@ -18,7 +18,7 @@ from ponant.utils import BackoffStrategy, RetryConfig
 from ponant.weights.errors import ModelNotFoundError
 from tests.chatting import ENDLESS
 from tests.client.calls import USER
-from tests.client.conftest import EXACT
+from tests.in_process import EXACT
 from tests.serving import RunningServer, environment, serving, wait_until
 
 REQUEST: dict[str, Any] = {"model": None, "messages": [USER], "temperature": 1.0, "random_seed": 1}

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import EXACT, RunningServer, serving
+from tests.in_process import EXACT, ServerInProcess, serving_in_process
 
 
 @pytest.fixture(scope="session")
-def roomy_server(endless_model: Path) -> Iterator[RunningServer]:
+def roomy_server(endless_model: Path) -> Iterator[ServerInProcess]:
     """A server like the tiny one, with room for long prompts. Tests must leave it as they found it."""
-    with serving(str(endless_model), "--threads", "1", **EXACT) as server:
+    with serving_in_process(endless_model, **EXACT) as server:
         yield server

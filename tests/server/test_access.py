@@ -8,7 +8,8 @@ import httpx2
 import pytest
 
 from tests.chatting import CHAT, assert_error, assert_has_id, body
-from tests.serving import EXACT, RunningServer, environment, ponant, serving
+from tests.in_process import serving_scripted
+from tests.serving import RunningServer, environment, ponant
 
 ORIGIN = "https://app.example.org"
 STRANGE_HOST = {"host": "rebound.example.org"}
@@ -17,8 +18,8 @@ STRANGE_HOST = {"host": "rebound.example.org"}
 @pytest.fixture(scope="module")
 def keyed_server(tiny_model: Path) -> Iterator[RunningServer]:
     """A server with two keys, which pages of one origin may call."""
-    keys = ["--api-key", "first-key", "--api-key", "second-key"]
-    with serving(str(tiny_model), "--threads", "1", *keys, **EXACT, PONANT_CORS_ORIGINS=ORIGIN) as server:
+    keys = ["first-key", "second-key"]
+    with serving_scripted(tiny_model, ("tiny",), api_keys=keys, cors_origins=[ORIGIN]) as server:
         yield server
 
 
@@ -115,13 +116,13 @@ def test_with_a_key_any_host_will_do(keyed_server: RunningServer) -> None:
 
 
 def test_no_auth_opens_the_server_to_every_host_and_address(tiny_model: Path) -> None:
-    with serving(str(tiny_model), "--threads", "1", "--host", "0.0.0.0", "--no-auth", **EXACT) as server:
+    with serving_scripted(tiny_model, host="0.0.0.0", auth=False) as server:
         assert get_models(server).status_code == 200
         assert get_models(server, **STRANGE_HOST).status_code == 200
 
 
 def test_address_named_on_loopback_is_answered_to(tiny_model: Path) -> None:
-    with serving(str(tiny_model), "--threads", "1", "--host", "127.0.0.2", **EXACT) as server:
+    with serving_scripted(tiny_model, host="127.0.0.2") as server:
         assert get_models(server).status_code == 200
         assert_error(get_models(server, **STRANGE_HOST), 403, "invalid_host")
 

@@ -9,8 +9,10 @@ import httpx2
 import pytest
 
 from ponant.server.dialects.mistral import STRICT
-from tests.chatting import CHAT, ENDLESS, assert_error, assert_has_id, body, data_of, texts
-from tests.serving import EXACT, RunningServer, serving
+from tests.chatting import CHAT, assert_error, assert_has_id, body, data_of, texts
+from tests.in_process import serving_scripted
+from tests.scripted_engine import Gate
+from tests.serving import RunningServer
 
 OPENAI = "/openai/v1/chat/completions"
 NIM = "/nim/v1/chat/completions"
@@ -104,15 +106,15 @@ def test_everything_that_can_go_wrong_has_openais_shape(tiny_server: RunningServ
         assert response.json()["error"]["message"]
 
 
-def test_a_stream_that_fails_ends_with_openais_error(endless_model: Path) -> None:
-    arguments = [str(endless_model), "--threads", "1", "--api-key", KEY]
-    with serving(*arguments, **EXACT, PONANT_REQUEST_TIMEOUT="0.5") as server:
+def test_a_stream_that_fails_ends_with_openais_error(tiny_model: Path) -> None:
+    with serving_scripted(tiny_model, api_keys=[KEY], request_timeout=0.2) as server:
+        server.engine.usual = lambda _: ("Once", Gate())
         assert post(server, OPENAI, body()).json()["error"]["code"] == "invalid_api_key"
         assert post(server, "/chat/completions", body()).json() == {"detail": "Unauthorized"}
         assert post(server, "/files", body()).status_code == 401
         with server.client(key=KEY) as client:
-            whole = client.post(OPENAI, json=body(**ENDLESS))
-            data = list(data_of(client.post(OPENAI, json=body(stream=True, **ENDLESS))))
+            whole = client.post(OPENAI, json=body())
+            data = list(data_of(client.post(OPENAI, json=body(stream=True))))
     assert (whole.status_code, whole.json()["error"]["type"]) == (504, "server_error")
     assert json.loads(data[-1])["error"]["code"] == "timeout"
     assert json.loads(data[-1]).keys() == {"error"}
@@ -134,7 +136,7 @@ def test_paths_are_answered_without_their_version(tiny_server: RunningServer, pa
 
 @pytest.fixture(scope="module")
 def strict_server(tiny_model: Path) -> Iterator[RunningServer]:
-    with serving(str(tiny_model), "--threads", "1", **EXACT, PONANT_STRICT="true") as server:
+    with serving_scripted(tiny_model, ("tiny",), strict=True) as server:
         yield server
 
 
@@ -258,8 +260,7 @@ def test_nim_streams(tiny_server: RunningServer) -> None:
 
 
 def test_nim_is_spoken_at_v1_by_setting(tiny_model: Path) -> None:
-    settings = {"PONANT_DIALECT": "nim", "PONANT_API_KEYS": KEY}
-    with serving(str(tiny_model), "--threads", "1", **EXACT, **settings) as server:
+    with serving_scripted(tiny_model, ("tiny",), dialect="nim", api_keys=[KEY]) as server:
         for path in (CHAT, NIM, "/chat/completions"):
             assert post(server, path, body()).status_code == 401
             response = posted(server, path, body(), authorization=f"Bearer {KEY}", user_agent="OpenAI/Python 3")
@@ -273,7 +274,7 @@ def test_nim_is_spoken_at_v1_by_setting(tiny_model: Path) -> None:
 
 
 def test_openai_is_spoken_at_v1_by_setting(tiny_model: Path) -> None:
-    with serving(str(tiny_model), "--threads", "1", **EXACT, PONANT_DIALECT="openai") as server:
+    with serving_scripted(tiny_model, ("tiny",), dialect="openai") as server:
         assert is_openai(posted(server, CHAT, body()))
         assert not is_openai(posted(server, "/v1/fim/completions", {"prompt": "a", "max_tokens": 2}))
 

@@ -23,7 +23,8 @@ from tests.chatting import (
     data_of,
     texts,
 )
-from tests.serving import EXACT, RunningServer, serving
+from tests.in_process import EXACT, serving_in_process, serving_scripted
+from tests.serving import RunningServer
 from tests.tiny_model import build_vocabulary, write_tiny_model
 
 LIMIT = 1000
@@ -87,7 +88,7 @@ def test_every_response_has_an_id_of_its_own(tiny_server: RunningServer) -> None
 
 @pytest.fixture(scope="module")
 def limited_server(tiny_model: Path) -> Iterator[RunningServer]:
-    with serving(str(tiny_model), "--threads", "1", **EXACT, PONANT_MAX_BODY_SIZE=str(LIMIT)) as server:
+    with serving_scripted(tiny_model, max_body_size=LIMIT) as server:
         yield server
 
 
@@ -139,9 +140,7 @@ def test_usual_limit_takes_bodies_of_32_megabytes(tiny_server: RunningServer) ->
 @pytest.fixture(scope="module")
 def impatient_server(endless_model: Path) -> Iterator[RunningServer]:
     """A server with one place, where requests may take two seconds."""
-    with serving(
-        str(endless_model), "--threads", "1", "--parallel", "1", **EXACT, PONANT_REQUEST_TIMEOUT="2"
-    ) as server:
+    with serving_in_process(endless_model, **EXACT, parallel=1, request_timeout=2) as server:
         yield server
 
 
@@ -167,7 +166,7 @@ def test_stream_that_takes_too_long_ends_with_an_error(impatient_server: Running
 
 def test_request_beyond_the_queue_gets_429_and_the_one_in_it_is_answered(endless_model: Path) -> None:
     with (
-        serving(str(endless_model), "--threads", "1", "--parallel", "1", **EXACT, PONANT_QUEUE_LIMIT="1") as server,
+        serving_in_process(endless_model, **EXACT, parallel=1, queue_limit=1) as server,
         ThreadPoolExecutor() as threads,
         server.client() as client,
     ):
@@ -190,7 +189,7 @@ def failing_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
     path = tmp_path_factory.mktemp("models") / "failing.gguf"
     tokens = [build_vocabulary().id_of(text) for text in (HOPELESS, *RISKY)]
     write_tiny_model(path, nan_tokens=tokens)
-    with serving(str(path), "--threads", "1", **EXACT) as server:
+    with serving_in_process(path, **EXACT) as server:
         yield server
 
 

@@ -23,6 +23,7 @@ from ponant.errors import InvalidRequestError
 from ponant.server.multipart import FilePart, FormReader
 from ponant.storage.signing import Signer
 from tests.chatting import CHAT, assert_error, body
+from tests.in_process import serving_scripted
 from tests.serving import EXACT, RunningServer, ServerProcess, environment, ponant, serving, wait_until
 
 FILES = "/v1/files"
@@ -408,9 +409,8 @@ def test_bytes_that_are_no_form_are_refused_in_order(parts: list[bytes]) -> None
 
 
 def test_file_over_the_limit_is_refused_and_other_bodies_keep_theirs(tiny_model: Path, tmp_path: Path) -> None:
-    limits = {"PONANT_MAX_FILE_SIZE": "100kB", "PONANT_MAX_BODY_SIZE": "10kB"}
-    arguments = (str(tiny_model), "--threads", "1", "--data-dir", str(tmp_path))
-    with serving(*arguments, **limits, **EXACT) as server, server.client() as client:
+    limits: dict[str, Any] = {"max_file_size": "100kB", "max_body_size": "10kB"}
+    with serving_scripted(tiny_model, data_dir=tmp_path, **limits) as server, server.client() as client:
         fits, too_large = b" " * (100_000 - len(LINE)) + LINE, b" " * (100_001 - len(LINE)) + LINE
         assert upload(client, fits).status_code == 200
         for content in (form(PURPOSE, (FILE[0], too_large)), form(PURPOSE, (FILE[0], too_large * 3))):
@@ -422,8 +422,11 @@ def test_file_over_the_limit_is_refused_and_other_bodies_keep_theirs(tiny_model:
 
 
 def test_signed_address_needs_no_key_and_is_for_its_file_and_time_alone(tiny_model: Path, tmp_path: Path) -> None:
-    arguments = (str(tiny_model), "--threads", "1", "--data-dir", str(tmp_path), "--api-key", "secret")
-    with serving(*arguments, **EXACT) as server, server.client(key="secret") as client, server.client() as stranger:
+    with (
+        serving_scripted(tiny_model, data_dir=tmp_path, api_keys=["secret"]) as server,
+        server.client(key="secret") as client,
+        server.client() as stranger,
+    ):
         first, second = uploaded(client), uploaded(client, LINE * 2)
         assert stranger.get(f"{FILES}/{first['id']}/url").status_code == 401
         assert stranger.get(f"{FILES}/{first['id']}/content").status_code == 401

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from mistralai.client import Mistral
 
-from tests.in_process import ScriptedServer
-from tests.serving import EXACT, RunningServer, serving
+from tests.in_process import EXACT, ScriptedServer, serving_in_process
+from tests.serving import RunningServer
 from tests.tekken_model import write_tekken_model
 from tests.tiny_model import write_tiny_model
 
@@ -23,7 +23,7 @@ def native_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
     """A tiny model with tokens for filling in."""
     path = tmp_path_factory.mktemp("native") / "filler.gguf"
     write_tiny_model(path, more_controls=FIM_TOKENS)
-    with serving(str(path), "--threads", "1", **EXACT) as server:
+    with serving_in_process(path, **EXACT) as server:
         yield server
 
 
@@ -108,7 +108,7 @@ def test_models_of_mistral_have_their_own_order(tmp_path: Path) -> None:
     weights = write_tekken_model(tmp_path, version="v3")
     codestral = weights.rename(tmp_path / "tiny-codestral.gguf")
     asked = {"prompt": "a", "suffix": "b", "min_tokens": 5}
-    with serving(str(codestral), **EXACT) as server:
+    with serving_in_process(codestral, **EXACT) as server:
         response = filling(server, **asked)
         assert response["usage"]["prompt_tokens"] == 5  # <s>[SUFFIX]b[PREFIX]a
         assert response["choices"][0]["message"]["content"]

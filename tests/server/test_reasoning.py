@@ -9,11 +9,12 @@ from jsonschema import Draft202012Validator
 
 from tests.chatting import answer, ask, assert_error, events, texts
 from tests.gathering import gathered
-from tests.serving import EXACT, RunningServer, serving
+from tests.in_process import EXACT, serving_in_process
+from tests.serving import ANSWERS, RunningServer
 from tests.tiny_model import write_tiny_model
 
 REASONING = {"prompt_mode": "reasoning"}
-FIELDS: dict[str, Any] = {"temperature": 1.0, "max_tokens": 300, "n": 4, "random_seed": 1}
+FIELDS: dict[str, Any] = {"temperature": 1.0, "max_tokens": 300, "n": ANSWERS, "random_seed": 1}
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"answer": {"type": "integer", "minimum": 0, "maximum": 99}},
@@ -191,8 +192,7 @@ def thinking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
     folder = tmp_path_factory.mktemp("models")
     for name, begun in (("begun", "<think>\n"), ("free", "")):
         write_tiny_model(folder / f"{name}.gguf", chat_template=NATIVE.replace("BEGUN", begun), context_length=4096)
-    models = (str(folder / "begun.gguf"), str(folder / "free.gguf"))
-    with serving(*models, "--threads", "1", **EXACT) as server:
+    with serving_in_process(folder / "begun.gguf", folder / "free.gguf", **EXACT) as server:
         yield server
 
 

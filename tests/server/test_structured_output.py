@@ -10,11 +10,11 @@ from jsonschema import Draft202012Validator
 
 from tests.chatting import CHAT, answer, ask, assert_error, body, data_of, events, texts
 from tests.gathering import gathered
-from tests.serving import RunningServer
+from tests.serving import ANSWERS, RunningServer
 
 JSON_OBJECT: dict[str, Any] = {"type": "json_object"}
 OBJECT: dict[str, Any] = {"type": "object"}
-WILD: dict[str, Any] = {"temperature": 1.5, "max_tokens": 1000, "n": 8, "random_seed": 1}
+WILD: dict[str, Any] = {"temperature": 1.5, "max_tokens": 1000, "n": ANSWERS, "random_seed": 1}
 
 PERSON: dict[str, Any] = {
     "type": "object",
@@ -158,7 +158,7 @@ def test_every_schema_is_strict_and_its_description_is_no_part_of_it(
 ) -> None:
     expected = answer(roomy_server, response_format=json_schema(PERSON), **WILD)["choices"]
     assert answer(roomy_server, response_format=json_schema(PERSON, **fields), **WILD)["choices"] == expected
-    assert len(set(texts({"choices": expected}))) == 8
+    assert len(set(texts({"choices": expected}))) == ANSWERS
 
 
 @pytest.mark.parametrize(
@@ -177,19 +177,6 @@ def test_no_way_of_sampling_breaks_the_form(roomy_server: RunningServer, samplin
         response = answer(roomy_server, response_format=json_schema(schema), max_tokens=400, random_seed=2, **sampling)
         assert response["choices"][0]["finish_reason"] == "stop"
         assert_satisfies(response["choices"][0], schema)
-
-
-def test_bundled_model_fills_in_a_form(bundled_server: RunningServer) -> None:
-    schema = {
-        "type": "object",
-        "properties": {"city": {"type": "string", "maxLength": 30}, "country": {"type": "string", "maxLength": 30}},
-        "required": ["city", "country"],
-        "additionalProperties": False,
-    }
-    question = "In which city is the Eiffel Tower?"
-    response = answer(bundled_server, text=question, response_format=json_schema(schema), max_tokens=400)
-    assert response["choices"][0]["finish_reason"] == "stop"
-    assert_satisfies(response["choices"][0], schema)
 
 
 def test_model_is_told_of_the_form(tiny_server: RunningServer) -> None:

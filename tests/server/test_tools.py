@@ -9,6 +9,7 @@ import pytest
 
 from tests.chatting import answer, ask, assert_error, events, texts
 from tests.gathering import gathered
+from tests.in_process import EXACT, serving_in_process
 from tests.server.tools import (
     BOOK,
     CHOICES,
@@ -26,7 +27,7 @@ from tests.server.tools import (
     result,
     tool,
 )
-from tests.serving import EXACT, RunningServer, serving
+from tests.serving import RunningServer
 from tests.tekken_model import write_tekken_model
 from tests.tiny_model import write_tiny_model
 
@@ -86,7 +87,7 @@ def test_auto_is_what_happens_without_a_choice(roomy_server: RunningServer) -> N
 
 
 def test_with_auto_and_a_form_of_text_the_answer_is_either(roomy_server: RunningServer) -> None:
-    response = answer(roomy_server, response_format={"type": "json_object"}, **WILD)
+    response = answer(roomy_server, response_format={"type": "json_object"}, **WILD | {"n": 8})
     kinds = set()
     for choice in response["choices"]:
         kinds.add(choice["finish_reason"])
@@ -217,7 +218,7 @@ def formed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
     made = write_tekken_model(folder, version="v13", chat_template=TEMPLATES["named"], biases=TOOL_CALLS)
     made.rename(folder / "named.gguf")
     (folder / "tekken.json").unlink()
-    with serving(*(str(folder / f"{name}.gguf") for name in TEMPLATES), "--threads", "1", **EXACT) as server:
+    with serving_in_process(*(folder / f"{name}.gguf" for name in TEMPLATES), **EXACT) as server:
         yield server
 
 
@@ -243,7 +244,7 @@ def test_every_form_leaves_the_choice_to_the_model(formed_server: RunningServer,
 
 
 def test_model_may_say_something_before_it_calls(formed_server: RunningServer) -> None:
-    choices = answer(formed_server, model="named", **WILD)["choices"]
+    choices = answer(formed_server, model="named", **WILD | {"n": 8})["choices"]
     both = [choice for choice in choices if calls_of(choice) and choice["message"]["content"]]
     assert both
 
@@ -402,7 +403,7 @@ def test_models_that_chat_say_that_they_call_functions(tiny_server: RunningServe
 def test_setting_has_each_call_in_one_piece(roomy_server: RunningServer, endless_model: Path) -> None:
     fields: dict[str, Any] = {"tools": [WEATHER], "tool_choice": "any", "random_seed": 5, "max_tokens": 300}
     expected = answer(roomy_server, **fields)["choices"]
-    with serving(str(endless_model), "--threads", "1", **EXACT, PONANT_STREAM_CALLS="whole") as server:
+    with serving_in_process(endless_model, **EXACT, stream_calls="whole") as server:
         chunks = events(server, **fields)
         assert answer(server, **fields)["choices"] == expected
     assert gathered(chunks) == expected

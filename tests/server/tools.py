@@ -7,6 +7,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from tests.serving import ANSWERS
+
 
 def tool(name: str, parameters: Any, **fields: Any) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "parameters": parameters} | fields}
@@ -38,7 +40,7 @@ BOOK = tool(
 NOW = tool("now", {}, description="")
 LATER = tool("now_and_later", {"type": "object", "properties": {}, "additionalProperties": False}, strict=False)
 TOOLS = [WEATHER, BOOK, NOW, LATER]
-WILD: dict[str, Any] = {"tools": TOOLS, "temperature": 1.5, "max_tokens": 1500, "n": 8, "random_seed": 1}
+WILD: dict[str, Any] = {"tools": TOOLS, "temperature": 1.5, "max_tokens": 1500, "n": ANSWERS, "random_seed": 1}
 CHOICES: dict[str, Any] = {
     "any": "any",
     "required": "required",
