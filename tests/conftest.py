@@ -1,4 +1,4 @@
-"""Models and servers that tests share; each is made once for a whole run."""
+"""Models and servers shared by the tests; each is made once per run."""
 
 import logging
 import os
@@ -21,14 +21,14 @@ _LONGEST_FIRST = ["training", "clients", "engine", "server", "cli", "client", "l
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the folders whose files take longest, so that no process is left with one of them at the end."""
+    """Run the folders with the slowest files first, so that no process has one of them left at the end."""
     places = {folder: place for place, folder in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.relative_to(_TESTS).parts[0], len(places)))
 
 
 @pytest.fixture(scope="session")
 def base_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where trainers keep what they read from GGUF files, for all processes of a run: it takes many seconds."""
+    """Cache of the weights that trainers read from GGUF files, shared by all processes of a run; a read takes seconds."""
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "base-weights"
     folder.mkdir(exist_ok=True)
@@ -37,7 +37,7 @@ def base_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """What a command did to the log in this process goes with its test."""
+    """Restore the logger after each test."""
     logger = logging.getLogger("ponant")
     before = logger.handlers, logger.level, logger.propagate
     yield
@@ -55,7 +55,7 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random F32 model."""
+    """Tiny random F32 model."""
     path = tmp_path_factory.mktemp("models") / "tiny.gguf"
     write_tiny_model(path)
     return path
@@ -63,7 +63,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model whose context takes minutes to fill."""
+    """Tiny model whose context takes minutes to fill."""
     path = tmp_path_factory.mktemp("models") / "endless.gguf"
     write_tiny_model(path, context_length=65536)
     return path
@@ -71,13 +71,13 @@ def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled model's file."""
+    """File of the bundled model."""
     return locate(BUNDLED, tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
 def scripted_server(tiny_model: Path) -> Iterator[ScriptedServer]:
-    """A server whose model says what a test scripts, with a chat template that has no form of calls."""
+    """Server whose model plays scripts, with a chat template without tool calls."""
     with serving_scripted(tiny_model, engine={"context": 4096}) as server:
         yield server
 
@@ -91,7 +91,7 @@ def bundled_server() -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random model that embeds."""
+    """Tiny random embedding model."""
     path = tmp_path_factory.mktemp("models") / "tiny-embedder.gguf"
     write_tiny_embedder(path)
     return path
@@ -112,7 +112,7 @@ def scripted_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Makes a folder on a disk of so many bytes, where the tests may mount one."""
+    """Function that mounts a disk of a size in bytes and returns its folder; skips the test without the right to mount."""
     folder = tmp_path / "small-disk"
     folder.mkdir()
 
