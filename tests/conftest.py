@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def base_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cache of the weights that trainers read from GGUF files, shared by all processes of a run; a read takes seconds."""
+    """Cache of weights that trainers read from GGUF files (a read takes seconds), shared by all processes of a run."""
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "base-weights"
     folder.mkdir(exist_ok=True)
@@ -112,7 +112,7 @@ def scripted_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Function that mounts a disk of a size in bytes and returns its folder; skips the test without the right to mount."""
+    """Function that mounts a disk of a size in bytes and returns its folder, or skips the test if it cannot."""
     folder = tmp_path / "small-disk"
     folder.mkdir()
 
