@@ -1,4 +1,4 @@
-"""Servers that the tests of this folder share."""
+"""Servers shared by the tests of this folder."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who may ask: keys, the Host check, origins of web pages, addresses to listen on."""
+"""Access control: keys, the Host check, origins of web pages, listen addresses."""
 
 import subprocess
 from collections.abc import Iterator

@@ -56,7 +56,7 @@ def file_id(client: httpx2.Client) -> str:
 
 @pytest.fixture(scope="module")
 def trained(client: httpx2.Client, file_id: str) -> Job:
-    """A job that was validated, then started, and has succeeded."""
+    """Job that was validated, then started, and has succeeded."""
     job = create(client, file_id, suffix="and-hello", auto_start=False, validation_files=[file_id])
     assert (job["status"], job["auto_start"], job["fine_tuned_model"]) == ("QUEUED", False, None)
     validated = wait_for(client, job["id"], "VALIDATED")
@@ -218,7 +218,7 @@ def test_running_jobs_are_cancelled_and_leave_nothing(client: httpx2.Client, dat
     assert set(asked) <= {"CANCELLATION_REQUESTED", "CANCELLED"}
     ended = wait_for(client, running["id"])
     wait_for(client, others["id"], "RUNNING")
-    with contextlib.closing(Storage.open(data_dir)) as storage:  # as another server has it that shares the folder
+    with contextlib.closing(Storage.open(data_dir)) as storage:  # as another server with the same folder would
         asyncio.run(storage.fine_tuning_jobs.cancel(others["id"]))
     for job in (ended, wait_for(client, others["id"])):
         assert states(job) == [
