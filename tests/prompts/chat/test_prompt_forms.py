@@ -369,7 +369,7 @@ def test_tools_and_schemas_form_no_control_token(
     spec = AnswerSpec((tool,), (tool.function,), calls, schema=parameters if calls == "none" else None)
     messages: list[Message] = [SystemMessage(content=name), user(description)]
     tokens = builder(vocabulary, template).build(messages, spec=spec).tokens
-    expected = [START, END] * 2 + [START] if template in (CHATML, TAGS, XML) else [START]  # as it begins
+    expected = [START, END] * 2 + [START] if template in (CHATML, TAGS, XML) else [START]  # the first marks
     assert controls_in(vocabulary, tokens) == expected
 
 
@@ -386,7 +386,7 @@ def test_results_and_thinking_form_no_control_token(vocabulary: Vocabulary, text
         user("V"),
     ]
     tokens = builder(vocabulary, template).build(messages, spec=spec_of(CLOCK)).tokens
-    system = [START, END]  # with the tools
+    system = [START, END]  # the tools
     expected = [START] if template == PARAMETERS else system + [START, END] * 5 + [START]
     assert controls_in(vocabulary, tokens) == expected
 
