@@ -369,7 +369,7 @@ def test_tools_and_schemas_form_no_control_token(
     spec = AnswerSpec((tool,), (tool.function,), calls, schema=parameters if calls == "none" else None)
     messages: list[Message] = [SystemMessage(content=name), user(description)]
     tokens = builder(vocabulary, template).build(messages, spec=spec).tokens
-    expected = [START, END] * 2 + [START] if template in (CHATML, TAGS, XML) else [START]  # the first marks
+    expected = [START, END] * 2 + [START] if template in (CHATML, TAGS, XML) else [START]  # the BOS token
     assert controls_in(vocabulary, tokens) == expected
 
 
