@@ -46,10 +46,10 @@ def _logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The environment of servers in this process and of all their workers. What they keep goes with the tests."""
+    """Environment of in-process servers and their workers, with a temporary data folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
-        patch.setenv("OMP_WAIT_POLICY", "passive")  # threads that have no core do not take it from others
+        patch.setenv("OMP_WAIT_POLICY", "passive")  # OpenMP threads that wait passively leave their core to others
         yield
 
 
@@ -84,7 +84,7 @@ def scripted_server(tiny_model: Path) -> Iterator[ScriptedServer]:
 
 @pytest.fixture(scope="session")
 def bundled_server() -> Iterator[RunningServer]:
-    """A server with the bundled model. Tests must leave it as they found it."""
+    """Server with the bundled model. Tests must leave it unchanged."""
     with serving("--threads", str(THREADS)) as server:
         yield server
 
@@ -99,14 +99,14 @@ def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[ServerInProcess]:
-    """A server with the tiny models, exact and fast. Tests must leave it as they found it."""
+    """Server with the tiny models, exact and fast. Tests must leave it unchanged."""
     with serving_in_process(tiny_model, tiny_embedder, **EXACT) as server:
         yield server
 
 
 @pytest.fixture
 def scripted_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training processes that servers in this process start in this test learn nothing and take no time."""
+    """Replace training in the jobs of in-process servers by a fast script that computes nothing."""
     monkeypatch.setenv("PYTHONPATH", scripted_training_path())
 
 

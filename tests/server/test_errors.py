@@ -139,7 +139,7 @@ def test_usual_limit_takes_bodies_of_32_megabytes(tiny_server: RunningServer) ->
 
 @pytest.fixture(scope="module")
 def impatient_server(endless_model: Path) -> Iterator[RunningServer]:
-    """A server with one place, where requests may take two seconds."""
+    """Server with one slot and a request timeout of two seconds."""
     with serving_in_process(endless_model, **EXACT, parallel=1, request_timeout=2) as server:
         yield server
 

@@ -1,7 +1,4 @@
-"""Fine-tuning jobs over HTTP, from the upload to the answer of the model that they made.
-
-The training is real where its result is used.
-"""
+"""Fine-tuning jobs over HTTP, from the upload to an answer of the trained model."""
 
 import asyncio
 import contextlib
@@ -68,7 +65,7 @@ def trained(client: httpx2.Client, file_id: str) -> Job:
 
 
 def trainer(data_dir: Path, server: int | None = None) -> psutil.Process | None:
-    """The process that works on a job of a data folder, of the server with this process id or of this process."""
+    """Return the training process of a data folder's job, a child of this server process or of this process."""
     children = psutil.Process(server).children()
     commands = [(child, " ".join(_command(child))) for child in children]
     found = [child for child, command in commands if "ponant.training.worker" in command and str(data_dir) in command]
@@ -378,7 +375,7 @@ def test_of_several_servers_one_runs_a_job_another_goes_on_with_it_and_all_serve
 
 @contextlib.contextmanager
 def sharing(model: Path, data_dir: Path) -> Iterator[tuple[ServerProcess, httpx2.Client]]:
-    """A server that shares its data folder with others, and a client of it."""
+    """Server that shares its data folder with others, and a client of it."""
     settings = EXACT_VARIABLES | {"PONANT_DATA_DIR": str(data_dir), "PYTHONPATH": scripted_training_path()}
     with serving(str(model), "--threads", "1", **settings) as server, server.client() as client:
         yield server, client
