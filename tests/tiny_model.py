@@ -67,9 +67,9 @@ def write_tiny_model(
         pre: llama.cpp's name of the pre-tokenizer.
         add_bos: True if the file asks for `<|endoftext|>` at the beginning of every prompt.
         end_bias: Log-weight of `<|im_end|>`: hardly ever drawn by default, often at 0.
-        nan_tokens: Tokens from the first of which on the logits of a sequence are NaN. Other sequences stay exact, and
-            the KV cache stays finite. A printable token is drawn by chance at temperature 1, a stray byte such as
-            `\\x01` occurs only if the prompt has it.
+        nan_tokens: Tokens that make all later logits of their sequence NaN. Other sequences stay exact, and the KV
+            cache stays finite. A printable token is drawn by chance at temperature 1, a stray byte such as `\\x01`
+            occurs only if the prompt has it.
         more_controls: Further control tokens at the end of the vocabulary, each with its name in the file's metadata:
             `fim_pre` is `tokenizer.ggml.fim_pre_token_id`; empty for none.
         user_defined: Further tokens that are recognized in any text, after all others.

@@ -214,9 +214,7 @@ class Comparison:
         return ours.kind in {"any", kind} or (ours.kind == "number" and kind == "integer")
 
     def _nearest(self, our_alternatives: list[Alternative], theirs: Alternative) -> Alternative | None:
-        """Return the object with the same tag (such as the role of messages), or else the one with the fewest
-        differences.
-        """
+        """Return the object with the same tag (such as a message's role), or else with the fewest differences."""
         candidates = [ours for ours in our_alternatives if self._fits(ours, theirs)]
         tags = _tags(self.spec, theirs.schema)
         namesakes = [ours for ours in candidates if _agree(_tags(self.served, ours.schema), tags)]

@@ -46,9 +46,7 @@ class Server:
     storage: LazyStorage
 
     async def add(self, name: str, adapter: Path, *, base: str = "tiny") -> Path:
-        """Add the records and files of a succeeded job, as another server with the same data would; return the model's
-        folder.
-        """
+        """Add a model with its succeeded job, as another server with the same data would; return the model's folder."""
         job_id = str(uuid.uuid4())
         common = {"base": base, "created_at": 1_700_000_000}
         lists: dict[str, Any] = {"training_files": [], "validation_files": [], "integrations": []}
