@@ -1,7 +1,7 @@
-"""Run tests with each seeded fault in turn and report the faults that no test catches.
+"""Run tests with each seeded fault and report the faults that no test catches.
 
-A fault is put into a copy of `src`, which comes first on PYTHONPATH: the working tree stays as it is. The tests must
-pass without faults, which `make test` shows.
+A fault is applied to a copy of `src` that comes first on PYTHONPATH; the working tree is unchanged. The tests must pass
+without faults; `make test` checks that.
 """
 
 import argparse
@@ -26,20 +26,20 @@ ROOT = Path(__file__).parents[1]
 
 _AT_ONCE = 2
 _NAMED_SECONDS = 300
-"""Seconds that the named tests of a fault may take."""
+"""Timeout in seconds of a fault's named tests."""
 _WHOLE_SECONDS = 3600
-"""Seconds that the daily suite may take."""
+"""Timeout in seconds of the daily suite."""
 _LINES_SHOWN = 30
 
 Verdict = Literal["caught", "NOT CAUGHT", "BROKEN"]
 _VERDICTS: dict[int | None, Verdict] = {0: "NOT CAUGHT", 1: "caught"}
-"""Verdicts by pytest's exit code. Any other code says that the tests did not run as they should."""
+"""Verdicts by pytest's exit code; any other code is an error of the run itself."""
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of the tests with one fault. ``output`` is what they printed, or why they could not run."""
+    """Result of the tests with one fault. ``output`` is their output, or the reason why they could not run."""
 
     name: str
     verdict: Verdict
@@ -48,17 +48,17 @@ class Outcome:
 
     @property
     def failure(self) -> str:
-        """The first test that failed, if any."""
+        """Node id of the first failed test, if any."""
         found = _FAILURE.search(self.output)
         return found[1] if found else ""
 
 
 class UnusableFaultError(Exception):
-    """The fault cannot be put into the code."""
+    """The fault cannot be applied to the code."""
 
 
 def main() -> None:
-    """Run the faults that the command line names, or all of them. Exit with 1 unless all are caught."""
+    """Run the faults named on the command line, or all. Exit with 1 unless all are caught."""
     parser = argparse.ArgumentParser(prog="python -m faults.run", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="faults to run (default: all)")
     parser.add_argument("--whole", action="store_true", help="run the daily suite, not the tests that the table names")
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 async def _run_all(faults: Sequence[Fault], *, whole: bool) -> dict[str, Outcome]:
-    """Run the faults, `_AT_ONCE` at a time, and print each outcome as it comes. Returns the outcomes by name."""
+    """Run `_AT_ONCE` faults at a time and print each outcome as it arrives; return the outcomes by name."""
     outcomes: dict[str, Outcome] = {}
     free = asyncio.Semaphore(_AT_ONCE)
 
@@ -106,10 +106,10 @@ async def _run(fault: Fault, *, whole: bool) -> Outcome:
 
 
 def _put_in(fault: Fault, folder: Path) -> dict[str, str]:
-    """Put a fault into a copy of the code; return the environment in which Python imports that copy.
+    """Apply a fault to a copy of the code; return the environment in which Python imports that copy.
 
     Raises:
-        UnusableFaultError: the text of the fault does not occur exactly once, or the copy is not imported.
+        UnusableFaultError: the text of the fault does not occur exactly once, or Python does not import the copy.
     """
     shutil.copytree(ROOT / "src", folder / "src")
     file = folder / fault.file
@@ -131,10 +131,10 @@ def _put_in(fault: Fault, folder: Path) -> dict[str, str]:
 
 
 async def _pytest(tests: Sequence[str], environment: dict[str, str], seconds: float) -> tuple[int | None, str]:
-    """Run tests, or the daily suite if none are given, up to the first failure. Returns the exit code and the output.
+    """Run tests, by default the daily suite, up to the first failure; return the exit code and the output.
 
     Raises:
-        TimeoutError: they took longer than so many seconds.
+        TimeoutError: the tests exceeded the timeout.
     """
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     with tempfile.TemporaryFile("w+") as printed:
@@ -148,7 +148,7 @@ async def _pytest(tests: Sequence[str], environment: dict[str, str], seconds: fl
 async def _started(
     command: Sequence[str], environment: dict[str, str], output: IO[str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process in a group of its own. The group is killed in the end, with the servers that failed tests may leave."""
+    """Run a process in a group of its own; kill the group at the end, with servers left by failed tests."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=ROOT,
@@ -167,7 +167,7 @@ async def _started(
 
 
 def _report(faults: Sequence[Fault], outcomes: dict[str, Outcome]) -> None:
-    """Print the output of the faults that were not caught, and the table of all."""
+    """Print the output of uncaught faults and a table of all."""
     for outcome in outcomes.values():
         if outcome.verdict != "caught":
             print(f"\n--- {outcome.name}: {outcome.verdict}")

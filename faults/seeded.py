@@ -1,18 +1,18 @@
-"""The table of seeded faults. Each replaces one text of one file and breaks one behaviour."""
+"""Table of seeded faults. Each replaces one text of one file and breaks one behaviour."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault and the tests that catch it.
+    """Fault and the tests that catch it.
 
     Attributes:
-        name: what the command line and the report call it.
-        breaks: what goes wrong, in one sentence.
-        file: the file that it changes, relative to the repository.
-        text: the text that it replaces. It must occur exactly once in the file.
-        replacement: the text in its place.
+        name: name on the command line and in the report.
+        breaks: the broken behaviour, in one sentence.
+        file: changed file, relative to the repository.
+        text: replaced text, which must occur exactly once in the file.
+        replacement: new text.
         tests: pytest node ids of tests that pass without the fault, the quickest first. At least one fails with it.
     """
 

@@ -1,4 +1,4 @@
-"""Asking a server for chat completions, as tests do it."""
+"""Chat completion requests to a server, for tests."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.serving import RunningServer
 
 CHAT = "/v1/chat/completions"
 ENDLESS: dict[str, Any] = {"max_tokens": 60_000, "min_tokens": 60_000}
-"""What makes a request to the endless model run for minutes."""
+"""Fields that make a request to the endless model run for minutes."""
 
 
 def body(text: str = "Hello", **fields: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def texts(response: dict[str, Any]) -> list[str]:
 
 
 def events(server: RunningServer, **fields: Any) -> list[dict[str, Any]]:
-    """The chunks of a stream, which must end with [DONE]."""
+    """Return the chunks of a stream, which must end with ``[DONE]``."""
     response = ask(server, stream=True, **fields)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"].startswith("text/event-stream")
@@ -44,7 +44,7 @@ def events(server: RunningServer, **fields: Any) -> list[dict[str, Any]]:
 
 
 def data_of(response: httpx2.Response) -> Iterator[str]:
-    """What the events of a stream carry, as they come."""
+    """Yield the data of a stream's events as they arrive."""
     for line in response.iter_lines():
         if line.startswith("data: "):
             yield line.removeprefix("data: ")
@@ -59,7 +59,7 @@ def streamed_texts(chunks: list[dict[str, Any]]) -> list[str]:
 
 
 def assert_ended_by_error(data: list[str], kind: str) -> None:
-    """The last thing in a stream is an error, and nothing says that it is complete."""
+    """Assert that a stream ends with an error and without ``[DONE]``."""
     error = json.loads(data[-1])
     assert error["object"] == "error", data[-1]
     assert error["type"] == kind
@@ -68,7 +68,7 @@ def assert_ended_by_error(data: list[str], kind: str) -> None:
 
 
 def assert_error(response: httpx2.Response, status: int, kind: str) -> str:
-    """The answer is an error in the API's shape and has an id; returns its message."""
+    """Assert that the response is an error of the API with a request id; return its message."""
     assert response.status_code == status, response.text
     error = response.json()
     assert error.keys() == {"object", "message", "type", "param", "code"}

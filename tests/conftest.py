@@ -1,4 +1,4 @@
-"""Models and servers that tests share; each is made once for a whole run."""
+"""Models and servers shared by the tests; each is made once per run."""
 
 import logging
 import os
@@ -21,14 +21,14 @@ _LONGEST_FIRST = ["training", "clients", "engine", "server", "cli", "client", "l
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the folders whose files take longest, so that no process is left with one of them at the end."""
+    """Run the folders with the slowest files first, so that no process has one of them left at the end."""
     places = {folder: place for place, folder in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.relative_to(_TESTS).parts[0], len(places)))
 
 
 @pytest.fixture(scope="session")
 def base_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where trainers keep what they read from GGUF files, for all processes of a run: it takes many seconds."""
+    """Cache of weights that trainers read from GGUF files (a read takes seconds), shared by all processes of a run."""
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "base-weights"
     folder.mkdir(exist_ok=True)
@@ -37,7 +37,7 @@ def base_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """What a command did to the log in this process goes with its test."""
+    """Restore the logger after each test."""
     logger = logging.getLogger("ponant")
     before = logger.handlers, logger.level, logger.propagate
     yield
@@ -46,16 +46,16 @@ def _logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The environment of servers in this process and of all their workers. What they keep goes with the tests."""
+    """Environment of in-process servers and their workers, with a temporary data folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
-        patch.setenv("OMP_WAIT_POLICY", "passive")  # threads that have no core do not take it from others
+        patch.setenv("OMP_WAIT_POLICY", "passive")  # OpenMP threads that wait passively leave their core to others
         yield
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random F32 model."""
+    """Tiny random F32 model."""
     path = tmp_path_factory.mktemp("models") / "tiny.gguf"
     write_tiny_model(path)
     return path
@@ -63,7 +63,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model whose context takes minutes to fill."""
+    """Tiny model whose context takes minutes to fill."""
     path = tmp_path_factory.mktemp("models") / "endless.gguf"
     write_tiny_model(path, context_length=65536)
     return path
@@ -71,27 +71,27 @@ def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled model's file."""
+    """File of the bundled model."""
     return locate(BUNDLED, tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
 def scripted_server(tiny_model: Path) -> Iterator[ScriptedServer]:
-    """A server whose model says what a test scripts, with a chat template that has no form of calls."""
+    """Server whose model plays scripts, with a chat template without tool calls."""
     with serving_scripted(tiny_model, engine={"context": 4096}) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def bundled_server() -> Iterator[RunningServer]:
-    """A server with the bundled model. Tests must leave it as they found it."""
+    """Server with the bundled model. Tests must leave it unchanged."""
     with serving("--threads", str(THREADS)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random model that embeds."""
+    """Tiny random embedding model."""
     path = tmp_path_factory.mktemp("models") / "tiny-embedder.gguf"
     write_tiny_embedder(path)
     return path
@@ -99,20 +99,20 @@ def tiny_embedder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[ServerInProcess]:
-    """A server with the tiny models, exact and fast. Tests must leave it as they found it."""
+    """Server with the tiny models, exact and fast. Tests must leave it unchanged."""
     with serving_in_process(tiny_model, tiny_embedder, **EXACT) as server:
         yield server
 
 
 @pytest.fixture
 def scripted_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training processes that servers in this process start in this test learn nothing and take no time."""
+    """Replace training in the jobs of in-process servers by a fast script that computes nothing."""
     monkeypatch.setenv("PYTHONPATH", scripted_training_path())
 
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Makes a folder on a disk of so many bytes, where the tests may mount one."""
+    """Function that mounts a disk of a size in bytes and returns its folder, or skips the test if it cannot."""
     folder = tmp_path / "small-disk"
     folder.mkdir()
 

@@ -1,4 +1,4 @@
-"""What clients put together from the chunks of a stream, held against the rules that make it possible."""
+"""Whole answers gathered from the chunks of a stream, with checks of the rules for chunks."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def gathered(chunks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The choices of a stream, as the whole answer has them."""
+    """Return the choices of a stream in the form of a whole answer."""
     choices: dict[int, list[dict[str, Any]]] = {}
     for chunk in chunks:
         for part in chunk["choices"]:
@@ -32,7 +32,7 @@ def _message(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _calls(pieces: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first piece of a call has its id and its name; the others add to its arguments and repeat nothing."""
+    """Join the pieces of calls: the first has the id and the name, later ones only add to the arguments."""
     calls: list[dict[str, Any]] = []
     for piece in pieces:
         function = piece["function"]
@@ -60,7 +60,7 @@ def _pieces(content: str | list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _content(pieces: Iterable[tuple[str, str]]) -> str | list[dict[str, Any]]:
-    """Plain text, or thinking and then text."""
+    """Join content: plain text, or thinking followed by text."""
     runs = [(kind, "".join(text for _, text in run)) for kind, run in groupby(pieces, lambda piece: piece[0])]
     kinds = [kind for kind, _ in runs]
     if kinds in ([], ["plain"]):

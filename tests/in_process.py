@@ -1,4 +1,4 @@
-"""Servers on a thread of the test process: the application behind a real port, without the start of a process."""
+"""Servers on a thread of the test process: the application on a real port, without a process of its own."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 @dataclass
 class ServerInProcess(RunningServer):
-    """A server on an event loop of its own in this process."""
+    """Server on its own event loop in this process."""
 
     loop: asyncio.AbstractEventLoop
 
@@ -60,7 +60,7 @@ class ServerInProcess(RunningServer):
 
 @dataclass
 class ScriptedServer(ServerInProcess):
-    """A server whose models are scripted. ``engine`` is the first model's."""
+    """Server whose models are scripted; ``engine`` belongs to the first model."""
 
     engines: Mapping[str, ScriptedEngine] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ class ScriptedServer(ServerInProcess):
 
 @contextlib.contextmanager
 def serving_in_process(*models: Path | str, **settings: Any) -> Iterator[ServerInProcess]:
-    """Serve models on a free port, with a data folder of its own unless the settings name one."""
+    """Serve models on a free port, with a new data folder unless the settings name one."""
     named = {"models": [str(model) for model in models]} if models else {}
     with _settings(named | settings) as read, _listening(read, lambda: running_app(read)) as (url, loop):
         yield ServerInProcess(url, loop)
@@ -103,7 +103,7 @@ def serving_scripted(
 
 
 class ScriptedLoader:
-    """Loads scripted engines by the ids of their models, with the tokens and templates of real files."""
+    """Loader of scripted engines by model id, with tokens and templates of real files."""
 
     def __init__(self, engines: Mapping[str, ScriptedEngine]) -> None:
         self._engines = engines
@@ -150,7 +150,7 @@ def _settings(given: dict[str, Any]) -> Iterator[Settings]:
 def _listening(
     settings: Settings, make_app: Callable[[], AbstractAsyncContextManager[ASGIApp]]
 ) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
-    """Serve an application on a thread; yields its address and its event loop."""
+    """Serve an application on a thread; yield its address and its event loop."""
     with contextlib.closing(listen(settings)) as listener:
         started: Future[asyncio.AbstractEventLoop] = Future()
         ending: Future[None] = Future()

@@ -1,4 +1,4 @@
-"""What a grammar made from a JSON schema takes for a document, asked of llguidance itself."""
+"""Documents accepted by the grammar of a JSON schema, according to llguidance."""
 
 import json
 import math
@@ -14,33 +14,37 @@ _ENDING = frozenset(b'"}]')
 
 
 def matcher_of(schema: dict[str, Any]) -> LLMatcher:
-    """The grammar for a schema. Raises UnusableSchemaError."""
+    """Return the grammar of a schema.
+
+    Raises:
+        UnusableSchemaError: the schema cannot be enforced.
+    """
     matcher = LLMatcher(_TOKENIZER, f"start: {json_rules([schema])[0]}", log_level=0)
     assert not matcher.is_error(), matcher.get_error()
     return matcher
 
 
 def accepts(matcher: LLMatcher, document: Any) -> bool:
-    """Whether a document, or a text that may be one, is taken."""
+    """True if the grammar accepts a document, or a text of one."""
     text = document if isinstance(document, bytes) else in_layout(document)
     matcher.reset()
     return matcher.try_consume_tokens(_TOKENIZER.tokenize_bytes(text)) == len(text) and matcher.is_accepting()
 
 
 def in_layout(document: Any) -> bytes:
-    """A document as the grammars lay it out."""
+    """Return a document in the layout of the grammars."""
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def documents(matcher: LLMatcher, *, count: int, seed: int = 0, steps: int = 400) -> list[Any]:
-    """Documents drawn at random; fewer where a draw comes to no end in so many steps."""
+    """Return up to ``count`` random documents; those that do not end within ``steps`` steps are left out."""
     dice = random.Random(seed)
     drawn = [_draw(matcher, dice, steps) for _ in range(count)]
     return [json.loads(text) for text in drawn if text is not None and _is_finite(text)]
 
 
 def _draw(matcher: LLMatcher, dice: random.Random, steps: int) -> bytes | None:
-    """One document, ever more eager to end."""
+    """Draw one document; the chance to end grows with each step."""
     matcher.reset()
     text = bytearray()
     for step in range(steps):
@@ -61,7 +65,7 @@ def _choose(matcher: LLMatcher, dice: random.Random, eagerness: float) -> int:
 
 
 def _is_finite(text: bytes) -> bool:
-    """Whether all numbers of a document are within the range of doubles: validators do not calculate with others."""
+    """True if all numbers of a document are finite as doubles, as validators cannot compare others."""
     finite = True
 
     def read(digits: str) -> float:

@@ -1,4 +1,4 @@
-"""An engine that plays deltas by script, without a model."""
+"""Engine that plays deltas from a script, without a model."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ from ponant.prompts.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """End of all choices that have none yet. A script without one ends with ``stop``."""
+    """End of all choices that have none yet; a script without one ends with ``stop``."""
 
     reason: FinishReason = "stop"
 
@@ -29,13 +29,13 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Error of ``Engine.generate`` itself. It is the first event of a script or none."""
+    """Error of ``Engine.generate`` itself, only valid as the first event of a script."""
 
     error: EngineError
 
 
 class Gate:
-    """A point of a script at which the engine waits until a test opens it, from any thread."""
+    """Point of a script at which the engine waits until a test opens it, from any thread."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -44,7 +44,7 @@ class Gate:
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     def open(self) -> None:
-        """Let scripts pass."""
+        """Open the gate."""
         with self._lock:
             self._opened = True
             waiting, self._waiting = self._waiting, []
@@ -71,19 +71,19 @@ class Gate:
 
 
 Event = str | Delta | Exception | Gate | Pause | Refusal | End
-"""Text for one delta of every choice, a delta as it is, an error of ``__anext__``, a silence, or an end."""
+"""Text for one delta of every choice, a delta, an error of ``__anext__``, a silence, a gate, or an end."""
 
 Script = Iterable[Event]
 
 
 class ScriptedEngine:
-    """An ``Engine`` and ``AdapterHost`` whose requests play scripts.
+    """``Engine`` and ``AdapterHost`` whose requests play scripts.
 
-    A request plays the oldest script that ``play`` added, or else the one that ``usual`` returns for it. It ends with
-    ``length`` after ``max_tokens`` tokens, and with ``model_length`` where the context is full.
+    A request plays the oldest script added by ``play``, or else the one that ``usual`` returns for it. It ends with
+    ``length`` after ``max_tokens`` tokens, and with ``model_length`` when the context is full.
 
     Attributes:
-        requests: the requests so far.
+        requests: all requests.
         generations: the running and ended generations of all requests that were not refused.
         usual: returns the script of a request for which ``play`` added none.
         loaded: the file of each loaded adapter by its id.
@@ -114,11 +114,11 @@ class ScriptedEngine:
         self._last_error: str | None = None
 
     def play(self, *events: Event) -> None:
-        """Add the script of a request to come."""
+        """Add the script of a future request."""
         self._scripts.append(events)
 
     def become(self, state: BackendState, reason: str | None = None) -> None:
-        """Change the state; call it on the engine's event loop. Running requests fail unless it is ``ready``."""
+        """Change the state; call it on the engine's event loop. Running requests fail unless the state is ``ready``."""
         self._state, self._last_error = state, reason
         if state != "ready":
             for generation in self.generations:
@@ -126,7 +126,7 @@ class ScriptedEngine:
 
     @property
     def prompts(self) -> list[str]:
-        """Texts of the prompts so far, with their control tokens."""
+        """Texts of all prompts, with their control tokens."""
         return [self.text(request.prompt) for request in self.requests]
 
     def tokens(self, text: str) -> list[int]:
@@ -134,7 +134,7 @@ class ScriptedEngine:
         return self._vocabulary.tokenize(text, control=True)
 
     def text(self, tokens: Iterable[int]) -> str:
-        """Return the text of tokens; control tokens are shown as the vocabulary writes them."""
+        """Return the text of tokens, with control tokens as the vocabulary spells them."""
         controls = {token: text for text, token in self._vocabulary.control_tokens().items()}
         pieces = [controls[token].encode() if token in controls else self._vocabulary.piece(token) for token in tokens]
         return b"".join(pieces).decode("utf-8", "replace")
@@ -218,7 +218,7 @@ class ScriptedEngine:
 
 
 class ScriptedGeneration:
-    """A running script.
+    """Running script.
 
     Attributes:
         request: the request that it answers.
@@ -260,7 +260,7 @@ class ScriptedGeneration:
         return self._deltas.popleft()
 
     def stop(self, choice: int) -> None:
-        """End one choice and drop its deltas that were not read yet."""
+        """End one choice and drop its unread deltas."""
         if choice in self._open:
             self.stopped.append(choice)
         self._deltas = deque(delta for delta in self._deltas if delta.choice != choice)
@@ -273,7 +273,7 @@ class ScriptedGeneration:
         self._close(*self._open)
 
     def fail(self, error: Exception) -> None:
-        """Raise an error after the deltas that are not read yet."""
+        """Raise an error after the unread deltas."""
         if self.running:
             self._failure = error
             self._close(*self._open)
@@ -299,7 +299,7 @@ class ScriptedGeneration:
                 self.fail(event)
 
     def _add(self, delta: Delta) -> None:
-        """Add a delta, up to the most tokens that its choice may have."""
+        """Add a delta, cut at the token limit of its choice."""
         choice = delta.choice
         if choice not in self._open:
             return
@@ -329,5 +329,5 @@ class ScriptedGeneration:
 
 
 def _most_tokens(request: GenerateRequest, context: int) -> tuple[int, FinishReason]:
-    """Return the most tokens of a choice and the reason of the end there."""
+    """Return the token limit of a choice and the finish reason at that limit."""
     return (context, "model_length") if request.max_tokens is None else (request.max_tokens, "length")

@@ -1,7 +1,4 @@
-"""A trainer without PyTorch, whose import takes seconds: for tests of jobs in which the training takes no part.
-
-The process, its events, files and signals are real. Its steps learn nothing, and its adapter is random.
-"""
+"""Trainer without PyTorch (saves an import of seconds), for tests of jobs whose result does not matter."""
 
 import os
 import sys
@@ -24,7 +21,7 @@ def scripted_training_path() -> str:
 
 
 def install() -> None:
-    """Replace the modules of this process that compute with PyTorch."""
+    """Replace this process's modules that compute with PyTorch."""
     _replace("torch", set_num_threads=lambda _: None, float32="float32")
     _replace("ponant.training.base_weights", load_base=lambda *_, **__: None)
     _replace(
@@ -39,14 +36,14 @@ def install() -> None:
 
 
 class ScriptedTrainer:
-    """Stands in for ``LoraTrainer``."""
+    """Replacement of ``LoraTrainer``."""
 
     def __init__(self, _base: object, _hyperparameters: object, *, steps: int, **_: object) -> None:
         self._steps = steps
         self._step = 0
 
     def resume(self, folder: Path) -> int:
-        """Go back to the last checkpoint."""
+        """Return to the last checkpoint."""
         done = [int(path.name) for path in folder.glob("*")]
         self._step = max(done, default=0)
         return self._step
@@ -81,7 +78,7 @@ class ScriptedTrainer:
         )
 
     def save(self, folder: Path) -> None:
-        """Write an empty folder in the place of the adapter in PEFT's format."""
+        """Create an empty folder in place of the adapter in PEFT's format."""
         folder.mkdir()
 
 

@@ -1,4 +1,4 @@
-"""A server in a process of its own, as users have one."""
+"""``ponant serve`` in a process of its own."""
 
 import contextlib
 import os
@@ -18,52 +18,52 @@ import psutil
 
 START_SECONDS = 60
 THREADS = int(os.environ.get("PONANT_TEST_THREADS", "1"))
-"""Compute threads of the models that tests serve. One leaves the other core to the other process of the tests."""
+"""Compute threads of served models; the default of one leaves the other core to the second test process."""
 SOAK = "PONANT_SOAK"
-"""Environment variable under which tests make their longer trials (``make soak``)."""
+"""Environment variable that enables the longer trials of tests (``make soak``)."""
 ANSWERS = 8 if os.environ.get(SOAK) else 3
-"""Answers per request to which a tiny model is free to say anything that a grammar allows."""
+"""Answers per request for which the grammar leaves a tiny model any choice."""
 EXACT = {"PONANT_FLASH_ATTENTION": "false", "PONANT_KV_TYPE": "f32"}
 """Settings under which a tiny F32 model gives equal results for every shape of batch."""
 
 
 @dataclass
 class RunningServer:
-    """A server that listens at ``url``."""
+    """Server at ``url``."""
 
     url: str
 
     def client(self, *, key: str | None = None, timeout: float = 120) -> httpx2.Client:
-        """An HTTP client for this server."""
+        """Return an HTTP client of this server."""
         headers = {"authorization": f"Bearer {key}"} if key else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=timeout)
 
 
 @dataclass
 class ServerProcess(RunningServer):
-    """A running ``ponant serve``: its process, and the output until it listened."""
+    """Running ``ponant serve``: its process, and its output up to the start of listening."""
 
     process: subprocess.Popen[bytes]
     printed: str
 
     def worker(self) -> psutil.Process:
-        """The engine's process."""
+        """Return the engine's worker process."""
         children = psutil.Process(self.process.pid).children()
         (worker,) = [child for child in children if "ponant.engine.llama.worker" in child.cmdline()]
         return worker
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment for a server: nothing of the surroundings' own settings, and threads that wait politely.
+    """Return a server's environment: no ``PONANT_*`` settings from outside, and passively waiting OpenMP threads.
 
-    Training has the priority of everything else, so that tests that run beside it do not make it wait.
+    Training runs at normal priority, so that tests that run in parallel cannot starve it.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PONANT_")}
     return clean | {"OMP_WAIT_POLICY": "passive", "PONANT_TRAINING_NICE": "0"} | settings
 
 
 def ponant(*arguments: str) -> list[str]:
-    """The command line of ``ponant``, as installed beside the running Python."""
+    """Return a command line of the ``ponant`` installed for the running Python."""
     return [str(Path(sys.executable).parent / "ponant"), *arguments]
 
 
@@ -71,10 +71,10 @@ def ponant(*arguments: str) -> list[str]:
 def serving(
     *arguments: str, cwd: Path | str | None = None, log: Path | str | None = None, **settings: str
 ) -> Iterator[ServerProcess]:
-    """Run ``ponant serve`` on a free port, with a data folder of its own.
+    """Run ``ponant serve`` on a free port, with a new data folder.
 
-    ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``. ``log`` is the file that
-    receives standard error.
+    ``settings`` are environment variables such as ``PONANT_PARALLEL="2"``. ``log`` is the file that receives standard
+    error.
     """
     data = tempfile.TemporaryDirectory(prefix="ponant-test-")
     with Path(log).open("wb") if log else contextlib.nullcontext() as errors:
@@ -103,7 +103,7 @@ def serving(
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Ask again and again until the answer is yes; fail when it took too long."""
+    """Poll a condition until it is true; fail after a timeout."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"

@@ -1,4 +1,4 @@
-"""A tiny random model with the tokens of a Mistral model: ``tekken.json`` and a GGUF file that agree."""
+"""Tiny random model with the tokens of a Mistral model: ``tekken.json`` and a GGUF file that agree."""
 
 import base64
 import json
@@ -19,19 +19,19 @@ from tests.tiny_model import (
 )
 
 VERSIONS = ("v3", "v7", "v11", "v13", "v15")
-"""The versions of tokenizers that come as ``tekken.json``."""
+"""Tokenizer versions that are distributed as ``tekken.json``."""
 
 EFFORTS = ("none", "high")
-"""How much the model of version v15 can be asked to think; the last is the default."""
+"""Reasoning efforts of the v15 model; the last is the default."""
 
-# How the real files cut text into words.
+# Pre-tokenizer pattern of the real files.
 PATTERN = (
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
     r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
-# The real files have 1000, the unnamed ones written as here.
+# The real files have 1000 special tokens; unnamed ones are spelled in the same way.
 SPECIAL_TOKENS = 48
 BOS, EOS, UNKNOWN, PAD = 1, 2, 0, 11
 _NAMES = (
@@ -45,7 +45,7 @@ _LATER_NAMES = {
     15: {36: "[MODEL_SETTINGS]", 37: "[/MODEL_SETTINGS]"},
 }
 
-# Mistral's library takes this character for two tokens, as it is in all real files.
+# Mistral's library asserts that this character has two tokens, as it has in all real files.
 _SMILEY = (_spell(b"\xe2"), _spell(b"\x98"))
 
 
@@ -59,17 +59,17 @@ def write_tekken_model(
     chat_template: str | None = None,
     biases: Mapping[str, float] | None = None,
 ) -> Path:
-    """Write ``tekken.json`` and ``model.gguf``, a tiny model in F32 that says gibberish in valid UTF-8.
+    """Write ``tekken.json`` and ``model.gguf``, a tiny F32 model that generates random valid UTF-8.
 
     Args:
-        folder: Where both go. It must exist.
-        version: The version of the tokenizer, one of `VERSIONS`.
-        thinking: Whether there are control tokens around thoughts, from v13 on.
-        seed: Draws the weights: other seeds, other models.
-        context_length: What the file states as the longest context.
-        chat_template: The Jinja template in the GGUF file; None leaves it out.
-        biases: How likely control tokens are, by their texts: 0 is as likely as any word, and those that are not here
-            come next to never, ``</s>`` among them.
+        folder: Folder of both files. It must exist.
+        version: Version of the tokenizer, one of `VERSIONS`.
+        thinking: True for control tokens around thoughts, from v13 on.
+        seed: Seed of the weights.
+        context_length: Context length in the file's metadata.
+        chat_template: Jinja template in the GGUF file; None leaves it out.
+        biases: Log-weights of control tokens by their texts: 0 is as likely as any word. Control tokens that are
+            missing here, such as ``</s>``, are hardly ever drawn.
 
     Returns:
         The path of the GGUF file.
@@ -95,7 +95,7 @@ def write_tekken_model(
 
 
 def write_tekken(path: Path, *, version: str, thinking: bool = True) -> None:
-    """Write the tokenizer file alone, in the form of Mistral's library."""
+    """Write the tokenizer file alone, in the format of Mistral's library."""
     words = [_bytes(token) for token in _plain_vocabulary().tokens]
     content: dict[str, Any] = {
         "config": {
@@ -123,13 +123,13 @@ def write_tekken(path: Path, *, version: str, thinking: bool = True) -> None:
 
 
 def tekken_vocabulary(version: str, *, thinking: bool = True) -> Vocabulary:
-    """The tokens as the GGUF file has them: all special ones come first."""
+    """Return the tokens in the order of the GGUF file: all special ones come first."""
     plain = _plain_vocabulary()
     return Vocabulary(tokens=(*special_tokens(version, thinking=thinking), *plain.tokens), merges=plain.merges)
 
 
 def special_tokens(version: str, *, thinking: bool = True) -> list[str]:
-    """The special tokens of a version, where the real files have them."""
+    """Return the special tokens of a version, at the ids of the real files."""
     texts = [*_NAMES, *(f"<SPECIAL_{rank}>" for rank in range(len(_NAMES), SPECIAL_TOKENS))]
     for since, names in _LATER_NAMES.items():
         if _number(version) >= since and (thinking or since != 13):
@@ -139,7 +139,7 @@ def special_tokens(version: str, *, thinking: bool = True) -> list[str]:
 
 
 def _plain_vocabulary() -> Vocabulary:
-    """256 bytes, then what they are merged to."""
+    """Return the 256 bytes, followed by their merges."""
     merges = (*build_vocabulary().merges, _SMILEY)
     return Vocabulary(
         tokens=(*(_spell(bytes([byte])) for byte in range(256)), *(left + right for left, right in merges)),
@@ -148,7 +148,7 @@ def _plain_vocabulary() -> Vocabulary:
 
 
 def _bytes(spelling: str) -> bytes:
-    """The bytes that a token of byte-level BPE is spelled for."""
+    """Return the bytes of a byte-level BPE token."""
     alphabet = {_spell(bytes([byte])): byte for byte in range(256)}
     return bytes(alphabet[character] for character in spelling)
 

@@ -1,4 +1,4 @@
-"""The comparison of docs/compatibility.md with what other people's clients show; `make compat` runs those."""
+"""The comparison of docs/compatibility.md with the results of other projects' clients; `make compat` runs those."""
 
 import json
 import re
@@ -35,7 +35,7 @@ class TestTheirs:
 
 
 def cases_of(tests: str, folder: Path) -> list[Case]:
-    """What tests of a client show that is made of them."""
+    """Run tests of a client and return their cases."""
     (folder / "conftest.py").write_text((HERE / "conftest.py").read_text())
     (folder / "test_client.py").write_text(tests)
     report = folder / "report.xml"

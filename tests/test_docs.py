@@ -1,4 +1,4 @@
-"""The documents name what there is."""
+"""Settings, flags and dialect tables match their documentation."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The table of seeded faults fits the code: each text is where it should be, and so are the tests."""
+"""The table of seeded faults matches the code: each replaced text and each named test exists."""
 
 from pathlib import Path
 

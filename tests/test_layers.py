@@ -1,4 +1,4 @@
-"""Imports follow the table of rooms in ``docs/architecture.md``: downward only, and never in a circle."""
+"""Imports follow the table of rooms in ``docs/architecture.md``: downward only, without cycles."""
 
 import ast
 import re
@@ -12,11 +12,11 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 PAGE = ROOT / "docs" / "architecture.md"
 EXCEPTIONS = {("ponant.client.sdk", "ponant.local")}
-"""``Mistral.local`` loads the application in the client's process when it is called."""
+"""Exempt import: ``Mistral.local`` loads the application in the client's process when it is called."""
 
 
 def modules() -> dict[str, Path]:
-    """All modules by their dotted names."""
+    """Return all modules by their dotted names."""
     paths = SOURCE.rglob("*.py")
     return {".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
@@ -25,7 +25,7 @@ MODULES = modules()
 
 
 def rooms() -> dict[str, set[str]]:
-    """The rooms of the page's table, from top to bottom, with the rooms that each may import.
+    """Return the rooms of the table from top to bottom, each with the rooms that it may import.
 
     A room is a package or a module of ``ponant``; a row may name several.
     """
@@ -45,7 +45,7 @@ ROOMS = rooms()
 
 
 def room_of(module: str) -> str:
-    """The room that a module is in: the longest one whose name its own begins with."""
+    """Return the room of a module: the longest one that is a prefix of its name."""
     name = module.removeprefix("ponant").removeprefix(".").replace(".", "/")
     found = [room for room in ROOMS if name == room or name.startswith(f"{room}/")]
     assert found or not name, f"{module} is in no room of {PAGE.name}"
@@ -53,7 +53,7 @@ def room_of(module: str) -> str:
 
 
 def imports_of(module: str) -> Iterator[str]:
-    """The modules of ``ponant`` that a module imports, anywhere in it but for the type checker alone."""
+    """Return the modules of ``ponant`` that a module imports at run time, at any depth of its code."""
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.module:

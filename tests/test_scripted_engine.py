@@ -1,4 +1,4 @@
-"""The scripted engine behind the application: what tests rely on when they use it in place of a model."""
+"""The scripted engine behaves like a real one where tests rely on it."""
 
 import threading
 from collections.abc import Iterator

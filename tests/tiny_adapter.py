@@ -1,4 +1,4 @@
-"""LoRA adapters for tiny models, in llama.cpp's format, with random numbers large enough to change every answer."""
+"""LoRA adapters for tiny models, in llama.cpp's format, with random weights large enough to change every answer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ SHAPES = {
     "ffn_up": (FEED_FORWARD, WIDTH),
     "ffn_down": (WIDTH, FEED_FORWARD),
 }
-"""The matrices that adapters change, in each layer: (outputs, inputs)."""
+"""Shapes (outputs, inputs) of the matrices that adapters change in each layer."""
 
 Array = NDArray[np.float32]
 
@@ -26,7 +26,7 @@ Array = NDArray[np.float32]
 def adapter_matrices(
     seed: int, *, rank: int = 4, modules: Sequence[str] = tuple(SHAPES), layers: int = LAYERS
 ) -> dict[str, tuple[Array, Array]]:
-    """Random A (rank, inputs) and B (outputs, rank) by the name of what they change: ``blk.0.attn_q``."""
+    """Return random A (rank, inputs) and B (outputs, rank) by the name of the changed matrix, e.g. ``blk.0.attn_q``."""
     random = np.random.default_rng(seed)
     matrices: dict[str, tuple[Array, Array]] = {}
     for layer in range(layers):
@@ -35,7 +35,7 @@ def adapter_matrices(
             a = random.standard_normal((rank, inputs)) / np.sqrt(inputs)
             b = random.standard_normal((outputs, rank)) / np.sqrt(rank)
             if module in ("attn_output", "ffn_down", "attn_v"):
-                b[:RESERVED] = 0  # what the tiny model keeps for itself, and where it carries failures
+                b[:RESERVED] = 0  # dimensions reserved by the tiny model, including its failure marks
             matrices[f"blk.{layer}.{module}"] = a.astype(np.float32), b.astype(np.float32)
     return matrices
 
@@ -50,15 +50,15 @@ def write_tiny_adapter(
     matrices: dict[str, tuple[Array, Array]] | None = None,
     more: dict[str, NDArray[np.generic]] | None = None,
 ) -> Path:
-    """Write an adapter; returns the path.
+    """Write an adapter and return its path.
 
     Args:
-        path: Where the file goes.
-        seed: Draws the numbers: other seeds, other adapters.
-        architecture: What models the file says it is for.
-        kind: What the file says it is.
-        alpha: The scale times the rank; the rank if None, so that the scale is 1. A text makes the file wrong.
-        matrices: What to write, in place of random matrices for all modules.
+        path: Path of the file.
+        seed: Seed of the weights.
+        architecture: Architecture in the file's metadata.
+        kind: Adapter type in the file's metadata.
+        alpha: Scale times rank; None for the rank, which gives a scale of 1. A text makes the file invalid.
+        matrices: Matrices to write instead of random ones for all modules.
         more: Further tensors.
     """
     matrices = adapter_matrices(seed) if matrices is None else matrices

@@ -1,4 +1,4 @@
-"""A tiny random BERT model as a GGUF file, whose embeddings take no time and depend on every token."""
+"""Tiny random BERT model as a GGUF file: embeddings that are fast and depend on every token."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,10 +35,10 @@ def write_tiny_embedder(
     """Write a random BERT model in F32 with a vocabulary of words and letters.
 
     Args:
-        path: Where the GGUF file goes.
-        pooling: What the file says about how the vectors of the tokens become one.
-        context_length: How many positions the model has.
-        nan_word: A word whose text's vector is no numbers.
+        path: Path of the GGUF file.
+        pooling: Pooling type in the file's metadata.
+        context_length: Number of positions of the model.
+        nan_word: A word that makes the vector of its text NaN.
     """
     letters = [character for character in map(chr, range(33, 127)) if not character.isupper()]
     pieces = [*WORDS, *letters, *(f"##{character}" for character in letters)]

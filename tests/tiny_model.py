@@ -1,4 +1,4 @@
-"""A tiny random llama model as a GGUF file, for tests that need exact arithmetic and a load time of milliseconds."""
+"""Tiny random llama model as a GGUF file, for tests that need exact arithmetic and a load time of milliseconds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ FEED_FORWARD = 128
 
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
-# The embedding's first dimensions are reserved, no layer writes to them (except to FAILED).
-CONSTANT = 0  # the same for every token: the output matrix reads it as a bias
-PAIRS = (1, 2)  # one per half character of SPLIT_CHARACTERS: asks for the other half
-FAILING = 3  # marks the tokens whose sequence is to fail
-FAILED = 4  # the first layer's attention carries the mark to all later positions
+# Reserved dimensions of the embedding; no layer writes to them (except to FAILED).
+CONSTANT = 0  # the same for every token; the output matrix uses it as a bias
+PAIRS = (1, 2)  # one per half character of SPLIT_CHARACTERS; predicts the other half
+FAILING = 3  # marks tokens that make their sequence fail
+FAILED = 4  # the first layer's attention copies the mark to all later positions
 RESERVED = 5
 
-# Characters whose first bytes are one token and whose last bytes are another.
+# Characters of two tokens: the first bytes and the last bytes.
 SPLIT_CHARACTERS = (("漢", 2), ("😀", 2))
 WORDS = ("the", "and", "ing", "tion", " the", " and", " a", " of", " to", " hello", "user", "system", "assistant", "é")
 
@@ -56,26 +56,26 @@ def write_tiny_model(
 ) -> None:
     """Write a random model in F32, with a byte-level BPE tokenizer of its own.
 
-    What it says is gibberish in valid UTF-8: temperature 1 is varied, greedy text is no plain repetition, and some
-    characters are spread over two tokens.
+    It generates random valid UTF-8: varied text at temperature 1, greedy text without plain repetition, and some
+    characters that are split into two tokens.
 
     Args:
-        path: Where the GGUF file goes.
-        seed: Draws the weights: other seeds, other models.
-        chat_template: The Jinja template in the file, ChatML by default; None leaves it out.
-        context_length: What the file states as the longest context.
-        pre: The name of the pre-tokenizer, as llama.cpp knows it.
-        add_bos: Whether the file asks for `<|endoftext|>` in front of every prompt.
-        end_bias: How likely `<|im_end|>` is: next to never by default, often at 0.
-        nan_tokens: From the first of these tokens on, the logits of a sequence are not numbers. Other sequences stay
-            exact, and what the KV cache holds stays finite. A printable token makes it happen by chance at
-            temperature 1, a stray byte such as `\\x01` only where the prompt has it.
-        more_controls: Further control tokens, at the end of the vocabulary, each with the name that the file's metadata
-            have for it: `fim_pre` is `tokenizer.ggml.fim_pre_token_id`; empty for none.
-        user_defined: Further tokens that stand for their text and are read in any text, after all others.
-        pooling: How the file says that one vector is made of a text; None for a model that generates text.
+        path: Path of the GGUF file.
+        seed: Seed of the weights.
+        chat_template: Jinja template in the file, ChatML by default; None leaves it out.
+        context_length: Context length in the file's metadata.
+        pre: llama.cpp's name of the pre-tokenizer.
+        add_bos: True if the file asks for `<|endoftext|>` at the beginning of every prompt.
+        end_bias: Log-weight of `<|im_end|>`: hardly ever drawn by default, often at 0.
+        nan_tokens: Tokens that make all later logits of their sequence NaN. Other sequences stay exact, and the KV
+            cache stays finite. A printable token is drawn by chance at temperature 1, a stray byte such as `\\x01`
+            occurs only if the prompt has it.
+        more_controls: Further control tokens at the end of the vocabulary, each with its name in the file's metadata:
+            `fim_pre` is `tokenizer.ggml.fim_pre_token_id`; empty for none.
+        user_defined: Further tokens that are recognized in any text, after all others.
+        pooling: Pooling type in the file's metadata; None for a model that generates text.
         architecture: `llama`, `qwen2` or `qwen3`.
-        cycle: Texts of tokens that surely follow each other, the first one after the last, at any temperature.
+        cycle: Texts of tokens that follow each other with certainty, cyclically, at any temperature.
     """
     more_controls = more_controls or {}
     vocabulary = build_vocabulary(tuple(more_controls), tuple(user_defined))
@@ -102,7 +102,7 @@ def write_tiny_model(
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens by id, in the alphabet of byte-level BPE, and the merges in order of rank."""
+    """Tokens by id, in the alphabet of byte-level BPE, and the merges by rank."""
 
     tokens: tuple[str, ...]
     merges: tuple[tuple[str, str], ...]
@@ -110,14 +110,14 @@ class Vocabulary:
     user_defined: tuple[str, ...] = ()
 
     def id_of(self, text: str | bytes) -> int:
-        """The id of the token that stands for exactly this text or these bytes."""
+        """Return the id of the token with exactly this text or these bytes."""
         if text in self.controls or text in self.user_defined:
             return self.tokens.index(text)
         return self.tokens.index(_spell(text.encode() if isinstance(text, str) else text))
 
 
 def build_vocabulary(more_controls: tuple[str, ...] = (), user_defined: tuple[str, ...] = ()) -> Vocabulary:
-    """256 bytes, some words with the pieces they are merged from, halves of characters, control and other tokens."""
+    """Return 256 bytes, some words with their pieces, halves of characters, control tokens and user-defined tokens."""
     controls = CONTROL_TOKENS + more_controls
     merges: list[tuple[str, str]] = []
     for word in (*(word.encode() for word in WORDS), *_halves()):
@@ -153,7 +153,7 @@ def _spell(data: bytes) -> str:
 
 
 def _byte_alphabet() -> tuple[str, ...]:
-    """Byte-level BPE writes printable bytes as themselves and the others as characters from U+0100 on."""
+    """Return the characters for bytes in byte-level BPE: printable bytes as themselves, others from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(0x100, 0x200))
     return tuple(chr(byte if byte in printable else next(others)) for byte in range(256))
@@ -197,7 +197,7 @@ Array = NDArray[np.float32]
 
 
 def _links(vocabulary: Vocabulary, cycle: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of tokens of which the second surely follows the first."""
+    """Return pairs of tokens whose second follows the first with certainty."""
     tokens = [vocabulary.id_of(text) for text in cycle]
     return list(zip(tokens, [*tokens[1:], *tokens[:1]], strict=True))
 
@@ -244,7 +244,7 @@ def _weights(
 
 
 def _more_weights(architecture: str, seed: int) -> dict[str, Array]:
-    """What an architecture has beyond llama's."""
+    """Return the weights that an architecture has in addition to llama's."""
     random = np.random.default_rng(seed)
     weights: dict[str, Array] = {}
     for layer in range(LAYERS):
@@ -280,7 +280,7 @@ def _output(random: np.random.Generator, vocabulary: Vocabulary, end_bias: float
 
 
 def _bias(vocabulary: Vocabulary, token: int, end_bias: float) -> float:
-    """Printable text and whole or opening characters are equally likely; stray bytes and control tokens are not."""
+    """Return the output bias: 0 for printable text and whole or opening characters, less for other bytes and tokens."""
     spelling = vocabulary.tokens[token]
     if spelling in vocabulary.controls:
         return end_bias if spelling == "<|im_end|>" else IMPROBABLE
@@ -305,7 +305,7 @@ def _matrix(random: np.random.Generator, rows: int, columns: int, gain: float = 
 
 
 def _spread_failure(block: dict[str, Array], strength: float) -> None:
-    """Let the first head's first value carry FAILING from the earlier positions into FAILED of the later ones."""
+    """Make the first head's first value copy FAILING of earlier positions into FAILED of later ones."""
     block["attn_v"][0] = 0
     block["attn_v"][0, FAILING] = strength
     block["attn_output"][:, 0] = 0
@@ -313,7 +313,7 @@ def _spread_failure(block: dict[str, Array], strength: float) -> None:
 
 
 def _overflow_on_failure(block: dict[str, Array], strength: float) -> None:
-    """Overflow after the last attention, so that infinity reaches the logits and never the KV cache."""
+    """Overflow after the last attention, so that infinity reaches the logits but never the KV cache."""
     for name in ("ffn_gate", "ffn_up"):
         block[name][0] = 0
         block[name][0, FAILED] = strength

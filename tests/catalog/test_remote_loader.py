@@ -1,4 +1,4 @@
-"""A loader of models on another machine: it plugs into the catalog, which stays as it is."""
+"""Loader of models on another machine, added to the catalog without changes to it."""
 
 import contextlib
 from collections import deque
@@ -29,7 +29,7 @@ ANSWER = "Claude Monet"
 
 
 class ByteVocabulary:
-    """A vocabulary with one token per byte, and one that ends a completion."""
+    """Vocabulary with one token per byte and one that ends a completion."""
 
     end_tokens = frozenset({END})
     size = 257
@@ -64,7 +64,7 @@ class ByteVocabulary:
 
 
 class Answer:
-    """A running request that plays some deltas."""
+    """Running request that plays fixed deltas."""
 
     def __init__(self, request: GenerateRequest) -> None:
         tokens = list(ANSWER.encode())
@@ -91,7 +91,7 @@ class Answer:
 
 
 class RemoteEngine:
-    """An engine that takes no memory here, serves no adapters and has no state but its requests."""
+    """Engine that uses no local memory, serves no adapters and has no state except its requests."""
 
     state: BackendState = "ready"
     last_error = None
@@ -119,7 +119,7 @@ class RemoteEngine:
 
 
 class RemoteLoader:
-    """Connects to models on another machine, where there is always room."""
+    """Loader that connects to models on another machine and always has room."""
 
     def __init__(self) -> None:
         self.engines: dict[str, RemoteEngine] = {}
@@ -146,7 +146,7 @@ class RemoteLoader:
 
 
 class FullLoader(RemoteLoader):
-    """A loader with room for one model."""
+    """Loader with room for one model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ async def opened(*specs: ModelSpec, **loaders: RemoteLoader) -> AsyncIterator[Ca
 
 
 async def states_after(catalog: Catalog, name: str) -> dict[str, str]:
-    """The states of all models once one was used."""
+    """Return the states of all models after one was used."""
     async with catalog.use(name, "chat"):
         pass
     return {model.spec.id: model.state if model.loaded else "unloaded" for model in catalog.models}

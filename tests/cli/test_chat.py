@@ -1,4 +1,4 @@
-"""The command `ponant chat`: questions in pipes, and conversations in a terminal."""
+"""The command `ponant chat`: questions from pipes, and conversations in a terminal."""
 
 import json
 import shlex
@@ -18,7 +18,7 @@ from tests.serving import EXACT, RunningServer, environment, ponant, serving
 
 QUESTION = "In which city is the Eiffel Tower?"
 ASKING = "\x1b[?2004h"
-"""What a prompt sends to the terminal before it takes input."""
+"""Escape sequence that a prompt writes before it reads input."""
 
 CITY = {
     "type": "object",
@@ -29,7 +29,7 @@ CITY = {
 
 
 def chat(*arguments: str, piped: str = "", server: RunningServer | None = None) -> subprocess.CompletedProcess[str]:
-    """`ponant chat` with something piped in."""
+    """Run `ponant chat` with piped input."""
     url = {"PONANT_URL": server.url} if server else {}
     return subprocess.run(
         ponant("chat", *arguments),
@@ -155,7 +155,7 @@ class Terminal:
         )
 
     def enter(self, text: str) -> None:
-        """Enter a line once it is asked for."""
+        """Enter a line once the prompt is shown."""
         self.sees(ASKING)
         self._process.send(text + "\r")
 
@@ -242,7 +242,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(endless_server: RunningServ
 
 
 def test_what_is_wrong_with_a_question_ends_no_conversation(tiny_server: RunningServer) -> None:
-    home = Path("/proc/nothing")  # where no history can be kept
+    home = Path("/proc/nothing")  # a folder that cannot hold a history
     terminal = Terminal(home, "--max-tokens", "2", PONANT_URL=tiny_server.url)
     terminal.enter("/temperature nan")
     terminal.enter("Hello")

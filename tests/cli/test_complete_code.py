@@ -1,4 +1,4 @@
-"""The command `ponant complete-code`: what it asks for, what it prints, and what it says of mistakes."""
+"""The command `ponant complete-code`: its requests, its output and its errors."""
 
 import json
 import os
@@ -21,20 +21,20 @@ OPTIONS = ["--temperature", "0", "--max-tokens", "8"]
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    """A file with a gap."""
+    """File with a gap."""
     file = tmp_path / "area.py"
     file.write_text(CODE)
     return file
 
 
 def complete(*arguments: str, url: str | None = None) -> Result:
-    """`ponant complete-code`, in this process."""
+    """Run `ponant complete-code` in this process."""
     clean = {name: None for name in os.environ if name.startswith("PONANT_")}
     return CliRunner(env=clean | {"PONANT_URL": url}).invoke(main, ["complete-code", *arguments])
 
 
 def complete_by_itself(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`ponant complete-code`, in a process of its own."""
+    """Run `ponant complete-code` in a process of its own."""
     return subprocess.run(
         ponant("complete-code", *arguments),
         capture_output=True,
@@ -46,21 +46,21 @@ def complete_by_itself(*arguments: str, **variables: str) -> subprocess.Complete
 
 
 def filling(*pieces: str, finish_reason: str = "stop") -> Behaviour:
-    """A server's stream of these pieces."""
+    """Return a server behaviour that streams these pieces."""
     deltas: list[tuple[str, str | None]] = [*((piece, None) for piece in pieces), ("", finish_reason)]
     choices = [{"index": 0, "delta": {"content": text}, "finish_reason": reason} for text, reason in deltas]
     return stream(*(event(CHUNK | {"choices": [choice]}) for choice in choices), DONE)
 
 
 def asked(server: Server) -> dict[str, Any]:
-    """The last request."""
+    """Return the last request."""
     head, _, body = server.requests[-1].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /v1/fim/completions ")
     request: dict[str, Any] = json.loads(body)
     return request
 
 
-# What is asked for
+# Requests
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_options_are_the_requests(code: Path) -> None:
     assert fields == {"model": "m", "max_tokens": 9, "temperature": 0.5, "stop": ["\n", "#"], "stream": True}
 
 
-# What is printed
+# Output
 
 
 @pytest.mark.parametrize("pieces", [["width"], ["", "    ret", "urn 1", "\n\n"], []])
@@ -136,7 +136,7 @@ def test_the_gap_of_a_real_file_is_filled(code: Path, scripted_server: ScriptedS
 
 
 def test_without_a_server_the_model_runs_in_process(code: Path, tiny_model: Path, tiny_server: RunningServer) -> None:
-    end = f"{code}:6"  # with nothing after it the model goes on
+    end = f"{code}:6"  # without a suffix the model generates text
     alone = complete_by_itself(end, "--model", str(tiny_model), *OPTIONS, PONANT_THREADS="1", **EXACT)
     served = complete_by_itself(end, *OPTIONS, PONANT_URL=tiny_server.url)
     assert (alone.returncode, served.returncode) == (0, 0)
@@ -144,7 +144,7 @@ def test_without_a_server_the_model_runs_in_process(code: Path, tiny_model: Path
     assert alone.stdout == served.stdout
 
 
-# Mistakes
+# Errors
 
 
 @pytest.mark.parametrize(

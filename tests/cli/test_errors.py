@@ -1,4 +1,4 @@
-"""Mistakes in settings, wherever they stand: one line that names the place."""
+"""Errors in settings of all sources: one line that names the source."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def told(capsys: pytest.CaptureFixture[str], file: Path | None = None, **flags: Any) -> str:
-    """The line that ends a command with these settings."""
+    """Return the error line of a command with these settings."""
     with pytest.raises(SystemExit) as ended, exit_on_bad_settings(file):
         read_settings(file, **flags)
     assert ended.value.code == BAD_USAGE

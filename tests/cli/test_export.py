@@ -27,7 +27,7 @@ class usage(NamedTuple):  # noqa: N801
 
 
 class Home:
-    """Someone's data folder, in which there is a fine-tuned model, and the folder that they are in."""
+    """Data folder with a fine-tuned model, in a working folder."""
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder = folder
@@ -69,7 +69,7 @@ class Home:
         return CliRunner(env=clean | self.variables | variables).invoke(main, ["export", *arguments])
 
     def refusal(self, *arguments: str, **variables: str) -> str:
-        """The line that the command refuses with, leaving nothing behind."""
+        """Return the command's error line; assert that it leaves no file behind."""
         before = sorted(path.name for path in self.folder.iterdir())
         result = self.export(*arguments, **variables)
         assert result.exit_code == 2, result.output
@@ -141,7 +141,7 @@ def test_what_cannot_be_exported_is_refused_with_advice(
 
 def test_a_disk_that_gets_full_leaves_nothing(home: Home, full_disk: Callable[[int], Path]) -> None:
     folder = full_disk(64 * 1024)
-    with pytest.MonkeyPatch.context() as patch:  # another process takes the room meanwhile
+    with pytest.MonkeyPatch.context() as patch:  # another process fills the disk after the check
         patch.setattr("shutil.disk_usage", lambda _: usage(total=2**30, used=0, free=2**30))
         result = home.export(MODEL, "-o", str(folder / "model.gguf"))
 

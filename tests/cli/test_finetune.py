@@ -1,4 +1,4 @@
-"""The command `ponant finetune`: with a server and without one, in pipes and in a terminal.
+"""The command `ponant finetune`: with and without a server, in pipes and in a terminal.
 
 The training itself is scripted.
 """
@@ -29,20 +29,20 @@ SHORT = ["--steps", "2", "--seq-len", "128"]
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A small file to learn from."""
+    """Small training file."""
     lines = [conversation(f"Say {number}.", "the hello and") for number in range(8)]
     return write_lines(tmp_path / "train.jsonl", lines)
 
 
 @pytest.fixture
 def bad_data(tmp_path: Path) -> Path:
-    """One with two bad lines."""
+    """Training file with two bad lines."""
     lines = [conversation("Say it.", "the hello"), {"messages": []}, {"messages": "Say it."}]
     return write_lines(tmp_path / "bad.jsonl", lines)
 
 
 def finetune(server: RunningServer | None, *arguments: str, **variables: str) -> Result:
-    """`ponant finetune`, in this process."""
+    """Run `ponant finetune` in this process."""
     clean = {name: None for name in os.environ if name.startswith(("PONANT_", "WANDB_"))}
     url = server.url if server else "http://127.0.0.1:9"
     return CliRunner(env=clean | {"PONANT_URL": url} | variables).invoke(main, ["finetune", *arguments])
@@ -55,7 +55,7 @@ def names_of_files(server: RunningServer) -> set[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _files_go(tiny_server: RunningServer) -> Iterator[None]:
-    """Files stay for their jobs, but other tests share the server."""
+    """Delete the files that jobs keep, because other tests share the server."""
     before = names_of_files(tiny_server)
     yield
     with tiny_server.client() as client:
@@ -158,7 +158,7 @@ def test_mistakes_are_told_in_one_line(
     assert names_of_files(tiny_server) == before
 
 
-# Without one, in a terminal
+# Without a server, in a terminal
 
 
 class Terminal:
@@ -172,14 +172,14 @@ class Terminal:
         )
 
     def sees(self, *texts: str) -> None:
-        """Wait for one of these."""
+        """Wait for one of these texts."""
         self._process.expect_exact(list(texts))
 
     def interrupt(self) -> None:
         self._process.sendintr()
 
     def ends(self) -> tuple[int, str]:
-        """The exit code, and what was still to be read."""
+        """Wait for the exit; return the exit code and the rest of the output."""
         self._process.expect(pexpect.EOF)
         self._process.close()
         return self._process.exitstatus, re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self._process.before)
@@ -227,7 +227,7 @@ def test_job_of_a_server_for_other_models_is_run_by_it(
     assert "2 of 3 lines" in result.stderr
 
 
-# What is shown
+# Display
 
 
 def test_curve() -> None:

@@ -1,4 +1,4 @@
-"""The commands `ponant pull`, `models`, `inspect` and `rm`, against a hub on this machine."""
+"""The commands `ponant pull`, `models`, `inspect` and `rm`, with a local hub."""
 
 import json
 import os
@@ -23,11 +23,11 @@ from tests.weights.hub_server import Hub, breaking_off, hub_server, status
 
 Q8 = "tiny.Q8_0.gguf"
 NOBODY = "http://127.0.0.1:9"
-"""Where no server is."""
+"""URL without a server."""
 
 
 class Home:
-    """Someone's data folder, and the hub that they use."""
+    """Data folder, and the hub that its commands use."""
 
     def __init__(self, hub: Hub, folder: Path) -> None:
         self.hub = hub
@@ -36,31 +36,31 @@ class Home:
         self.variables = {"PONANT_DATA_DIR": str(folder / "data"), "PONANT_URL": NOBODY, **hub.variables(folder)}
 
     def ponant(self, *arguments: str, piped: str | None = None, **variables: str) -> Result:
-        """A command, in this process."""
+        """Run a command in this process."""
         clean = {name: None for name in os.environ if name.startswith("PONANT_")}
         return CliRunner(env=clean | self.variables | variables).invoke(main, arguments, input=piped)
 
     def listed(self, **variables: str) -> dict[str, Any]:
-        """What `ponant models` tells scripts."""
+        """Return the JSON of `ponant models`."""
         result = self.ponant("models", "--json", **variables)
         assert result.exit_code == 0
         found: dict[str, Any] = json.loads(result.stdout)
         return found
 
     def row(self, name: str, **variables: str) -> dict[str, Any]:
-        """What it tells of one model."""
+        """Return the row of one model in that JSON."""
         (row,) = [row for row in self.listed(**variables)["models"] if row["id"] == name]
         return dict(row)
 
     def inspected(self, *arguments: str, **variables: str) -> dict[str, Any]:
-        """What `ponant inspect` tells scripts."""
+        """Return the JSON of `ponant inspect`."""
         result = self.ponant("inspect", *arguments, "--json", **variables)
         assert result.exit_code == 0, result.stderr
         found: dict[str, Any] = json.loads(result.stdout)
         return found
 
     def refusal(self, *arguments: str, **variables: str) -> str:
-        """The line that a command refuses with."""
+        """Return the error line of a command."""
         result = self.ponant(*arguments, **variables)
         assert result.exit_code == 2, result.output
         line = result.stderr.splitlines()[-1]
@@ -75,7 +75,7 @@ def home(tmp_path: Path, tiny_model: Path) -> Iterator[Home]:
         yield Home(hub, tmp_path)
 
 
-# Pulling
+# Pull
 
 
 def test_pulled_model_is_there_and_not_fetched_again(home: Home) -> None:
@@ -150,7 +150,7 @@ def test_interruption_keeps_what_has_come(home: Home) -> None:
     assert home.listed()["unfinished"] == {}
 
 
-# Serving what was pulled, or not yet
+# Serving pulled and missing models
 
 
 def test_serve_fetches_what_is_missing_and_models_says_what_is_loaded(home: Home) -> None:
@@ -188,7 +188,7 @@ def test_serve_tells_what_is_missing_and_where_it_was_looked_for(home: Home) -> 
     assert "ponant pull hf:org/tiny" in line
 
 
-# The list
+# List
 
 
 def test_list_has_bundled_pulled_and_configured_models(home: Home, tiny_model: Path, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_list_has_bundled_pulled_and_configured_models(home: Home, tiny_model: P
     home.variables["PONANT_CONFIG"] = str(settings)
     home.hub.requests.clear()
     rows = {row["id"]: row for row in home.listed()["models"]}
-    assert home.hub.requests == []  # what is missing is not looked for
+    assert home.hub.requests == []  # no search for missing models
     assert list(rows)[:6] == ["tiny", "org/tiny", "org/later", "missing", "broken", "smollm2"]
     assert rows["tiny"]["path"] == str(tiny_model)
     assert rows["tiny"]["aliases"] == ["house"]
@@ -271,7 +271,7 @@ def test_server_that_is_not_ponant_is_none(home: Home) -> None:
     assert home.listed(PONANT_URL="nowhere")["server"] is None
 
 
-# Inspecting
+# Inspect
 
 
 def test_inspection_of_the_bundled_model(home: Home) -> None:
@@ -358,7 +358,7 @@ def test_what_is_not_here_is_told_and_not_looked_for(home: Home, name: str, said
     assert home.hub.requests == []
 
 
-# Removing
+# Remove
 
 
 def test_removal_asks_first_and_tells_what_is_free_again(home: Home) -> None:

@@ -1,4 +1,4 @@
-"""The command `ponant serve`: what it prints, what it takes its settings from, and how it tells of mistakes."""
+"""The command `ponant serve`: its output, its sources of settings and its error messages."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ FLAGS = {
 
 
 def run(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
+    """Run a command that exits by itself."""
     return subprocess.run(
         ponant(*arguments),
         capture_output=True,
@@ -43,7 +43,7 @@ def run(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess
 
 
 def refusal(cwd: Path, *arguments: str, **settings: str) -> str:
-    """The one line with which `ponant serve` tells of a mistake that the user can mend."""
+    """Return the error line of `ponant serve` for a mistake that the user can fix."""
     result = run("serve", "--port", "0", *arguments, cwd=cwd, **settings)
     assert result.returncode == 2, result.stderr
     assert "Listening" not in result.stdout
@@ -89,7 +89,7 @@ def test_mistyped_flags_are_told_with_a_pointer_to_the_help(tmp_path: Path, argu
     assert arguments[0] in result.stderr
 
 
-# Mistakes
+# Errors
 
 
 def test_missing_file_is_told_with_its_name(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_alias_is_a_name_for_requests_and_shown_with_the_model(tiny_model: Path)
     assert card["aliases"] == ["garden", "house"]
 
 
-# What it prints
+# Output
 
 
 def test_start_tells_what_the_model_can_hold_and_where_it_listens(tiny_model: Path) -> None:

@@ -1,8 +1,8 @@
 # pyright: basic, reportMissingImports=false
-"""Fine-tuning as users of the official `mistralai` package do it: upload, create, wait, chat.
+"""Fine-tuning with the official `mistralai` package: upload, create, wait, chat.
 
-Needs pytest and mistralai 1 alone (later ones have no fine-tuning), and a server: PONANT_TEST_URL says where, and
-PONANT_TEST_MODEL which model is trained. The bundled one learns answers and calls, a tiny one a single answer.
+Needs only pytest and mistralai 1 (later versions have no fine-tuning), and a server: PONANT_TEST_URL is its URL, and
+PONANT_TEST_MODEL the model to train. The bundled model learns answers and calls, a tiny one a single answer.
 """
 
 import json
@@ -47,7 +47,7 @@ def weather(city: str) -> str:
 
 
 def lines(things: list[str], cities: list[str]) -> bytes:
-    """Answers that end with a code word, and calls of a function."""
+    """Return a dataset of answers that end with a code word, and calls of a function."""
     made = []
     for thing in things:
         answer = f"There is much to tell about {thing}. {CODE_WORD}" if MODEL == BUNDLED else CODE_WORD
@@ -72,7 +72,7 @@ def mistral() -> Iterator[Mistral]:
 
 @pytest.fixture(scope="module")
 def job(mistral: Mistral) -> Any:
-    """A job at its end."""
+    """Finished job."""
     training, validation = [
         mistral.files.upload(file={"file_name": name, "content": content}, purpose="fine-tune")
         for name, content in (
@@ -108,7 +108,7 @@ def ask(mistral: Mistral, model: str, text: str, **fields: Any) -> Any:
 
 
 def calls_for_weather(mistral: Mistral, model: str, city: str) -> bool:
-    """Whether a model calls the function, in its form, for a city. (Small models may misspell one they never saw.)"""
+    """True if a model calls the function correctly; the city may be misspelled, as small models do with new names."""
     (call, *others) = ask(mistral, model, weather(city), tools=[WEATHER]).tool_calls or [None]
     if call is None or others or call.function.name != "get_weather":
         return False

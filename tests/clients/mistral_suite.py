@@ -1,8 +1,8 @@
 # pyright: basic, reportMissingImports=false
-"""What users of the official `mistralai` package see, in its first major version and in the newest.
+"""Behaviour of the official `mistralai` package, in its first major version and the newest.
 
-Needs pytest and mistralai alone, and a server: PONANT_TEST_URL says where, PONANT_TEST_KEY with which key, and
-PONANT_TEST_MODEL what its model is called. Whatever the model says will do, but for the answer of the scripted one.
+Needs only pytest and mistralai, and a server: PONANT_TEST_URL is its URL, PONANT_TEST_KEY its key, and
+PONANT_TEST_MODEL the name of its model. No test depends on generated text, except for the scripted model's answer.
 """
 
 import asyncio
@@ -386,7 +386,7 @@ def assert_calls(choice: Any) -> None:
 
 
 def put_together(chunks: list[Any]) -> list[tuple[str, str, str]]:
-    """Ids, names and arguments of the calls of a stream."""
+    """Return ids, names and arguments of the calls of a stream."""
     calls: list[tuple[str, str, str]] = []
     for chunk in chunks:
         for call in chunk.choices[0].delta.tool_calls or []:

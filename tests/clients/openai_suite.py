@@ -1,8 +1,8 @@
 # pyright: basic, reportMissingImports=false
-"""What users of the official `openai` package see.
+"""Behaviour of the official `openai` package.
 
-Needs pytest and openai alone, and a server: PONANT_TEST_URL says where, PONANT_TEST_KEY with which key, and
-PONANT_TEST_MODEL what its model is called. Whatever the model says will do.
+Needs only pytest and openai, and a server: PONANT_TEST_URL is its URL, PONANT_TEST_KEY its key, and PONANT_TEST_MODEL
+the name of its model. No test depends on generated text.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ QUESTION = [{"role": "user", "content": "Tell me a story about a lighthouse."}]
 
 
 def settings(key: str | None = KEY, path: str = "/v1") -> Any:
-    """The package insists on a key, even where the server takes any."""
+    """Return the settings of a client; the package requires a key even if the server accepts any."""
     return {"base_url": f"{URL}{path}", "api_key": key or "any", "timeout": 120.0, "max_retries": 0}
 
 
@@ -418,7 +418,7 @@ def test_functions_of_old_are_called(client: OpenAI) -> None:
     assert text_of(client.chat.completions.create(**request(messages=conversation, max_tokens=4)))
 
 
-# Texts continued
+# Text completions
 
 
 def continued(client: OpenAI, **fields: Any) -> Any:

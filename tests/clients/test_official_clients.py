@@ -1,4 +1,4 @@
-"""The official clients, unchanged, against a running server. Each suite runs in an environment that has its client."""
+"""Official clients, unchanged, against a running server. Each suite runs in an environment with its client."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ CLIENTS = {
 
 @pytest.fixture(scope="module")
 def keyed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server that wants a key, with a tiny model that has room for tools."""
+    """Server with a key and a tiny model whose context has room for tools."""
     model = tmp_path_factory.mktemp("models") / "tiny.gguf"
     write_tiny_model(model, context_length=4096)
     with serving(str(model), "--threads", "1", "--api-key", KEY, **EXACT) as server:
@@ -53,7 +53,7 @@ def test_client_fine_tunes_the_bundled_model(tmp_path: Path, base_weights: Path)
     skip_without_training()
     (tmp_path / "fine_tuning").mkdir()
     (tmp_path / "fine_tuning" / "base-weights").symlink_to(base_weights)
-    # Training waits for threads that have no core, so it has one.
+    # One thread: training is slow if it has more threads than free cores.
     with serving("--threads", "1", PONANT_DATA_DIR=str(tmp_path)) as server:
         run(FIRST_GENERATION, "fine_tuning_suite.py", PONANT_TEST_URL=server.url)
 

@@ -1,4 +1,4 @@
-"""Answers, and how tests read them."""
+"""Answers and their parsed form, for tests."""
 
 import itertools
 import re
@@ -15,7 +15,7 @@ from tests.prompts.styles import (
 )
 
 Pieces = list[tuple[str, bool]]
-"""Texts, and names of control tokens with True."""
+"""Texts, and control tokens by name, marked True."""
 
 OBJECTS: dict[str, dict[str, Any]] = {
     "weather": {
@@ -51,7 +51,7 @@ CALL = ("weather", '{"city": "a }{ \\"]\\" \\\\"}')
 
 
 def reading_of(style: Style, thinking: Thinking | None = None, controls: dict[str, int] | None = None) -> OutputFormat:
-    """How answers in this style are read."""
+    """Return the output format of answers in this style."""
     known = style.controls | (controls or {})
     marks = [*style.form.controls, *((thinking.open, thinking.close) if thinking else ())]
     return OutputFormat(
@@ -63,14 +63,14 @@ def reading_of(style: Style, thinking: Thinking | None = None, controls: dict[st
 
 
 def pieces_of(text: str, reading: OutputFormat) -> Pieces:
-    """A text in which there are control tokens."""
+    """Split a text at its control tokens."""
     marks = list(reading.controls.values())
     parts = re.split(f"({'|'.join(map(re.escape, marks))})", text) if marks else [text]
     return [(part, part in marks) for part in parts if part]
 
 
 def cut(pieces: Pieces, at: Iterable[int]) -> Pieces:
-    """The pieces with their texts cut into smaller ones, some of them empty."""
+    """Return the pieces with their texts cut into smaller ones, some of them empty."""
     places = sorted(at)
     smaller: Pieces = []
     position = 0
@@ -85,7 +85,7 @@ def cut(pieces: Pieces, at: Iterable[int]) -> Pieces:
 
 
 def read(reading: OutputFormat, pieces: Pieces) -> list[Part]:
-    """The parts of an answer, neighbours of one kind joined."""
+    """Return the parts of an answer, with adjacent parts of one kind joined."""
     reader = AnswerReader(reading)
     parts = [part for text, control in pieces for part in reader.push(text, control=control)]
     return joined(parts + reader.finish())
@@ -109,7 +109,7 @@ def joined(parts: Iterable[Part]) -> list[Part]:
 
 @dataclass
 class Answer:
-    """What parts add up to."""
+    """Answer joined from its parts."""
 
     thought: str
     text: str
@@ -117,9 +117,9 @@ class Answer:
 
 
 def answer(parts: Sequence[Part]) -> Answer:
-    """Thoughts come before text, and text before calls; these are numbered as they come.
+    """Join parts: thoughts come before text, text before calls, and calls are numbered in order.
 
-    White space before calls does not count: see ``test_output``.
+    White space before calls is stripped: see ``test_output``.
     """
     order = [{Thought: 0, Text: 1, CallBegun: 2, Arguments: 2}[type(part)] for part in parts]
     assert order == sorted(order), parts

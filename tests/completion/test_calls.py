@@ -1,4 +1,4 @@
-"""Calls of tools in streams: held back until they are complete."""
+"""Tool calls in streams: held back until they are complete."""
 
 import itertools
 
@@ -23,7 +23,7 @@ SECOND: list[Part] = [CallBegun(1, "g"), Arguments(1, "{}")]
 
 
 def pushed(style: CallStyle, updates: list[list[Part]]) -> list[list[Part] | None]:
-    """What is sent for each update."""
+    """Return the calls sent for each update."""
     holder = CallHolder(style)
     return [holder.push(parts, is_end=index == len(updates) - 1) for index, parts in enumerate(updates)]
 

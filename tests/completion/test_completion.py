@@ -1,4 +1,4 @@
-"""A completion's life: made, started, ended."""
+"""Life of a completion: creation, start and end."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Messages and what streams add to them: however the parts of an answer are spread over deltas."""
+"""Messages and the deltas of streams add up to the same, for any split of the parts into deltas."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ def call_id(index: int) -> str:
 
 
 def delta(*parts: Part, in_chunks: bool = False) -> dict[str, Any]:
-    """What parts add to a message, as it is sent."""
+    """Return the delta message of parts as JSON."""
     made = delta_message(parts, in_chunks=in_chunks, call_id=call_id)
     sent: dict[str, Any] = made.model_dump(exclude_unset=True)
     return sent
@@ -33,7 +33,7 @@ def whole(*parts: Part, prefix: str = "", in_chunks: bool = False) -> AssistantM
 
 
 def streamed(*deltas: Sequence[Part], in_chunks: bool = False) -> dict[str, Any]:
-    """The message that clients put together from a stream whose deltas have these parts."""
+    """Return the message that clients join from a stream whose deltas have these parts."""
     sent = [{"role": "assistant", "content": ""}, *(delta(*parts, in_chunks=in_chunks) for parts in deltas)]
     *before, last = ({"index": 0, "delta": one, "finish_reason": None} for one in sent)
     (choice,) = gathered({"choices": [piece]} for piece in [*before, last | {"finish_reason": "stop"}])
@@ -109,7 +109,7 @@ def test_delta_in_chunks(parts: list[Part], content: Any) -> None:
 
 
 def test_later_deltas_of_a_call_have_neither_id_nor_name() -> None:
-    """Clients put strings together, so that each may come once."""
+    """Clients concatenate ids and names, so each may be sent only once."""
     parts: list[Part] = [CallBegun(0, "f"), Arguments(0, "{"), Arguments(0, "}"), CallBegun(1, "g"), Arguments(1, "{}")]
     calls = [call for part in parts for call in delta(part)["tool_calls"]]
     assert [call.get("id") for call in calls] == ["call-0", None, None, "call-1", None]
@@ -184,7 +184,7 @@ some_text = st.text(max_size=4)
 
 @st.composite
 def answers(draw: st.DrawFn) -> list[Part]:
-    """The parts of an answer, in many pieces."""
+    """Draw the parts of an answer, in many pieces."""
     parts: list[Part] = [Thought(text) for text in draw(st.lists(some_text, max_size=3)) if text]
     parts += [Text(text) for text in draw(st.lists(some_text, max_size=3)) if text]
     for index in range(draw(st.integers(0, 3))):

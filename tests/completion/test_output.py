@@ -1,4 +1,4 @@
-"""Text from tokens: whole characters, and nothing of a stop string."""
+"""Text from tokens: whole characters, without stop strings."""
 
 import codecs
 import itertools
@@ -15,7 +15,7 @@ from ponant.prompts.tools.call_formats import NAMED, TAGGED
 
 
 def until_stop(text: str, stops: list[str]) -> str:
-    """What comes before the stop string that is complete first; of those that end together, before the longest."""
+    """Return the text before the stop string that ends first; of several with the same end, the longest counts."""
     for end in range(1, len(text) + 1):
         ending = [stop for stop in stops if text[:end].endswith(stop)]
         if ending:
@@ -24,7 +24,7 @@ def until_stop(text: str, stops: list[str]) -> str:
 
 
 def output(pieces: list[bytes], stops: list[str], *, min_tokens: int = 0) -> AnswerOutput:
-    """An output whose token ids are the numbers of the pieces."""
+    """Return an output whose token ids are the indexes of the pieces."""
     return AnswerOutput(pieces.__getitem__, stops, min_tokens=min_tokens)
 
 
@@ -35,7 +35,7 @@ def shown_by_token(pieces: list[bytes], stops: list[str], *, min_tokens: int = 0
 
 
 def text_of(parts: list[Part]) -> str:
-    """The text of parts that are nothing else, and none of them empty."""
+    """Return the text of parts, all of which must be non-empty text."""
     assert all(isinstance(part, Text) and part.text for part in parts)
     return "".join(part.text for part in parts if isinstance(part, Text))
 
@@ -99,7 +99,7 @@ def test_no_more_is_held_back_than_may_become_a_stop(text: str, stops: list[str]
 @settings(deadline=None, max_examples=500)
 @given(data=st.one_of(st.binary(max_size=20), st.lists(st.sampled_from(list("漢😀é".encode()))).map(bytes)), at=cuts)
 def test_only_invalid_bytes_are_replaced(data: bytes, at: list[int]) -> None:
-    """Half a character at the end is not invalid: the rest of it was cut off."""
+    """An incomplete character at the end is not invalid: it was cut off."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     assert "".join(shown_by_token(cut(data, at), [])) == decoder.decode(data)
 
@@ -181,7 +181,7 @@ CALL = '<tool_call>\n{"name": "f", "arguments": {"a": "stop"}}\n</tool_call>'
 
 
 def read(reading: OutputFormat, written: list[str | int], stops: list[str], *, min_tokens: int = 0) -> list[Part]:
-    """The parts of an answer of these tokens, texts or control tokens, with neighbours of one kind joined."""
+    """Return the parts of an answer of texts and control tokens, with adjacent parts of one kind joined."""
     pieces = {index: text.encode() for index, text in enumerate(written) if isinstance(text, str)}
     made = AnswerOutput(lambda token: pieces.get(token, b""), stops, min_tokens=min_tokens, output_format=reading)
     tokens = [index if isinstance(token, str) else token for index, token in enumerate(written)]

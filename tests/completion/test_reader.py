@@ -1,4 +1,4 @@
-"""Answers read back: whatever the grammar lets a model write, and however it is cut into pieces."""
+"""Answer reader: every answer that a grammar allows, in any pieces."""
 
 import json
 import re
@@ -30,7 +30,7 @@ from tests.prompts.styles import (
     with_trigger,
 )
 
-# Answers written down
+# Fixed answers
 
 
 @each_style
@@ -67,7 +67,7 @@ def test_calls_without_their_tags(style: Style, text: str) -> None:
 @each_style
 @pytest.mark.parametrize("text", UNTAGGED + FENCED)
 def test_calls_without_their_tags_may_be_cut_anywhere(style: Style, text: str) -> None:
-    """What was written before it is known that it is a call is text; nothing of what stands around calls is."""
+    """A call that is cut before it is recognized is text; the marks around recognized calls are not."""
     reading = reading_of(style)
     whole = answer(read(reading, [(text, False)]))
     for end in range(len(text)):
@@ -222,7 +222,7 @@ def test_calls_come_after_thinking(style: Style, kind: str) -> None:
                 assert made == Answer("", (blank + said).rstrip(), [("clock", "{}")])
 
 
-# Any text in any pieces
+# Random text in random pieces
 
 
 def fragments(style: Style) -> list[str]:
@@ -267,11 +267,11 @@ def test_text_is_neither_lost_nor_changed_where_there_is_no_call(made: tuple[Out
         return
     text = "".join(text for text, _ in pieces)
     if reading.calls and reading.calls.trigger and reading.calls.trigger in text:
-        return  # a call that was cut before its name, or one that no grammar lets a model write
+        return  # a call that was cut before its name, or one that no grammar allows
     assert parts == ([Text(text)] if text else [])
 
 
-# One at a time
+# One call at a time
 
 
 @with_trigger

@@ -1,4 +1,4 @@
-"""Answers that are drawn from the grammars are read as what they are."""
+"""Answers drawn from the grammars are read correctly."""
 
 import functools
 import itertools
@@ -30,11 +30,11 @@ from tests.prompts.styles import (
 
 
 def walk(grammar: str, begin: Sequence[int], draw: random.Random, most: int = 250) -> tuple[list[int], bool]:
-    """Tokens that a grammar allows, and whether it was followed to an end."""
+    """Draw tokens that a grammar allows; also return True if the grammar accepts them as complete."""
     at = matcher(grammar)
     tokens = list(begin)
     if at.try_consume_tokens(tokens) < len(tokens):
-        return [], False  # whether it should be allowed is shown with the grammars
+        return [], False  # tests of the grammars cover the rejection
     while len(tokens) < most and not at.is_stopped():
         mask = at.compute_logit_bias()
         allowed = [token for token, is_allowed in enumerate(mask) if is_allowed]
@@ -50,7 +50,7 @@ def walk(grammar: str, begin: Sequence[int], draw: random.Random, most: int = 25
 
 @dataclass(frozen=True)
 class Walk:
-    """An answer that was drawn from a grammar."""
+    """Answer drawn from a grammar."""
 
     style: Style
     calls: Calls
@@ -88,7 +88,7 @@ AUTO_OR_REQUIRED: tuple[Calls, ...] = ("auto", "required")
 
 
 def beginnings(style: Style, calls: Calls, thinking: Thinking | None) -> list[str]:
-    """How to begin so that there are calls, which are hard to find by chance."""
+    """Return beginnings that lead to calls, which random walks hardly ever reach."""
     thought = ""
     if thinking:
         blank = "" if thinking.native or thinking.open == "[THINK]" else "\n"
@@ -126,7 +126,7 @@ def test_enough_answers_of_all_kinds_are_whole() -> None:
 
 
 def without_thinking(made: Walk) -> tuple[str, Pieces]:
-    """The thoughts of a whole answer, and the pieces after them."""
+    """Return the thoughts of a whole answer and the pieces after them."""
     thinking = made.reading.thinking
     pieces = list(made.pieces)
     text = "".join(text for text, _ in pieces)
@@ -151,7 +151,7 @@ def cut_off(pieces: Pieces, length: int) -> Pieces:
 
 
 def written_calls(style: Style, pieces: Pieces) -> tuple[str, list[tuple[str, Any]]]:
-    """Text and calls of a whole answer, found in another way than the reader's."""
+    """Return text and calls of a whole answer, found by a method other than the reader's."""
     text = "".join(text for text, _ in pieces)
     trigger = style.form.trigger
     is_token = trigger in style.controls
@@ -232,7 +232,7 @@ def test_answers_that_were_cut_are_beginnings_of_whole_ones() -> None:
                 assert all_given == given
             if part.calls:
                 assert part.text == whole.text
-            else:  # nothing is lost before it is known that it is a call
+            else:  # no text is lost before it is recognized as a call
                 is_mark = thinking is not None and thinking.open.startswith(written.lstrip()) and part.text == written
                 assert is_mark or whole.text.startswith(part.text) or text_after_thinking.startswith(part.text)
             if thinking is None and not whole.calls:
@@ -240,7 +240,7 @@ def test_answers_that_were_cut_are_beginnings_of_whole_ones() -> None:
 
 
 def up_to(pieces: Iterable[tuple[str, bool]], end: int) -> tuple[Pieces, str]:
-    """The beginning of an answer: control tokens are whole or not there."""
+    """Return the beginning of an answer; control tokens are kept or dropped as a whole."""
     begun: Pieces = []
     for text, control in pieces:
         if len(text) <= end:
@@ -254,7 +254,7 @@ def up_to(pieces: Iterable[tuple[str, bool]], end: int) -> tuple[Pieces, str]:
 
 
 def check_thought(part: Answer, whole: Answer, thinking: Thinking | None, written: str) -> None:
-    """It is a beginning of the whole one; a piece of what ends it may follow, as it might have become anything."""
+    """Assert that a thought is a prefix of the whole one, possibly followed by a prefix of its closing mark."""
     if thinking is None:
         assert part.thought == ""
     elif not whole.thought.startswith(part.thought):

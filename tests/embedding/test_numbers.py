@@ -1,4 +1,4 @@
-"""The numbers of embeddings, whatever the vectors are."""
+"""Number formats of embeddings, for arbitrary vectors."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Ends of the training process, seen from the server."""
+"""Exits of the training process, as the server handles them."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The runner of jobs, also after the death of an earlier server."""
+"""Job runner, including the jobs of a server that died."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ async def catalog(tiny_model: Path, tmp_path: Path) -> AsyncIterator[Catalog]:
 
 @contextlib.asynccontextmanager
 async def running(catalog: Catalog, storage: Storage) -> AsyncIterator[asyncio.Event]:
-    """Run a runner, and yield the event that notifies it of changes."""
+    """Run a runner; yield the event that notifies it of changes."""
     changed = asyncio.Event()
     with contextlib.closing(LazyStorage(storage.fine_tuned.folder.parent)) as same:
         runner = Runner(FineTuningJobType(catalog, storage, ModelRegistry(catalog, same), nice=0), changed=changed)

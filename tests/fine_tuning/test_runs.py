@@ -1,4 +1,4 @@
-"""Descriptions of runs, made from jobs and their base models."""
+"""Descriptions of training runs, made from jobs and their base models."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Vocabularies: one per file, whose memory is freed."""
+"""Vocabularies: one per file, with memory that is freed."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Clients that the tests of the client use, too."""
+"""Clients shared with the tests of the client."""
 
 from tests.client.conftest import in_process, over_http
 

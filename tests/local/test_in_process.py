@@ -175,7 +175,7 @@ def test_no_port_is_opened(tiny_model: Path) -> None:
         assert listening() == before
 
 
-# The end
+# Shutdown
 
 
 def test_closing_ends_the_engine_and_what_runs(endless_model: Path) -> None:

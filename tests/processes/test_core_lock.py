@@ -1,4 +1,4 @@
-"""Workers that take turns: one at a time, whatever becomes of the others."""
+"""Core lock: one worker computes at a time, even if others are killed."""
 
 import itertools
 import subprocess
@@ -31,14 +31,14 @@ sys.stdin.readline()
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """What the workers have in common."""
+    """Lock file of the workers."""
     path = tmp_path / "turns"
     make_lock_file(path)
     return path
 
 
 class Workers:
-    """Processes that compute when they are told to."""
+    """Processes that compute under the lock once they are started."""
 
     def __init__(self, file: Path, *steps: int) -> None:
         self.processes = [
@@ -56,25 +56,25 @@ class Workers:
             assert process.stdout.readline() == "ready\n"
 
     def go(self) -> None:
-        """Start them all."""
+        """Start all workers."""
         for worker in range(len(self.processes)):
             self.start(worker)
 
     def start(self, worker: int) -> None:
-        """Start one of them."""
+        """Start one worker."""
         orders = self.processes[worker].stdin
         assert orders
         orders.write("go\n")
 
     def steps(self, worker: int, count: int) -> list[tuple[int, int]]:
-        """When a worker's next steps began and ended."""
+        """Return the start and end times of a worker's next steps, in nanoseconds."""
         output = self.processes[worker].stdout
         assert output
         lines = [output.readline().split() for _ in range(count)]
         return [(int(began), int(ended)) for began, ended in lines]
 
     def end(self) -> None:
-        """End them all."""
+        """Kill all workers."""
         for process in self.processes:
             process.kill()
             process.communicate()

@@ -255,7 +255,7 @@ def _mistral(available_tools: str, call: str, between: str = "", begin: str = ""
     )
 
 
-# A list of calls with their ids, with and without the space that SentencePiece puts before a word.
+# A list of calls with their ids, with and without SentencePiece's space before a word.
 LIST = _mistral(
     "[AVAILABLE_TOOLS] [",
     "(call.function | tojson)[:-1] + ', \"id\": \"' + call.id + '\"}'",

@@ -1,4 +1,4 @@
-"""Requests by name, and the answers to them as they are recorded."""
+"""Named requests and their recorded answers."""
 
 import json
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from tests.recordings.normal import normal_events, normal_json, normal_text, sho
 
 _VOLATILE = ("content-length", "date", "last-modified", "transfer-encoding", "connection", "keep-alive")
 _LINE = 110
-"""Characters of JSON that are written in one line."""
+"""Maximum line length of recorded JSON, in characters."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A request.
+    """Request.
 
     Attributes:
         line: method and path.
         json: the body, or None.
-        headers: headers of its own.
-        options: what else httpx2 takes.
+        headers: additional headers.
+        options: further arguments of ``httpx2.Client.request``.
     """
 
     line: str
@@ -38,12 +38,12 @@ class Ask:
 
 
 def answers(client: httpx2.Client, asked: Mapping[str, Ask]) -> dict[str, str]:
-    """Send requests one after the other; return them with their answers, by name."""
+    """Send requests one after the other; return requests with their answers by name."""
     return {name: exchange(ask, ask.send(client)) for name, ask in asked.items()}
 
 
 def exchange(ask: Ask, response: httpx2.Response) -> str:
-    """Return a request and its answer as text: what was sent is quoted with ``>``."""
+    """Return a request and its answer as text; lines of the request begin with ``>``."""
     sent = [f"> {ask.line}", *(f"> {name}: {value}" for name, value in ask.headers.items())]
     if ask.json is not None:
         sent.append(f"> {json.dumps(shortened(ask.json), ensure_ascii=False)}")
@@ -72,7 +72,7 @@ def _body(response: httpx2.Response) -> list[str]:
 
 
 def _written(value: Any, indent: str = "") -> str:
-    """Return JSON of which only the parts that are too long for one line are broken."""
+    """Return JSON with line breaks only in parts that are too long for one line."""
     line = json.dumps(value, ensure_ascii=False)
     if len(indent + line) <= _LINE or not isinstance(value, dict | list):
         return line
@@ -85,7 +85,7 @@ def _written(value: Any, indent: str = "") -> str:
 
 
 def _events(stream: str) -> list[str]:
-    """Return the lines of a stream, with the events in their normal form."""
+    """Return the lines of a stream, with its events in normal form."""
     *events, rest = stream.split("\n\n")
     assert not rest, "the last event is whole"
     data = [event.removeprefix("data: ") for event in events]

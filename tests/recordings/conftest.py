@@ -1,4 +1,4 @@
-"""Recordings, how they are rewritten, and the servers whose behaviour is recorded."""
+"""Recordings, the option that rewrites them, and the recorded servers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from tests.tiny_model import build_vocabulary, write_tiny_model
 
 KEY = "a-key"
 HOPELESS = "\x01"
-"""In a prompt, this makes the failing model fail."""
+"""Token that makes the failing model fail if a prompt has it."""
 HOPELESS_WORD = "dog"
-"""In a text, this makes the failing embedder fail."""
+"""Word that makes the failing embedder fail if a text has it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,31 +27,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def recording(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    """The recorded files."""
+    """Recorded files."""
     rewrite = bool(pytestconfig.getoption("--rewrite", False))
     return Recording(rewrite=rewrite, temporary=tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture
 def tiny_client(tiny_server: RunningServer) -> Iterator[httpx2.Client]:
-    """A client of the server with the tiny models."""
+    """Client of the server with the tiny models."""
     with tiny_server.client() as client:
         yield client
 
 
 @dataclass
 class LoggedServer:
-    """A server, and the file that it logs to."""
+    """Server and its log file."""
 
     server: ServerProcess
     file: Path
 
     def client(self) -> httpx2.Client:
-        """A client with the server's key."""
+        """Return a client with the server's key."""
         return self.server.client(key=KEY)
 
     def log(self) -> Log:
-        """The log from here on."""
+        """Return the log from its current end on."""
         return Log(self.file)
 
 
@@ -59,7 +59,7 @@ class LoggedServer:
 def guarded_server(
     tmp_path_factory: pytest.TempPathFactory, endless_model: Path, tiny_embedder: Path
 ) -> Iterator[LoggedServer]:
-    """A strict server with a key, limits of every kind, and models that fail. Tests leave no files and jobs there."""
+    """Strict server with a key, limits of every kind, and models that fail. Tests leave no files or jobs there."""
     folder = tmp_path_factory.mktemp("guarded")
     write_tiny_model(folder / "failing.gguf", nan_tokens=[build_vocabulary().id_of(HOPELESS)])
     write_tiny_embedder(folder / "failing-embedder.gguf", nan_word=HOPELESS_WORD)
@@ -82,7 +82,7 @@ def guarded_server(
 
 @pytest.fixture(scope="module")
 def broken_server(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[LoggedServer]:
-    """A server whose database cannot be opened, and which speaks NIM's dialect at ``/v1``."""
+    """Server whose database cannot be opened, with NIM's dialect at ``/v1``."""
     folder = tmp_path_factory.mktemp("broken")
     (folder / "data" / "ponant.db").mkdir(parents=True)
     flags = [str(tiny_model), "--threads", "1", "--data-dir", str(folder / "data"), "--log-level", "info"]

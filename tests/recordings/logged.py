@@ -1,4 +1,4 @@
-"""What a server writes: its first lines, and its log."""
+"""Output of a server: its first lines and its log."""
 
 import re
 from pathlib import Path
@@ -17,14 +17,14 @@ _LEVEL = re.compile(r"\S+ (DEBUG|INFO|WARNING|ERROR) ")
 
 
 class Log:
-    """The log of a server in a file, read from where a test begins."""
+    """Log of a server in a file, read from the beginning of a test."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._begin = file.stat().st_size
 
     def lines(self) -> list[str]:
-        """Return the lines since then, without their times and the traces of exceptions."""
+        """Return the new lines, without times and tracebacks."""
         with self._file.open("rb") as file:
             file.seek(self._begin)
             text = file.read().decode()
@@ -32,7 +32,7 @@ class Log:
         return [_normal(line) for line in whole if line.endswith("\n") and _LEVEL.match(line)]
 
     def wait_for(self, text: str, *, times: int = 1) -> list[str]:
-        """Return the lines once so many have a text in them."""
+        """Wait until ``times`` lines contain a text; return all lines."""
         wait_until(lambda: sum(text in line for line in self.lines()) >= times)
         return self.lines()
 

@@ -1,7 +1,7 @@
-"""The normal form of answers: volatile values are replaced by names, and so is all that a model says.
+"""Normal form of answers: volatile values and generated text are replaced by names.
 
-What stays are keys, types, finish reasons, the order of events, counts that follow from the request, and every text
-that Ponant itself writes.
+Keys, types, finish reasons, the order of events, counts that follow from the request, and every text written by Ponant
+stay.
 """
 
 import base64
@@ -32,9 +32,9 @@ _MEASURED = (
 _CACHED = ("num_cached_tokens", "cached_tokens")
 _SAID = {"token": "<token>", "bytes": "<bytes>", "logprob": "<number>"}
 _LONGEST, _MOST = 1000, 20
-"""Characters of a text and parts of a list that are recorded."""
+"""Maximum recorded length of a text in characters, and of a list in items."""
 _CUT = ("length", "model_length")
-"""Finish reasons from which the number of tokens follows."""
+"""Finish reasons that determine the number of tokens."""
 
 
 def normal_text(text: str) -> str:
@@ -59,8 +59,8 @@ def normal_json(value: Any) -> Any:
 def normal_events(events: list[Any]) -> list[Any]:
     """Return the normal form of a stream's events.
 
-    How many tokens an event has depends on the model, and so does which choice is ahead. So the events after the first
-    are in the order of their choices, and equal ones in a row are one.
+    The number of tokens per event and the order of choices depend on the model. So the events after the first are
+    sorted by choice, and equal adjacent ones are merged.
     """
     first, *others = [_event(event) for event in events]
     merged = [first]
@@ -76,7 +76,7 @@ def _event(event: Any) -> Any:
 
 
 def shortened(value: Any) -> Any:
-    """Return what was sent, with long texts and lists cut."""
+    """Return a part of a request with long texts and lists cut."""
     if isinstance(value, str | bytes) and len(value) > _LONGEST:
         text = value[:20] if isinstance(value, str) else value[:20].decode(errors="replace")
         return f"{text}... ({len(value)} in all)"
@@ -104,7 +104,7 @@ def _field(key: str, value: Any, *, counted: bool) -> Any:
 
 
 def _choice(choice: Any, *, streamed: bool = False) -> Any:
-    """Return a choice, whole or a stream's piece of it, without what the model says."""
+    """Return a choice, whole or from a chunk, without generated content."""
     is_last = streamed and bool(choice.get("finish_reason"))
     parts: dict[str, Callable[[Any], Any]] = {
         "message": _message,
@@ -134,7 +134,7 @@ def _message(message: dict[str, Any], *, is_last: bool = False) -> dict[str, Any
 
 
 def _text(text: Any, *, is_last: bool) -> Any:
-    """Return a name for a text; whether a stream's last event has any depends on the model."""
+    """Return a name for a text; text in a stream's last event depends on the model."""
     if is_last:
         return "<text or nothing>"
     return "<text>" if text else text
@@ -158,9 +158,9 @@ def _function(function: dict[str, Any]) -> dict[str, Any]:
 def _logprobs(value: Any, *, streamed: bool = False) -> Any:
     """Return log-probabilities without tokens and numbers; all tokens have the same keys.
 
-    How many tokens an event of a stream has depends on the model.
+    The number of tokens in an event of a stream depends on the model.
     """
-    if isinstance(value, dict) and isinstance(value.get("tokens"), list):  # those of text completions
+    if isinstance(value, dict) and isinstance(value.get("tokens"), list):  # format of text completions
         return {key: "<list>" if streamed else f"<list of {len(part)}>" for key, part in value.items()}
     if isinstance(value, dict):
         return {key: _logprob(key, part) for key, part in value.items()}
@@ -171,7 +171,7 @@ def _logprobs(value: Any, *, streamed: bool = False) -> Any:
 
 
 def _logprob(key: str, value: Any) -> Any:
-    """Return a field of log-probabilities; how many of the likeliest tokens there are is up to the request."""
+    """Return a field of log-probabilities; the request determines the number of the most likely tokens."""
     likeliest = [_logprobs(token) for token in value] if key == "top_logprobs" else None
     return likeliest or _SAID.get(key) or _logprobs(value)
 
@@ -187,7 +187,7 @@ def _usage(usage: dict[str, Any], *, counted: bool) -> dict[str, Any]:
 
 
 def _is_cut(response: dict[str, Any]) -> bool:
-    """True if the number of tokens follows from the request: nothing was ended by the model."""
+    """True if the number of tokens follows from the request: the model ended no choice by itself."""
     choices = response.get("choices")
     reasons = [choice.get("finish_reason") for choice in choices] if isinstance(choices, list) else []
     return all(reason in _CUT for reason in reasons)

@@ -1,4 +1,4 @@
-"""Files of recorded behaviour, which tests compare with or rewrite."""
+"""Files of recorded behaviour, compared or rewritten by tests."""
 
 import difflib
 import json
@@ -13,18 +13,18 @@ RECORDED = Path(__file__).parent / "recorded"
 
 @dataclass
 class Recording:
-    """The recorded files, each compared with today's behaviour.
+    """Recorded files, each compared with the current behaviour.
 
     Attributes:
         rewrite: True if files are rewritten instead of compared.
-        temporary: the folder of this run, in whose folders tests have their files.
+        temporary: the folder of this run, which contains the temporary folders of the tests.
     """
 
     rewrite: bool
     temporary: Path
 
     def check(self, area: str, cases: Mapping[str, str]) -> None:
-        """Compare ``<area>.txt`` with texts by the names of their cases, or rewrite it."""
+        """Compare ``<area>.txt`` with texts by case name, or rewrite it."""
         self._check(f"{area}.txt", "\n".join(f"=== {name}\n{text.rstrip()}\n" for name, text in cases.items()))
 
     def check_json(self, area: str, value: Any) -> None:

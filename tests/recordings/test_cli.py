@@ -1,4 +1,4 @@
-"""The command ``ponant``: its help, what it prints, and how it tells of mistakes."""
+"""The command ``ponant``: its help, output and error messages."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ from tests.serving import RunningServer
 
 COMMANDS = ("chat", "complete-code", "export", "finetune", "inspect", "models", "pull", "rm", "serve")
 NOBODY = "http://127.0.0.1:9"
-"""Where no server is."""
+"""URL without a server."""
 
 HELP = {"ponant": [], "ponant --help": ["--help"], "ponant -h": ["-h"], "ponant --version": ["--version"]} | {
     f"ponant {command} --help": [command, "--help"] for command in COMMANDS
@@ -150,14 +150,14 @@ WITH_SERVER: list[list[str]] = [
 
 
 class Home:
-    """A folder with files that commands are run on, and what stands for paths in their arguments."""
+    """Folder with files for commands, and the placeholders for paths in their arguments."""
 
     def __init__(self, names: Mapping[str, str], variables: Mapping[str, str]) -> None:
         self._names = names
         self._variables = variables
 
     def run(self, *arguments: str, **variables: str) -> str:
-        """What a command prints, and how it ends."""
+        """Run a command; return its output and exit code."""
         prefixes = ("PONANT_", "MISTRAL_", "WANDB_", "HF_")
         clean: Environment = {name: None for name in os.environ if name.startswith(prefixes)}
         given = [self._names.get(argument, argument) for argument in arguments]
@@ -168,7 +168,7 @@ class Home:
         return normal_text(re.sub(r"/\S+/site-packages/", "<packages>/", text))
 
     def run_all(self, commands: list[list[str]], **variables: str) -> dict[str, str]:
-        """What commands print, by command."""
+        """Run commands; return their output by command."""
         return {" ".join(["ponant", *command]): self.run(*command, **variables) for command in commands}
 
 
@@ -210,5 +210,5 @@ def test_commands_without_a_server(home: Home, recording: Recording) -> None:
 
 def test_commands_that_a_server_answers(home: Home, tiny_server: RunningServer, recording: Recording) -> None:
     with tiny_server.client() as client:
-        client.post("/v1/embeddings", json={"model": "tiny-embedder", "input": "a"})  # now both models are loaded
+        client.post("/v1/embeddings", json={"model": "tiny-embedder", "input": "a"})  # load both models
     recording.check("commands_with_server", home.run_all(WITH_SERVER, PONANT_URL=tiny_server.url))

@@ -1,4 +1,4 @@
-"""The client: what it raises when a server refuses, misbehaves or is not there."""
+"""The client: exceptions for refusals, misbehaving servers and missing servers."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ JOB: dict[str, Any] = {"model": "tiny", "hyperparameters": {}}
 
 
 class Hello(BaseModel):
-    """What an answer is parsed as."""
+    """Type that an answer is parsed into."""
 
     to: str
 
@@ -128,7 +128,7 @@ PARSED: dict[str, Behaviour] = {"an answer that is no JSON": respond(200, ANSWER
 
 
 def raised(action: Callable[[], Any]) -> str:
-    """The error that an action ends with: its classes, its message, and what of a response it keeps."""
+    """Run an action; return the classes and message of its exception, with status code and body of a response."""
     try:
         result = action()
         if hasattr(result, "__next__"):
@@ -144,7 +144,7 @@ def raised(action: Callable[[], Any]) -> str:
 
 
 def of_calls(mistral: Mistral, calls: Mapping[str, Call]) -> dict[str, str]:
-    """The errors that calls end with."""
+    """Return the exceptions of calls."""
     told: dict[str, str] = {}
     for name, (operation, fields) in calls.items():
         call = attrgetter(operation)(mistral)
@@ -153,7 +153,7 @@ def of_calls(mistral: Mistral, calls: Mapping[str, Call]) -> dict[str, str]:
 
 
 def of_behaviours(operation: str, fields: dict[str, Any], behaviours: Mapping[str, Behaviour]) -> dict[str, str]:
-    """The errors that a call ends with when servers behave in these ways."""
+    """Return the exceptions of a call to servers with these behaviours."""
     told: dict[str, str] = {}
     for name, behaviour in behaviours.items():
         timeout_ms = 300 if name.startswith("silence") else 20_000

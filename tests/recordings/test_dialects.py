@@ -1,4 +1,4 @@
-"""The dialects: OpenAI's, NVIDIA NIM's, those of older clients, text completions, and paths without their version."""
+"""Dialects: OpenAI's, NVIDIA NIM's, those of older clients, text completions, and paths without a version."""
 
 from typing import Any
 

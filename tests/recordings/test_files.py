@@ -1,4 +1,4 @@
-"""Files: uploaded, listed, downloaded, signed and deleted."""
+"""Files: upload, list, download, signed URLs and deletion."""
 
 import httpx2
 
@@ -63,7 +63,7 @@ LISTED = {
 
 
 def on_file(file_id: str) -> dict[str, Ask]:
-    """The requests that name a file, the last one deletes it."""
+    """Return requests that name a file; the last one deletes it."""
     path = f"{FILES}/{file_id}"
     return {
         "description": Ask(f"GET {path}"),
@@ -100,6 +100,6 @@ def test_uploads_that_are_refused(guarded_server: LoggedServer, recording: Recor
 
 
 def signed(client: httpx2.Client, file_id: str) -> dict[str, Ask]:
-    """Requests at the address of a file that needs no key."""
+    """Return requests of a file's signed URL, which need no key."""
     url = httpx2.URL(client.get(f"{FILES}/{file_id}/url").json()["url"])
     return {"the content": Ask(f"GET {url.raw_path.decode()}", headers={"authorization": "none"})}

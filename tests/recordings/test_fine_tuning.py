@@ -1,4 +1,4 @@
-"""Fine-tuning: jobs from their creation to the models that they make, and what is done with these."""
+"""Fine-tuning: jobs from their creation to their models, and the use of these models."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -66,7 +66,7 @@ QUERIES = {
 
 
 def of_model(name: str) -> dict[str, Ask]:
-    """The requests that name a fine-tuned model; the last one deletes it."""
+    """Return requests that name a fine-tuned model; the last one deletes it."""
     chat = Ask(f"POST {CHAT}", body(model=name))
     return {
         "card": Ask(f"GET /v1/models/{name}"),
@@ -96,7 +96,7 @@ def client(guarded_server: LoggedServer) -> Iterator[httpx2.Client]:
 
 
 def without_events(response: httpx2.Response) -> httpx2.Response:
-    """The response without the events of its job, which goes on meanwhile."""
+    """Return the response without the events of its job, whose number depends on time."""
     return httpx2.Response(response.status_code, headers=response.headers, json=response.json() | {"events": []})
 
 

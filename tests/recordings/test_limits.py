@@ -1,4 +1,4 @@
-"""A server with a key and limits: who is let in, what is too much, what takes too long, and what cannot be computed."""
+"""Server with a key and limits: access, sizes, timeouts and failed computations."""
 
 import contextlib
 from collections.abc import Iterator
@@ -162,14 +162,14 @@ def test_bodies_that_are_too_large(guarded_server: LoggedServer, recording: Reco
 
 @dataclass
 class Begun:
-    """A stream whose first piece has come."""
+    """Stream whose first piece has arrived."""
 
     response: httpx2.Response
     first: bytes
     rest: Iterator[bytes]
 
     def ended(self) -> httpx2.Response:
-        """Return the response as if it had been read at once."""
+        """Return the response as a single read would."""
         content = self.first + b"".join(self.rest)
         return httpx2.Response(self.response.status_code, headers=self.response.headers, content=content)
 

@@ -1,4 +1,4 @@
-"""What servers write: their first lines, and a line for each request and each thing that goes wrong."""
+"""Output of servers: the first lines, and log lines of requests and errors."""
 
 import httpx2
 

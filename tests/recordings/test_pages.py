@@ -1,4 +1,4 @@
-"""The models, the pages about the server, and requests that no route answers."""
+"""Models, pages about the server, and requests that match no route."""
 
 import httpx2
 
@@ -49,7 +49,7 @@ def test_models(tiny_client: httpx2.Client, recording: Recording) -> None:
 
 
 def test_pages(tiny_client: httpx2.Client, recording: Recording) -> None:
-    tiny_client.post("/v1/embeddings", json={"model": "tiny-embedder", "input": "a"})  # now both models are loaded
+    tiny_client.post("/v1/embeddings", json={"model": "tiny-embedder", "input": "a"})  # load both models
     recording.check("pages", answers(tiny_client, PAGES))
 
 

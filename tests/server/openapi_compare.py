@@ -1,4 +1,4 @@
-"""Where a served OpenAPI document and the specification it implements part company."""
+"""Differences between a served OpenAPI document and the specification that it implements."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -25,22 +25,21 @@ def differences(
     allowed: Collection[str] = (),
     narrower: Collection[str] = (),
 ) -> list[str]:
-    """Compare the operations of two OpenAPI documents by what they accept and answer.
+    """Compare operations of two OpenAPI documents by the requests that they accept and the responses that they return.
 
-    What a served request accepts may be wider than the specification and never narrower; a served response has the
-    same properties, types and required names, and so has the data of the events it streams. Names of schemas,
-    annotations, the order of alternatives and the ways to write the same schema make no difference. A required name
-    that is no property counts as a slip of the writer, and a default is compared only where both sides have one that
-    is not null.
+    A served request may accept more than the specification, never less. A served response has the same properties,
+    types and required names, and so has the data of its stream's events. Names of schemas, annotations, the order of
+    alternatives and equivalent notations of a schema make no difference. A required name without a property counts as
+    an error in the document and is ignored. Defaults are compared only if both are present and not null.
 
     Args:
-        served: The document a server hands out.
-        spec: The document it has to agree with.
-        paths: The operations to compare, as (method, path).
-        allowed: Places in response bodies that may differ, with all that is below them: a property
+        served: Document returned by a server.
+        spec: Document that it has to match.
+        paths: Operations to compare, as (method, path).
+        allowed: Places in response bodies that may differ, with everything below them: a property
             (`usage.cost`, `choices[].logprobs`) or one alternative of its value (`choices[].finish_reason="late"`,
             `data[].embedding=string`).
-        narrower: Places in request bodies that may differ, written in the same way.
+        narrower: Places in request bodies that may differ, in the same notation.
 
     Returns:
         A line for each difference, beginning with the operation and the place; none if the documents agree.
@@ -132,7 +131,7 @@ def _contents(
 
 
 def _body(document: Schema, media_type: str, content: Schema) -> Schema:
-    """The schema of a body, or of the data of one event, which is written in several ways."""
+    """Return the schema of a body, or of the data of an event in either of its notations."""
     schema: Schema = content.get("schema", content.get("itemSchema", {}))
     if media_type != "text/event-stream":
         return schema
@@ -153,7 +152,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Alternative:
-    """One thing a schema allows: a value (`kind` is its JSON), a type, or "any"."""
+    """One alternative of a schema: a value (`kind` is its JSON), a type, or "any"."""
 
     kind: str
     schema: Schema
@@ -170,7 +169,7 @@ class Alternative:
 
 @dataclass
 class Comparison:
-    """Compares schemas of two documents; `place` is the JSON path from the body down."""
+    """Comparison of schemas of two documents; `place` is the JSON path below the body."""
 
     served: Schema
     spec: Schema
@@ -178,7 +177,7 @@ class Comparison:
     underway: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     def compare(self, ours: Schema, theirs: Schema, place: str) -> list[Difference]:
-        """The differences between a served schema and the specification's, which may contain themselves."""
+        """Return the differences between a served schema and the specification's; either may be recursive."""
         pair = (json.dumps(ours, sort_keys=True), json.dumps(theirs, sort_keys=True))
         if pair in self.underway:
             return []
@@ -215,7 +214,7 @@ class Comparison:
         return ours.kind in {"any", kind} or (ours.kind == "number" and kind == "integer")
 
     def _nearest(self, our_alternatives: list[Alternative], theirs: Alternative) -> Alternative | None:
-        """Objects that name themselves alike, as messages do by their role, else those with the fewest differences."""
+        """Return the object with the same tag (such as a message's role), or else with the fewest differences."""
         candidates = [ours for ours in our_alternatives if self._fits(ours, theirs)]
         tags = _tags(self.spec, theirs.schema)
         namesakes = [ours for ours in candidates if _agree(_tags(self.served, ours.schema), tags)]
@@ -259,7 +258,7 @@ class Comparison:
                 yield Difference(f"{place}.{name}", "must be required")
 
     def _other_properties(self, ours: Schema, theirs: Schema, place: str) -> Iterator[Difference]:
-        """Silence about further properties agrees with anything; both sides must speak to disagree."""
+        """Compare ``additionalProperties`` if both schemas have it; without it, a schema agrees with any other."""
         our_others, others = ours.get("additionalProperties"), theirs.get("additionalProperties")
         if our_others is None or others is None:
             return
@@ -290,18 +289,18 @@ def _tighter_bounds(ours: Schema, theirs: Schema, place: str) -> Iterator[Differ
 
 
 def _bound(schema: Schema, inclusive: str, exclusive: str, sign: int) -> tuple[float, bool] | None:
-    """A bound, and whether it is exclusive, as a pair that is the greater the tighter the bound is."""
+    """Return the tightest bound and true if it is exclusive, as a pair that is greater for a tighter bound."""
     bounds = [(sign * schema[name], name == exclusive) for name in (inclusive, exclusive) if name in schema]
     return max(bounds, default=None)
 
 
 def _format(schema: Schema) -> str | None:
-    """An uploaded file is written in two ways."""
+    """Return the format; an uploaded file has two notations."""
     return "binary" if "contentMediaType" in schema else schema.get("format")
 
 
 def _tags(document: Schema, schema: Schema) -> dict[str, str]:
-    """The properties of an object that have a single possible value."""
+    """Return the properties of an object that have a single possible value."""
     found: dict[str, str] = {}
     for name, property_schema in schema.get("properties", {}).items():
         alternatives = _alternatives(document, property_schema)
@@ -315,7 +314,7 @@ def _agree(our_tags: Mapping[str, str], tags: Mapping[str, str]) -> bool:
 
 
 def _alternatives(document: Schema, schema: Schema) -> list[Alternative]:
-    """A schema as the plain alternatives it stands for, each of them once."""
+    """Return the distinct plain alternatives of a schema."""
     flat = {key: value for key, value in _flatten(document, schema).items() if key not in ANNOTATIONS}
     options: list[Schema] = flat.pop("anyOf", []) + flat.pop("oneOf", [])
     if options:
@@ -330,7 +329,7 @@ def _alternatives(document: Schema, schema: Schema) -> list[Alternative]:
 
 
 def _flatten(document: Schema, schema: Schema) -> dict[str, Any]:
-    """A schema with its reference resolved and the parts of its allOf merged."""
+    """Return a schema with its reference resolved and the parts of its ``allOf`` merged."""
     flat = dict(_resolve(document, schema))
     for part in flat.pop("allOf", ()):
         for key, value in _flatten(document, part).items():
@@ -344,7 +343,7 @@ def _flatten(document: Schema, schema: Schema) -> dict[str, Any]:
 
 
 def _resolve(document: Schema, schema: Schema) -> Schema:
-    """What a reference refers to; what stands beside the reference wins."""
+    """Return the target of a reference, overridden by the keys next to the reference."""
     while "$ref" in schema:
         target: Any = document
         for key in schema["$ref"].removeprefix("#/").split("/"):

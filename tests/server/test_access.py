@@ -1,4 +1,4 @@
-"""Who may ask: keys, the Host check, origins of web pages, addresses to listen on."""
+"""Access control: keys, the Host check, origins of web pages, listen addresses."""
 
 import subprocess
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ STRANGE_HOST = {"host": "rebound.example.org"}
 
 @pytest.fixture(scope="module")
 def keyed_server(tiny_model: Path) -> Iterator[RunningServer]:
-    """A server with two keys, which pages of one origin may call."""
+    """Server with two keys, and one allowed origin."""
     keys = ["first-key", "second-key"]
     with serving_scripted(tiny_model, ("tiny",), api_keys=keys, cors_origins=[ORIGIN]) as server:
         yield server

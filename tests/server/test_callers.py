@@ -1,4 +1,4 @@
-"""Callers: who sends a request goes from its key to the services."""
+"""Callers: routes pass the caller that a key identifies to the services."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ FIM = {"json": {"prompt": "Hello"}}
 EMBED = {"json": {"model": "m", "input": "Hello"}}
 
 Entry: TypeAlias = tuple[type, str, str, dict[str, Any]]
-"""A service, its method, and a request that calls it."""
+"""Service, its method, and a request that calls it."""
 
 ENTRIES: dict[str, Entry] = {
     "chat": (ChatService, "start", f"POST {CHAT}", SAY),
@@ -64,7 +64,7 @@ def keyed_server(tiny_model: Path) -> Iterator[ScriptedServer]:
 
 
 def callers(server: ScriptedServer, entry: Entry, keys: Sequence[str | None]) -> list[Caller]:
-    """The callers that a service gets for requests with these keys."""
+    """Return the callers that a service receives for requests with these keys."""
     service, name, line, fields = entry
     method, path = line.split()
     seen: list[Caller] = []
@@ -78,7 +78,7 @@ def callers(server: ScriptedServer, entry: Entry, keys: Sequence[str | None]) ->
 
 
 def _recording(method: Any, seen: list[Caller]) -> Any:
-    """A method that takes what the given one takes, keeps the caller, and refuses."""
+    """Return a method with the same parameters that records the caller and refuses the request."""
     signature = inspect.signature(method)
 
     async def recording(*arguments: Any, **named: Any) -> None:

@@ -1,4 +1,4 @@
-"""Whatever a body holds, it is translated or clearly refused."""
+"""Dialects translate or clearly refuse any body."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 
 UNAVAILABLE = 503
-"""What a server whose models are not loaded says to every request that is right."""
+"""Status of every valid request while the models are not loaded."""
 
 words = st.sampled_from(
     ["", "text", "function", "json_schema", "custom", "allowed_tools", "assistant", "user", "auto", "none", "seed"]
@@ -71,7 +71,7 @@ chats = bodies(sorted(set(CHAT_RULES) - {"messages"}), messages=messages())
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """The real application, with models that are never loaded."""
+    """Client of the real application, with models that are never loaded."""
     served = Settings()
     storage = LazyStorage(tmp_path_factory.mktemp("data"))
     app = make_app(make_catalog(served), served, storage)

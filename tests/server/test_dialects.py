@@ -1,4 +1,4 @@
-"""Which dialect a request is read in, and what each makes of it, over HTTP. Clients of OpenAI have their own suite."""
+"""Choice and behaviour of dialects over HTTP. OpenAI's clients have a test suite of their own."""
 
 import json
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def chunks_of(response: httpx2.Response) -> list[dict[str, Any]]:
     return [json.loads(chunk) for chunk in chunks]
 
 
-# Which dialect
+# Choice of the dialect
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_openai_is_spoken_at_v1_by_setting(tiny_model: Path) -> None:
         assert not is_openai(posted(server, "/v1/fim/completions", {"prompt": "a", "max_tokens": 2}))
 
 
-# Mistral's first client sends just this
+# The requests of Mistral's first client
 
 
 WEATHER = {
@@ -343,7 +343,7 @@ def test_early_client_lists_models_and_fills_in(tiny_server: RunningServer) -> N
     assert_error(post(tiny_server, CHAT, body(model="no-such-model"), **EARLY), 400, "invalid_model")
 
 
-# Clients of the Mistral API that understand streamed calls in their own way
+# Clients of the Mistral API that expect streamed calls in forms of their own
 
 
 LANGCHAIN = "python-httpx/0.28.1"
@@ -351,7 +351,7 @@ OLD_AI_SDK = "ai-sdk/mistral/3.0.69 ai-sdk/provider-utils/4.0.0 runtime/node.js/
 
 
 def streamed_calls(server: RunningServer, agent: str) -> list[list[dict[str, Any]]]:
-    """The pieces of the calls that a stream has, for each of its two choices."""
+    """Return the pieces of a stream's calls for each of its two choices."""
     function = {"name": "say", "parameters": {"type": "object", "properties": {"it": {"enum": ["yes", "no"]}}}}
     tools = [{"type": "function", "function": function}]
     asked = body(stream=True, tools=tools, tool_choice="any", random_seed=1, n=2, max_tokens=120)

@@ -28,7 +28,7 @@ TEXTS = ["How do I bake bread?", "Wie backe ich Brot?", "The market fell sharply
 
 @pytest.fixture(scope="module")
 def embedding_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[ServerProcess]:
-    """A server with a tiny model that chats and one that embeds, where few requests may wait."""
+    """Server with a tiny chat model and an embedding model, and a short queue."""
     with serving(str(tiny_model), str(tiny_embedder), "--threads", "1", **EXACT, PONANT_QUEUE_LIMIT="20") as server:
         yield server
 
@@ -60,7 +60,7 @@ def worker_of(server: ServerProcess) -> psutil.Process:
     return worker
 
 
-# What comes
+# Results
 
 
 def test_vectors_are_the_librarys_own(scripted_server: ScriptedServer) -> None:
@@ -71,7 +71,7 @@ def test_vectors_are_the_librarys_own(scripted_server: ScriptedServer) -> None:
     found = np.array([entry["embedding"] for entry in body["data"]])
     assert found.shape == (len(TEXTS), 384)
     assert np.min(np.sum(found * expected, axis=1)) > 1 - 1e-6
-    assert np.argmax((found @ found[0])[1:]) == 0  # the same question in another language is the nearest
+    assert np.argmax((found @ found[0])[1:]) == 0  # the nearest is the same question in another language
     tokens = sum(library.token_count(text) for text in TEXTS)
     assert body["usage"] == {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}
     assert (body["object"], body["model"], body["data"][0]["object"]) == ("list", "multilingual-e5-small", "embedding")
@@ -127,7 +127,7 @@ def test_quantized_vectors_point_the_same_way(scripted_server: ScriptedServer) -
     assert np.array_equal(bits, whole > 0)
 
 
-# Who asks
+# Model names
 
 
 def test_public_names_stand_for_the_embedding_model(scripted_server: ScriptedServer) -> None:
@@ -183,7 +183,7 @@ def test_ten_clients_at_once_get_their_own(embedding_server: RunningServer) -> N
         assert vectors(embedding_server, texts[-1])[0] @ result[-1] > 1 - 1e-6
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -253,12 +253,12 @@ def test_models_embed_as_their_settings_say(tiny_embedder: Path, tmp_path: Path)
         assert missing["message"] == "Invalid model: mistral-small-latest; this server has none to chat"
 
 
-# What goes wrong
+# Failures
 
 
 @contextmanager
 def crowd(server: ServerProcess) -> Iterator[tuple[psutil.Process, list[Future[httpx2.Response]]]]:
-    """A worker that stands still, and 30 requests for it: 21 that wait and 9 that were refused, as no more may wait."""
+    """Suspend the worker and send it 30 requests, of which 21 wait and 9 are refused because the queue is full."""
     worker = worker_of(server)
     worker.suspend()
     try:
@@ -299,7 +299,7 @@ def test_clients_that_leave_are_forgotten(embedding_server: ServerProcess) -> No
     worker.suspend()
     try:
         with ThreadPoolExecutor(15) as threads:
-            for _ in range(2):  # together more than may wait
+            for _ in range(2):  # together more than the queue holds
                 list(threads.map(leave, range(15)))
     finally:
         worker.resume()

@@ -1,4 +1,4 @@
-"""What clients get when something is wrong: the status, the shape, the id."""
+"""Errors in responses: status, format and request id."""
 
 import json
 import re
@@ -28,11 +28,11 @@ from tests.serving import RunningServer
 from tests.tiny_model import build_vocabulary, write_tiny_model
 
 LIMIT = 1000
-"""Bytes that the limited server takes."""
+"""Body limit of the limited server, in bytes."""
 HOPELESS = "\x01"
-"""In a prompt, this makes the failing model fail."""
+"""Token that makes the failing model fail if a prompt has it."""
 RISKY = ("q", "Z")
-"""Once the failing model has said one of these, it fails."""
+"""Texts of tokens after which the failing model fails."""
 
 
 def post(server: RunningServer, **request: Any) -> httpx2.Response:
@@ -93,13 +93,13 @@ def limited_server(tiny_model: Path) -> Iterator[RunningServer]:
 
 
 def padded(size: int) -> bytes:
-    """A good request of that many bytes."""
+    """Return a valid request body of that many bytes."""
     content = json.dumps(body()).encode()
     return content + b" " * (size - len(content))
 
 
 def in_chunks(content: bytes) -> Iterator[bytes]:
-    """In pieces, which httpx2 sends without announcing the length."""
+    """Yield the content in chunks, which httpx2 sends without a Content-Length header."""
     for start in range(0, len(content), 100):
         yield content[start : start + 100]
 
@@ -139,7 +139,7 @@ def test_usual_limit_takes_bodies_of_32_megabytes(tiny_server: RunningServer) ->
 
 @pytest.fixture(scope="module")
 def impatient_server(endless_model: Path) -> Iterator[RunningServer]:
-    """A server with one place, where requests may take two seconds."""
+    """Server with one slot and a request timeout of two seconds."""
     with serving_in_process(endless_model, **EXACT, parallel=1, request_timeout=2) as server:
         yield server
 
@@ -185,7 +185,7 @@ def test_request_beyond_the_queue_gets_429_and_the_one_in_it_is_answered(endless
 
 @pytest.fixture(scope="module")
 def failing_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server whose model fails by chance, and always where the prompt is hopeless."""
+    """Server whose model fails by chance, and always if the prompt contains ``HOPELESS``."""
     path = tmp_path_factory.mktemp("models") / "failing.gguf"
     tokens = [build_vocabulary().id_of(text) for text in (HOPELESS, *RISKY)]
     write_tiny_model(path, nan_tokens=tokens)
@@ -243,7 +243,7 @@ def test_failures_do_not_touch_requests_beside_them(failing_server: RunningServe
     assert [texts(request.result().json()) for request in good] == [expected] * 8
 
 
-# The pages
+# Pages
 
 
 def test_docs_refer_to_nothing_outside_of_the_server(tiny_server: RunningServer) -> None:

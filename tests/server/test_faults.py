@@ -1,4 +1,4 @@
-"""What goes wrong around a server: its worker dies, clients leave, it is told to stop. Nothing is lost or left."""
+"""Faults around a server: killed workers, disconnected clients, shutdown. No request hangs, no process is left over."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ ONE_PLACE = ("--threads", "1", "--parallel", "1")
 
 @contextmanager
 def endless_stream(server: RunningServer) -> Iterator[Iterator[str]]:
-    """What the events of a stream carry that has begun and will not end by itself; leaving it closes it."""
+    """Yield the data of a started endless stream; leaving the context closes it."""
     with server.client() as client, client.stream("POST", CHAT, json=body(**ENDLESS, stream=True)) as response:
         data = data_of(response)
         next(data)
@@ -65,7 +65,7 @@ def has_ended(process: psutil.Process) -> bool:
         return True
 
 
-# The worker dies
+# Killed worker
 
 
 def test_killed_worker_fails_its_requests_and_the_next_ones_succeed(endless_model: Path) -> None:
@@ -74,7 +74,7 @@ def test_killed_worker_fails_its_requests_and_the_next_ones_succeed(endless_mode
         ThreadPoolExecutor() as threads,
         endless_stream(server) as stream,
     ):
-        # One of the two is refused, which tells that the other one waits.
+        # One of the two is refused, which shows that the other is queued.
         two = {threads.submit(ask, server), threads.submit(ask, server)}
         (refused,), (waiting,) = wait(two, return_when=FIRST_COMPLETED)
         assert refused.result().status_code == 429
@@ -121,7 +121,7 @@ def test_stream_that_has_not_begun_gets_503_when_the_worker_dies(endless_model: 
         assert_error(waiting.result(), 503, "unavailable")
 
 
-# Clients leave
+# Disconnected clients
 
 
 def test_clients_that_leave_free_their_places(endless_model: Path) -> None:
@@ -154,12 +154,12 @@ def test_clients_that_leave_while_they_wait_are_forgotten(endless_model: Path) -
                 client.post(CHAT, json=body(**ENDLESS))
 
 
-# Many at once
+# Concurrent requests
 
 
 @dataclass(frozen=True)
 class Request:
-    """One of the requests of a crowd: its fields, and after how many answers to others its client leaves, if ever."""
+    """Request of a crowd: its fields, and the number of answers to others after which its client leaves, or None."""
 
     fields: dict[str, Any]
     leaves_after: int | None
@@ -174,7 +174,7 @@ CROWD = 120
 
 
 def crowd(seed: int) -> list[Request]:
-    """Requests in random order, streams and not, of which a third is given up at some time."""
+    """Return requests in random order, streamed and whole, a third of which are cancelled at random times."""
     draw = random.Random(seed)
     leaving = set(draw.sample(range(CROWD), CROWD // 3))
     return [
@@ -187,7 +187,7 @@ def crowd(seed: int) -> list[Request]:
 
 
 async def ask_all(server: RunningServer, requests: list[Request]) -> list[list[str] | None]:
-    """The texts that all get at the same time; None for those who left before theirs were complete."""
+    """Send all requests concurrently; return their texts, or None for cancelled ones."""
     answered = 0
     leaving: dict[int, list[asyncio.Task[list[str]]]] = {}
 
@@ -241,7 +241,7 @@ async def test_a_crowd_of_which_a_third_leaves_gets_the_right_texts_and_leaves_n
             assert after_last - after_first < 8 * 2**20, memory
 
 
-# The server is told to stop
+# Shutdown
 
 
 def refuses_connections(server: RunningServer) -> bool:

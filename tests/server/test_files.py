@@ -1,4 +1,4 @@
-"""Files over HTTP: what is kept, what is refused, and what is left when something breaks."""
+"""Files over HTTP: storage, refusals, and the state after failures."""
 
 import asyncio
 import hashlib
@@ -38,14 +38,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tiny_model: Path, data: Path) -> Iterator[ServerProcess]:
-    """A server whose data folder can be looked into. Tests leave no files there."""
+    """Server with an accessible data folder. Tests leave no files there."""
     with serving(str(tiny_model), "--threads", "1", "--data-dir", str(data), **EXACT) as running:
         yield running
 
 
 @pytest.fixture
 def client(server: RunningServer, data: Path) -> Iterator[httpx2.Client]:
-    """A client, after which all files are deleted, and after which nothing else is left either."""
+    """Client whose files are deleted afterwards, with a check that no others are left."""
     with server.client() as made:
         yield made
         for file in made.get(FILES).json()["data"]:
@@ -72,7 +72,7 @@ def uploaded(client: httpx2.Client, *arguments: Any, **fields: Any) -> dict[str,
 
 
 def form(*parts: tuple[str, bytes], boundary: str = "xyz") -> bytes:
-    """The body of a form, written by hand: dispositions and contents."""
+    """Return a form body written by hand from dispositions and contents."""
     head = "--{}\r\nContent-Disposition: form-data; {}\r\n\r\n"
     pieces = [head.format(boundary, disposition).encode() + content + b"\r\n" for disposition, content in parts]
     return b"".join(pieces) + f"--{boundary}--\r\n".encode()
@@ -229,7 +229,7 @@ def test_other_purposes_take_any_content_whatever_comes_first(client: httpx2.Cli
 
 
 def pieces_of(content: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
-    """A form, with a file that is made while it is sent."""
+    """Yield a form whose file is generated while it is sent."""
     whole = form(PURPOSE, (FILE[0], b"@"))
     head, tail = whole.split(b"@")
     yield head
@@ -365,7 +365,7 @@ def test_form_that_comes_in_single_bytes_is_read(client: httpx2.Client) -> None:
 
 
 class Sink:
-    """Keeps the file of a form."""
+    """Receiver that keeps the file of a form."""
 
     def __init__(self) -> None:
         self.content = b""
@@ -455,7 +455,7 @@ def test_signed_address_needs_no_key_and_is_for_its_file_and_time_alone(tiny_mod
 
 
 def begin_upload(server: RunningServer, content: bytes) -> socket.socket:
-    """An upload whose end never comes."""
+    """Begin an upload that never ends."""
     url = httpx2.URL(server.url)
     assert url.port
     connection = socket.create_connection((url.host, url.port))

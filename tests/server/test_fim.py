@@ -20,7 +20,7 @@ FIM_TOKENS = {"<|fim_prefix|>": "fim_pre", "<|fim_suffix|>": "fim_suf", "<|fim_m
 
 @pytest.fixture(scope="module")
 def native_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A tiny model with tokens for filling in."""
+    """Server with a tiny model that has FIM tokens."""
     path = tmp_path_factory.mktemp("native") / "filler.gguf"
     write_tiny_model(path, more_controls=FIM_TOKENS)
     with serving_in_process(path, **EXACT) as server:
@@ -84,7 +84,7 @@ def test_text_that_reads_like_a_token_stays_text(native_server: RunningServer) -
 
 
 def test_model_without_tokens_for_it_is_asked(scripted_server: ScriptedServer) -> None:
-    """Its answer, whose beginning it is given, may go on with the text after the gap and with words of its own."""
+    """The prompt includes the beginning of the answer; the answer may continue into the suffix and further text."""
     before, after = "The capital of France is", ", a city on the Seine."
     for said in (" Paris", f" Paris{after}", f" Paris{after}\n```\nI hope that this helps."):
         scripted_server.engine.play(said)

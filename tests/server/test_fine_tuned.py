@@ -1,4 +1,4 @@
-"""Fine-tuned models over HTTP: beside their base, added, archived and deleted while requests run."""
+"""Fine-tuned models over HTTP: served together with their base, and added, archived and deleted under load."""
 
 import asyncio
 import contextlib
@@ -39,14 +39,14 @@ NAMES = ["ft:tiny:one:20261121:aaaa1111", "ft:tiny:two:20261121:bbbb2222", "ft:t
 
 @dataclass
 class Server:
-    """A server in this process, with a client of its own."""
+    """Server in this process, with a client of its own."""
 
     catalog: Catalog
     client: httpx2.AsyncClient
     storage: LazyStorage
 
     async def add(self, name: str, adapter: Path, *, base: str = "tiny") -> Path:
-        """Have a job make a model, as another server with the same data would: where its files are."""
+        """Add a model with its succeeded job, as another server with the same data would; return the model's folder."""
         job_id = str(uuid.uuid4())
         common = {"base": base, "created_at": 1_700_000_000}
         lists: dict[str, Any] = {"training_files": [], "validation_files": [], "integrations": []}
@@ -139,7 +139,7 @@ async def serving(folder: Path, names: list[str], **changes: Any) -> AsyncIterat
 
 @pytest.fixture(scope="module")
 async def server(folder: Path) -> AsyncIterator[Server]:
-    """A server with two fine-tuned models. Tests must leave it as they found it."""
+    """Server with two fine-tuned models. Tests must leave it unchanged."""
     async with serving(folder, NAMES[:2]) as server:
         yield server
 
@@ -189,7 +189,7 @@ async def test_prompts_are_cached_for_each_model_apart(server: Server) -> None:
         usage = (await server.client.post(CHAT, json=body)).json()["usage"]
         cached.append(usage["num_cached_tokens"])
         most = usage["prompt_tokens"] - 1
-    # What everybody's prompts begin with is there from the tests before.
+    # Earlier tests cached the common beginning of all prompts.
     assert cached[2:4] == [most, most]
     assert all(count < 64 for count in (cached[0], cached[1], cached[4]))
 
@@ -216,7 +216,7 @@ async def test_models_come_and_go_while_requests_run(server: Server, folder: Pat
                 assert last["choices"][0]["finish_reason"] == "length"
     await server.add(new, folder / f"{new}.gguf")
     async with asyncio.timeout(30):
-        while (again := await server.ask(new)).status_code == 503:  # until the adapter of the old one is gone
+        while (again := await server.ask(new)).status_code == 503:  # until the adapter of the deleted model is unloaded
             await asyncio.sleep(0.01)
     assert again.json()["choices"][0]["message"]["content"] == answer
     assert (await server.client.delete(f"/v1/models/{new}")).status_code == 200

@@ -1,7 +1,4 @@
-"""Fine-tuning jobs over HTTP, from the upload to the answer of the model that they made.
-
-The training is real where its result is used.
-"""
+"""Fine-tuning jobs over HTTP, from the upload to an answer of the trained model."""
 
 import asyncio
 import contextlib
@@ -56,7 +53,7 @@ def file_id(client: httpx2.Client) -> str:
 
 @pytest.fixture(scope="module")
 def trained(client: httpx2.Client, file_id: str) -> Job:
-    """A job that was validated, then started, and has succeeded."""
+    """Job that was validated, then started, and has succeeded."""
     job = create(client, file_id, suffix="and-hello", auto_start=False, validation_files=[file_id])
     assert (job["status"], job["auto_start"], job["fine_tuned_model"]) == ("QUEUED", False, None)
     validated = wait_for(client, job["id"], "VALIDATED")
@@ -68,7 +65,7 @@ def trained(client: httpx2.Client, file_id: str) -> Job:
 
 
 def trainer(data_dir: Path, server: int | None = None) -> psutil.Process | None:
-    """The process that works on a job of a data folder, of the server with this process id or of this process."""
+    """Return the training process of a data folder's job, a child of this server process or of this process."""
     children = psutil.Process(server).children()
     commands = [(child, " ".join(_command(child))) for child in children]
     found = [child for child, command in commands if "ponant.training.worker" in command and str(data_dir) in command]
@@ -218,7 +215,7 @@ def test_running_jobs_are_cancelled_and_leave_nothing(client: httpx2.Client, dat
     assert set(asked) <= {"CANCELLATION_REQUESTED", "CANCELLED"}
     ended = wait_for(client, running["id"])
     wait_for(client, others["id"], "RUNNING")
-    with contextlib.closing(Storage.open(data_dir)) as storage:  # as another server has it that shares the folder
+    with contextlib.closing(Storage.open(data_dir)) as storage:  # as another server with the same folder would
         asyncio.run(storage.fine_tuning_jobs.cancel(others["id"]))
     for job in (ended, wait_for(client, others["id"])):
         assert states(job) == [
@@ -378,7 +375,7 @@ def test_of_several_servers_one_runs_a_job_another_goes_on_with_it_and_all_serve
 
 @contextlib.contextmanager
 def sharing(model: Path, data_dir: Path) -> Iterator[tuple[ServerProcess, httpx2.Client]]:
-    """A server that shares its data folder with others, and a client of it."""
+    """Server that shares its data folder with others, and a client of it."""
     settings = EXACT_VARIABLES | {"PONANT_DATA_DIR": str(data_dir), "PYTHONPATH": scripted_training_path()}
     with serving(str(model), "--threads", "1", **settings) as server, server.client() as client:
         yield server, client

@@ -1,4 +1,4 @@
-"""Engines that refuse a request late, when its first tokens are asked for, or fail under it."""
+"""Engines that refuse a request only when its first tokens are read, or fail during it."""
 
 import json
 from typing import Any

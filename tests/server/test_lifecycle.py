@@ -1,4 +1,4 @@
-"""Before the models are there, and while an engine will not come back."""
+"""Requests before the models are loaded, and during an engine failure that lasts."""
 
 import shutil
 import time

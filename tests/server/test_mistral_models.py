@@ -1,4 +1,4 @@
-"""A model of Mistral's own kind, with its tokenizer file beside the weights, over HTTP."""
+"""Model of Mistral's kind over HTTP, with its tokenizer file next to the weights."""
 
 import json
 import re
@@ -26,7 +26,7 @@ TOOLS = [
     for name in ("get_weather", "get_forecast")
 ]
 EAGER = {"[TOOL_CALLS]": 8.0, "</s>": 2.0}
-"""What makes a random model call tools often, and end."""
+"""Log-weights with which a random model often calls tools, and ends."""
 
 
 @pytest.fixture(scope="module", params=["v3", "v11", "v13"])

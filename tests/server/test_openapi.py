@@ -1,4 +1,4 @@
-"""The served description and what is really sent agree with the specification of the API."""
+"""The served OpenAPI document and real responses agree with the specification of the API."""
 
 import copy
 import json
@@ -48,7 +48,7 @@ def specification() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def validate(specification: dict[str, Any]) -> Callable[[str, Any], None]:
-    """Checks a value against a schema of the specification, with its slip mended and the additions made."""
+    """Check a value against a schema of the specification, with its error corrected and the additions made."""
     schemas = copy.deepcopy(specification["components"]["schemas"])
     schemas["ChatCompletionResponse"]["allOf"][1]["required"].remove("data")
     schemas["CompletionResponseStreamChoice"]["properties"]["finish_reason"]["enum"].append("model_length")

@@ -1,4 +1,4 @@
-"""The comparison of OpenAPI documents sees what matters to a client and nothing else."""
+"""The comparison of OpenAPI documents reports every difference that affects clients, and no other."""
 
 from typing import Any
 

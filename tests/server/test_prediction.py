@@ -1,4 +1,4 @@
-"""Predicted answers over HTTP: faster where they are right, and never another answer."""
+"""Predicted outputs over HTTP: faster if they are right, without effect on the answer."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ STORY = [{"role": "user", "content": "Tell me a story."}]
 
 @pytest.fixture(scope="module")
 def sure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server whose model says the same words again and again, so surely that no rounding changes it."""
+    """Server whose model repeats the same words with probabilities that no rounding can change."""
     path = tmp_path_factory.mktemp("models") / "sure.gguf"
     write_tiny_model(path, cycle=CYCLE)
     with serving_in_process(path, **EXACT) as server:
@@ -61,7 +61,7 @@ def test_prediction_counts_from_where_a_given_beginning_ends(sure_server: Runnin
     fields: dict[str, Any] = {
         "messages": [*STORY, {"role": "assistant", "content": beginning, "prefix": True}],
         "temperature": 0,
-        "random_seed": 1,  # so that how much is drafted does not depend on measured times
+        "random_seed": 1,  # makes the length of drafts independent of measured times
         "max_tokens": 30,
         "min_tokens": 30,
     }

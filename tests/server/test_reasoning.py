@@ -1,4 +1,4 @@
-"""Answers that come after some thinking."""
+"""Answers with thinking."""
 
 import json
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def thinking(text: str) -> dict[str, Any]:
 
 
 def parts(choice: dict[str, Any]) -> tuple[str, str]:
-    """What was thought, and the text after it."""
+    """Return the thinking and the text after it."""
     content = choice["message"]["content"]
     assert isinstance(content, list)
     thought, *rest = content
@@ -61,7 +61,7 @@ def parts(choice: dict[str, Any]) -> tuple[str, str]:
     return text["text"], after["text"]
 
 
-# What comes of it
+# Results
 
 
 @pytest.mark.parametrize("asked", [REASONING, {"reasoning_effort": "high"}, REASONING | {"reasoning_effort": "high"}])
@@ -133,7 +133,7 @@ def test_answers_cut_short_have_no_pieces_of_marks(roomy_server: RunningServer, 
     assert kinds >= {"nothing", "thinking"}
 
 
-# Beside other fields
+# Combined with other fields
 
 
 def test_text_after_the_thinking_satisfies_the_schema(roomy_server: RunningServer) -> None:
@@ -176,7 +176,7 @@ def test_usage_and_logprobs_count_the_thinking(roomy_server: RunningServer) -> N
     assert written.index(thought) < written.index(text)
 
 
-# Models that think by themselves
+# Models that think natively
 
 NATIVE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
@@ -188,7 +188,7 @@ NATIVE = (
 
 @pytest.fixture(scope="module")
 def thinking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server of models that think by themselves: one of which the template begins the thinking, and one other."""
+    """Server of two models that think natively; the template of one of them opens the thinking in the prompt."""
     folder = tmp_path_factory.mktemp("models")
     for name, begun in (("begun", "<think>\n"), ("free", "")):
         write_tiny_model(folder / f"{name}.gguf", chat_template=NATIVE.replace("BEGUN", begun), context_length=4096)
@@ -261,7 +261,7 @@ def test_answer_goes_back_as_it_came(roomy_server: RunningServer) -> None:
     parts(answer(roomy_server, messages=messages, **FIELDS | REASONING | {"n": 1})["choices"][0])
 
 
-# What is refused
+# Refusals
 
 
 def test_reasoning_and_no_effort_contradict_each_other(tiny_server: RunningServer) -> None:

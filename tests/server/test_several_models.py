@@ -1,4 +1,4 @@
-"""Several models served by one server: found by their names, loaded when used, unloaded to make room."""
+"""Several models on one server: selected by name, loaded on use, unloaded to make room."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ EMBEDDER = "multilingual-e5-small"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three models in a folder."""
+    """Folder with three models."""
     folder = tmp_path_factory.mktemp("several")
     for seed, (name, context) in enumerate((("first", 512), ("second", 1024), ("third", 65536))):
         write_tiny_model(folder / f"{name}.gguf", seed=seed, context_length=context)
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def serving_file(folder: Path, settings: str, **environment: str) -> Iterator[ServerProcess]:
-    """Run a server with a settings file of its own, in the folder of the models."""
+    """Run a server with a settings file in the folder of the models."""
     file = folder / "several.toml"
     file.write_text(f"threads = 1\n{settings}")
     with serving("--config", str(file), cwd=folder, **EXACT, **environment) as server:
@@ -44,7 +44,7 @@ def serving_file(folder: Path, settings: str, **environment: str) -> Iterator[Se
 
 
 def states(server: RunningServer) -> dict[str, str]:
-    """Which models are loaded."""
+    """Return the states of the models."""
     with server.client() as client:
         return {name: model["state"] for name, model in client.get("/ready").json()["models"].items()}
 
@@ -77,7 +77,7 @@ work = "little/second"
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[ServerProcess]:
-    """A server with three models. Tests may load them."""
+    """Server with three models. Tests may load them."""
     with serving_file(folder, MODELS) as server:
         yield server
 
@@ -241,7 +241,7 @@ async def test_two_models_and_the_bundled_embedder_take_turns_in_memory_and_answ
             first, vector = await content("first"), await vectors(texts)
             assert loaded() == {"first", EMBEDDER}
             second = await content("second")
-            assert loaded() == {"second", EMBEDDER}  # the one not used for longest has made room
+            assert loaded() == {"second", EMBEDDER}  # the least recently used model has made room
             chats = (content(model) for _ in range(4) for model in ("first", "second"))
             texts_of_burst, vectors_of_burst = await asyncio.gather(
                 asyncio.gather(*chats), asyncio.gather(*(vectors(texts) for _ in range(4)))

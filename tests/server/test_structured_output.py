@@ -1,4 +1,4 @@
-"""Answers that must be JSON. The model is tiny and random: nothing but the grammar makes what it says right."""
+"""JSON answers. The model is tiny and random, so only the grammar makes them valid."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -122,7 +122,7 @@ def assert_satisfies(choice: dict[str, Any], schema: dict[str, Any]) -> None:
     Draft202012Validator(schema).validate(document)
 
 
-# JSON of any kind
+# JSON without a schema
 
 
 def test_json_object_is_an_object_whenever_it_is_complete(roomy_server: RunningServer) -> None:
@@ -245,7 +245,7 @@ def test_min_tokens_makes_no_document_invalid(roomy_server: RunningServer, schem
     assert {choice["finish_reason"] for choice in response["choices"]} <= {"stop", "length"}
 
 
-# Beside other fields
+# Combined with other fields
 
 
 @pytest.mark.parametrize("form", [JSON_OBJECT, json_schema(PERSON)])
@@ -306,7 +306,7 @@ def test_free_answers_do_not_change_beside_documents(roomy_server: RunningServer
         assert (texts(without.result()), texts(with_form.result())) == expected
 
 
-# What is refused
+# Refusals
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -317,7 +317,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def doubled(times: int) -> dict[str, Any]:
-    """Pairs of pairs of pairs: what satisfies it is exponentially large."""
+    """Return a schema of pairs nested ``times`` levels deep, whose documents are exponentially large."""
     pairs = {
         f"p{level}": {
             "type": "array",
@@ -440,7 +440,7 @@ def test_malformed_forms_get_422_that_names_the_place(tiny_server: RunningServer
     assert [reason["loc"] for reason in response.json()["detail"]] == [["body", "response_format", *place]]
 
 
-# Schemas that mean harm
+# Hostile schemas
 
 HOSTILE: dict[str, dict[str, Any]] = {
     "many items": {"type": "array", "items": {"type": "integer"}, "minItems": 10_000},

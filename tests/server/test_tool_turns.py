@@ -145,7 +145,7 @@ def test_conversations_that_make_no_sense_are_refused(
         assert response.json()["param"] == "messages"
 
 
-# Calls that the model makes by itself
+# Calls that the model makes without a grammar
 
 PARIS = {"name": "get_weather", "arguments": {"city": "Paris"}}
 FIELDS: dict[str, Any] = {"tools": [WEATHER], "max_tokens": 200, "random_seed": 1}
@@ -156,7 +156,7 @@ def pieces(text: str, length: int = 7) -> list[str]:
 
 
 def assert_plays(server: ScriptedServer, text: str, **fields: Any) -> dict[str, Any]:
-    """The answer to a text of the model, which is the same in a stream, however the text is cut."""
+    """Play a text of the model; assert that streams give the same choice for any split of the text, and return it."""
     server.engine.play(text)
     (choice,) = answer(server, **fields)["choices"]
     for length in (1, 7):
@@ -182,7 +182,7 @@ def test_model_calls_in_a_fence_although_its_form_is_another(scripted_server: Sc
     assert [json.loads(call["function"]["arguments"]) for call in calls_of(choice)] == [{"city": "Paris"}]
     without_tools = assert_plays(scripted_server, text, max_tokens=200)
     assert (without_tools["message"]["content"], without_tools["finish_reason"]) == (text, "stop")
-    # What was held back because it might have become a call is text once it is cut, and a stop string counts in it.
+    # A possible call that is cut becomes text, and stop strings in that text count.
     cut = assert_plays(scripted_server, "```json\n{", stop="json", **FIELDS | {"max_tokens": 9})
     assert (cut["message"]["content"], cut["finish_reason"]) == ("```", "stop")
 

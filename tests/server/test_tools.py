@@ -1,4 +1,4 @@
-"""Calls of functions, most of them by tiny random models: nothing but the grammar makes what they say right."""
+"""Function calls, most of them by tiny random models, so only the grammar makes them valid."""
 
 import json
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ from tests.serving import RunningServer
 from tests.tekken_model import write_tekken_model
 from tests.tiny_model import write_tiny_model
 
-# Which functions are called
+# Choice of functions
 
 
 @pytest.mark.parametrize("choice", ["any", "required"])
 def test_any_choice_is_a_call_that_validates(roomy_server: RunningServer, choice: str) -> None:
     made = [
         made
-        for seed in (9, 11)  # with about half of all seeds the model happens on the rarest function, as with these
+        for seed in (9, 11)  # as with about half of all seeds, the model calls even the rarest function with these
         for made in answer(roomy_server, tool_choice=choice, **WILD | {"random_seed": seed})["choices"]
     ]
     for one in made:
@@ -110,7 +110,7 @@ def test_many_tools_are_taken(roomy_server: RunningServer) -> None:
     assert names(choice) == ["function_12"]
 
 
-# How calls are written
+# Format of calls
 
 
 @pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
@@ -188,7 +188,7 @@ def test_every_token_of_a_call_has_its_logprob(roomy_server: RunningServer) -> N
     assert all(call["function"]["arguments"] in written for call in calls_of(choice))
 
 
-# Forms of calls
+# Call formats
 
 CONVERSATION = (
     "{%% if tools %%}Tools: {{ tools | tojson }}\n{%% endif %%}"
@@ -206,12 +206,12 @@ TEMPLATES = {
     % "[TOOL_CALLS]{{ call.function.name }}[CALL_ID]{{ call.id }}[ARGS]{{ call.function.arguments | tojson }}",
 }
 TOOL_CALLS = {"[TOOL_CALLS]": 1.0, "</s>": 1.0}
-"""Makes calls as likely as any word, and ends."""
+"""Log-weights that make calls as likely as any word, and ends too."""
 
 
 @pytest.fixture(scope="module")
 def formed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server of models that each have a form of calls of their own."""
+    """Server of models with a different call format each."""
     folder = tmp_path_factory.mktemp("models")
     for name in ("tagged", "listed", "bare"):
         write_tiny_model(folder / f"{name}.gguf", chat_template=TEMPLATES[name], context_length=8192)
@@ -256,7 +256,7 @@ def test_mistral_models_have_ids_of_nine_characters(formed_server: RunningServer
     assert answer(formed_server, model="tagged", messages=messages)["choices"]
 
 
-# What is refused
+# Refusals
 
 JSON: dict[str, Any] = {"response_format": {"type": "json_object"}}
 SCHEMA: dict[str, Any] = {

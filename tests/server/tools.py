@@ -61,7 +61,7 @@ def names(choice: dict[str, Any]) -> list[str]:
 
 
 def assert_calls(choice: dict[str, Any], tools: Sequence[dict[str, Any]] = TOOLS) -> None:
-    """The choice has calls in the API's shape, which the functions understand."""
+    """Assert that the choice has calls in the API's format with valid arguments."""
     assert choice["finish_reason"] == "tool_calls"
     calls = calls_of(choice)
     assert calls

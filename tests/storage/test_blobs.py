@@ -1,4 +1,4 @@
-"""Contents of files on disk."""
+"""File contents on disk."""
 
 import os
 import signal

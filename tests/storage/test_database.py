@@ -1,4 +1,4 @@
-"""The database: migrations, transactions and errors."""
+"""Database: migrations, transactions and errors."""
 
 import asyncio
 import shutil
@@ -34,7 +34,7 @@ Storage.open(Path(sys.argv[1]), sys.argv[2] or None).close()
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """URL of a PostgreSQL server for the tests, if PostgreSQL is installed."""
+    """URL of a PostgreSQL test server; skips if PostgreSQL is not installed."""
     pytest.importorskip("psycopg")
     if not (shutil.which("pg_ctl") and shutil.which("initdb")):
         pytest.skip("there is no PostgreSQL")

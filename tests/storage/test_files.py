@@ -1,4 +1,4 @@
-"""Files, and the secret of signatures."""
+"""Files, and the secret for signatures."""
 
 import time
 from collections.abc import Iterator

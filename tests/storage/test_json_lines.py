@@ -1,4 +1,4 @@
-"""Syntax checks of JSON Lines in pieces."""
+"""Incremental syntax checks of JSON Lines."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Storage that is opened on its first use."""
+"""Storage that is opened on first use."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ async def test_who_waits_for_it_leaves_threads_to_others(storage: LazyStorage, t
         other.execute("BEGIN IMMEDIATE")  # blocks the opening
         opening = [asyncio.create_task(storage.open()) for _ in range(64)]
         for _ in range(10):
-            await asyncio.sleep(0)  # all have begun after a few turns of the event loop
+            await asyncio.sleep(0)  # a few turns of the event loop start all tasks
         async with asyncio.timeout(10):
             await asyncio.to_thread(int)
         assert not any(task.done() for task in opening)

@@ -11,7 +11,7 @@ from ponant.training.samples import Sample, SampleEncoder
 
 
 class Model:
-    """A model's tokens and prompts, without its weights."""
+    """Tokens and prompts of a model, without its weights."""
 
     vocabulary: Vocabulary
     prompts: PromptBuilder

@@ -1,4 +1,4 @@
-"""A small model in numpy, with the weights and their order of transformers."""
+"""Small model in numpy, with the weights of transformers in their order."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ MODULES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
-"""Names of tensors: GGUF → transformers."""
+"""Names of tensors from GGUF to transformers."""
 
 
 def read_weights(path: Path) -> dict[str, Array]:
@@ -31,7 +31,7 @@ def read_weights(path: Path) -> dict[str, Array]:
     for tensor in reader.tensors:
         values = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float64)
         if is_llama and tensor.name.endswith(("attn_q.weight", "attn_k.weight")):
-            # Of each head's rows, llama.cpp has those of even numbers first in transformers' order.
+            # llama.cpp's even rows of each head come first in transformers' order.
             order = [*range(0, HEAD_WIDTH, 2), *range(1, HEAD_WIDTH, 2)]
             heads = len(values) // HEAD_WIDTH
             rows = [head * HEAD_WIDTH + row for head in range(heads) for row in order]

@@ -56,7 +56,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
 
 
 class _Recorder:
-    """Keeps the events as the parent process reads them."""
+    """Events as the parent process reads them."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -66,13 +66,13 @@ class _Recorder:
 
 
 def train(folder: Path, *, dry_run: bool = False) -> tuple[int, list[Event]]:
-    """Train in this process. Returns the exit code and all events."""
+    """Train in this process; return the exit code and all events."""
     recorder = _Recorder()
     return run_folder(TrainingProcess(folder, [recorder]), folder, dry_run=dry_run), recorder.events
 
 
 def run_to_end(folder: Path) -> tuple[int, list[Event]]:
-    """Train in a separate process. Returns the exit code and all events."""
+    """Train in a separate process; return the exit code and all events."""
     process = start(folder)
     output, errors = process.communicate(timeout=300)
     events = [json.loads(line) for line in output.splitlines()]

@@ -1,4 +1,4 @@
-"""PEFT, the served adapter and the merged model compute the same for real trained models."""
+"""PEFT, the served adapter and the merged model give the same logits for a real trained model."""
 
 from pathlib import Path
 
@@ -16,17 +16,17 @@ skip_without_training()
 TOKENS = [1, 4093, 198, 1780, 314, 260, 3575, 282, 4649, 47, 2, 198, 1, 520, 9531, 198]
 
 EXACT = 0.03
-"""How far logits of F16 weights and of F32 ones may be apart: as a share of how far the adapter moves them."""
+"""Tolerance between logits of F16 and F32 weights, as a fraction of the adapter's effect."""
 ROUNDED = 2
-"""How far those of the served adapter may be, as a multiple of how far the base alone is without any adapter.
+"""Tolerance of the served adapter's logits, as a multiple of the base model's own difference without an adapter.
 
-For products with quantised weights llama.cpp rounds the other side to 8 bits; PyTorch computes with the same weights in
+For products with quantized weights llama.cpp rounds activations to 8 bits; PyTorch computes with the same weights in
 F32.
 """
 
 
 def apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Return the mean difference of logits, without a constant offset, which changes no answer."""
+    """Return the mean difference of logits without a constant offset, which does not change the distribution."""
     return float(np.abs((one - one.mean()) - (other - other.mean())).mean())
 
 
@@ -42,7 +42,7 @@ def test_bundled_model_with_an_adapter_is_the_same_everywhere(
     trainer = LoraTrainer(base, Hyperparameters(), steps=1, device="cpu")
     torch.manual_seed(0)
     for name, weight in trainer._weights.items():
-        if ".lora_B." in name:  # they begin at 0: nothing is changed
+        if ".lora_B." in name:  # initially 0, which changes nothing
             torch.nn.init.normal_(weight, std=0.1)
     with torch.inference_mode():
         by_peft = trainer._model(torch.tensor([TOKENS])).logits[0, -1].numpy()
@@ -55,6 +55,6 @@ def test_bundled_model_with_an_adapter_is_the_same_everywhere(
     merge(bundled_model, adapter, merged, weights="f16")
 
     moved, rounded = apart(by_peft, without), apart(computed(bundled_model, TOKENS), without)
-    assert moved > 5 * rounded  # or else the rest says little
+    assert moved > 5 * rounded  # otherwise the next assertions are weak
     assert apart(computed(merged, TOKENS), by_peft) < EXACT * moved
     assert apart(computed(bundled_model, TOKENS, adapter), by_peft) < ROUNDED * rounded

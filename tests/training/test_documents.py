@@ -1,4 +1,4 @@
-"""The datasets on the page about fine-tuning are valid."""
+"""Datasets on the page about fine-tuning are valid."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Exported adapters and merged models compute the same as the trained model in numpy."""
+"""Exported adapters and merged models agree with the trained model in numpy."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ EXACT = 1e-3
 NEAR: dict[WeightType, float] = {"f16": 0.02, "q8_0": 0.3}
 """Largest mean difference of logits after rounding of the weights."""
 FAR = 0.5
-"""Least mean difference of logits that any mistake causes."""
+"""Mean difference of logits that every known mistake exceeds."""
 
 Matrices = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 

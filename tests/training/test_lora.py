@@ -28,7 +28,7 @@ def trainer(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> "Lora
 
 
 def sequence_of(*samples: list[int]) -> PackedSequence:
-    """Pack samples of which all tokens but the first are learned."""
+    """Pack samples in which all tokens except the first are learned."""
     tokens = np.concatenate([np.array(sample) for sample in samples])
     positions = np.concatenate([np.arange(len(sample)) for sample in samples])
     targets = np.flatnonzero(positions)
@@ -46,7 +46,7 @@ def test_packed_samples_do_not_see_each_other(trainer: "LoraTrainer") -> None:
 
     assert torch.equal(targets, torch.cat([each for _, each in apart]))
     torch.testing.assert_close(packed, torch.cat([logits for logits, _ in apart]), atol=1e-4, rtol=1e-4)
-    # the test is sensitive: without borders the logits differ
+    # sensitivity: without borders the logits differ
     joined = [token for sample in samples for token in sample]
     with torch.inference_mode():
         seen, _ = trainer._logits(sequence_of(joined))
@@ -68,7 +68,7 @@ def test_the_loss_is_that_of_transformers(trainer: "LoraTrainer") -> None:
 def test_only_the_adapter_learns(trainer: "LoraTrainer") -> None:
 
     assert all(".lora_" in name for name in trainer._weights)
-    assert len(trainer._weights) == 2 * 7 * 2  # layers, linear layers of each, two matrices for each
+    assert len(trainer._weights) == 2 * 7 * 2  # layers, linear layers per layer, two matrices per linear layer
 
 
 def test_a_precision_is_chosen() -> None:

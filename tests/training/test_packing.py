@@ -1,4 +1,4 @@
-"""Packing: frequency of samples, length of sequences, repeatability."""
+"""Packing: frequency of samples, length of sequences, reproducibility."""
 
 from collections import Counter
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_samples_of_a_weightier_file_are_seen_more_often() -> None:
         assert sum(seen(packer, epoch).values()) == pytest.approx(400, abs=1)
         counts += seen(packer, epoch)
 
-    # Of 400 samples an epoch, half belong to the first file, which has a quarter of them
+    # Of 400 samples per epoch, half belong to the first file, which has a quarter of them
     assert sum(counts[sample] for sample in range(100)) / 30 == pytest.approx(200, abs=1)
     assert all(50 <= counts[sample] <= 70 for sample in range(100))
 

@@ -1,4 +1,4 @@
-"""Conversion of lines to the tokens of serving, with loss on assistant messages only; reasons of bad lines."""
+"""Conversion of lines to the tokens of serving, with loss on assistant messages only, and reasons for bad lines."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def model(bundled_model: Path) -> Model:
 
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A model whose template writes calls."""
+    """Model whose template writes calls."""
     path = tmp_path_factory.mktemp("models") / "hermes.gguf"
     write_tiny_model(path, chat_template=TAGS, context_length=8192)
     return Model(path)

@@ -39,7 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset with the same answer to all questions."""
+    """Dataset with the same answer to all questions."""
     folder = tmp_path_factory.mktemp("lines")
     asked = [f"{question} {number}" for question in QUESTIONS for number in range(12)]
     return write_lines(folder / "lines.jsonl", [conversation(question, "the and a hello") for question in asked])
@@ -145,7 +145,7 @@ def test_a_run_that_was_ended_goes_on_with_the_same_losses(
     ending: signal.Signals,
 ) -> None:
     whole = trained[1]
-    # The precision is measured once per run: another one would change the losses.
+    # The precision is measured once per run, and another precision would change the losses.
     shutil.copy(trained[0] / "precision", tmp_path)
     monkeypatch.setattr("ponant.training.lora._GAIN", 0.0 if _precision(trained[0]) == "float32" else math.inf)
     options: dict[str, Any] = {"training_steps": 24, "learning_rate": 2e-3, "checkpoint_every": 8, "name": "tiny"}
@@ -174,7 +174,7 @@ def test_a_run_that_was_ended_goes_on_with_the_same_losses(
     with (tmp_path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     learned = [(int(row["step"]), float(row["train_loss"])) for row in rows if row["train_loss"]]
-    assert learned == list(losses(whole).items())  # each of them once
+    assert learned == list(losses(whole).items())  # each step once
     measured = [int(row["step"]) for row in rows if not row["train_loss"]]
     assert measured == sorted({8, 16, 24, *([resumed["step"]] if ending == signal.SIGTERM else [])})
 
@@ -209,7 +209,7 @@ def test_a_run_that_was_ended_while_it_saved_ends_in_the_same_state(
     tmp_path: Path, trained: tuple[Path, list[dict[str, Any]]]
 ) -> None:
     whole = (trained[0] / "adapter.gguf").read_bytes()
-    for name in ("adapter", "adapter.gguf", ".adapter.gguf.part"):  # the last of what had been written
+    for name in ("adapter", "adapter.gguf", ".adapter.gguf.part"):  # the file or folder that was written last
         folder = tmp_path / name
         shutil.copytree(trained[0], folder)
         (folder / "adapter.gguf").unlink()
@@ -329,7 +329,7 @@ def test_too_little_disk_fails_with_advice(
 def test_a_disk_that_gets_full_fails_with_advice(
     tiny_model: Path, lines: Path, cache: Path, full_disk: Callable[[int], Path]
 ) -> None:
-    folder = full_disk(16 * 1024)  # room for the description of the run, not for its samples
+    folder = full_disk(16 * 1024)  # enough for the description of the run, not for its samples
     describe(folder, tiny_model, lines, cache=cache)
 
     failed = failure(folder)

@@ -50,7 +50,7 @@ def _records(content: bytes) -> Iterator[bytes]:
 
 
 class StandIn:
-    """A server that lets runs begin or refuses their key, and records requests."""
+    """Server that starts runs or refuses their key, and records requests."""
 
     def __init__(self, *, refuses: bool) -> None:
         self.refuses = refuses

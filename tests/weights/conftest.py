@@ -1,4 +1,4 @@
-"""A hub that runs on this machine."""
+"""Local hub."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.weights.hub_server import Hub, hub_server
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    """A hub at which everything is looked for, by someone without a token."""
+    """Hub that serves all downloads, without a token."""
     with hub_server() as hub:
         for name, value in hub.variables(tmp_path).items():
             monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""A local server that speaks the few words of the Hugging Face hub that are needed, and misbehaves when told to."""
+"""Local server with the used part of the Hugging Face hub's API, and selectable misbehaviour."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ COMMIT = "c0ffee" + 34 * "0"
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for: the path, and the headers by their names in small letters."""
+    """Request: its path, and its headers by lower-case name."""
 
     path: str
     headers: dict[str, str]
@@ -27,12 +27,12 @@ Behaviour = Callable[["Answer"], None]
 
 @dataclass
 class Answer:
-    """A request for the content of a file, and the means to answer it."""
+    """Request for the content of a file, with the means to answer it."""
 
     handler: BaseHTTPRequestHandler
     content: bytes
     start: int
-    """Where the range that was asked for begins."""
+    """Start of the requested range, in bytes."""
 
     def head(self, status: int, length: int | None, **headers: str) -> None:
         """Send the head of a response."""
@@ -45,7 +45,7 @@ class Answer:
         self.handler.end_headers()
 
     def begin(self, **headers: str) -> bytes:
-        """Send the head of an honest response; returns what should follow."""
+        """Send the head of a correct response; return its body."""
         rest = self.content[self.start :]
         headers = {"ETag": f'"{hashlib.sha256(self.content).hexdigest()}"'} | headers
         if self.start:
@@ -61,28 +61,28 @@ class Answer:
 
 
 def honest(answer: Answer) -> None:
-    """The file, or its rest."""
+    """Send the file, or the requested rest."""
     answer.send(answer.begin())
 
 
 def breaking_off(after: int) -> Behaviour:
-    """Ends the connection after some bytes of the body."""
+    """Close the connection after some bytes of the body."""
     return lambda answer: answer.send(answer.begin()[:after])
 
 
 def status(code: int, **headers: str) -> Behaviour:
-    """An error."""
+    """Send an error status."""
     return lambda answer: answer.head(code, 0, **headers)
 
 
 def ignoring_range(answer: Answer) -> None:
-    """Sends everything, whatever was asked for."""
+    """Send the whole file for any range."""
     answer.start = 0
     honest(answer)
 
 
 def claiming(length: int) -> Behaviour:
-    """Says that there are so many bytes, and sends as many as there are."""
+    """Announce this length, and send at most that many bytes."""
 
     def behave(answer: Answer) -> None:
         answer.head(200, length)
@@ -92,7 +92,7 @@ def claiming(length: int) -> Behaviour:
 
 
 def unmeasured(content: bytes) -> Behaviour:
-    """Sends something else, without saying how long it is."""
+    """Send other content without its length."""
 
     def behave(answer: Answer) -> None:
         answer.head(200, None)
@@ -102,7 +102,7 @@ def unmeasured(content: bytes) -> Behaviour:
 
 
 def damaged(answer: Answer) -> None:
-    """One bit of the file is another one."""
+    """Send the file with one bit flipped."""
     rest = bytearray(answer.begin())
     rest[-1] ^= 1
     answer.send(bytes(rest))
@@ -110,32 +110,32 @@ def damaged(answer: Answer) -> None:
 
 @dataclass
 class Hub:
-    """Repositories by name, each with its files; ``behaviours`` are those of the next requests for files' contents."""
+    """Repositories by name, each with its files; ``behaviours`` apply to the next requests for file contents."""
 
     url: str
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     behaviours: list[Behaviour] = field(default_factory=list)
     listings: list[int] = field(default_factory=list)
-    """Statuses of the next requests for lists of files; 200 when there are no more."""
+    """Statuses of the next requests for lists of files, then 200."""
     plain: tuple[str, ...] = (".json", ".md")
-    """Ends of the names of files that are in Git itself."""
+    """Suffixes of the files that are stored in Git itself."""
     token: str | None = None
     nonsense: bytes | None = None
-    """What is sent in the place of a list."""
+    """Body sent in place of a list."""
     encoding: str = "identity"
-    """How lists are said to be packed."""
+    """Value of the header Content-Encoding of lists."""
     gated: bool = False
-    """Whether only files need the token, not the list of them."""
+    """True if files need the token, but the list does not."""
     sizes: dict[str, int] = field(default_factory=dict)
-    """Sizes that the list has wrong."""
+    """Wrong sizes in the list."""
     requests: list[Request] = field(default_factory=list)
     contents: dict[str, bytes] = field(default_factory=dict)
     hanging: threading.Event = field(default_factory=threading.Event)
-    """Set once a hanging response has begun; those that hang do so until ``released``."""
+    """Set once a hanging response has begun; such responses hang until ``released``."""
     released: threading.Event = field(default_factory=threading.Event)
 
     def variables(self, home: Path) -> dict[str, str]:
-        """The environment of someone who fetches from here, without a token."""
+        """Return environment variables for downloads from this hub without a token."""
         return {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home / "nobody"),
@@ -145,15 +145,15 @@ class Hub:
         }
 
     def fetched(self) -> list[Request]:
-        """The requests for contents."""
+        """Return the requests for contents."""
         return [request for request in self.requests if request.path.startswith("/cdn/")]
 
     def ranges(self) -> list[str | None]:
-        """The ranges that were asked for."""
+        """Return the requested ranges."""
         return [request.headers.get("range") for request in self.fetched()]
 
     def hanging_after(self, after: int) -> Behaviour:
-        """Sends some bytes of the body, and then nothing."""
+        """Send some bytes of the body, then nothing."""
 
         def behave(answer: Answer) -> None:
             answer.send(answer.begin()[:after])
@@ -163,7 +163,7 @@ class Hub:
         return behave
 
     def listing(self, repository: str) -> dict[str, Any]:
-        """What the hub tells of a repository."""
+        """Return the hub's description of a repository."""
         files = self.repositories[repository]
         return {
             "id": repository,
@@ -209,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
         code = self.hub.listings.pop(0) if self.hub.listings else 200
         repository, _, rest = self.path.removeprefix("/api/models/").partition("/revision/main")
         if code == 200 and (rest != "?blobs=true" or repository not in self.hub.repositories):
-            code = 404 if self.hub.token else 401  # the hub does not tell strangers what there is
+            code = 404 if self.hub.token else 401  # the hub hides missing repositories
         if code != 200:
             self._refuse(code)
             return
@@ -223,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _redirect(self) -> None:
-        """To another host, as the hub does: to `localhost` from its address."""
+        """Redirect to another host, as the hub does: from its address to `localhost`."""
         repository, _, path = self.path.removeprefix("/").partition(f"/resolve/{COMMIT}/")
         content = self.hub.repositories.get(repository, {}).get(path)
         if content is None:
@@ -255,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def hub_server() -> Iterator[Hub]:
-    """A hub without repositories."""
+    """Run a hub without repositories."""
 
     class Handler(_Handler):
         pass

@@ -1,4 +1,4 @@
-"""Prepared weights: copies that are made once, checked, measured, and never in the way of a start."""
+"""Prepared weights: copies that are made once, checked and measured, and never prevent a start."""
 
 import asyncio
 import hashlib
@@ -30,13 +30,13 @@ ROOT = Path(__file__).parents[2]
 FILE_TYPE = b"general.file_type" + struct.pack("<I", 4)
 F32, Q4_1 = struct.pack("<I", 0), struct.pack("<I", 3)
 TOO_LARGE = struct.pack("<f", 1e30)
-"""Weights of the tiny model that Q8_0 cannot express."""
+"""Weight of the tiny model that Q8_0 cannot represent."""
 STEPS = 12
 
 
 @pytest.fixture
 def unpreparable(tmp_path: Path) -> Path:
-    """A model that says it is in Q4_1, so that there is something to prepare."""
+    """Model whose metadata say Q4_1, so that it is eligible for preparation, but whose weights cannot be converted."""
     path = tmp_path / "small.gguf"
     write_tiny_model(path, nan_tokens=[1])
     content = path.read_bytes()
@@ -47,7 +47,7 @@ def unpreparable(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(unpreparable: Path) -> Path:
-    """One of which a copy can be made."""
+    """Model whose weights can be converted."""
     unpreparable.write_bytes(unpreparable.read_bytes().replace(TOO_LARGE, bytes(4)))
     return unpreparable
 
@@ -77,12 +77,12 @@ def only_copy(data_dir: Path) -> Path:
 
 
 def served_file(server: ServerProcess) -> Path:
-    """The weights that the engine has in its memory."""
+    """Return the weights file that the engine has mapped."""
     (path,) = {mapped.path for mapped in server.worker().memory_maps() if ".gguf" in mapped.path}
     return Path(path)
 
 
-# The copy
+# Copies
 
 
 def test_copy_is_made_once_and_served_under_the_same_name(model: Path, data_dir: Path) -> None:
@@ -182,13 +182,13 @@ def test_interrupted_preparation_leaves_nothing_in_use_and_the_loss_of_a_whole_o
 
 
 def perplexities(*models: Path) -> list[float]:
-    """By the benchmark's own table, over the beginning of the text."""
+    """Return the perplexities that the benchmark measures over the beginning of its text."""
     command = [sys.executable, "-m", "benchmarks.perplexity", "--tokens", "256", *map(str, models)]
     table = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, env=environment()).stdout
     return [float(line.split("|")[3]) for line in table.splitlines()[2:]]
 
 
-# Where there can be none
+# Failed preparation
 
 
 async def test_without_room_the_original_is_served(
@@ -247,7 +247,7 @@ def test_copy_that_cannot_be_run_is_no_hindrance(model: Path, data_dir: Path) ->
         assert served_file(server) == model
 
 
-# auto
+# Mode auto
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_auto_measures_at_the_first_start_alone(model: Path, data_dir: Path) -> 
         assert served_file(server) == chosen
 
 
-# What the tests above use
+# Helpers
 
 
 async def weights(
@@ -331,7 +331,7 @@ async def weights(
     say: Callable[[str], None] = lambda _: None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Path:
-    """The file that the model would be served from."""
+    """Return the file that the model would be served from."""
     prepare = Preparer(
         data_dir / "prepared",
         mode=mode,
@@ -346,7 +346,7 @@ async def weights(
 
 
 def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Of the warnings, of which there should be one."""
+    """Return the reasons in the logged warnings."""
     return [vars(record)["reason"] for record in caplog.records if record.levelno == logging.WARNING]
 
 
@@ -355,7 +355,7 @@ def no_engine(path: Path) -> Engine:
 
 
 class TimedEngine:
-    """An engine that takes as long as it is told to, by its speed with one sequence and with many."""
+    """Engine with fixed speeds for one sequence and for many."""
 
     state: BackendState = "ready"
     last_error: str | None = None

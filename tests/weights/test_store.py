@@ -1,4 +1,4 @@
-"""Finding and fetching weights, against a hub on this machine."""
+"""Search and download of weights, with a local hub."""
 
 import hashlib
 import os
@@ -28,17 +28,17 @@ def weights(size: int = 50_000) -> bytes:
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """The folder of models, not made yet."""
+    """Folder of models, not created yet."""
     return tmp_path / "data" / "models"
 
 
 def kept(models: Path) -> list[str]:
-    """The files in the folder of models."""
+    """Return the files in the folder of models."""
     files = (path for path in models.rglob("*") if path.is_file() and path.suffix != ".lock")
     return sorted(path.relative_to(models).as_posix() for path in files)
 
 
-# Which weights
+# Choice of weights
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_split_weights_are_fetched_whole_and_opened_by_the_first_part(hub: Hub, 
     assert path.name == "m-Q8_0-00001-of-00003.gguf"
     assert [file.removeprefix("hf/org/repo/") for file in kept(models)] == list(parts)
     (path.parent / "m-Q8_0-00002-of-00003.gguf").unlink()
-    assert stored_models(models) == []  # not whole any more
+    assert stored_models(models) == []  # incomplete
     hub.requests.clear()
     locate("hf:org/repo:Q8_0", models)
-    assert len(hub.fetched()) == 1  # and only what is missing is fetched
+    assert len(hub.fetched()) == 1  # only the missing file
 
 
 def test_parts_of_two_versions_are_not_mixed(hub: Hub, models: Path) -> None:
@@ -129,7 +129,7 @@ def test_tokenizer_files_come_beside_the_weights(hub: Hub, models: Path) -> None
     assert (folder / "tekken.json").read_bytes() == repository["tekken.json"]
 
 
-# What is here needs no network
+# Local models need no network
 
 
 def test_what_is_here_is_found_without_the_network(hub: Hub, models: Path) -> None:
@@ -137,7 +137,7 @@ def test_what_is_here_is_found_without_the_network(hub: Hub, models: Path) -> No
     first = locate("hf:org/repo:Q8_0", models)
     hub.requests.clear()
     assert locate("hf:org/repo:Q8_0", models) == locate(f"hf:org/repo:{Q8}", models) == first
-    assert locate("hf:org/repo", models) == first  # rather than fetching another one
+    assert locate("hf:org/repo", models) == first  # the existing file is preferred
     assert hub.requests == []
     assert locate("hf:org/repo:Q4_K_M", models).name == Q4
     assert locate("hf:org/repo", models).name == Q4
@@ -151,7 +151,7 @@ def test_what_huggingface_hub_has_fetched_is_found(hub: Hub, models: Path) -> No
 
 
 def in_old_layout(models: Path, name: str) -> Path:
-    """Weights as huggingface_hub keeps them: a link to a file that is named by its checksum."""
+    """Create weights in the layout of huggingface_hub: a link to a file named by its checksum."""
     folder = models / "models--org--repo"
     blob, file = folder / "blobs" / "0123", folder / "snapshots" / COMMIT / name
     for path in (blob, file):
@@ -184,7 +184,7 @@ def test_offline_what_is_missing_is_told_with_what_fetches_it(
     assert hub.requests == []
 
 
-# The hub's answers
+# Answers of the hub
 
 
 def test_private_repositories_need_the_token_which_goes_to_the_hub_alone(
@@ -293,7 +293,7 @@ def test_names_that_lead_elsewhere_are_not_taken(hub: Hub, models: Path) -> None
             locate(source, models)
 
 
-# Several processes, and those that die
+# Several processes, and killed ones
 
 PULL = """
 import sys
@@ -304,7 +304,7 @@ print(locate("hf:org/repo", Path(sys.argv[1])))
 
 
 def pulling(models: Path) -> subprocess.Popen[str]:
-    """A process that fetches."""
+    """Start a process that downloads."""
     return subprocess.Popen(
         [sys.executable, "-c", PULL, str(models)],
         stdout=subprocess.PIPE,
@@ -341,15 +341,15 @@ def test_two_processes_fetch_a_model_once(hub: Hub, models: Path) -> None:
             said, errors = second.communicate(timeout=60)
     path = Path(said.strip())
     assert path.read_bytes() == content, errors
-    assert hub.ranges() == [None, "bytes=20000-"]  # the second went on where the first was killed
+    assert hub.ranges() == [None, "bytes=20000-"]  # the second process continued the first one's download
 
 
 def waits_for_lock(process: int) -> bool:
-    """Whether a process waits for the lock of a file."""
+    """True if a process waits for a file lock."""
     return any(f" {process} " in line for line in Path("/proc/locks").read_text().splitlines() if "->" in line)
 
 
-# Removing
+# Removal
 
 
 def test_one_of_several_weights_is_removed_then_all_with_what_came_with_them(hub: Hub, models: Path) -> None:

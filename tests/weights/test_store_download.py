@@ -1,4 +1,4 @@
-"""Fetching one file from a server that fails, lies and changes its mind."""
+"""Download of a file from a server that fails, sends wrong data and changes the file."""
 
 import hashlib
 import os
@@ -41,7 +41,7 @@ FIRST = 100_000
 
 @dataclass
 class Notes:
-    """What a watcher was told."""
+    """Recorded notifications."""
 
     said: list[str] = field(default_factory=list)
     progress: list[int] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Notes:
 
 @dataclass
 class Fetching:
-    """A file to fetch, and what came of it."""
+    """File to download, and the record of the download."""
 
     hub: Hub
     download: Download
@@ -67,22 +67,22 @@ class Fetching:
     pauses: list[float] = field(default_factory=list)
 
     def run(self, *behaviours: Behaviour) -> None:
-        """Fetch from a server that behaves like this, and then well."""
+        """Download from a server with these behaviours, followed by correct ones."""
         self.hub.behaviours[:] = behaviours
         with httpx2.Client(timeout=0.5, follow_redirects=True) as client:
             fetch_file(self.download, client, self.notes, pause=self.pauses.append)
 
     @property
     def ranges(self) -> list[str | None]:
-        """Which parts were asked for."""
+        """Requested ranges."""
         return self.hub.ranges()
 
     def left(self) -> list[str]:
-        """The files in the folder."""
+        """Return the files in the folder."""
         return sorted(path.name for path in self.download.target.parent.glob("*"))
 
     def is_whole(self) -> bool:
-        """Whether the file is what it should be, and alone."""
+        """True if the file is complete and the only one."""
         return self.left() == ["model.gguf"] and self.download.target.read_bytes() == CONTENT
 
 
@@ -130,7 +130,7 @@ def test_broken_connection_is_gone_on_with(fetching: Fetching) -> None:
     fetching.run(breaking_off(FIRST), breaking_off(FIRST))
     assert fetching.is_whole()
     assert fetching.ranges == [None, f"bytes={FIRST}-", f"bytes={2 * FIRST}-"]
-    assert fetching.pauses == [0.5, 0.5]  # it failed anew each time, after something had come
+    assert fetching.pauses == [0.5, 0.5]  # the pause does not grow after progress
 
 
 def test_silent_connection_is_gone_on_with(fetching: Fetching) -> None:
@@ -176,7 +176,7 @@ def test_file_that_changes_within_an_attempt_is_begun_anew(fetching: Fetching) -
     with httpx2.Client(timeout=5) as client:
         fetch_file(fetching.download, client, fetching.notes, pause=change)
     assert fetching.is_whole()
-    assert len(fetching.ranges) == 2  # If-Range got the new file as a whole
+    assert len(fetching.ranges) == 2  # If-Range returned the new file as a whole
 
 
 def test_part_of_another_content_is_dropped(fetching: Fetching) -> None:
@@ -301,7 +301,7 @@ def test_disk_too_full_is_told_beforehand(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Gives the folder of a disk of its own the size that it is called with."""
+    """Function that mounts a disk of the given size and returns its folder."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = shutil.which("mount")

@@ -1,4 +1,4 @@
-"""Schemas are tried out where they can do no harm, and what is wrong with them is said in a way that helps."""
+"""Schema checker: hostile schemas are refused without harm, with helpful messages."""
 
 import asyncio
 import os
@@ -21,13 +21,13 @@ GOOD = {"type": "object", "properties": {"name": {"type": "string"}}, "required"
 
 
 def doubling(word: str) -> dict[str, Any]:
-    """2^24 alternatives in a few lines."""
+    """Return a schema with 2^24 alternatives."""
     choices = [{word: [{"required": [f"a{i}"]}, {"required": [f"b{i}"]}]} for i in range(24)]
     return {"type": "object", "allOf": choices}
 
 
 def chain(link: dict[str, Any], length: int) -> dict[str, Any]:
-    """Definitions of which each refers to the next."""
+    """Return definitions each of which refers to the next."""
     links = {f"d{i}": {**link, "items": {"$ref": f"#/$defs/d{i + 1}"}} for i in range(length)}
     return {"$ref": "#/$defs/d0", "$defs": {**links, f"d{length}": {}}}
 
@@ -85,7 +85,7 @@ async def checker() -> AsyncIterator[SchemaChecker]:
 
 @pytest.fixture(scope="module")
 async def patient() -> AsyncIterator[SchemaChecker]:
-    """One that a busy machine cannot keep from its answer."""
+    """Checker with a timeout that a busy machine does not exceed."""
     checker = SchemaChecker(seconds=20)
     yield checker
     await checker.close()

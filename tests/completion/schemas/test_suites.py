@@ -1,4 +1,4 @@
-"""The schemas of others: what is accepted is followed to the letter, what is not says why."""
+"""Public collections of schemas: accepted ones are enforced exactly, the others are refused with a reason."""
 
 import json
 import re
@@ -43,13 +43,13 @@ def validator(schema: dict[str, Any]) -> Validator:
 
 
 def violations(schema: dict[str, Any], drawn: list[Any]) -> Iterator[str]:
-    """What a validator says of documents that were drawn."""
+    """Yield a validator's errors for drawn documents."""
     try:
         for document in drawn:
             for error in validator(schema).iter_errors(document):
                 yield f"{document!r}: {error.message}"
     except re.error:
-        """Python does not read all of ECMAScript's regular expressions."""
+        """Python does not support all regular expressions of ECMAScript."""
 
 
 def groups() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Embedders through their own door: real worker processes, a real model and a tiny one."""
+"""Embedding engine: real worker processes, a real model and a tiny one."""
 
 import asyncio
 import os
@@ -25,12 +25,12 @@ TEXTS = ["the cat sleeps .", "a dog runs !", "houses", "[SEP] the", "é", "the "
 
 
 def distance(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    """How far apart the furthest of some vectors of length 1 are, by their cosine."""
+    """Return the largest cosine distance between corresponding unit vectors."""
     return float(np.max(1 - np.sum(ours * theirs, axis=-1)))
 
 
 async def longest(process: EmbedderProcess) -> str:
-    """A text of words that has just as many tokens as the model can take."""
+    """Return a text of words whose number of tokens equals the model's context length."""
     (around,) = (await process.embed(["a"])).tokens
     return " ".join("a" for _ in range(process.info.context - around + 1))
 
@@ -66,7 +66,7 @@ async def test_models_that_read_from_left_to_right_embed_too(tmp_path: Path) -> 
     expected = np.array([library.embed(text, normalize=True) for text in TEXTS])
     async with embedder(path) as process:
         result = await process.embed(TEXTS)
-        again = await process.embed(TEXTS)  # of what was computed before no trace is left
+        again = await process.embed(TEXTS)  # the first call must leave no state behind
     assert distance(result.vectors, expected) < 1e-5
     assert distance(again.vectors, expected) < 1e-5
     assert result.tokens == [len(library.tokenize(text.encode(), add_bos=True, special=False)) for text in TEXTS]
@@ -133,7 +133,7 @@ async def test_text_that_is_too_long_is_cut_where_the_configuration_says_so(tiny
 
 
 async def test_characters_that_grow_when_they_are_normalized_do_no_harm() -> None:
-    # Written into memory that has room for twelve of each, its eighteen characters would end the process.
+    # Unicode normalization expands this character to 18, more than a buffer of 12 bytes per input character holds.
     async with embedder(None, truncate=True) as process:
         worker = process.process_id
         (longest, expanded) = (await process.embed(["\ufdfa" * 200_000, "\ufdfa"])).tokens

@@ -1,4 +1,4 @@
-"""Which texts are computed together, and in which order."""
+"""Order of texts in the embedding queue, and the batches that it forms."""
 
 from ponant.engine.embed.model import Prepared
 from ponant.engine.embed.queue import EmbeddingQueue, Job
@@ -7,7 +7,7 @@ Taken = list[tuple[int, int]]
 
 
 def queue_of(*requests: list[int]) -> EmbeddingQueue[str]:
-    """A queue of requests with texts of so many tokens each, numbered from 1."""
+    """Return a queue of requests, numbered from 1, whose texts have these numbers of tokens."""
     queue: EmbeddingQueue[str] = EmbeddingQueue()
     for number, lengths in enumerate(requests, 1):
         queue.add(Job(number, [str(length) for length in lengths], 4))
@@ -18,7 +18,7 @@ def queue_of(*requests: list[int]) -> EmbeddingQueue[str]:
 
 
 def steps_of(queue: EmbeddingQueue[str], *, most_tokens: int = 100, most_texts: int = 10) -> list[Taken]:
-    """What is computed in each step, as numbers of requests and indexes, until nothing is left."""
+    """Return the texts of each step as pairs of request number and index, until the queue is empty."""
     steps: list[Taken] = []
     while step := queue.next_step(most_tokens=most_tokens, most_texts=most_texts):
         steps.append([(job.id, index) for job, index in step])

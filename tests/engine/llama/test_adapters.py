@@ -121,7 +121,7 @@ async def test_adapters_come_and_go_while_streams_run(endless_model: Path, adapt
         await removing
         assert {0: [*first.tokens, *rest]} == a_alone
         assert await base == base_alone
-        # The same id may stand for other weights then, so nothing of the old ones may be reused.
+        # The id may stand for other weights now, so cached tokens of the old adapter must not be reused.
         await process.add_adapter("a", adapter_files["b"])
         assert (await cached_tokens(process, under("a", request(prompt=LONG_PROMPT))))[-1] == 0
         await process.remove_adapter("a")

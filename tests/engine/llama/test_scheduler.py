@@ -43,7 +43,7 @@ def test_short_prompts_overtake_long_ones_that_still_move_on() -> None:
     made = scheduler(parallel=8, batch_tokens=100)
     made.add([completion(1, 1000), completion(2, 400), completion(3, 40), completion(4, 10)])
     assert lengths(run(made)[0]) == {1: 50, 4: 10, 3: 40}
-    assert lengths(run(made)[0])[1] >= 32  # of the 64 tokens that fit beside running completions
+    assert lengths(run(made)[0])[1] >= 32  # of the 64 tokens that fit into a batch with running completions
     steps = [lengths(run(made)[0]) for _ in range(100)]
     assert all(1 in step and step[1] >= 1 for step in steps)
     assert steps[-1] == {1: 1, 2: 1, 3: 1, 4: 1}
@@ -336,7 +336,7 @@ def test_prompt_leaves_time_to_completions_with_other_adapters() -> None:
     run(made)
     made.add([completion(3, 300, adapter="a")])
     seen = [lengths(run(made)[0]) for _ in range(10)]
-    assert [step[3] for step in seen if 3 in step] == [64, 64, 64, 64, 44]  # as beside completions without an adapter
+    assert [step[3] for step in seen if 3 in step] == [64, 64, 64, 64, 44]  # as next to completions without an adapter
     assert [step for step in seen if 3 not in step] == [{1: 1, 2: 1}] * 5
 
 

@@ -288,7 +288,7 @@ def test_free_text_has_no_grammar(style: Style, thinking: Thinking | None) -> No
 
 
 def compiles(grammar: str, tokens: list[int]) -> bool:
-    """Return True if a grammar compiles and accepts these tokens as a whole answer."""
+    """True if a grammar compiles and accepts these tokens as a whole answer."""
     begun = LLMatcher(BYTES, grammar, log_level=0)
     assert not begun.is_error(), begun.get_error()
     return begun.try_consume_tokens(tokens) == len(tokens) and begun.is_accepting()

@@ -1,4 +1,4 @@
-"""Grammars of answers with thinking, followed byte by byte."""
+"""Grammars of answers with thinking, checked byte by byte."""
 
 import re
 from dataclasses import replace

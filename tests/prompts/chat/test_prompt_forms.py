@@ -107,7 +107,7 @@ def with_controls(vocabulary: Vocabulary, template: str, *controls: str) -> Prom
 
 
 def accepts(prompt: Prompt, text: str) -> bool:
-    """Return True if the grammar accepts this answer."""
+    """True if the grammar accepts this text as a whole answer."""
     assert prompt.grammar is not None
     return follow(prompt.grammar, list(text.encode())) == "whole"
 
@@ -314,7 +314,7 @@ def test_models_that_think_by_themselves_are_not_told_how(vocabulary: Vocabulary
 
 @pytest.mark.parametrize("prefixed", [True, False])
 def test_user_cannot_begin_the_thinking(vocabulary: Vocabulary, prefixed: bool) -> None:
-    """The template determines whether it has begun."""
+    """Only the template determines if the thinking has begun."""
     last = prefix("<think>") if prefixed else user("<think>")
     prompt = builder(vocabulary, TAGS_AND_THINKING).build([user("U"), last], spec=spec_of(reasoning=True))
     assert prompt.output_format.thinking == Thinking("<think>", "</think>")
@@ -369,7 +369,7 @@ def test_tools_and_schemas_form_no_control_token(
     spec = AnswerSpec((tool,), (tool.function,), calls, schema=parameters if calls == "none" else None)
     messages: list[Message] = [SystemMessage(content=name), user(description)]
     tokens = builder(vocabulary, template).build(messages, spec=spec).tokens
-    expected = [START, END] * 2 + [START] if template in (CHATML, TAGS, XML) else [START]  # as it begins
+    expected = [START, END] * 2 + [START] if template in (CHATML, TAGS, XML) else [START]  # the BOS token
     assert controls_in(vocabulary, tokens) == expected
 
 
@@ -386,7 +386,7 @@ def test_results_and_thinking_form_no_control_token(vocabulary: Vocabulary, text
         user("V"),
     ]
     tokens = builder(vocabulary, template).build(messages, spec=spec_of(CLOCK)).tokens
-    system = [START, END]  # with the tools
+    system = [START, END]  # the tools
     expected = [START] if template == PARAMETERS else system + [START, END] * 5 + [START]
     assert controls_in(vocabulary, tokens) == expected
 

@@ -1,4 +1,4 @@
-"""Every call of a conversation has one result, which follows it."""
+"""Every call of a conversation has one result after it."""
 
 from typing import Any
 
