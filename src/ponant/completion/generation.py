@@ -8,7 +8,7 @@ from ponant.catalog.catalog import Catalog
 from ponant.catalog.loading.loaded import LoadedModel
 from ponant.completion.completion import Completion
 from ponant.completion.spec import CompletionSpec
-from ponant.engine.base import GenerateRequest, Sampling
+from ponant.engine.base import Capabilities, GenerateRequest, Sampling
 from ponant.errors import InvalidRequestError
 from ponant.prompts.chat.prompt import Prompt
 from ponant.prompts.chat.rendering import too_long
@@ -37,13 +37,15 @@ class CompletionStarter:
         """Start a completion.
 
         Raises:
-            InvalidRequestError: the prompt cannot be built, or the context has no room for the completion.
+            InvalidRequestError: the prompt cannot be built, the engine lacks a feature, or the context has no room for
+                the completion.
             UnknownModelError: there is no such model.
             QueueFullError: too many requests wait.
             EngineUnavailableError: the model cannot be loaded, or its engine is not ready.
         """
         async with self._catalog.use(spec.model, spec.kind) as model:
             prompt = await asyncio.to_thread(spec.build, model)
+            _check_capabilities(prompt, spec, model.engine.capabilities)
             _check_length(prompt, spec, model.engine.limits.context)
             prediction = await _prediction(prompt, spec, model)
             request = self._generate_request(prompt, prediction, spec, model)
@@ -73,6 +75,15 @@ class CompletionStarter:
             grammar=prompt.grammar,
             adapter=model.adapter,
         )
+
+
+def _check_capabilities(prompt: Prompt, spec: CompletionSpec, capabilities: Capabilities) -> None:
+    """Raise InvalidRequestError if the request needs a feature that the engine does not have."""
+    missing = "grammars" if prompt.grammar is not None and not capabilities.grammars else None
+    if spec.top_logprobs is not None and not capabilities.logprobs:
+        missing = "log-probabilities"
+    if missing:
+        raise InvalidRequestError(f"The engine of this model does not support {missing}", kind="not_supported")
 
 
 def _check_length(prompt: Prompt, spec: CompletionSpec, context: int) -> None:

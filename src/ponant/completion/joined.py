@@ -50,10 +50,12 @@ class JoinedCompletions:
 
     async def collect(self) -> ChatCompletionResponse:
         """Return the whole response. Raises as ``chunks``."""
+        collecting = [asyncio.create_task(completion.collect()) for completion in self._completions]
         try:
-            responses = await asyncio.gather(*(completion.collect() for completion in self._completions))
+            responses = await asyncio.gather(*collecting)
         finally:
             self.cancel()
+            await asyncio.gather(*collecting, return_exceptions=True)
         joined = responses[0]
         for number, response in enumerate(responses):
             for choice in response.choices:

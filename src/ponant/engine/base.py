@@ -111,6 +111,8 @@ class Limits(msgspec.Struct, frozen=True):
 class Capabilities(msgspec.Struct, frozen=True):
     """Optional features of an engine.
 
+    Requests that need a missing ``grammars`` or ``logprobs`` are refused. ``prediction`` is a hint, so it is ignored.
+
     Attributes:
         grammars: follows ``GenerateRequest.grammar``.
         logprobs: returns log-probabilities.
@@ -135,16 +137,18 @@ class Generation(Protocol):
         """Return the next delta.
 
         Raises:
+            StopAsyncIteration: all choices have ended, or were stopped or cancelled.
             EngineError: any subclass; an engine may refuse a request as late as here, or fail during it.
+                QueueFullError and EngineUnavailableError become HTTP statuses of their own, others a 500.
         """
         ...
 
     def stop(self, choice: int) -> None:
-        """End one choice. No more of its deltas follow."""
+        """End one choice. No more of its deltas follow; the iteration ends with the last open choice."""
         ...
 
     def cancel(self) -> None:
-        """End all choices. It may be called at any time and more than once."""
+        """End all choices and the iteration. It may be called at any time and more than once."""
         ...
 
 
@@ -224,7 +228,11 @@ class AdapterHost(Protocol):
         ...
 
     async def add_adapter(self, adapter_id: str, path: Path) -> None:
-        """Load a LoRA adapter in llama.cpp's GGUF format. A restarted engine loads it again.
+        """Load a LoRA adapter. A restarted engine loads it again.
+
+        Args:
+            adapter_id: id of the adapter in requests.
+            path: file in the engine's format, such as GGUF for llama.cpp.
 
         Raises:
             AdapterError: the file does not fit the model, too many adapters are loaded, or the id is taken.

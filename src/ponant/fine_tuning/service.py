@@ -171,6 +171,10 @@ class JobService:
                 f"{name} is a fine-tuned model and cannot be trained. Train {model.spec.root} with the data of both.",
                 param="model",
             )
+        if model.spec.path is None:
+            raise InvalidRequestError(
+                f"{name} cannot be trained: its weights are not on this machine", kind="not_supported", param="model"
+            )
         if model.facts.architecture not in ARCHITECTURES:
             raise InvalidRequestError(
                 f"{name} cannot be trained: its architecture is {model.facts.architecture or 'unknown'}. "

@@ -69,6 +69,8 @@ async def started(start: Start, receive: Receive) -> AsyncIterator[Answer]:
         yield answer
     finally:
         await _end(watcher, starting)
+        if not starting.cancelled() and not starting.exception():
+            starting.result().cancel()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -62,7 +62,7 @@ class PrefillPolicy(Protocol):
 
 
 class SteadyPrefill:
-    """Adds a small chunk of prompts to every step that decodes. The default.
+    """Adds a small chunk of prompts to every step that decodes. The plain policy.
 
     The chunk is as large as a step of ``_STRETCH`` times the duration of pure decoding permits, by the measured cost of
     a token at the prompt's depth, but never smaller than ``_FEWEST_TOKENS``: about half of the time goes to prompts.

@@ -8,7 +8,7 @@ class StepReport(msgspec.Struct, tag=True, frozen=True):
 
     Attributes:
         running: sequences that are computed.
-        waiting: sequences in the queue.
+        waiting: sequences in the queue, without those whose grammar is being compiled.
         cells_used: cells of the KV cache that running sequences use.
         cells_kept: cells that only finished sequences use.
         tokens_stored: tokens in the prefix store.

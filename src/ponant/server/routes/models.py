@@ -122,7 +122,8 @@ def _fine_tuned_card(catalog: Catalog, model: FineTunedModel) -> FTModelCard:
 
 
 def _can_be_trained(model: ServedModel) -> bool:
-    return model.spec.kind != "embed" and model.facts.architecture in ARCHITECTURES and missing_package() is None
+    is_trainable = model.spec.kind != "embed" and model.facts.architecture in ARCHITECTURES
+    return is_trainable and model.spec.path is not None and missing_package() is None
 
 
 def _capabilities(base: ServedModel | None, *, can_be_trained: bool = False) -> ModelCapabilities:
