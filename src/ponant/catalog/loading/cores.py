@@ -27,22 +27,22 @@ class Cores:
         groups = max(1, cores // max(threads, default=cores))
         self._free: dict[str, list[int]] = {}
         for group in range(groups):
-            file = Path(self._folder.name, f"turns-{group}")
+            file = Path(self._folder.name, f"cores-{group}")
             make_lock_file(file)
             self._free[str(file)] = list(reversed(range(SLOTS)))
 
     def take(self) -> CoreSlot:
-        """A place in the group with the fewest workers. Raises ModelLoadError if all are taken."""
+        """A slot in the group with the fewest workers. Raises ModelLoadError if all are taken."""
         file = max(self._free, key=lambda group: len(self._free[group]))
         if not self._free[file]:
             raise ModelLoadError(f"no more than {SLOTS * len(self._free)} models can be loaded at once")
         return CoreSlot(file, self._free[file].pop())
 
-    def give_back(self, place: CoreSlot) -> None:
-        """Free the place of a worker that has ended."""
+    def give_back(self, slot: CoreSlot) -> None:
+        """Free the slot of a worker that has ended."""
         with contextlib.suppress(OSError):
-            free_slot(place)
-        self._free[place.file].append(place.number)
+            free_slot(slot)
+        self._free[slot.file].append(slot.number)
 
     def close(self) -> None:
         """Remove what the workers have in common; all of them must have ended."""

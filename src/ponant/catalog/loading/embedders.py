@@ -32,9 +32,9 @@ class EmbedderLoader:
         """What can be told of a model before it is loaded. Raises ModelLoadError."""
         return await asyncio.to_thread(_describe, spec)
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> LoadedEmbedder:
-        """Load a model; ``place`` is its worker's among those that take turns. Raises ModelLoadError."""
-        embedder = self._embedder_for(structs.replace(_config(spec), core_slot=place))
+    async def load(self, spec: ModelSpec, facts: ModelFacts, slot: CoreSlot) -> LoadedEmbedder:
+        """Load a model; ``slot`` is its worker's among those that take turns. Raises ModelLoadError."""
+        embedder = self._embedder_for(structs.replace(_config(spec), core_slot=slot))
         try:
             await embedder.start()
         except BaseException:

@@ -45,7 +45,7 @@ class LlamaLoader:
         Args:
             config_for: how a model's engine is to run.
             engine_for: makes such an engine.
-            prepare: finds or makes the file that the engine gets in the place of a model's own.
+            prepare: finds or makes the file that the engine gets instead of a model's own.
         """
         self._config_for = config_for
         self._engine_for = engine_for
@@ -55,14 +55,14 @@ class LlamaLoader:
         """What can be told of a model before it is loaded. Raises ModelLoadError."""
         return await asyncio.to_thread(_describe, spec, self._config_for(spec))
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> LoadedModel:
-        """Load a model; ``place`` is its engine's among those that take turns. Raises ModelLoadError."""
+    async def load(self, spec: ModelSpec, facts: ModelFacts, slot: CoreSlot) -> LoadedModel:
+        """Load a model; ``slot`` is its engine's among those that take turns. Raises ModelLoadError."""
         vocabulary = await asyncio.to_thread(open_vocabulary, spec.weights)
         # Meanwhile the engine loads the weights. Mostly it has the context that is expected.
         building = asyncio.create_task(asyncio.to_thread(_build_prompts, spec, vocabulary, facts.context))
         try:
             weights = await self._prepare(spec, vocabulary) if self._prepare else spec.weights
-            config = structs.replace(self._config_for(spec), core_slot=place)
+            config = structs.replace(self._config_for(spec), core_slot=slot)
             engine = await self._start(spec, structs.replace(config, model_path=str(weights)))
         except BaseException:
             building.cancel()

@@ -20,8 +20,8 @@ class WorkerLoader(Protocol):
         """Return the facts about a model before it is loaded. Raises ModelLoadError."""
         ...
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> AnyLoadedModel:
-        """Load a model into a worker with this place on the cores. Raises ModelLoadError."""
+    async def load(self, spec: ModelSpec, facts: ModelFacts, slot: CoreSlot) -> AnyLoadedModel:
+        """Load a model into a worker with this slot on the cores. Raises ModelLoadError."""
         ...
 
 
@@ -71,21 +71,21 @@ class LocalLoader:
     async def load(self, spec: ModelSpec, facts: ModelFacts) -> AnyLoadedModel:
         """Load a model into a worker. Raises ModelLoadError."""
         cores = self._divided_cores()
-        place = cores.take()
+        slot = cores.take()
         try:
-            model = await self._loader_of(spec).load(spec, facts, place)
+            model = await self._loader_of(spec).load(spec, facts, slot)
         except BaseException:
-            cores.give_back(place)
+            cores.give_back(slot)
             raise
-        self._loaded[spec.id] = model, place
+        self._loaded[spec.id] = model, slot
         return model
 
     async def unload(self, model: AnyLoadedModel) -> None:
-        """Stop a model's worker and free its memory and its place on the cores."""
-        _, place = self._loaded.pop(model.spec.id, (model, None))
+        """Stop a model's worker and free its memory and its slot on the cores."""
+        _, slot = self._loaded.pop(model.spec.id, (model, None))
         await model.backend.stop()
-        if self._cores and place:
-            self._cores.give_back(place)
+        if self._cores and slot:
+            self._cores.give_back(slot)
 
     async def close(self) -> None:
         """Remove the files that the workers shared."""
