@@ -11,7 +11,7 @@ from ponant.cli.connection import connect, is_terminal
 from ponant.cli.errors import fail
 
 if TYPE_CHECKING:
-    from ponant.cli.conversation import Conversation
+    from ponant.cli.chat_session import ChatSession
 
 
 @click.command()
@@ -51,7 +51,7 @@ def chat(
       ponant chat "Who is the best French painter?"
       git diff | ponant chat "Write a commit message for this."
     """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
-    from ponant.cli.conversation import Conversation
+    from ponant.cli.chat_session import ChatSession
     from ponant.client.errors import ClientError
 
     question = _with_piped(question)
@@ -62,11 +62,11 @@ def chat(
         fields["response_format"] = _response_format(json_schema)
     try:
         with connect(server_url, model, local=local) as connection:
-            conversation = Conversation(connection.mistral, connection.model, system, fields)
+            session = ChatSession(connection.mistral, connection.model, system, fields)
             if question is None:
-                _talk(conversation)
+                _talk(session)
             else:
-                _answer(conversation, question, plain=json_schema is not None or not is_terminal(sys.stdout))
+                _answer(session, question, plain=json_schema is not None or not is_terminal(sys.stdout))
     except KeyboardInterrupt:
         sys.exit(130)
     except ClientError as error:
@@ -94,9 +94,9 @@ def _response_format(file: Path) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
 
 
-def _answer(conversation: "Conversation", question: str, *, plain: bool) -> None:
+def _answer(session: "ChatSession", question: str, *, plain: bool) -> None:
     """Answer one question."""
-    pieces = conversation.ask(question)
+    pieces = session.ask(question)
     if not plain:
         from rich.console import Console
 
@@ -112,11 +112,11 @@ def _answer(conversation: "Conversation", question: str, *, plain: bool) -> None
         click.echo()
 
 
-def _talk(conversation: "Conversation") -> None:
+def _talk(session: "ChatSession") -> None:
     """Answer questions from the keyboard."""
     from rich.console import Console
 
     from ponant.cli.dialogue import Dialogue
     from ponant.settings import default_data_dir
 
-    Dialogue(conversation, Console(), default_data_dir() / "chat-history").run()
+    Dialogue(session, Console(), default_data_dir() / "chat-history").run()

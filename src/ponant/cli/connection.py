@@ -27,7 +27,7 @@ _LOADING, _UNAUTHORIZED = 503, 401
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ModelConnection:
     """Who answers.
 
     Attributes:
@@ -42,7 +42,7 @@ class Connection:
 
 
 @contextlib.contextmanager
-def connect(server_url: str | None, model: str | None, *, local: bool) -> "Iterator[Connection]":
+def connect(server_url: str | None, model: str | None, *, local: bool) -> "Iterator[ModelConnection]":
     """A client of a server, or of a model in this process.
 
     Args:
@@ -58,7 +58,7 @@ def connect(server_url: str | None, model: str | None, *, local: bool) -> "Itera
     if local or (is_source and not url):
         source = model if is_source or model == _BUNDLED else None
         with _started(source) as mistral:
-            yield Connection(mistral, None if source else model, None)
+            yield ModelConnection(mistral, None if source else model, None)
         return
     try:
         mistral = Mistral(server_url=url)
@@ -66,7 +66,7 @@ def connect(server_url: str | None, model: str | None, *, local: bool) -> "Itera
         fail(str(error))
     with mistral:
         if url or _answers(mistral):
-            yield Connection(mistral, model, url or DEFAULT_URL)
+            yield ModelConnection(mistral, model, url or DEFAULT_URL)
             return
     with connect(None, model, local=True) as connected:
         yield connected

@@ -10,7 +10,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from rich.console import Console
 
-from ponant.cli.conversation import Conversation
+from ponant.cli.chat_session import ChatSession
 from ponant.cli.terminal import show_markdown
 from ponant.client.errors import ClientError
 
@@ -29,15 +29,15 @@ Enter sends; Alt-Enter begins a new line. Ctrl-C stops an answer."""
 class Dialogue:
     """Questions from the keyboard, answers on the screen."""
 
-    def __init__(self, conversation: Conversation, console: Console, history: Path) -> None:
+    def __init__(self, chat: ChatSession, console: Console, history: Path) -> None:
         """Begin a dialogue.
 
         Args:
-            conversation: who answers, and how.
+            chat: who answers, and how.
             console: where answers go.
             history: the file that keeps what was entered; if it cannot be written, nothing is kept.
         """
-        self._conversation = conversation
+        self._chat = chat
         self._console = console
         self._commands: dict[str, Callable[[str], None]] = {
             "/system": self._set_system,
@@ -47,7 +47,7 @@ class Dialogue:
             "/clear": self._clear,
             "/help": lambda _: self._say(HELP),
         }
-        self._session: PromptSession[str] = PromptSession(
+        self._input: PromptSession[str] = PromptSession(
             "> ",
             multiline=True,
             key_bindings=_keys(),
@@ -62,7 +62,7 @@ class Dialogue:
         self._say("/help tells what there is; Ctrl-D leaves.")
         while True:
             try:
-                text = self._session.prompt().strip()
+                text = self._input.prompt().strip()
             except KeyboardInterrupt:
                 continue
             except EOFError:
@@ -81,7 +81,7 @@ class Dialogue:
             elif text.startswith("/") and "/" not in name[1:]:
                 self._complain(f"There is no {name}; /help tells what there is.")
             else:
-                with contextlib.closing(self._conversation.ask(text)) as pieces:
+                with contextlib.closing(self._chat.ask(text)) as pieces:
                     show_markdown(pieces, self._console)
         except KeyboardInterrupt:
             self._say("Stopped.")
@@ -89,16 +89,16 @@ class Dialogue:
             self._complain(str(error))
 
     def _set_system(self, text: str) -> None:
-        self._conversation.system = text or None
+        self._chat.system = text or None
         self._say("Instructions: " + (text or "none"))
 
     def _set_model(self, name: str) -> None:
         if name:
-            self._conversation.mistral.models.retrieve(model_id=name)  # which fails if there is none
-            self._conversation.model = name
+            self._chat.mistral.models.retrieve(model_id=name)  # which fails if there is none
+            self._chat.model = name
             self._say(f"Model: {name}")
         else:
-            self._say("Models: " + ", ".join(card.id for card in self._conversation.mistral.models.list().data))
+            self._say("Models: " + ", ".join(card.id for card in self._chat.mistral.models.list().data))
 
     def _set_temperature(self, text: str) -> None:
         try:
@@ -106,18 +106,18 @@ class Dialogue:
         except ValueError:
             self._complain(f"{text} is no number.")
             return
-        self._conversation.fields["temperature"] = temperature
+        self._chat.fields["temperature"] = temperature
         self._say(f"Temperature: {text or 'the model’s own'}")
 
     def _save(self, name: str) -> None:
         if not name:
             self._complain("Where to? /save FILE")
             return
-        self._conversation.save(Path(name).expanduser())
+        self._chat.save(Path(name).expanduser())
         self._say(f"Saved: {name}")
 
     def _clear(self, _: str) -> None:
-        self._conversation.messages.clear()
+        self._chat.messages.clear()
         self._say("Forgotten.")
 
     def _say(self, text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ponant.cli.connection import Connection, connect
+from ponant.cli.connection import ModelConnection, connect
 from ponant.cli.errors import fail
 from ponant.cli.job_progress import JobWatcher, duration, showing_job
 
@@ -108,14 +108,14 @@ def finetune(
             asked["model"] = connection.model or _first_model(connection.mistral)
             dataset = _Dataset(connection.mistral, files, validation)
             if dry_run:
-                _tell_plan(_plan(connection.mistral, dataset, asked), as_json=as_json)
+                _print_plan(_plan(connection.mistral, dataset, asked), as_json=as_json)
                 return
             with showing_job() as watcher:
                 job = _train(connection.mistral, dataset, asked, watcher)
             if as_json:
                 click.echo(job.model_dump_json(exclude_unset=True))
             elif job.status == "SUCCESS":
-                _tell_result(str(job.fine_tuned_model), connection, model)
+                _print_result(str(job.fine_tuned_model), connection, model)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except ClientError as error:
@@ -237,7 +237,7 @@ def _wait(mistral: "Mistral", job_id: str, watcher: JobWatcher) -> "CompletionDe
         raise
 
 
-def _tell_plan(plan: "LegacyJobMetadataOut", *, as_json: bool) -> None:
+def _print_plan(plan: "LegacyJobMetadataOut", *, as_json: bool) -> None:
     """Print what a job would take."""
     if as_json:
         click.echo(plan.model_dump_json(exclude_unset=True))
@@ -257,7 +257,7 @@ def _tell_plan(plan: "LegacyJobMetadataOut", *, as_json: bool) -> None:
         click.echo(f"{'expected duration':<21}{duration(plan.expected_duration_seconds)}")
 
 
-def _tell_result(name: str, connection: Connection, model: str | None) -> None:
+def _print_result(name: str, connection: ModelConnection, model: str | None) -> None:
     """Print what the new model is called, and how to talk to it."""
     from ponant.client.sdk import DEFAULT_URL
 

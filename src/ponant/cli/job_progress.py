@@ -59,13 +59,13 @@ class Progress:
 def showing_job() -> "Iterator[JobWatcher]":
     """A watcher of a job."""
     if not is_terminal(sys.stderr):
-        yield _Lines()
+        yield _JobLines()
         return
     from rich.console import Console
     from rich.live import Live
 
     with Live(console=Console(stderr=True), refresh_per_second=8) as live:
-        yield _Bar(live)
+        yield _JobBar(live)
 
 
 def progress_of(job: "CompletionDetailedJobOut") -> Progress | None:
@@ -109,7 +109,7 @@ def measures(checkpoint: "CheckpointOut") -> str:
     return ", ".join(form.format(value) for value, form in told if value is not None)
 
 
-class _Lines:
+class _JobLines:
     """A line for each state and each checkpoint."""
 
     def __init__(self) -> None:
@@ -135,7 +135,7 @@ class _Lines:
         self._told = told
 
 
-class _Bar:
+class _JobBar:
     """A bar, what was measured last, and the losses so far."""
 
     def __init__(self, live: Any) -> None:

@@ -22,7 +22,7 @@ _STEP = 10
 def showing_progress() -> "Iterator[Watcher]":
     """A watcher of downloads that shows them to people."""
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _DownloadLines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -36,12 +36,12 @@ def showing_progress() -> "Iterator[Watcher]":
     ]
     progress = Progress(*columns, console=Console(stderr=True))
     try:
-        yield _Bars(progress)
+        yield _DownloadBars(progress)
     finally:
         progress.stop()
 
 
-class _Bars:
+class _DownloadBars:
     """A bar for each file; nothing before the first one."""
 
     def __init__(self, progress: "Progress") -> None:
@@ -59,7 +59,7 @@ class _Bars:
         self._progress.console.print(text, markup=False, highlight=False)
 
 
-class _Lines:
+class _DownloadLines:
     """A line for each tenth of a file."""
 
     def __init__(self) -> None:

@@ -11,18 +11,18 @@ from ponant.weights.facts import Facts, read_facts
 from ponant.weights.file_names import files_of
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _CachedFile(msgspec.Struct, frozen=True):
     """Facts about the weights whose files had these sizes (bytes) and times of change (ns)."""
 
     files: list[tuple[int, int]]
     facts: Facts
 
 
-class _Content(msgspec.Struct):
+class _CachedFacts(msgspec.Struct):
     """The entries by the paths of the weights, and the build of llama.cpp that read them."""
 
     reader: int
-    entries: dict[str, _Entry] = {}
+    entries: dict[str, _CachedFile] = {}
 
 
 class FactsCache:
@@ -47,7 +47,7 @@ class FactsCache:
         files = [(status.st_size, status.st_mtime_ns) for status in map(Path.stat, files_of(path))]
         entry = self._content.entries.get(str(path))
         if entry is None or entry.files != files:
-            entry = self._content.entries[str(path)] = _Entry(files, read_facts(path))
+            entry = self._content.entries[str(path)] = _CachedFile(files, read_facts(path))
             self._has_changed = True
         return entry.facts
 
@@ -56,7 +56,7 @@ class FactsCache:
         if not self._has_changed:
             return
         kept = {path: entry for path, entry in self._content.entries.items() if Path(path).is_file()}
-        content = msgspec.json.encode(_Content(self._content.reader, kept))
+        content = msgspec.json.encode(_CachedFacts(self._content.reader, kept))
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._file.parent, prefix=".facts-", delete=False) as file:
@@ -64,13 +64,13 @@ class FactsCache:
             Path(file.name).replace(self._file)
 
 
-def _read(file: Path) -> _Content:
+def _read(file: Path) -> _CachedFacts:
     reader = _reader()
     with contextlib.suppress(OSError, msgspec.MsgspecError):
-        content = msgspec.json.decode(file.read_bytes(), type=_Content)
+        content = msgspec.json.decode(file.read_bytes(), type=_CachedFacts)
         if content.reader == reader:
             return content
-    return _Content(reader)
+    return _CachedFacts(reader)
 
 
 def _reader() -> int:

@@ -27,7 +27,7 @@ _EXAMPLE_ID = "abcdefgh1"
 
 
 @dataclass(frozen=True, slots=True)
-class Chat:
+class ChatFormat:
     """How the model chats.
 
     ``template``: where the form of conversations comes from. ``calls``: a call of a tool as the model writes it, None
@@ -40,7 +40,7 @@ class Chat:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokenizer:
+class TokenizerSource:
     """Who makes tokens of text: ``file`` is Mistral's own tokenizer file, if there is one; ``advice`` what to mend."""
 
     file: Path | None = None
@@ -69,9 +69,9 @@ class Inspection:
 
     facts: Facts
     memory: Memory
-    tokenizer: Tokenizer
+    tokenizer: TokenizerSource
     metadata: dict[str, str]
-    chat: Chat | None = None
+    chat: ChatFormat | None = None
     fim: Literal["native", "prompted"] | None = None
 
 
@@ -88,7 +88,7 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
     with contextlib.closing(Vocabulary(path)) as vocabulary:
         facts = facts_of(vocabulary)
         if facts.kind == "embed":
-            return Inspection(facts, Memory(vocabulary.weights), Tokenizer(), vocabulary.metadata)
+            return Inspection(facts, Memory(vocabulary.weights), TokenizerSource(), vocabulary.metadata)
         context = facts.context or 1
         found = tokenizer or find_tokenizer_file(path)
         mistral, advice = _mistral_renderer(found, vocabulary, context)
@@ -99,7 +99,7 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
         return Inspection(
             facts,
             _memory(path, vocabulary),
-            Tokenizer(found if mistral else None, advice),
+            TokenizerSource(found if mistral else None, advice),
             vocabulary.metadata,
             chat=_chat(renderer, has_template=CHAT_TEMPLATE in vocabulary.metadata),
             fim="native" if fim.native else "prompted",
@@ -123,9 +123,9 @@ def _mistral_renderer(
     return None, None
 
 
-def _chat(renderer: Renderer, *, has_template: bool) -> Chat:
+def _chat(renderer: Renderer, *, has_template: bool) -> ChatFormat:
     template: Template = "the file's own" if has_template else "none, a plain one is used"
-    return Chat(
+    return ChatFormat(
         "Mistral's tokenizer" if isinstance(renderer, MistralRenderer) else template,
         calls=_example(renderer.calls) if renderer.calls else None,
         thinking=(renderer.thinking.open, renderer.thinking.close) if renderer.thinking else None,

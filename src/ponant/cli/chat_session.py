@@ -11,7 +11,7 @@ from ponant.client.text import text_of
 
 
 @dataclass
-class Conversation:
+class ChatSession:
     """What was said so far.
 
     Attributes:
