@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ponant.weights.attempts import Unwatched
+from ponant.weights.attempts import SilentWatcher
 from ponant.weights.errors import ModelNotFoundError
 from ponant.weights.locate import locate
 from ponant.weights.prepare import FileFacts, Record
@@ -359,13 +359,13 @@ def test_one_of_several_weights_is_removed_then_all_with_what_came_with_them(hub
         locate(source, models)
     prepared = models.parent / "prepared"
     removal = plan_removal(hub_name("hf:org/repo:Q8_0"), models, prepared)
-    assert removal.carry_out(models, Unwatched()) == 200
+    assert removal.carry_out(models, SilentWatcher()) == 200
     assert kept(models) == [f"hf/org/other/{Q4}", f"hf/org/repo/{Q4}", "hf/org/repo/tekken.json"]
     removal = plan_removal(hub_name("org/repo"), models, prepared)
-    assert removal.carry_out(models, Unwatched()) == 102
+    assert removal.carry_out(models, SilentWatcher()) == 102
     assert kept(models) == [f"hf/org/other/{Q4}"]
     assert not (models / "hf" / "org" / "repo").exists()
-    plan_removal(hub_name("org/other"), models, prepared).carry_out(models, Unwatched())
+    plan_removal(hub_name("org/other"), models, prepared).carry_out(models, SilentWatcher())
     assert not (models / "hf" / "org").exists()
 
 
@@ -378,7 +378,7 @@ def test_copies_made_of_the_weights_are_removed_too(hub: Hub, models: Path) -> N
     for number, made_from in enumerate((path, Path("/elsewhere") / path.name)):
         (prepared / f"{path.stem}-{number}.json").write_bytes(msgspec.json.encode(Record(str(made_from), facts)))
         (prepared / f"{path.stem}-{number}.Q8_0.gguf").write_bytes(weights(50))
-    plan_removal(hub_name("org/repo"), models, prepared).carry_out(models, Unwatched())
+    plan_removal(hub_name("org/repo"), models, prepared).carry_out(models, SilentWatcher())
     assert sorted(file.name for file in prepared.iterdir()) == [f"{path.stem}-1.Q8_0.gguf", f"{path.stem}-1.json"]
 
 
@@ -388,10 +388,10 @@ def test_what_huggingface_hub_has_fetched_is_removed_with_what_its_links_lead_to
     outside.write_bytes(weights(10))
     (models / "models--org--repo" / "snapshots" / COMMIT / Q4).symlink_to(outside)
     removal = plan_removal(hub_name("hf:org/repo:Q4_K_M"), models, models.parent / "prepared")
-    assert removal.carry_out(models, Unwatched()) == 0
+    assert removal.carry_out(models, SilentWatcher()) == 0
     assert outside.is_file()
     removal = plan_removal(hub_name("hf:org/repo:Q8_0"), models, models.parent / "prepared")
-    assert removal.carry_out(models, Unwatched()) == 100
+    assert removal.carry_out(models, SilentWatcher()) == 100
     assert kept(models) == []
 
 
@@ -402,7 +402,7 @@ def test_files_elsewhere_are_never_removed(models: Path) -> None:
     (models / "hf" / "org").mkdir(parents=True)
     (models / "hf" / "org" / "repo").symlink_to(elsewhere)
     with pytest.raises(OutsideError, match="elsewhere"):
-        plan_removal(hub_name("org/repo"), models, models.parent / "prepared").carry_out(models, Unwatched())
+        plan_removal(hub_name("org/repo"), models, models.parent / "prepared").carry_out(models, SilentWatcher())
     assert (elsewhere / Q8).is_file()
 
 
@@ -413,7 +413,7 @@ def test_unfinished_downloads_are_removed(hub: Hub, models: Path) -> None:
         locate("hf:org/repo", models)
     assert unfinished(models) == {"org/repo": 400}
     removal = plan_removal(hub_name("org/repo"), models, models.parent / "prepared")
-    assert removal.carry_out(models, Unwatched()) == 400
+    assert removal.carry_out(models, SilentWatcher()) == 400
     assert kept(models) == []
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ponant.weights.attempts import DownloadError, Unwatched
+from ponant.weights.attempts import DownloadError, SilentWatcher
 from ponant.weights.download import (
     SPARE_DISK,
     Checksum,
     DamagedFileError,
     DiskFullError,
     Download,
-    check_room,
+    check_disk_space,
     fetch_file,
 )
 from tests.weights.hub_server import (
@@ -296,7 +296,7 @@ def test_git_checksum_is_that_of_git() -> None:
 
 def test_disk_too_full_is_told_beforehand(tmp_path: Path) -> None:
     with pytest.raises(DiskFullError, match="too full"):
-        check_room(tmp_path, 10**18)
+        check_disk_space(tmp_path, 10**18)
 
 
 @pytest.fixture
@@ -343,5 +343,5 @@ def test_disk_that_others_fill_meanwhile_is_left_some_room(
         checksum=Checksum("sha256", hashlib.sha256(content).hexdigest()),
     )
     with httpx2.Client() as client, pytest.raises(DiskFullError, match="too full"):
-        fetch_file(download, client, Unwatched())
+        fetch_file(download, client, SilentWatcher())
     assert 0 < download.part.stat().st_size < len(content)

@@ -23,9 +23,9 @@ logger = logging.getLogger("ponant.catalog")
 Preload = Literal["first", "all", "none"]
 """Which models are loaded before the first request."""
 
-_BETWEEN_LOOKS = 0.05
+_POLL_SECONDS = 0.05
 """Seconds between two looks at whether a model has become idle."""
-_LONGEST_WAIT_FOR_ROOM = 60.0
+_ROOM_TIMEOUT_SECONDS = 60.0
 """Seconds that a model waits for others to become idle before it is refused."""
 _PURPOSES: dict[Kind, str] = {"chat": "chat", "fim": "fill in code", "embed": "make embeddings"}
 
@@ -109,8 +109,8 @@ class Catalog:
         if kind is None:
             return served
         base = self._usable_base(served) if isinstance(served, FineTunedModel) else served
-        if not _does(base.spec.kind, kind):
-            others = ", ".join(other.spec.id for other in self.models if _does(other.spec.kind, kind))
+        if not _can(base.spec.kind, kind):
+            others = ", ".join(other.spec.id for other in self.models if _can(other.spec.kind, kind))
             hint = f"; there is {others}" if others else ""
             raise UnknownModelError(f"{name} does not {_PURPOSES[kind]}{hint}")
         return served
@@ -186,7 +186,7 @@ class Catalog:
             await self.close()
             raise
         if self._unload_after is not None:
-            self._unloader = asyncio.create_task(self._unload_the_idle(self._unload_after))
+            self._unloader = asyncio.create_task(self._unload_idle_models(self._unload_after))
 
     async def wait_until_open(self) -> None:
         """Wait until requests find the models."""
@@ -213,16 +213,16 @@ class Catalog:
         if isinstance(found, FineTunedModel):
             base = self._usable_base(found)
             with self._fine_tuned.in_use(found):
-                async with self._held(base) as loaded:
+                async with self._kept_loaded(base) as loaded:
                     assert isinstance(loaded, LoadedModel)
                     await self._fine_tuned.load(found, base, loaded.adapters)
                     yield replace(loaded, fine_tuned=found.spec)
         else:
-            async with self._held(found) as loaded:
+            async with self._kept_loaded(found) as loaded:
                 yield loaded
 
     @asynccontextmanager
-    async def _held(self, served: ServedModel) -> AsyncIterator[AnyLoadedModel]:
+    async def _kept_loaded(self, served: ServedModel) -> AsyncIterator[AnyLoadedModel]:
         """A model, loaded if it is not yet, and not unloaded in the block."""
         served.users += 1
         try:
@@ -232,7 +232,7 @@ class Catalog:
             served.last_used = time.monotonic()
 
     def _default(self, kind: Kind) -> ServedModel | None:
-        able = [served for served in self.models if _does(served.spec.kind, kind)]
+        able = [served for served in self.models if _can(served.spec.kind, kind)]
         if kind == "fim":
             able.sort(key=lambda served: not served.facts.native_fim)
         return able[0] if able else None
@@ -267,13 +267,13 @@ class Catalog:
         if served.loading is None:
             served.loading = asyncio.create_task(self._load(served))
             self._tasks.add(served.loading)
-            served.loading.add_done_callback(self._ended)
+            served.loading.add_done_callback(self._forget)
         try:
             return await asyncio.shield(served.loading)
         except ModelLoadError as error:
             raise EngineUnavailableError(f"the model {served.spec.id} cannot be loaded: {error}") from error
 
-    def _ended(self, loading: asyncio.Task[AnyLoadedModel]) -> None:
+    def _forget(self, loading: asyncio.Task[AnyLoadedModel]) -> None:
         """Forget a task, and take its error, for which perhaps nobody waits any more."""
         self._tasks.discard(loading)
         if not loading.cancelled():
@@ -299,7 +299,7 @@ class Catalog:
 
         What is in use is waited for. If even that does not help, the model may try what it can do with the rest.
         """
-        deadline = time.monotonic() + _LONGEST_WAIT_FOR_ROOM
+        deadline = time.monotonic() + _ROOM_TIMEOUT_SECONDS
         while not wanted.loader.has_room(wanted.spec, wanted.facts):
             loaded = [served for served in self.models if served.loaded and served.loader is wanted.loader]
             idle = sorted((served for served in loaded if served.is_idle), key=lambda served: served.last_used)
@@ -311,7 +311,7 @@ class Catalog:
                 busy = ", ".join(served.spec.id for served in loaded)
                 raise EngineUnavailableError(f"{wanted.spec.id} needs the memory of {busy}, which are in use")
             else:
-                await asyncio.sleep(_BETWEEN_LOOKS)
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def _unload(self, served: ServedModel, reason: str) -> None:
         loaded, served.loaded = served.loaded, None
@@ -319,7 +319,7 @@ class Catalog:
         logger.info("model unloaded", extra={"model": served.spec.id, "reason": reason})
         await served.loader.unload(loaded)
 
-    async def _unload_the_idle(self, seconds: float) -> None:
+    async def _unload_idle_models(self, seconds: float) -> None:
         while True:
             await asyncio.sleep(min(1.0, seconds / 4))
             now = time.monotonic()
@@ -333,6 +333,6 @@ class Catalog:
                                 await self._unload(served, "idle")
 
 
-def _does(has: Kind, wanted: Kind) -> bool:
+def _can(has: Kind, wanted: Kind) -> bool:
     """Whether a model of one kind can do what is asked of another."""
     return has == wanted or (has == "chat" and wanted == "fim")

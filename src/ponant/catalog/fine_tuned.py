@@ -15,9 +15,9 @@ from ponant.errors import AdapterError, EngineUnavailableError
 
 logger = logging.getLogger("ponant.catalog")
 
-_BETWEEN_LOOKS = 0.05
+_POLL_SECONDS = 0.05
 """Seconds between two looks at whether an adapter has become idle."""
-_LONGEST_WAIT_FOR_ROOM = 60.0
+_ROOM_TIMEOUT_SECONDS = 60.0
 """Seconds that a model waits until there is room for its adapter."""
 
 
@@ -103,7 +103,7 @@ class FineTunedModels:
 
     async def _make_room(self, wanted: FineTunedModel, engine: AdapterHost) -> None:
         """Unload adapters that nobody uses, the least recently used first, until there is room for another one."""
-        deadline = time.monotonic() + _LONGEST_WAIT_FOR_ROOM
+        deadline = time.monotonic() + _ROOM_TIMEOUT_SECONDS
         while len(engine.adapters) >= engine.most_adapters:
             idle = [model for model in self.all if not model.users and engine.adapters.get(model.spec.id) == 0]
             if idle:
@@ -113,7 +113,7 @@ class FineTunedModels:
                     f"{wanted.spec.id} cannot be loaded while {engine.most_adapters} others of its base are in use"
                 )
             else:
-                await asyncio.sleep(_BETWEEN_LOOKS)
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def _unload(self, model: FineTunedModel, base: ServedModel) -> None:
         if model.users:

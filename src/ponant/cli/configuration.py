@@ -74,13 +74,13 @@ def find_model(model: str, read: "Settings") -> tuple[ConfiguredModel, Path]:
     """
     from ponant.weights.errors import ModelNotFoundError
     from ponant.weights.locate import locate
-    from ponant.weights.store import find_stored, hub_name, is_at_hub, is_repository, model_id
+    from ponant.weights.store import find_stored, hub_name, is_hub_source, is_repository, model_id
 
     models_dir = read.data_dir / "models"
     of_settings = [one for one in configured_models(read) if model in (one.id, one.source, *one.aliases)]
     source = of_settings[0].source if of_settings else model
     repository, colon, _ = source.partition(":")
-    if is_at_hub(source) or (is_repository(repository) and (colon or not source.endswith(".gguf"))):
+    if is_hub_source(source) or (is_repository(repository) and (colon or not source.endswith(".gguf"))):
         name = hub_name(source)
         source, path = str(name), find_stored(name, models_dir)
         if path is None:

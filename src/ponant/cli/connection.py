@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from ponant import Mistral
 
 _BUNDLED = "smollm2"
-_LOOKING_MS = 1000
+_PROBE_TIMEOUT_MS = 1000
 """How long to look for a running server."""
-_LOADING_MS = 600_000
+_LOADING_TIMEOUT_MS = 600_000
 """How long to wait for one that loads its models."""
 _LOADING, _UNAUTHORIZED = 503, 401
 
@@ -57,7 +57,7 @@ def connect(server_url: str | None, model: str | None, *, local: bool) -> "Itera
     url = server_url or os.environ.get("PONANT_URL")
     if local or (is_source and not url):
         source = model if is_source or model == _BUNDLED else None
-        with _started(source) as mistral:
+        with _local_client(source) as mistral:
             yield ModelConnection(mistral, None if source else model, None)
         return
     try:
@@ -65,7 +65,7 @@ def connect(server_url: str | None, model: str | None, *, local: bool) -> "Itera
     except ValueError as error:
         fail(str(error))
     with mistral:
-        if url or _answers(mistral):
+        if url or _is_running(mistral):
             yield ModelConnection(mistral, model, url or DEFAULT_URL)
             return
     with connect(None, model, local=True) as connected:
@@ -77,16 +77,16 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _answers(mistral: "Mistral") -> bool:
+def _is_running(mistral: "Mistral") -> bool:
     """Whether there is a server. One that is loading its models is waited for."""
     from ponant import utils
     from ponant.client.errors import ClientError, SDKError
 
     try:
-        mistral.models.list(timeout_ms=_LOOKING_MS)
+        mistral.models.list(timeout_ms=_PROBE_TIMEOUT_MS)
     except SDKError as error:
         if error.status_code == _LOADING:
-            pauses = utils.BackoffStrategy(500, 2000, 1.5, _LOADING_MS)
+            pauses = utils.BackoffStrategy(500, 2000, 1.5, _LOADING_TIMEOUT_MS)
             mistral.models.list(retries=utils.RetryConfig("backoff", pauses, retry_connection_errors=False))
         return error.status_code in (_LOADING, _UNAUTHORIZED)
     except ClientError:
@@ -95,7 +95,7 @@ def _answers(mistral: "Mistral") -> bool:
 
 
 @contextlib.contextmanager
-def _started(source: str | None) -> "Iterator[Mistral]":
+def _local_client(source: str | None) -> "Iterator[Mistral]":
     """A client whose model is in this process."""
     from pydantic import ValidationError
 
@@ -103,9 +103,9 @@ def _started(source: str | None) -> "Iterator[Mistral]":
     from ponant.errors import ModelLoadError
     from ponant.storage.errors import StorageError
     from ponant.weights.errors import ModelNotFoundError
-    from ponant.weights.store import is_at_hub
+    from ponant.weights.store import is_hub_source
 
-    if source and is_at_hub(source):
+    if source and is_hub_source(source):
         fetch_models([source], settings(None, None))
     if is_terminal(sys.stderr):
         click.echo(f"Starting {source or 'a model'} in this process, without a server.", err=True)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 def missing_models(models: Iterable[ConfiguredModel], settings: "Settings") -> list[str]:
     """The sources of those models that would have to be fetched; raises ModelNotFoundError for bad names."""
-    from ponant.weights.store import find_stored, hub_name, is_at_hub
+    from ponant.weights.store import find_stored, hub_name, is_hub_source
 
-    at_hub = [model.source for model in models if is_at_hub(model.source)]
+    at_hub = [model.source for model in models if is_hub_source(model.source)]
     return [source for source in at_hub if find_stored(hub_name(source), settings.data_dir / "models") is None]
 
 

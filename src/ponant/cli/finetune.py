@@ -175,7 +175,7 @@ class _Dataset:
             with suppress(ClientError):
                 self.mistral.files.delete(file_id=name)
 
-    def named(self, message: str) -> str:
+    def with_local_names(self, message: str) -> str:
         """A message of the server's with the names that the files have here."""
         for name, file in zip(self.uploaded, (*self.training, *self.validation), strict=True):
             message = message.replace(name, str(file))
@@ -189,7 +189,7 @@ def _plan(mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any]) -> "Lega
     try:
         return mistral.fine_tuning.jobs.create(**asked, **dataset.upload(), dry_run=True)
     except SDKError as error:
-        fail(dataset.named(str(error)), code=1)
+        fail(dataset.with_local_names(str(error)), code=1)
     finally:
         dataset.delete()
 
@@ -204,14 +204,14 @@ def _train(
         job = mistral.fine_tuning.jobs.create(**asked, **dataset.upload())
     except SDKError as error:
         dataset.delete()
-        fail(dataset.named(str(error)), code=1)
+        fail(dataset.with_local_names(str(error)), code=1)
     except BaseException:
         dataset.delete()
         raise
     ended = _wait(mistral, job.id, watcher)
     for event in ended.events:
         if event.data and "error" in event.data:
-            watcher.say(f"ponant: {dataset.named(event.data['error'])}")
+            watcher.say(f"ponant: {dataset.with_local_names(event.data['error'])}")
     return ended
 
 

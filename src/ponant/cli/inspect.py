@@ -15,7 +15,7 @@ from ponant.sizes import megabytes
 if TYPE_CHECKING:
     from ponant.weights.inspection import Inspection
 
-_TOLD = "none of its own, it is told of one"
+_INSTRUCTED = "none of its own, it is told of one"
 
 
 @click.command()
@@ -69,8 +69,8 @@ def _lines(inspection: "Inspection") -> Iterator[tuple[str, str]]:
     yield from ((title, str(text or "the file does not say")) for title, text in described.items())
     if chat:
         yield "chat template", chat.template
-        yield "calls of tools", " ".join(chat.calls.split()) if chat.calls else _TOLD
-        yield "thinking", "...".join(chat.thinking) if chat.thinking else _TOLD
+        yield "calls of tools", " ".join(chat.calls.split()) if chat.calls else _INSTRUCTED
+        yield "thinking", "...".join(chat.thinking) if chat.thinking else _INSTRUCTED
     if inspection.fim:
         own = inspection.fim == "native"
         yield "filling in", "with tokens of its own" if own else "prompted, as it has no tokens for it"

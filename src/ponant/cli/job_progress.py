@@ -101,38 +101,38 @@ def curve(values: Sequence[float], width: int = _CURVE_WIDTH) -> str:
 def measures(checkpoint: "CheckpointOut") -> str:
     """What was measured at a checkpoint."""
     metrics = checkpoint.metrics
-    told = [
+    known = [
         (metrics.train_loss, "loss {:.3f}"),
         (metrics.valid_loss, "validation loss {:.3f}"),
         (metrics.valid_mean_token_accuracy, "accuracy {:.0%}"),
     ]
-    return ", ".join(form.format(value) for value, form in told if value is not None)
+    return ", ".join(form.format(value) for value, form in known if value is not None)
 
 
 class _JobLines:
     """A line for each state and each checkpoint."""
 
     def __init__(self) -> None:
-        self._told = ""
+        self._state = ""
         self._step = 0
 
     def show(self, job: "CompletionDetailedJobOut") -> None:
-        told = _STATES.get(job.status, job.status)
+        state = _STATES.get(job.status, job.status)
         checkpoints = [checkpoint for checkpoint in job.checkpoints[::-1] if checkpoint.step_number > self._step]
-        if checkpoints and self._told != _STATES["RUNNING"]:
-            self._tell(_STATES["RUNNING"])
+        if checkpoints and self._state != _STATES["RUNNING"]:
+            self._say_once(_STATES["RUNNING"])
         for checkpoint in checkpoints:
             self._step = checkpoint.step_number
             self.say(f"Step {self._step}{_of(job)}: {measures(checkpoint)}{_left(job, self._step)}")
-        self._tell(told)
+        self._say_once(state)
 
     def say(self, text: str) -> None:
         click.echo(text, err=True)
 
-    def _tell(self, told: str) -> None:
-        if told != self._told:
-            self.say(told)
-        self._told = told
+    def _say_once(self, state: str) -> None:
+        if state != self._state:
+            self.say(state)
+        self._state = state
 
 
 class _JobBar:
@@ -148,27 +148,27 @@ class _JobBar:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}", markup=False),
+            TextColumn("{task.fields[speed]}", markup=False),
             console=live.console,
         )
-        self._task = self._bar.add_task("Uploading", total=None, told="")
+        self._task = self._bar.add_task("Uploading", total=None, speed="")
         live.update(self._bar)
 
     def show(self, job: "CompletionDetailedJobOut") -> None:
         from ponant.client.fine_tuning import ENDS
 
-        told, progress = "", progress_of(job)
+        speed, progress = "", progress_of(job)
         if progress:
             self._losses[progress.step] = progress.loss
-            told = f"{progress.tokens_per_second:,.0f} tokens/s"
+            speed = f"{progress.tokens_per_second:,.0f} tokens/s"
             if job.status == "RUNNING":
-                told += f", {duration(progress.eta_seconds)} left"
+                speed += f", {duration(progress.eta_seconds)} left"
             self._bar.update(self._task, total=progress.steps, completed=progress.step)
         state = _STATES.get(job.status, job.status)
         if job.status in ENDS and not self._losses:  # a bar would look as if it waited
             self._live.update(state)
             return
-        self._bar.update(self._task, description=state, told=told)
+        self._bar.update(self._task, description=state, speed=speed)
         self._live.update(self._shown(job.checkpoints))
 
     def say(self, text: str) -> None:

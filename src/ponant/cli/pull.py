@@ -29,10 +29,10 @@ def pull(models: tuple[str, ...], config: Path | None, data_dir: Path | None) ->
       ponant serve hf:org/repo:Q8_0
     """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
     from ponant.weights.bundled import BUNDLED
-    from ponant.weights.store import is_at_hub
+    from ponant.weights.store import is_hub_source
 
     for model in models:
-        if not is_at_hub(model):
+        if not is_hub_source(model):
             reason = "comes with its package" if model == BUNDLED else "is not of the form hf:org/repo[:file|:quant]"
             fail(f"{model} cannot be pulled: it {reason}")
     for model, path in zip(models, fetch_models(models, settings(config, data_dir)), strict=True):

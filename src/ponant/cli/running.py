@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-_LOOKING_SECONDS = 1.0
+_PROBE_TIMEOUT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def ask_running_server() -> RunningModels | None:
     key = os.environ.get("PONANT_API_KEY") or os.environ.get("MISTRAL_API_KEY")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        with httpx2.Client(timeout=_LOOKING_SECONDS, headers=headers) as client:
+        with httpx2.Client(timeout=_PROBE_TIMEOUT_SECONDS, headers=headers) as client:
             readiness = msgspec.json.decode(client.get(f"{url}/ready").content, type=_Readiness)
             answer = client.get(f"{url}/v1/models")
             cards = msgspec.json.decode(answer.content, type=_Cards).data if answer.status_code == 200 else []
@@ -75,7 +75,7 @@ def ask_running_server() -> RunningModels | None:
 def _accepts_connections(url: str) -> bool:
     parts = urlsplit(url)
     try:
-        socket.create_connection((parts.hostname, parts.port), _LOOKING_SECONDS).close()
+        socket.create_connection((parts.hostname, parts.port), _PROBE_TIMEOUT_SECONDS).close()
     except OSError:
         return False
     return True

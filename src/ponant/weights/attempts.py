@@ -14,11 +14,11 @@ _MOST_ATTEMPTS = 6
 """How often in a row a server may fail without sending anything new."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _LONGEST_ASKED_PAUSE = 600.0
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may be others a little later."""
 _LONGEST_BODY = 32 * 2**20
 """Bytes of an answer that is kept in memory, such as the list of a repository's files."""
-LASTING = (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.DecodingError)
+PERMANENT_ERRORS = (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.DecodingError)
 """Failures between here and the server that will not pass."""
 
 
@@ -34,7 +34,7 @@ class RefusedError(DownloadError):
         self.status = response.status_code
 
 
-class PassingError(Exception):
+class RetryableError(Exception):
     """The server answers with an error that may pass."""
 
     def __init__(self, response: httpx2.Response) -> None:
@@ -58,7 +58,7 @@ class Watcher(Protocol):
         ...
 
 
-class Unwatched:
+class SilentWatcher:
     """Nobody looks."""
 
     def begin(self, name: str, size: int, done: int) -> None:
@@ -79,7 +79,7 @@ class Attempts:
         self._pause = pause
         self._failures = 0
 
-    def start_over(self) -> None:
+    def reset(self) -> None:
         """Something has come: failures are counted from here."""
         self._failures = 0
 
@@ -117,12 +117,12 @@ def get(
         try:
             with client.stream("GET", url) as response:
                 body = _read(response)
-        except (httpx2.ConnectError, *LASTING) as error:
+        except (httpx2.ConnectError, *PERMANENT_ERRORS) as error:
             raise DownloadError(describe_failure(error)) from error
         except httpx2.TransportError as error:
             attempts.failed(describe_failure(error))
             continue
-        if response.status_code not in PASSING:
+        if response.status_code not in RETRYABLE_STATUSES:
             return response, body
         attempts.failed(_describe(response), retry_after(response))
 

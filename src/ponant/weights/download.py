@@ -18,12 +18,12 @@ import httpx2
 
 from ponant.sizes import megabytes
 from ponant.weights.attempts import (
-    LASTING,
-    PASSING,
+    PERMANENT_ERRORS,
+    RETRYABLE_STATUSES,
     Attempts,
     DownloadError,
-    PassingError,
     RefusedError,
+    RetryableError,
     Watcher,
     describe_failure,
     retry_after,
@@ -72,13 +72,13 @@ class Download:
         """The file of what has come so far."""
         return self.target.with_name(f"{self.target.name}.{self.checksum.value[:12]}.part")
 
-    def missing(self) -> int:
+    def missing_bytes(self) -> int:
         """How many bytes are still to come."""
         if self.target.is_file():
             return 0
         return max(0, self.size - (self.part.stat().st_size if self.part.is_file() else 0))
 
-    def is_there(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the file is in its place, which is read for that."""
         if not self.target.is_file() or self.target.stat().st_size != self.size:
             return False
@@ -87,7 +87,7 @@ class Download:
         return digest.hexdigest() == self.checksum.value
 
 
-def check_room(folder: Path, needed: int) -> None:
+def check_disk_space(folder: Path, needed: int) -> None:
     """Raise DiskFullError unless the disk of this folder has room for so many bytes, and some to spare."""
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE_DISK:
@@ -113,7 +113,7 @@ def fetch_file(
         DiskFullError: there is no room.
         DownloadError: the server fails again and again, or refuses. What has come is left.
     """
-    if download.is_there():
+    if download.is_complete():
         return
     folder = download.target.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,29 +142,29 @@ class _Transfer:
     etag: str | None = None
     was_resumed: bool = False
     """Whether what is in the part file came in several pieces."""
-    was_begun_anew: bool = False
+    was_restarted: bool = False
 
     def run(self) -> None:
         size, part = self.download.size, self.download.part
         self.digest = self.download.checksum.start(size)
         with part.open("ab", buffering=0) as file:
-            self._take_over(os.fstat(file.fileno()).st_size)
+            self._resume(os.fstat(file.fileno()).st_size)
             self.watcher.begin(self.download.target.name, size, self.done)
             while True:
-                self._complete(file.fileno())
+                self._fetch_rest(file.fileno())
                 if self.digest.hexdigest() == self.download.checksum.value:
                     break
-                if not self.was_resumed or self.was_begun_anew:
-                    self._drop()
+                if not self.was_resumed or self.was_restarted:
+                    self._delete_part()
                     raise DamagedFileError("what came has another checksum than the hub announces; nothing is kept")
                 self.watcher.say("What came in several pieces has the wrong checksum; fetching it anew")
-                self.was_begun_anew = True
-                self._empty(file.fileno())
+                self.was_restarted = True
+                self._restart(file.fileno())
             os.fsync(file.fileno())
         part.replace(self.download.target)
         _sync_folder(part.parent)
 
-    def _take_over(self, length: int) -> None:
+    def _resume(self, length: int) -> None:
         """Go on from what another process has left."""
         if not length:
             return
@@ -174,25 +174,25 @@ class _Transfer:
         _read_into(self.digest, self.download.part)
         self.done = length
 
-    def _complete(self, file: int) -> None:
+    def _fetch_rest(self, file: int) -> None:
         """Fetch until all bytes are there."""
         if self.done != os.fstat(file).st_size:
-            self._empty(file)
+            self._restart(file)
         while self.done < self.download.size:
             before = self.done
             try:
                 self._receive(file)
                 reason, asked = "the connection ended early", None
-            except PassingError as error:
+            except RetryableError as error:
                 reason, asked = str(error), retry_after(error.response)
-            except LASTING as error:
+            except PERMANENT_ERRORS as error:
                 raise DownloadError(describe_failure(error)) from error
             except httpx2.TransportError as error:
                 reason, asked = describe_failure(error), None
             if self.done == self.download.size:
                 break
             if self.done > before:
-                self.attempts.start_over()
+                self.attempts.reset()
             self.was_resumed = self.was_resumed or self.done > 0
             self.attempts.failed(reason, asked)
 
@@ -203,24 +203,24 @@ class _Transfer:
             if self.etag:
                 headers["if-range"] = self.etag
         with self.client.stream("GET", self.download.url, headers=headers) as response:
-            if response.status_code in PASSING:
-                raise PassingError(response)
+            if response.status_code in RETRYABLE_STATUSES:
+                raise RetryableError(response)
             if response.status_code == 416 and self.done:
-                self._empty(file)  # it has less than has come
-                raise PassingError(response)
+                self._restart(file)  # it has less than has come
+                raise RetryableError(response)
             if response.status_code not in (200, 206):
                 raise RefusedError(response)
-            self._check_announced(response, file)
+            self._check_headers(response, file)
             self.etag = _strong(response.headers.get("etag"))
             for chunk in response.iter_raw():
                 self._write(file, chunk)
 
-    def _check_announced(self, response: httpx2.Response, file: int) -> None:
+    def _check_headers(self, response: httpx2.Response, file: int) -> None:
         """See that this is the rest of the file, or all of it: then what has come is dropped."""
         if response.headers.get("content-encoding", "identity") != "identity":
             raise DownloadError("the server sends it compressed, which was not asked for")
         if response.status_code == 200 and self.done:
-            self._empty(file)
+            self._restart(file)
         length = response.headers.get("content-length", "")
         if not length.isdecimal():
             total = None
@@ -233,17 +233,17 @@ class _Transfer:
         ):
             raise DownloadError("the server sends another part of it than was asked for")
         if total is not None and total != self.download.size:
-            self._drop()
+            self._delete_part()
             raise DamagedFileError(
                 f"the server sends {total} bytes of what has {self.download.size} bytes by the hub's list"
             )
 
     def _write(self, file: int, chunk: bytes) -> None:
         if self.done + len(chunk) > self.download.size:
-            self._drop()
+            self._delete_part()
             raise DamagedFileError(f"the server sends more than the {self.download.size} bytes of the hub's list")
         if self.done // _BETWEEN_DISK_CHECKS != (self.done + len(chunk)) // _BETWEEN_DISK_CHECKS:
-            check_room(self.download.target.parent, self.download.size - self.done)
+            check_disk_space(self.download.target.parent, self.download.size - self.done)
         view = memoryview(chunk)
         while view:
             view = view[os.write(file, view) :]
@@ -251,7 +251,7 @@ class _Transfer:
         self.done += len(chunk)
         self.watcher.advance(self.done)
 
-    def _empty(self, file: int) -> None:
+    def _restart(self, file: int) -> None:
         """Begin anew."""
         os.ftruncate(file, 0)
         self.done = 0
@@ -260,7 +260,7 @@ class _Transfer:
         self.digest = self.download.checksum.start(self.download.size)
         self.watcher.advance(0)
 
-    def _drop(self) -> None:
+    def _delete_part(self) -> None:
         self.download.part.unlink(missing_ok=True)
 
 

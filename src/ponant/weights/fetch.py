@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from ponant.weights.attempts import DownloadError, RefusedError, Watcher
-from ponant.weights.download import Download, check_room, fetch_file
+from ponant.weights.download import Download, check_disk_space, fetch_file
 from ponant.weights.errors import ModelNotFoundError
 from ponant.weights.file_names import NoSuchWeightsError, Weights, choose, whole_weights
 from ponant.weights.hub import Hub, HubError, HubFile
-from ponant.weights.store import HubName, alone, find_stored
+from ponant.weights.store import HubName, find_stored, locked_repository
 
 _GATED = (401, 403)
 _TOKENIZER = re.compile(r"tekken\.json|tokenizer\.model\.v\d+(m\d+)?")
@@ -26,7 +26,7 @@ def fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
     """
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
-        with alone(name.repository, models_dir, watcher):
+        with locked_repository(name.repository, models_dir, watcher):
             return find_stored(name, models_dir) or _fetch(name, models_dir, watcher)
     except (HubError, DownloadError) as error:
         raise ModelNotFoundError(
@@ -47,7 +47,7 @@ def _fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
         target = folder / weights.first
         downloads = [_download(file, target.parent / name) for name, file in _tokenizers(listed, weights).items()]
         downloads += [_download(listed[file], folder / file) for file in weights.files]
-        check_room(models_dir, sum(download.missing() for download in downloads))
+        check_disk_space(models_dir, sum(download.missing_bytes() for download in downloads))
         try:
             for download in downloads:
                 fetch_file(download, hub.client, watcher)

@@ -12,7 +12,7 @@ from ponant.weights.facts_cache import FactsCache
 from ponant.weights.file_names import files_of
 from ponant.weights.kinds import Kind
 from ponant.weights.locate import locate
-from ponant.weights.store import find_stored, hub_name, is_at_hub, model_id, stored_models
+from ponant.weights.store import find_stored, hub_name, is_hub_source, model_id, stored_models
 
 _CACHE = ".facts.json"
 
@@ -59,7 +59,7 @@ def list_models(configured: Mapping[str, str], models_dir: Path) -> list[ListedM
 def _find(source: str, models_dir: Path) -> tuple[Path | None, str | None]:
     """The file of a source that is here; else what is to be done about it."""
     try:
-        if not is_at_hub(source):
+        if not is_hub_source(source):
             return locate(source, models_dir), None
         path = find_stored(hub_name(source), models_dir)
     except ModelNotFoundError as error:

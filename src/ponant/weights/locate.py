@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ponant.errors import missing_extra
 from ponant.weights.bundled import BUNDLED
 from ponant.weights.errors import ModelNotFoundError
-from ponant.weights.store import HubName, find_stored, hub_name, is_at_hub
+from ponant.weights.store import HubName, find_stored, hub_name, is_hub_source
 
 if TYPE_CHECKING:
     from ponant.weights.attempts import Watcher
@@ -23,7 +23,7 @@ def locate(source: str, models_dir: Path, watcher: "Watcher | None" = None) -> P
     """
     if source == BUNDLED:
         return _bundled()
-    if is_at_hub(source):
+    if is_hub_source(source):
         name = hub_name(source)
         return find_stored(name, models_dir) or _fetched(name, models_dir, watcher)
     path = Path(source).expanduser()
@@ -38,10 +38,10 @@ def locate(source: str, models_dir: Path, watcher: "Watcher | None" = None) -> P
 
 
 def _fetched(name: HubName, models_dir: Path, watcher: "Watcher | None") -> Path:
-    from ponant.weights.attempts import Unwatched  # an HTTP client, which servers with all their weights do without
+    from ponant.weights.attempts import SilentWatcher  # an HTTP client, which servers with all their weights do without
     from ponant.weights.fetch import fetch
 
-    return fetch(name, models_dir, watcher or Unwatched())
+    return fetch(name, models_dir, watcher or SilentWatcher())
 
 
 def _bundled() -> Path:

@@ -70,7 +70,7 @@ class Measurement(msgspec.Struct, frozen=True):
     original: Speed
     copy: Speed
 
-    def speaks_for_copy(self, load: Load) -> bool:
+    def favors_copy(self, load: Load) -> bool:
         """Whether the copy is faster at the load that counts."""
         one = self.copy.one >= self.original.one * _GAIN
         many = self.copy.many >= self.original.many * _GAIN
@@ -137,25 +137,25 @@ class Preparer:
             raise PreparationError("it is split into several files")
         self._folder.mkdir(parents=True, exist_ok=True)
         record = await asyncio.to_thread(self._read, path)
-        if not await asyncio.to_thread(self._is_settled, record):
-            async with self._alone() as lock:
+        if not await asyncio.to_thread(self._is_decided, record):
+            async with self._locked() as lock:
                 record = await asyncio.to_thread(self._read, path)  # another server may have seen to it
-                if not await asyncio.to_thread(self._is_settled, record):
-                    record = await self._settle(name, path, vocabulary, record, lock)
-        return self._copy(record) if self._takes_copy(record) else path
+                if not await asyncio.to_thread(self._is_decided, record):
+                    record = await self._decide(name, path, vocabulary, record, lock)
+        return self._copy(record) if self._uses_copy(record) else path
 
     def _copy(self, record: Record) -> Path:
         return self._folder / f"{_name(record)}.Q8_0.gguf"
 
-    def _takes_copy(self, record: Record) -> bool | None:
+    def _uses_copy(self, record: Record) -> bool | None:
         """Whether the copy is to be served; None when that has not been measured yet."""
         if self._mode == "on":
             return True
         measurement = record.measurements.get(self._conditions())
-        return measurement.speaks_for_copy(self._load) if measurement else None
+        return measurement.favors_copy(self._load) if measurement else None
 
-    def _is_settled(self, record: Record) -> bool:
-        takes_copy = self._takes_copy(record)
+    def _is_decided(self, record: Record) -> bool:
+        takes_copy = self._uses_copy(record)
         return takes_copy is False or (takes_copy is True and _is_whole(self._copy(record), record.copy))
 
     def _conditions(self) -> str:
@@ -163,7 +163,7 @@ class Preparer:
         threads = self._threads or default_threads()
         return f"{_processor()}, {threads} threads, {self._sequences} sequences, {version('llama-cpp-python')}"
 
-    async def _settle(self, name: str, path: Path, vocabulary: Vocabulary, record: Record, lock: int) -> Record:
+    async def _decide(self, name: str, path: Path, vocabulary: Vocabulary, record: Record, lock: int) -> Record:
         """Make the copy if it is not there, measure both if that is to decide, and keep what is taken."""
         for leftover in self._folder.glob("*.part"):
             leftover.unlink(missing_ok=True)
@@ -175,11 +175,11 @@ class Preparer:
                 if copy.exists():
                     self._say(f"The prepared copy of {name} is damaged")
                 made = await self._make(name, path, part, lock)
-            if self._takes_copy(record) is None:
+            if self._uses_copy(record) is None:
                 measurement = await self._measure(name, path, part if made else copy, vocabulary)
                 measurements = {**record.measurements, self._conditions(): measurement}
                 record = msgspec.structs.replace(record, measurements=measurements)
-            if made and self._takes_copy(record):
+            if made and self._uses_copy(record):
                 part.replace(copy)
                 record = msgspec.structs.replace(record, copy=made)
             self._write(record)
@@ -234,7 +234,7 @@ class Preparer:
         self._say(f"Measuring {name} and its copy")
         prompt = vocabulary.tokenize(_PROMPT, control=False)
         found = Measurement(await self._speed(path, prompt), await self._speed(copy, prompt))
-        taken = "copy" if found.speaks_for_copy(self._load) else "original"
+        taken = "copy" if found.favors_copy(self._load) else "original"
         self._say(
             f"Measured {name} in tokens/s, original and copy: {found.original.one:.0f} and {found.copy.one:.0f} "
             f"with 1 sequence, {found.original.many:.0f} and {found.copy.many:.0f} with {self._sequences}; "
@@ -251,7 +251,7 @@ class Preparer:
             await engine.stop()
 
     @contextlib.asynccontextmanager
-    async def _alone(self) -> AsyncIterator[int]:
+    async def _locked(self) -> AsyncIterator[int]:
         """Hold the lock of the folder, whose file descriptor this is: one server at a time writes there."""
         with (self._folder / ".lock").open("w") as file:
             waits = False

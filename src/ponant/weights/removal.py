@@ -8,7 +8,7 @@ from ponant.weights.attempts import Watcher
 from ponant.weights.errors import ModelNotFoundError
 from ponant.weights.file_names import NoSuchWeightsError, choose
 from ponant.weights.prepare import prepared_files
-from ponant.weights.store import HubName, alone, folders_of, stored_models
+from ponant.weights.store import HubName, folders_of, locked_repository, stored_models
 
 
 class OutsideError(Exception):
@@ -42,7 +42,7 @@ class Removal:
         for file in self.files:
             if not any(file.parent.resolve().is_relative_to(root) for root in roots):
                 raise OutsideError(f"{file} leads to {file.parent.resolve()}, which is none of Ponant's own folders")
-        with alone(self.name.repository, models_dir, watcher):
+        with locked_repository(self.name.repository, models_dir, watcher):
             size = self.size
             for file in self.files:
                 file.unlink(missing_ok=True)

@@ -62,12 +62,12 @@ def model_id(source: str) -> str:
     """The id under which a source is served: the name of its file or repository."""
     if source == BUNDLED:
         return BUNDLED
-    if is_at_hub(source):
+    if is_hub_source(source):
         return source.removeprefix(_HUB).split(":")[0]
     return Path(source).stem
 
 
-def is_at_hub(source: str) -> bool:
+def is_hub_source(source: str) -> bool:
     """Whether a source is one that can be fetched."""
     return source.startswith(_HUB)
 
@@ -128,7 +128,7 @@ def unfinished(models_dir: Path) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def alone(repository: str, models_dir: Path, watcher: "Watcher") -> Iterator[None]:
+def locked_repository(repository: str, models_dir: Path, watcher: "Watcher") -> Iterator[None]:
     """Hold the lock of a repository: one process at a time changes what is kept of it."""
     locks = models_dir / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
