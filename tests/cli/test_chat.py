@@ -189,7 +189,7 @@ def test_a_conversation_in_a_terminal(scripted_server: ScriptedServer, tmp_path:
     terminal.enter("/temperature 0")
     terminal.sees("Temperature: 0")
     terminal.enter("/system Answer in one short sentence.")
-    terminal.sees("Instructions: Answer in one")
+    terminal.sees("System prompt: Answer in one")
     terminal.enter("/model")
     terminal.sees("Models: scripted")
     terminal.enter("/model no-such-model")

@@ -82,7 +82,7 @@ def test_pulled_model_is_there_and_not_fetched_again(home: Home) -> None:
     first = home.ponant("pull", "hf:org/tiny")
     assert first.exit_code == 0, first.stderr
     assert first.stdout == f"hf:org/tiny: {home.models / 'hf' / 'org' / 'tiny' / Q8}\n"
-    assert first.stderr.splitlines()[0] == f"Fetching {Q8} (0 MB)"
+    assert first.stderr.splitlines()[0] == f"Downloading {Q8} (0 MB)"
     assert first.stderr.splitlines()[-1] == f"{Q8}: 100 %"
     assert len(first.stderr.splitlines()) < 15
     home.hub.requests.clear()
@@ -179,7 +179,7 @@ def test_commands_that_run_a_model_themselves_fetch_it(home: Home, tmp_path: Pat
         timeout=120,
     )
     assert (result.returncode, bool(result.stdout)) == (0, True), result.stderr
-    assert result.stderr.startswith(f"Fetching {Q8}")
+    assert result.stderr.startswith(f"Downloading {Q8}")
 
 
 def test_serve_tells_what_is_missing_and_where_it_was_looked_for(home: Home) -> None:

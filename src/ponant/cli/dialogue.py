@@ -90,7 +90,7 @@ class Dialogue:
 
     def _set_system(self, text: str) -> None:
         self._chat.system = text or None
-        self._say("Instructions: " + (text or "none"))
+        self._say(f"System prompt: {text or 'none'}")
 
     def _set_model(self, name: str) -> None:
         if name:

@@ -68,7 +68,8 @@ class _DownloadLines:
 
     def begin(self, name: str, size: int, done: int) -> None:
         self._name, self._size, self._shown = name, size, self._percent(done, size)
-        self.say(f"Fetching {name} ({megabytes(size)}{f', {self._shown} % are here' if done else ''})")
+        received = f", {self._shown} % received" if done else ""
+        self.say(f"Downloading {name} ({megabytes(size)}{received})")
 
     def advance(self, done: int) -> None:
         percent = self._percent(done, self._size)
