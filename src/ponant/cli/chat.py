@@ -16,20 +16,28 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("question", required=False)
-@click.option("-m", "--model", help="Name of the model, or as for `ponant serve`.  [default: the server's own]")
-@click.option("-s", "--system", metavar="TEXT", help="Instructions above the conversation.")
-@click.option("--temperature", type=float, metavar="N", help="How varied answers are; 0 for the likeliest alone.")
-@click.option("--top-p", type=float, metavar="N", help="Draw from so much of the probability.")
-@click.option("--max-tokens", type=int, metavar="N", help="Longest answer, in tokens.")
-@click.option("--seed", "random_seed", type=int, metavar="N", help="Seed with which answers repeat.")
+@click.option(
+    "-m",
+    "--model",
+    help="Served model, or a source as for `ponant serve`.  [default: the server's default]",
+)
+@click.option("-s", "--system", metavar="TEXT", help="System prompt of the conversation.")
+@click.option("--temperature", type=float, metavar="N", help="Sampling temperature; 0 selects the most likely token.")
+@click.option("--top-p", type=float, metavar="N", help="Nucleus sampling: total probability of the candidate tokens.")
+@click.option("--max-tokens", type=int, metavar="N", help="Longest answer in tokens.")
+@click.option("--seed", "random_seed", type=int, metavar="N", help="Seed for repeatable answers.")
 @click.option(
     "--json-schema",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Answer in JSON that satisfies the schema in FILE.",
+    help="Answer in JSON that matches the schema in FILE.",
 )
-@click.option("--server-url", metavar="URL", help="Address of the server.  [default: PONANT_URL, or look for one]")
-@click.option("--local", is_flag=True, help="Run the model in this process, even if there is a server.")
+@click.option(
+    "--server-url",
+    metavar="URL",
+    help="URL of the server.  [default: PONANT_URL, or a local server]",
+)
+@click.option("--local", is_flag=True, help="Run the model in this process, even if a server is running.")
 def chat(
     *,
     question: str | None,
@@ -40,23 +48,23 @@ def chat(
     local: bool,
     **sampling: Any,
 ) -> None:
-    """Talk to a model, or ask one QUESTION.
+    """Chat with a model, or ask one QUESTION.
 
-    A running server answers, or else a model in this process. The server's key comes from PONANT_API_KEY or
-    MISTRAL_API_KEY. What is piped in becomes part of the question. Answers to pipes are plain text.
+    Requests go to a running server, or else to a model in this process. The API key is PONANT_API_KEY or
+    MISTRAL_API_KEY. Piped input is appended to the question. Output to a pipe is plain text.
 
     \b
     Examples:
       ponant chat
       ponant chat "Who is the best French painter?"
       git diff | ponant chat "Write a commit message for this."
-    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
+    """  # noqa: D301 - the backspace stops click from rewrapping
     from ponant.cli.chat_session import ChatSession
     from ponant.client.errors import ClientError
 
     question = _with_piped(question)
     if question is None and not is_terminal(sys.stdin):
-        fail("there is no question: give one, or pipe one in")
+        fail("no question: pass one as an argument or pipe it in")
     fields = {name: value for name, value in sampling.items() if value is not None}
     if json_schema:
         fields["response_format"] = _response_format(json_schema)
@@ -76,13 +84,13 @@ def chat(
 
 
 def _with_piped(question: str | None) -> str | None:
-    """The question, with what is piped in."""
+    """Return the question with the piped input; None if there is neither."""
     piped = ""
     if sys.stdin and not sys.stdin.isatty():
         try:
             piped = sys.stdin.buffer.read().decode("utf-8-sig").strip()
         except UnicodeDecodeError:
-            fail("what is piped in is no text in UTF-8")
+            fail("the piped input is not UTF-8 text")
     return "\n\n".join(part for part in (question, piped) if part) or None
 
 
@@ -90,12 +98,12 @@ def _response_format(file: Path) -> dict[str, Any]:
     try:
         schema = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        fail(f"{file} is no JSON: {error}")
+        fail(f"{file} is not JSON: {error}")
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
 
 
 def _answer(session: "ChatSession", question: str, *, plain: bool) -> None:
-    """Answer one question."""
+    """Print the answer to one question."""
     pieces = session.ask(question)
     if not plain:
         from rich.console import Console
@@ -113,7 +121,7 @@ def _answer(session: "ChatSession", question: str, *, plain: bool) -> None:
 
 
 def _talk(session: "ChatSession") -> None:
-    """Answer questions from the keyboard."""
+    """Run an interactive chat."""
     from rich.console import Console
 
     from ponant.cli.dialogue import Dialogue

@@ -1,4 +1,4 @@
-"""Who answers commands: a running server, or a model in this process."""
+"""The model that commands use: on a running server, or in this process."""
 
 import contextlib
 import logging
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 _BUNDLED = "smollm2"
 _PROBE_TIMEOUT_MS = 1000
-"""How long to look for a running server."""
+"""Timeout of the probe for a running server."""
 _LOADING_TIMEOUT_MS = 600_000
-"""How long to wait for one that loads its models."""
+"""Longest wait for a server that loads its models."""
 _LOADING, _UNAUTHORIZED = 503, 401
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConnection:
-    """Who answers.
+    """A client and the model to use.
 
     Attributes:
         mistral: the client.
-        model: the name by which it knows the model; None for its own choice.
-        server_url: where the server is; None for this process.
+        model: name of the model; None for the default model.
+        server_url: URL of the server; None for this process.
     """
 
     mistral: "Mistral"
@@ -43,12 +43,12 @@ class ModelConnection:
 
 @contextlib.contextmanager
 def connect(server_url: str | None, model: str | None, *, local: bool) -> "Iterator[ModelConnection]":
-    """A client of a server, or of a model in this process.
+    """Connect to a server, or start a model in this process.
 
     Args:
-        server_url: where the server is; None looks for one, and runs the model in this process if there is none.
-        model: a model's name, or what `ponant serve` takes for one.
-        local: whether to look for no server.
+        server_url: URL of the server. None probes the default URL, and falls back to this process.
+        model: name of a model, or a source as for `ponant serve`.
+        local: use this process even if a server is running.
     """
     from ponant import Mistral
     from ponant.client.sdk import DEFAULT_URL
@@ -73,12 +73,12 @@ def connect(server_url: str | None, model: str | None, *, local: bool) -> "Itera
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether people sit at the other end; a stream is None if it was closed before the program began."""
+    """Return True if a stream is a terminal. A stream is None if it was closed before the start of the program."""
     return stream is not None and stream.isatty()
 
 
 def _is_running(mistral: "Mistral") -> bool:
-    """Whether there is a server. One that is loading its models is waited for."""
+    """Return True if a server responds. Wait for it while it loads its models."""
     from ponant import utils
     from ponant.client.errors import ClientError, SDKError
 
@@ -96,7 +96,7 @@ def _is_running(mistral: "Mistral") -> bool:
 
 @contextlib.contextmanager
 def _local_client(source: str | None) -> "Iterator[Mistral]":
-    """A client whose model is in this process."""
+    """Start a model in this process."""
     from pydantic import ValidationError
 
     from ponant import Mistral
@@ -109,7 +109,7 @@ def _local_client(source: str | None) -> "Iterator[Mistral]":
         fetch_models([source], settings(None, None))
     if is_terminal(sys.stderr):
         click.echo(f"Starting {source or 'a model'} in this process, without a server.", err=True)
-    logging.getLogger("ponant").setLevel(logging.ERROR)  # what servers warn of is told as errors of what was asked
+    logging.getLogger("ponant").setLevel(logging.ERROR)  # the responses report errors
     try:
         with Mistral.local(source) as mistral:
             yield mistral

@@ -1,4 +1,4 @@
-"""How a fine-tuning job goes, on standard error: a bar and the losses in a terminal, plain lines elsewhere."""
+"""The progress of a fine-tuning job on stderr: a bar and the losses in a terminal, plain lines elsewhere."""
 
 import contextlib
 import itertools
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from ponant.models import CheckpointOut, CompletionDetailedJobOut
 
 _STATES = {
-    "QUEUED": "Waiting for its turn",
-    "VALIDATING": "Checking the data",
-    "VALIDATED": "The data are good",
-    "STARTED": "Waiting for its turn",
+    "QUEUED": "Waiting for other jobs",
+    "VALIDATING": "Validating the data",
+    "VALIDATED": "The data is valid",
+    "STARTED": "Waiting for other jobs",
     "RUNNING": "Training",
     "CANCELLATION_REQUESTED": "Cancelling",
     "CANCELLED": "Cancelled",
-    "FAILED_VALIDATION": "The data are bad",
+    "FAILED_VALIDATION": "The data is invalid",
     "FAILED": "Failed",
     "SUCCESS": "Done",
 }
@@ -33,20 +33,20 @@ _CURVE_WIDTH = 60
 
 
 class JobWatcher(Protocol):
-    """Shows people how a job goes."""
+    """Shows the progress of a job."""
 
     def show(self, job: "CompletionDetailedJobOut") -> None:
-        """The job is not what it was."""
+        """Show a changed job."""
         ...
 
     def say(self, text: str) -> None:
-        """Tell something else."""
+        """Show one line of text."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job's training is."""
+    """The progress of training."""
 
     step: int
     steps: int
@@ -57,7 +57,7 @@ class Progress:
 
 @contextlib.contextmanager
 def showing_job() -> "Iterator[JobWatcher]":
-    """A watcher of a job."""
+    """Yield a watcher that shows a job on stderr."""
     if not is_terminal(sys.stderr):
         yield _JobLines()
         return
@@ -69,7 +69,7 @@ def showing_job() -> "Iterator[JobWatcher]":
 
 
 def progress_of(job: "CompletionDetailedJobOut") -> Progress | None:
-    """What a job says of its progress; None if it says nothing, as while it waits."""
+    """Return the progress of a job; None if training has not started."""
     data: dict[str, Any] = next((event.data or {} for event in job.events if event.name == "progress"), {})
     try:
         return Progress(
@@ -80,7 +80,7 @@ def progress_of(job: "CompletionDetailedJobOut") -> Progress | None:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them, such as ``1 min 20 s``."""
+    """Return a duration in seconds as text, such as ``1 min 20 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -89,7 +89,7 @@ def duration(seconds: float) -> str:
 
 
 def curve(values: Sequence[float], width: int = _CURVE_WIDTH) -> str:
-    """Values as a row of bars, the highest for the largest; many values share a bar, which has their mean."""
+    """Return values as a row of block characters, from lowest to highest. A character shows the mean of its values."""
     columns = min(width, len(values))
     edges = [len(values) * column // columns for column in range(columns + 1)] if columns else [0]
     means = [sum(values[begin:end]) / (end - begin) for begin, end in itertools.pairwise(edges)]
@@ -99,7 +99,7 @@ def curve(values: Sequence[float], width: int = _CURVE_WIDTH) -> str:
 
 
 def measures(checkpoint: "CheckpointOut") -> str:
-    """What was measured at a checkpoint."""
+    """Return the metrics of a checkpoint as text."""
     metrics = checkpoint.metrics
     known = [
         (metrics.train_loss, "loss {:.3f}"),
@@ -110,7 +110,7 @@ def measures(checkpoint: "CheckpointOut") -> str:
 
 
 class _JobLines:
-    """A line for each state and each checkpoint."""
+    """Prints a line for each state and each checkpoint."""
 
     def __init__(self) -> None:
         self._state = ""
@@ -136,7 +136,7 @@ class _JobLines:
 
 
 class _JobBar:
-    """A bar, what was measured last, and the losses so far."""
+    """Shows a progress bar, the last metrics, and a curve of the losses."""
 
     def __init__(self, live: Any) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -165,7 +165,7 @@ class _JobBar:
                 speed += f", {duration(progress.eta_seconds)} left"
             self._bar.update(self._task, total=progress.steps, completed=progress.step)
         state = _STATES.get(job.status, job.status)
-        if job.status in ENDS and not self._losses:  # a bar would look as if it waited
+        if job.status in ENDS and not self._losses:  # the bar would look as if the job waited
             self._live.update(state)
             return
         self._bar.update(self._task, description=state, speed=speed)

@@ -1,4 +1,4 @@
-"""How downloads go, on standard error: a bar in a terminal, plain lines elsewhere."""
+"""The progress of downloads on stderr: a bar in a terminal, plain lines elsewhere."""
 
 import contextlib
 import sys
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from ponant.weights.attempts import Watcher
 
 _STEP = 10
-"""Per cent between two lines."""
+"""Progress between two lines, in per cent."""
 
 
 @contextlib.contextmanager
 def showing_progress() -> "Iterator[Watcher]":
-    """A watcher of downloads that shows them to people."""
+    """Yield a watcher that shows downloads on stderr."""
     if not sys.stderr.isatty():
         yield _DownloadLines()
         return
@@ -42,7 +42,7 @@ def showing_progress() -> "Iterator[Watcher]":
 
 
 class _DownloadBars:
-    """A bar for each file; nothing before the first one."""
+    """Shows a bar for each file."""
 
     def __init__(self, progress: "Progress") -> None:
         self._progress = progress
@@ -60,7 +60,7 @@ class _DownloadBars:
 
 
 class _DownloadLines:
-    """A line for each tenth of a file."""
+    """Prints a line for each tenth of a file."""
 
     def __init__(self) -> None:
         self._name = ""

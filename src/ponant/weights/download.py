@@ -1,7 +1,7 @@
-"""A file from an HTTP server onto the disk: resumed where it broke off, checked, and in its place only when whole.
+"""Downloads of files over HTTP: resumable, verified, and renamed to the target when complete.
 
-What has come so far is in a ``.part`` file beside the target, which has the beginning of the checksum in its name: only
-a download of the same content goes on with it, also in another process.
+Received data is stored in a ``.part`` file in the folder of the target. Its name contains the beginning of the
+checksum, so that only a download of the same content resumes it, possibly in another process.
 """
 
 import errno
@@ -30,29 +30,29 @@ from ponant.weights.attempts import (
 )
 
 SPARE_DISK = 256 * 2**20
-"""Bytes that a download leaves free."""
+"""Disk space that a download leaves free, in bytes."""
 
 _BETWEEN_DISK_CHECKS = 16 * 2**20
 _READ_SIZE = 2**20
 
 
 class DamagedFileError(DownloadError):
-    """What came is not the file that was announced."""
+    """The received data is not the announced file."""
 
 
 class DiskFullError(DownloadError):
-    """There is not enough room. What has come stays, for the next time."""
+    """The disk is full. Received data is kept for the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """The checksum of a file's content: its SHA-256, or the SHA-1 by which Git knows it. ``value`` is hexadecimal."""
+    """The checksum of a file: its SHA-256, or the SHA-1 of its Git blob. ``value`` is hexadecimal."""
 
     kind: Literal["sha256", "git"]
     value: str
 
     def start(self, size: int) -> "hashlib._Hash":
-        """What is to be updated with the content of a file of this size in bytes."""
+        """Return a hash object for the content of a file of this size in bytes."""
         if self.kind == "sha256":
             return hashlib.sha256()
         return hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
@@ -60,7 +60,7 @@ class Checksum:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file to fetch: where from and where to, its size in bytes, and its checksum."""
+    """A file to download: its URL, target, size in bytes, and checksum."""
 
     url: str
     target: Path
@@ -69,17 +69,17 @@ class Download:
 
     @property
     def part(self) -> Path:
-        """The file of what has come so far."""
+        """File of the received data."""
         return self.target.with_name(f"{self.target.name}.{self.checksum.value[:12]}.part")
 
     def missing_bytes(self) -> int:
-        """How many bytes are still to come."""
+        """Return the number of bytes that are not received yet."""
         if self.target.is_file():
             return 0
         return max(0, self.size - (self.part.stat().st_size if self.part.is_file() else 0))
 
     def is_complete(self) -> bool:
-        """Whether the file is in its place, which is read for that."""
+        """Return True if the target exists with the right checksum. Reads the whole file."""
         if not self.target.is_file() or self.target.stat().st_size != self.size:
             return False
         digest = self.checksum.start(self.size)
@@ -88,30 +88,30 @@ class Download:
 
 
 def check_disk_space(folder: Path, needed: int) -> None:
-    """Raise DiskFullError unless the disk of this folder has room for so many bytes, and some to spare."""
+    """Raise DiskFullError unless the disk of a folder has room for ``needed`` bytes and the reserve."""
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE_DISK:
         raise DiskFullError(
-            f"the disk of {folder} is too full: {megabytes(needed)} are to come and {megabytes(SPARE_DISK)} are to "
-            f"spare, {megabytes(max(0, free))} are free"
+            f"not enough disk space in {folder}: {megabytes(needed)} and a reserve of {megabytes(SPARE_DISK)} are "
+            f"needed, {megabytes(max(0, free))} are free"
         )
 
 
 def fetch_file(
     download: Download, client: httpx2.Client, watcher: Watcher, *, pause: Callable[[float], None] = time.sleep
 ) -> None:
-    """Put a file into its place. One process at a time may do that with a target.
+    """Download a file to its target. Only one process at a time may download to a target.
 
     Args:
-        download: what to fetch. Its folder is made if it is not there.
-        client: goes on to where it is redirected, and has the time limits.
-        watcher: is told how it goes.
-        pause: waits for so many seconds.
+        download: the file. Its folder is created if necessary.
+        client: HTTP client; it follows redirects and sets timeouts.
+        watcher: receives the progress.
+        pause: sleeps for a number of seconds.
 
     Raises:
-        DamagedFileError: what came is not what was announced; nothing of it is left.
-        DiskFullError: there is no room.
-        DownloadError: the server fails again and again, or refuses. What has come is left.
+        DamagedFileError: the received data is not the announced file. It is deleted.
+        DiskFullError: the disk is full.
+        DownloadError: the server refuses or fails repeatedly. Received data is kept.
     """
     if download.is_complete():
         return
@@ -131,7 +131,7 @@ def fetch_file(
 
 @dataclass
 class _Transfer:
-    """One download in progress. ``digest`` has seen the first ``done`` bytes, which are in the part file."""
+    """A download in progress. ``digest`` covers the first ``done`` bytes, which are in the part file."""
 
     download: Download
     client: httpx2.Client
@@ -141,7 +141,7 @@ class _Transfer:
     digest: "hashlib._Hash" = field(init=False)
     etag: str | None = None
     was_resumed: bool = False
-    """Whether what is in the part file came in several pieces."""
+    """True if the part file was received in several pieces."""
     was_restarted: bool = False
 
     def run(self) -> None:
@@ -156,8 +156,8 @@ class _Transfer:
                     break
                 if not self.was_resumed or self.was_restarted:
                     self._delete_part()
-                    raise DamagedFileError("what came has another checksum than the hub announces; nothing is kept")
-                self.watcher.say("What came in several pieces has the wrong checksum; fetching it anew")
+                    raise DamagedFileError("the received data does not have the hub's checksum; it was deleted")
+                self.watcher.say("The resumed download has the wrong checksum; downloading again")
                 self.was_restarted = True
                 self._restart(file.fileno())
             os.fsync(file.fileno())
@@ -165,7 +165,7 @@ class _Transfer:
         _sync_folder(part.parent)
 
     def _resume(self, length: int) -> None:
-        """Go on from what another process has left."""
+        """Resume from the data of an earlier process."""
         if not length:
             return
         self.was_resumed = True
@@ -175,7 +175,7 @@ class _Transfer:
         self.done = length
 
     def _fetch_rest(self, file: int) -> None:
-        """Fetch until all bytes are there."""
+        """Receive the remaining bytes, with retries."""
         if self.done != os.fstat(file).st_size:
             self._restart(file)
         while self.done < self.download.size:
@@ -206,7 +206,7 @@ class _Transfer:
             if response.status_code in RETRYABLE_STATUSES:
                 raise RetryableError(response)
             if response.status_code == 416 and self.done:
-                self._restart(file)  # it has less than has come
+                self._restart(file)  # the part file is longer than the server's file
                 raise RetryableError(response)
             if response.status_code not in (200, 206):
                 raise RefusedError(response)
@@ -216,9 +216,9 @@ class _Transfer:
                 self._write(file, chunk)
 
     def _check_headers(self, response: httpx2.Response, file: int) -> None:
-        """See that this is the rest of the file, or all of it: then what has come is dropped."""
+        """Check that the response is the rest of the file, or all of it; restart in the second case."""
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise DownloadError("the server sends it compressed, which was not asked for")
+            raise DownloadError("the server sends compressed data, which was not requested")
         if response.status_code == 200 and self.done:
             self._restart(file)
         length = response.headers.get("content-length", "")
@@ -231,17 +231,15 @@ class _Transfer:
         if response.status_code == 206 and not response.headers.get("content-range", "").startswith(
             f"bytes {self.done}-"
         ):
-            raise DownloadError("the server sends another part of it than was asked for")
+            raise DownloadError("the server sends a range that was not requested")
         if total is not None and total != self.download.size:
             self._delete_part()
-            raise DamagedFileError(
-                f"the server sends {total} bytes of what has {self.download.size} bytes by the hub's list"
-            )
+            raise DamagedFileError(f"the server sends {total} bytes, but the hub lists {self.download.size} bytes")
 
     def _write(self, file: int, chunk: bytes) -> None:
         if self.done + len(chunk) > self.download.size:
             self._delete_part()
-            raise DamagedFileError(f"the server sends more than the {self.download.size} bytes of the hub's list")
+            raise DamagedFileError(f"the server sends more than the {self.download.size} bytes that the hub lists")
         if self.done // _BETWEEN_DISK_CHECKS != (self.done + len(chunk)) // _BETWEEN_DISK_CHECKS:
             check_disk_space(self.download.target.parent, self.download.size - self.done)
         view = memoryview(chunk)
@@ -252,7 +250,7 @@ class _Transfer:
         self.watcher.advance(self.done)
 
     def _restart(self, file: int) -> None:
-        """Begin anew."""
+        """Start from the first byte."""
         os.ftruncate(file, 0)
         self.done = 0
         self.etag = None
@@ -265,7 +263,7 @@ class _Transfer:
 
 
 def _strong(etag: str | None) -> str | None:
-    """An ETag that may stand in If-Range: not a weak one."""
+    """Return the ETag if it is strong, as If-Range requires."""
     return etag if etag and not etag.startswith("W/") else None
 
 
@@ -276,7 +274,7 @@ def _read_into(digest: "hashlib._Hash", path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """See to it that a file's new name is on disk."""
+    """Flush a renamed file's directory entry to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Fetching weights from the Hugging Face hub into the models' folder."""
+"""Downloads of weights from the Hugging Face hub to the models folder."""
 
 import re
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from ponant.weights.store import HubName, find_stored, locked_repository
 
 _GATED = (401, 403)
 _TOKENIZER = re.compile(r"tekken\.json|tokenizer\.model\.v\d+(m\d+)?")
-"""Names of Mistral's own tokenizer files, which belong beside the weights."""
+"""Names of Mistral's tokenizer files, which are stored in the folder of the weights."""
 
 
 def fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
-    """Fetch weights from the hub, and Mistral's tokenizer files that are there with them, unless they are here.
+    """Download weights, and Mistral's tokenizer files of the same repository, unless they are stored already.
 
-    What an earlier attempt has left is gone on with. Nothing bears the name of a model's file before it is whole.
+    Interrupted downloads are resumed. A file gets its name only when it is complete.
 
     Raises:
-        ModelNotFoundError: they cannot be had.
+        ModelNotFoundError: the download failed.
     """
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
@@ -30,10 +30,10 @@ def fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
             return find_stored(name, models_dir) or _fetch(name, models_dir, watcher)
     except (HubError, DownloadError) as error:
         raise ModelNotFoundError(
-            f"{name} is not on this machine and cannot be fetched: {error} (to try again: ponant pull {name})"
+            f"{name} is not on this machine and cannot be downloaded: {error} (to retry: ponant pull {name})"
         ) from error
     except OSError as error:
-        raise ModelNotFoundError(f"{name} cannot be kept in {models_dir}: {error.strerror or error}") from error
+        raise ModelNotFoundError(f"{name} cannot be stored in {models_dir}: {error.strerror or error}") from error
 
 
 def _fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
@@ -61,7 +61,7 @@ def _download(file: HubFile, target: Path) -> Download:
 
 
 def _tokenizers(listed: Mapping[str, HubFile], weights: Weights) -> dict[str, HubFile]:
-    """The tokenizer files in the folder of the weights, and those at the head of their repository, by name."""
+    """Return the tokenizer files by name, from the folder of the weights or else the root of the repository."""
     found: dict[str, HubFile] = {}
     for folder in (PurePosixPath(), PurePosixPath(weights.first).parent):
         for path, file in listed.items():

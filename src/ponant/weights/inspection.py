@@ -1,4 +1,4 @@
-"""What a model's file says of it, without loading the weights."""
+"""Inspection of a model file without loading the weights."""
 
 import contextlib
 from dataclasses import dataclass
@@ -28,10 +28,12 @@ _EXAMPLE_ID = "abcdefgh1"
 
 @dataclass(frozen=True, slots=True)
 class ChatFormat:
-    """How the model chats.
+    """The chat format of a model.
 
-    ``template``: where the form of conversations comes from. ``calls``: a call of a tool as the model writes it, None
-    if it must be told of a form. ``thinking``: what stands around its thinking, None if it must be told.
+    Attributes:
+        template: source of the chat template.
+        calls: example of a tool call in the model's format; None if the format is given by instructions.
+        thinking: texts before and after thinking; None if they are given by instructions.
     """
 
     template: Template
@@ -41,7 +43,7 @@ class ChatFormat:
 
 @dataclass(frozen=True, slots=True)
 class TokenizerSource:
-    """Who makes tokens of text: ``file`` is Mistral's own tokenizer file, if there is one; ``advice`` what to mend."""
+    """The tokenizer: ``file`` is Mistral's tokenizer file, if it is used; ``advice`` tells how to fix a problem."""
 
     file: Path | None = None
     advice: str | None = None
@@ -49,9 +51,13 @@ class TokenizerSource:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: of the weights, and of KV cache for 1,000 tokens (None: it cannot be told, or there is no cache).
+    """The memory of a model, in bytes.
 
-    ``plan`` is what `ponant serve` would choose now without settings, ``refusal`` why it would not start.
+    Attributes:
+        weights: size of the weights.
+        kv_per_1000_tokens: size of the KV cache for 1,000 tokens; None if it is unknown or there is no cache.
+        plan: sizes that `ponant serve` would choose now, without settings.
+        refusal: reason why it would not start.
     """
 
     weights: int
@@ -62,9 +68,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """All that can be said of a model before it is loaded.
+    """The result of an inspection.
 
-    ``fim`` is how it fills in the middle, ``metadata`` all key-value pairs of the file but lists.
+    Attributes:
+        fim: kind of support for fill-in-the-middle.
+        metadata: key-value pairs of the file, without lists.
     """
 
     facts: Facts
@@ -76,14 +84,14 @@ class Inspection:
 
 
 def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
-    """What a GGUF file says, and what follows from it.
+    """Inspect a GGUF file.
 
     Args:
         path: the file, or the first one of split weights.
-        tokenizer: Mistral's own tokenizer file, if it is not beside the weights.
+        tokenizer: Mistral's tokenizer file, if it is not in the folder of the weights.
 
     Raises:
-        ModelLoadError: it is no model.
+        ModelLoadError: the file is not a model.
     """
     with contextlib.closing(Vocabulary(path)) as vocabulary:
         facts = facts_of(vocabulary)
@@ -109,7 +117,7 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
 def _mistral_renderer(
     file: Path | None, vocabulary: Vocabulary, context: int
 ) -> tuple[MistralRenderer | None, str | None]:
-    """The renderer of models with Mistral's tokenizer file, and what to do to have one."""
+    """Return the renderer of Mistral's tokenizer file, or advice on how to get one."""
     if file:
         try:
             return MistralRenderer(file, vocabulary, context=context), None
@@ -117,8 +125,8 @@ def _mistral_renderer(
             return None, str(error)
     if is_mistral(vocabulary):
         return None, (
-            "this looks like a model of Mistral's: put its tekken.json or tokenizer.model.v* beside the weights, or "
-            "name that file in its setting tokenizer"
+            "this looks like a Mistral model: put its tekken.json or tokenizer.model.v* in the folder of the weights, "
+            "or set tokenizer to that file"
         )
     return None, None
 
@@ -144,7 +152,7 @@ def _memory(path: Path, vocabulary: Vocabulary) -> Memory:
 
 
 def _example(form: CallFormat) -> str:
-    """A call in this form."""
+    """Return an example of a tool call in a format."""
     if isinstance(form, JsonCalls):
         return form.text("get_weather", {"city": "Paris"})
     call_id = form.before_id and form.before_id + _EXAMPLE_ID

@@ -1,4 +1,4 @@
-"""Where the weights of a source are: in the bundled package, in a file, or in the models' folder."""
+"""Resolution of a source to its weights: a bundled package, a file, or the models folder."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def locate(source: str, models_dir: Path, watcher: "Watcher | None" = None) -> Path:
-    """The GGUF file of a source, fetched into ``models_dir`` first if it is at the hub and not yet here.
+    """Return the GGUF file of a source. A hub source that is not in ``models_dir`` is downloaded first.
 
-    The network is used for nothing that is here. ``watcher`` is told how the fetching goes.
+    Stored weights are found without the network. ``watcher`` receives the progress of downloads.
 
     Raises:
         ModelNotFoundError: there is no such file.
@@ -38,7 +38,7 @@ def locate(source: str, models_dir: Path, watcher: "Watcher | None" = None) -> P
 
 
 def _fetched(name: HubName, models_dir: Path, watcher: "Watcher | None") -> Path:
-    from ponant.weights.attempts import SilentWatcher  # an HTTP client, which servers with all their weights do without
+    from ponant.weights.attempts import SilentWatcher  # here: the HTTP client is needed for downloads only
     from ponant.weights.fetch import fetch
 
     return fetch(name, models_dir, watcher or SilentWatcher())

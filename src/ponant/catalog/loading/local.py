@@ -1,4 +1,4 @@
-"""Models on this machine, and the memory and processor cores that they share."""
+"""The loader of models on this machine, and the owner of its memory and processor cores."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -41,8 +41,8 @@ class LocalLoader:
         Args:
             completers: loader of the models that complete prompts.
             embedders: loader of the models that embed.
-            threads: number of threads of each model that may be loaded; None for one per core.
-            memory: bytes that loaded models may take together; None for what the machine has.
+            threads: threads of each model that may be loaded; None for one per core.
+            memory: memory limit of all loaded models together, in bytes; None for the memory of the machine.
         """
         self._completers = completers
         self._embedders = embedders
@@ -56,12 +56,12 @@ class LocalLoader:
         return await self._loader_of(spec).describe(spec)
 
     def has_room(self, spec: ModelSpec, facts: ModelFacts) -> bool:
-        """Return True if there is memory for a model. Raises ModelLoadError if it exceeds the limit by itself."""
+        """Return True if there is memory for a model. Raises ModelLoadError if the model alone exceeds the limit."""
         if self._memory is not None:
             if facts.memory > self._memory:
                 raise ModelLoadError(
-                    f"{spec.id} takes about {megabytes(facts.memory)}, and all models together may take "
-                    f"{megabytes(self._memory)}; give it less with kv_memory, or raise model_memory"
+                    f"{spec.id} needs about {megabytes(facts.memory)}, more than model_memory allows "
+                    f"({megabytes(self._memory)}); lower its kv_memory or raise model_memory"
                 )
             taken = sum(model.facts.memory for model, _ in self._loaded.values())
             if taken + facts.memory > self._memory:
@@ -88,7 +88,7 @@ class LocalLoader:
             self._cores.give_back(slot)
 
     async def close(self) -> None:
-        """Remove the files that the workers shared."""
+        """Delete the files that the workers shared."""
         if self._cores:
             self._cores.close()
 
