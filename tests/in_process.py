@@ -112,7 +112,7 @@ class ScriptedLoader:
         engine = self._engines[spec.id]
         return ModelFacts(spec.id, "ponant", 1_700_000_000, engine.limits.context, engine.memory, architecture="llama")
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> AnyLoadedModel:
+    async def load(self, spec: ModelSpec, facts: ModelFacts, slot: CoreSlot) -> AnyLoadedModel:
         engine = self._engines[spec.id]
         tokens = open_vocabulary(spec.weights)
         chat, fim = build_prompts(spec.id, spec.weights, tokens, context=facts.context, tokenizer=None)

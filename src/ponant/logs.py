@@ -1,4 +1,4 @@
-"""Log lines: time, level, what happened, and the facts as key=value. Never prompts, never keys."""
+"""The format of log lines: time, level, event and ``key=value`` pairs. Prompts and keys are never logged."""
 
 import logging
 
@@ -6,13 +6,13 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class KeyValueFormatter(logging.Formatter):
-    """``2025-01-31T12:00:00 INFO request method=POST status=200``."""
+    """Formats a record as ``2025-01-31T12:00:00 INFO request method=POST status=200``."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that logging calls
-        """The line, facts included."""
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - overrides a method of logging
+        """Return the line with its ``key=value`` pairs."""
         facts = [f"{key}={_quoted(value)}" for key, value in vars(record).items() if key not in _STANDARD]
         return " ".join([super().formatMessage(record), *facts])
 
@@ -23,7 +23,7 @@ def _quoted(value: object) -> str:
 
 
 def configure_logging(level: str) -> None:
-    """Write log lines of this level and above to standard error."""
+    """Write log lines of at least this level to stderr."""
     handler = logging.StreamHandler()
     handler.setFormatter(KeyValueFormatter())
     logger = logging.getLogger("ponant")

@@ -6,18 +6,18 @@ from pathlib import Path
 import psutil
 
 SPARE_MEMORY = 256 * 2**20
-"""Bytes left for buffers of the computation and for everything else."""
+"""Memory reserved for compute buffers and other programs, in bytes."""
 
 
 def available_memory() -> int:
-    """Bytes of memory that can be used now, within the limit of the control group where there is one."""
+    """Return the available memory in bytes, within the limit of the control group."""
     available = psutil.virtual_memory().available
     limit, used = _read_bytes("memory.max"), _read_bytes("memory.current")
     return available if limit is None or used is None else min(available, limit - used)
 
 
 def default_threads() -> int:
-    """The physical cores that this process may use."""
+    """Return the number of physical cores that this process may use."""
     cores = psutil.cpu_count(logical=False) or 1
     return min(cores, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cores
 

@@ -1,4 +1,4 @@
-"""All settings, from flags, environment and file; flags win over ``PONANT_*``, those over ``ponant.toml``."""
+"""All settings. Flags take precedence over ``PONANT_*`` variables, and these over ``ponant.toml``."""
 
 import json
 import os
@@ -23,172 +23,184 @@ SAFE_PROMPT = (
     "Be helpful, honest and kind. Do not produce content that is hateful, violent, deceptive or illegal, that "
     "endangers anyone, or that violates anyone's privacy. If a request would need such content, decline it and say why."
 )
-"""What ``safe_prompt`` puts before a conversation, unless the settings have another text."""
+"""Default system text of ``safe_prompt``."""
 
 
 def default_data_dir() -> Path:
-    """Where data goes unless told otherwise."""
+    """Return the default data folder."""
     base = os.environ.get("XDG_DATA_HOME")
     return (Path(base) if base else Path.home() / ".local" / "share") / "ponant"
 
 
 class ModelSettings(BaseModel):
-    """A model with settings of its own. Those that are None are the server's."""
+    """The settings of one model. None stands for the server's setting."""
 
     model_config = ConfigDict(extra="forbid")
 
     source: str = Field(
-        description="What to serve: smollm2, multilingual-e5-small, the path of a .gguf file, or hf:org/repo[:file or "
-        ":quant]."
+        description="Model to serve: smollm2, multilingual-e5-small, the path of a .gguf file, or "
+        "hf:org/repo[:file or :quant]."
     )
     id: str | None = Field(
-        default=None, min_length=1, description="What it is called. Default: the name of its file or repository."
+        default=None,
+        min_length=1,
+        description="Id of the model in the API. Default: the name of its file or repository.",
     )
     kind: Literal["chat", "fim", "embed"] | None = Field(
-        default=None, description="What it is for: chat (and code), fim (code alone) or embed. Default: by the file."
+        default=None,
+        description="Task of the model: chat (and code), fim (code only) or embed. Default: detected from the file.",
     )
-    aliases: list[str] = Field(default=[], description="Other names of it.")
-    default_temperature: float | None = Field(default=None, ge=0, le=1.5, description="As the server's setting.")
+    aliases: list[str] = Field(default=[], description="Further names of the model.")
+    default_temperature: float | None = Field(default=None, ge=0, le=1.5, description="Overrides the server's setting.")
     tokenizer: Path | None = Field(
-        default=None, description="File of Mistral's own tokenizer. Default: the one beside the weights, if any."
+        default=None,
+        description="Mistral's tokenizer file. Default: the one in the folder of the weights, if there is one.",
     )
-    context: int | None = Field(default=None, ge=1, description="As the server's setting.")
-    kv_memory: ByteSize | None = Field(default=None, description="As the server's setting.")
-    parallel: int | None = Field(default=None, ge=1, le=256, description="As the server's setting.")
-    threads: int | None = Field(default=None, ge=1, description="As the server's setting.")
+    context: int | None = Field(default=None, ge=1, description="Overrides the server's setting.")
+    kv_memory: ByteSize | None = Field(default=None, description="Overrides the server's setting.")
+    parallel: int | None = Field(default=None, ge=1, le=256, description="Overrides the server's setting.")
+    threads: int | None = Field(default=None, ge=1, description="Overrides the server's setting.")
     training_weights: Path | None = Field(
         default=None,
-        description="Hugging Face folder with the model in full precision, to train on. Default: the file's weights.",
+        description="Hugging Face folder with the model in full precision, used for fine-tuning. Default: the "
+        "weights of the GGUF file.",
     )
     truncate: bool = Field(
-        default=False, description="Of models that embed: whether texts that are too long are cut, not refused."
+        default=False,
+        description="For embedding models: truncate texts that exceed the context instead of refusing them.",
     )
     embed_as: Literal["passage", "query"] = Field(
         default="passage",
-        description="Of multilingual-e5-small: what texts are taken for, passage (what is searched) or query.",
+        description="For multilingual-e5-small: role of the texts, passage (documents) or query.",
     )
 
 
 class Settings(BaseSettings):
-    """How Ponant serves. ``docs/settings.md`` is made from the descriptions below."""
+    """The settings of a server. ``docs/settings.md`` repeats the descriptions below; a test compares both."""
 
     model_config = SettingsConfigDict(env_prefix="PONANT_", extra="forbid")
 
     models: Annotated[list[ModelSettings], NoDecode] = Field(
         default=[ModelSettings(source=DEFAULT_MODEL)],
         min_length=1,
-        description="What to serve: smollm2, multilingual-e5-small, paths of .gguf files, hf:org/repo[:file or "
-        ":quant], or tables with settings of their own. If none of them embeds, multilingual-e5-small is served too.",
+        description="Models to serve: smollm2, multilingual-e5-small, paths of .gguf files, hf:org/repo[:file "
+        "or :quant], or tables with settings of their own. If none of them is an embedding model, "
+        "multilingual-e5-small is added.",
     )
-    aliases: dict[str, str] = Field(default={}, description="Other names of models: name = model.")
-    public_names: bool = Field(
-        default=True, description="Whether Mistral's public model names stand for the default models."
-    )
+    aliases: dict[str, str] = Field(default={}, description="Further names of models: name = model.")
+    public_names: bool = Field(default=True, description="Resolve Mistral's public model names to the default models.")
     preload: Literal["first", "all", "none"] = Field(
         default="first",
-        description="Which models are loaded at the start: the first, all, or none. The others are loaded when they "
-        "are first used.",
+        description="Models to load at the start: first, all or none. The others are loaded on first use.",
     )
     unload_after: float | None = Field(
         default=None, gt=0, description="Seconds without a request after which a model is unloaded. Default: never."
     )
     model_memory: ByteSize | None = Field(
         default=None,
-        description="Memory that loaded models may take together, such as 8GB, with their KV caches and what they keep "
-        "beside them; the one not used for longest makes room for another. Default: what the machine has.",
+        description="Memory limit of all loaded models together, such as 8GB, including KV caches and prefix "
+        "caches. The least recently used idle model is unloaded to make room. Default: the memory "
+        "of the machine.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 selects any free port.")
     api_keys: Annotated[list[str], NoDecode] = Field(
         default=[],
         validation_alias=AliasChoices("api_keys", "PONANT_API_KEYS", "PONANT_API_KEY"),
-        description="Keys that clients must send one of. Without any, every key is taken.",
+        description="API keys. Clients must send one of them. Without keys, every key is accepted.",
     )
-    auth: bool = Field(default=True, description="Whether listening beyond this machine without a key is refused.")
+    auth: bool = Field(default=True, description="Refuse to listen beyond this machine without an API key.")
     cors_origins: Annotated[list[str], NoDecode] = Field(
         default=[], description="Web origins whose pages may call the server."
     )
-    data_dir: Path = Field(default_factory=default_data_dir, description="Folder for everything that is kept.")
+    data_dir: Path = Field(default_factory=default_data_dir, description="Folder for all data.")
     database_url: str | None = Field(
         default=None,
-        description="Database for what is known of files, jobs and models that they made, such as "
-        "postgresql://user:password@host/name (extra postgres). Servers that share one share their data_dir too. "
-        "Default: SQLite, in ponant.db of data_dir.",
+        description="Database for files, jobs and fine-tuned models, such as "
+        "postgresql://user:password@host/name (extra postgres). Servers that share a database "
+        "must share data_dir too. Default: SQLite, ponant.db in data_dir.",
     )
     context: int | None = Field(
-        default=None, ge=1, description="Longest single sequence in tokens. Default: the model's own, capped by memory."
+        default=None, ge=1, description="Longest sequence in tokens. Default: the model's own, limited by memory."
     )
     kv_memory: ByteSize | None = Field(
         default=None,
-        description="Memory for the KV cache that all sequences share, such as 2GB. Default: by model and memory.",
+        description="Memory for the KV cache that all sequences of a model share, such as 2GB. Default: "
+        "chosen from the model and the available memory.",
     )
-    parallel: int = Field(default=16, ge=1, le=256, description="How many sequences run at once; others wait.")
-    threads: int | None = Field(default=None, ge=1, description="Threads that compute. Default: the physical cores.")
+    parallel: int = Field(default=16, ge=1, le=256, description="Sequences that run at once. Further sequences wait.")
+    threads: int | None = Field(
+        default=None, ge=1, description="Compute threads. Default: the number of physical cores."
+    )
     prepare_weights: Literal["off", "auto", "on"] = Field(
         default="off",
-        description="Whether a copy of the weights in Q8_0, which computes batches faster, is made and served: off, "
-        "on, or auto, if it is measured to be faster.",
+        description="Convert the weights to Q8_0, which computes batches faster, and serve the copy: off, on, "
+        "or auto (if the copy is measured to be faster).",
     )
     prepare_for: Literal["both", "one", "many"] = Field(
         default="both",
-        description="The load at which auto wants the copy to be faster: one sequence, many, or both.",
+        description="Load at which auto requires the copy to be faster: one sequence, many, or both.",
     )
     deterministic: bool = Field(
-        default=False, description="Make greedy and seeded results independent of what else runs, at a cost in speed."
+        default=False,
+        description="Make greedy and seeded results independent of concurrent requests, at a cost in speed.",
     )
     prefix_cache: Literal["auto", "always", "off"] = Field(
         default="auto",
-        description="Which prompts reuse what was computed for others that begin alike: all, but such that an idle "
-        "server repeats seeded answers (auto), all (always), or none (off).",
+        description="Reuse of cached prompt prefixes: auto (except where an idle server must repeat seeded "
+        "answers), always, or off.",
     )
     prefix_cache_memory: ByteSize | None = Field(
         default=None,
-        description="Memory for what finished sequences have computed, outside of the KV cache, such as 1GB. Default: "
-        "half as much as the KV cache takes.",
+        description="Memory for prefixes of finished sequences outside of the KV cache, such as 1GB. Default: "
+        "half the size of the KV cache.",
     )
     drafting: bool = Field(
         default=True,
-        description="Whether predictions and repetitions of the prompt make answers faster, several tokens at a time.",
+        description="Speculative decoding: draft several tokens at a time from predictions and from the prompt.",
     )
-    default_temperature: float = Field(default=0.7, ge=0, le=1.5, description="Temperature of requests that give none.")
+    default_temperature: float = Field(default=0.7, ge=0, le=1.5, description="Temperature of requests that set none.")
     stream_calls: Literal["pieces", "whole"] = Field(
         default="pieces",
-        description="How streams have calls of tools: as they are written (pieces), or each at once (whole), for "
-        "clients that take every piece for a call.",
+        description="Tool calls in streams: pieces (arguments are streamed) or whole (each call in one "
+        "chunk), for clients that cannot join partial calls.",
     )
     training_nice: int = Field(
         default=10,
         ge=0,
         le=19,
-        description="How low the priority of training is: 0, that of serving, to 19. It matters where both compute on "
-        "the same cores.",
+        description="Niceness of the trainer process: 0 (the priority of serving) to 19 (lowest). It matters "
+        "if both compute on the same cores.",
     )
     dialect: Literal["mistral", "nim", "openai"] = Field(
         default="mistral",
-        description="What /v1 speaks: the Mistral API, and OpenAI's with its clients (mistral); NVIDIA NIM's (nim); or "
-        "OpenAI's (openai).",
+        description="API dialect of /v1: mistral (the Mistral API, with OpenAI's for OpenAI clients), nim "
+        "(NVIDIA NIM) or openai.",
     )
-    strict: bool = Field(
-        default=False, description="Whether /v1 refuses every field that the Mistral API itself refuses."
+    strict: bool = Field(default=False, description="Refuse every field of a request that the Mistral API refuses.")
+    safe_prompt: str = Field(
+        default=SAFE_PROMPT, description="System text that safe_prompt inserts before a conversation."
     )
-    safe_prompt: str = Field(default=SAFE_PROMPT, description="What safe_prompt puts before a conversation.")
-    queue_limit: int = Field(default=256, ge=0, description="How many requests may wait; the next one gets 429.")
-    request_timeout: float = Field(default=600, gt=0, description="Seconds that a request may take.")
+    queue_limit: int = Field(default=256, ge=0, description="Requests that may wait. Further requests get status 429.")
+    request_timeout: float = Field(default=600, gt=0, description="Time limit of a request, in seconds.")
     keep_alive: float = Field(
-        default=15, gt=0, description="Seconds of silence after which a stream gets a comment line."
+        default=15, gt=0, description="Seconds of silence after which a stream sends a comment line."
     )
-    shutdown_timeout: float = Field(default=30, ge=0, description="Seconds that running requests get at shutdown.")
+    shutdown_timeout: float = Field(
+        default=30, ge=0, description="Time for running requests to finish at shutdown, in seconds."
+    )
     max_body_size: ByteSize = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
     max_file_size: ByteSize = Field(default=ByteSize(512 * 2**20), description="Largest uploaded file, such as 512MiB.")
     flash_attention: bool = Field(
-        default=True, description="Whether attention is computed as suits many conversations at once."
+        default=True,
+        description="Compute attention with the flash attention kernel, which suits many concurrent sequences.",
     )
     kv_type: Literal["f16", "f32"] = Field(default="f16", description="Number format of the KV cache: f16 or f32.")
 
     @field_validator("models", mode="before")
     @classmethod
     def _named(cls, value: Any) -> Any:
-        """A model without settings of its own is its source alone."""
+        """Accept a source in place of a table."""
         if isinstance(value, list):
             return [{"source": model} if isinstance(model, str) else model for model in value]
         return value
@@ -196,7 +208,7 @@ class Settings(BaseSettings):
     @field_validator("models", "api_keys", "cors_origins", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
-        """In the environment a list is written with commas, or as JSON."""
+        """Parse a list from an environment variable: separated by commas, or as JSON."""
         if isinstance(value, str) and value.lstrip().startswith("["):
             try:
                 return json.loads(value)
@@ -209,7 +221,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _strict_is_mistral(self) -> Self:
         if self.strict and self.dialect != "mistral":
-            raise ValueError(f"strict is about the Mistral API: it cannot be combined with dialect {self.dialect}")
+            raise ValueError(f"strict applies to the Mistral API and cannot be combined with dialect {self.dialect}")
         return self
 
     @classmethod
@@ -221,20 +233,20 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then environment, then the file."""
+        """Order the sources: flags, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file.get())
 
 
 def read_settings(file: Path | None, **flags: Any) -> Settings:
-    """The settings, with ``flags`` above everything else.
+    """Read the settings.
 
     Args:
-        file: the settings file; by default ``ponant.toml`` of the working directory, if there is one.
-        **flags: settings given on the command line.
+        file: the settings file. The default is ``ponant.toml`` in the working directory, if it exists.
+        **flags: settings of the command line, which take precedence.
 
     Raises:
-        FileNotFoundError: the named file does not exist.
-        pydantic.ValidationError: a value is not allowed.
+        FileNotFoundError: ``file`` does not exist.
+        pydantic.ValidationError: a value is invalid.
         tomllib.TOMLDecodeError: the file is not TOML.
     """
     if file is not None and not file.is_file():

@@ -1,6 +1,6 @@
-"""Sizes as people read them."""
+"""Human-readable sizes."""
 
 
 def megabytes(size: int) -> str:
-    """A size in bytes as people read it: ``377 MB``, ``1.5 GB``."""
+    """Return a size in bytes as text: ``377 MB``, ``1.5 GB``."""
     return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"

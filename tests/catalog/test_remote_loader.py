@@ -1,7 +1,6 @@
 """Loader of models on another machine, added to the catalog without changes to it."""
 
 import contextlib
-from collections import deque
 from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from functools import partial
@@ -14,18 +13,19 @@ from ponant.catalog.catalog import Catalog
 from ponant.catalog.facts import ModelFacts
 from ponant.catalog.loading.loaded import AnyLoadedModel, LoadedModel
 from ponant.catalog.spec import LOCAL, ModelSpec
-from ponant.engine.base import BackendState, Capabilities, Delta, GenerateRequest, Limits
+from ponant.engine.base import Capabilities
 from ponant.errors import EngineUnavailableError, ModelLoadError
 from ponant.prompts.chat.prompt import PromptBuilder
 from ponant.prompts.fim.prompts import FimPrompts
 from ponant.server.wiring import make_app
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
+from tests.scripted_engine import ScriptedEngine
 
 REMOTE = "remote"
 END = 256
 CONTEXT = 4096
-ANSWER = "Claude Monet"
+CAPABILITIES = Capabilities(adapters=False, prediction=False)
 
 
 class ByteVocabulary:
@@ -63,66 +63,11 @@ class ByteVocabulary:
         return list(text.encode())
 
 
-class Answer:
-    """Running request that plays fixed deltas."""
-
-    def __init__(self, request: GenerateRequest) -> None:
-        tokens = list(ANSWER.encode())
-        choices = range(len(request.seeds))
-        self._deltas = deque(Delta(choice, part, end) for choice in choices for part, end in self._parts(tokens))
-
-    @staticmethod
-    def _parts(tokens: list[int]) -> list[tuple[list[int], Any]]:
-        return [(tokens[:6], None), (tokens[6:], None), ([], "stop")]
-
-    def __aiter__(self) -> "Answer":
-        return self
-
-    async def __anext__(self) -> Delta:
-        if not self._deltas:
-            raise StopAsyncIteration
-        return self._deltas.popleft()
-
-    def stop(self, choice: int) -> None:
-        self._deltas = deque(delta for delta in self._deltas if delta.choice != choice)
-
-    def cancel(self) -> None:
-        self._deltas.clear()
-
-
-class RemoteEngine:
-    """Engine that uses no local memory, serves no adapters and has no state except its requests."""
-
-    state: BackendState = "ready"
-    last_error = None
-    busy = False
-    memory = 0
-    limits = Limits(CONTEXT, parallel=8)
-    capabilities = Capabilities(adapters=False, prediction=False)
-
-    def __init__(self) -> None:
-        self.requests: list[GenerateRequest] = []
-        self.is_stopped = False
-
-    def describe(self, name: str) -> str:
-        return f"Connected to {name}"
-
-    async def start(self) -> None:
-        pass
-
-    async def stop(self) -> None:
-        self.is_stopped = True
-
-    def generate(self, request: GenerateRequest) -> Answer:
-        self.requests.append(request)
-        return Answer(request)
-
-
 class RemoteLoader:
     """Loader that connects to models on another machine and always has room."""
 
     def __init__(self) -> None:
-        self.engines: dict[str, RemoteEngine] = {}
+        self.engines: dict[str, ScriptedEngine] = {}
         self.is_closed = False
 
     async def describe(self, spec: ModelSpec) -> ModelFacts:
@@ -135,7 +80,10 @@ class RemoteLoader:
         vocabulary = ByteVocabulary()
         prompts = PromptBuilder(vocabulary, context=CONTEXT)
         fim = FimPrompts(vocabulary, context=CONTEXT, chat=prompts)
-        engine = self.engines[spec.id] = RemoteEngine()
+        engine = self.engines[spec.id] = ScriptedEngine(
+            vocabulary, context=CONTEXT, capabilities=CAPABILITIES, usual=lambda _: ("Claude", " Monet")
+        )
+        await engine.start()
         return LoadedModel(spec, facts, engine, None, vocabulary, prompts, fim)
 
     async def unload(self, model: AnyLoadedModel) -> None:
@@ -201,11 +149,12 @@ async def test_remote_model_answers_with_its_own_vocabulary(streamed: bool, tmp_
         assert '"content":"Claude"' in response.text
         assert '"content":" Monet"' in response.text
     else:
-        assert response.json()["choices"][0]["message"]["content"] == ANSWER
-    assert b"best French painter" in bytes(loader.engines["far"].requests[0].prompt)
+        assert response.json()["choices"][0]["message"]["content"] == "Claude Monet"
+    (prompt,) = loader.engines["far"].prompts
+    assert "best French painter" in prompt
     assert (card["owned_by"], card["max_context_length"]) == ("far away", CONTEXT)
     assert card["capabilities"]["fine_tuning"] is False
-    assert loader.engines["far"].is_stopped
+    assert loader.engines["far"].state == "stopped"
     assert loader.is_closed
 
 

@@ -87,7 +87,7 @@ def test_without_a_server_the_model_runs_in_process(tiny_model: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said", "code"),
     [
-        ([], "there is no question", 2),
+        ([], "no question: pass one", 2),
         (["Hello", "--model", "no-such.gguf"], "no-such.gguf", 2),
         (["Hello", "--model", "no-such-model"], "Invalid model: no-such-model", 1),
         (["Hello", "--temperature", "9"], "temperature", 1),
@@ -107,7 +107,7 @@ def test_mistakes_are_told_in_one_line(tiny_server: RunningServer, arguments: li
 
 @pytest.mark.parametrize(
     ("arguments", "piped", "said"),
-    [([], b"caf\xe9", "no text in UTF-8"), (["Hello", "--temperature", "nan"], b"", "cannot be sent")],
+    [([], b"caf\xe9", "not UTF-8 text"), (["Hello", "--temperature", "nan"], b"", "cannot be sent")],
 )
 def test_what_cannot_be_sent_is_told(tiny_server: RunningServer, arguments: list[str], piped: bytes, said: str) -> None:
     command, variables = ponant("chat", *arguments), environment(PONANT_URL=tiny_server.url)
@@ -130,7 +130,7 @@ def test_a_schema_that_is_none_is_told(tmp_path: Path) -> None:
     file.write_text("{")
     result = chat("Hello", "--json-schema", str(file))
     assert result.returncode == 2
-    assert "city.json is no JSON" in result.stderr
+    assert "city.json is not JSON" in result.stderr
 
 
 def test_a_server_that_fails_is_told() -> None:
@@ -185,11 +185,11 @@ def test_a_conversation_in_a_terminal(scripted_server: ScriptedServer, tmp_path:
     saved = tmp_path / "conversation.json"
     scripted_server.engine.play("It is in ", "Paris.")
     terminal = Terminal(tmp_path, "--max-tokens", "40", PONANT_URL=scripted_server.url)
-    terminal.sees("/help tells what there is")
+    terminal.sees("/help lists the commands")
     terminal.enter("/temperature 0")
     terminal.sees("Temperature: 0")
     terminal.enter("/system Answer in one short sentence.")
-    terminal.sees("Instructions: Answer in one")
+    terminal.sees("System prompt: Answer in one")
     terminal.enter("/model")
     terminal.sees("Models: scripted")
     terminal.enter("/model no-such-model")
@@ -209,7 +209,7 @@ def test_a_conversation_in_a_terminal(scripted_server: ScriptedServer, tmp_path:
     terminal.sees("Saved:")
     assert saved.with_suffix(".md").read_text() == "## System\n\nAnswer in one short sentence.\n"
     terminal.enter("/nonsense")
-    terminal.sees("There is no /nonsense")
+    terminal.sees("Unknown command /nonsense")
     terminal.enter("/quit")
     assert terminal.ends() == 0
     assert QUESTION in (tmp_path / "ponant" / "chat-history").read_text()

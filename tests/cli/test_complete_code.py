@@ -125,7 +125,7 @@ def test_a_filling_that_is_cut_off_is_told(code: Path) -> None:
     with misbehaving(filling("wid", finish_reason="length")) as server:
         result = complete(f"{code}:2", "--max-tokens", "1", url=server.url)
     assert (result.exit_code, result.stdout) == (0, "wid")
-    assert result.stderr == "ponant: the filling was cut off after 1 tokens; see --max-tokens\n"
+    assert result.stderr == "ponant: the completion ends after 1 tokens; see --max-tokens\n"
 
 
 def test_the_gap_of_a_real_file_is_filled(code: Path, scripted_server: ScriptedServer) -> None:
@@ -150,17 +150,17 @@ def test_without_a_server_the_model_runs_in_process(code: Path, tiny_model: Path
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["area.py"], "area.py is no FILE:LINE, such as main.py:12"),
-        (["area.py:"], "is no FILE:LINE"),
-        ([":2"], "is no FILE:LINE"),
-        (["area.py:two"], "is no FILE:LINE"),
-        (["area.py:-2"], "is no FILE:LINE"),
+        (["area.py"], "area.py is not of the form FILE:LINE, such as main.py:12"),
+        (["area.py:"], "is not of the form FILE:LINE"),
+        ([":2"], "is not of the form FILE:LINE"),
+        (["area.py:two"], "is not of the form FILE:LINE"),
+        (["area.py:-2"], "is not of the form FILE:LINE"),
         (["missing.py:2"], "cannot read missing.py: No such file or directory"),
         (["folder:2"], "cannot read folder: Is a directory"),
-        (["picture.png:1"], "picture.png is no text in UTF-8"),
+        (["picture.png:1"], "picture.png is not UTF-8 text"),
         (["area.py:0"], "area.py has no line 0; its lines are 1 to 6"),
         (["area.py:7"], "area.py has no line 7; its lines are 1 to 6"),
-        (["area.py:2", "--column", "22"], "line 2 of area.py has no column 22; the one after its last character is 21"),
+        (["area.py:2", "--column", "22"], "line 2 of area.py has no column 22; the last column is 21"),
     ],
 )
 def test_a_place_that_there_is_not_is_told_before_a_model_is_asked(

@@ -115,7 +115,7 @@ def test_files_are_not_overwritten_without_force(home: Home) -> None:
     assert home.export(MODEL, "-o", str(target), "--force").exit_code == 0
     assert target.read_bytes()[:4] == b"GGUF"
     before = home.base.read_bytes()
-    assert "is the base of" in home.refusal(MODEL, "-o", str(home.base), "--force")
+    assert "is the base model of" in home.refusal(MODEL, "-o", str(home.base), "--force")
     assert home.base.read_bytes() == before
 
 
@@ -126,9 +126,7 @@ def test_what_cannot_be_exported_is_refused_with_advice(
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     assert f"there are none in {elsewhere}" in home.refusal(MODEL, PONANT_DATA_DIR=str(elsewhere))
     assert not list(elsewhere.iterdir())
-    assert "made of tiny, which must be among the models of the settings" in home.refusal(
-        MODEL, PONANT_MODELS="smollm2"
-    )
+    assert "must be one of the models of the settings" in home.refusal(MODEL, PONANT_MODELS="smollm2")
     assert "there is no folder" in home.refusal(MODEL, "-o", "nowhere/model.gguf")
     with monkeypatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda _: usage(total=2**30, used=2**30, free=0))

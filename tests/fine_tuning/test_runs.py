@@ -18,7 +18,7 @@ async def test_training_weights_of_the_settings_are_trained_on(tmp_path: Path, t
     settings = Settings(
         models=[ModelSettings(source=str(tiny_model), training_weights=weights)], data_dir=tmp_path, preload="none"
     )
-    with pytest.raises(ModelNotFoundError, match=r"training_weights .*weights is no folder of a Hugging Face model"):
+    with pytest.raises(ModelNotFoundError, match=r"training_weights .*weights is not a Hugging Face model folder"):
         make_catalog(settings)
     weights.mkdir()
     (weights / "config.json").touch()

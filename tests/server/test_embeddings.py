@@ -250,7 +250,7 @@ def test_models_embed_as_their_settings_say(tiny_embedder: Path, tmp_path: Path)
         with server.client() as client:
             asked = {"model": "mistral-small-latest", "messages": [{"role": "user", "content": "Hi"}]}
             missing = client.post("/v1/chat/completions", json=asked).json()
-        assert missing["message"] == "Invalid model: mistral-small-latest; this server has none to chat"
+        assert missing["message"] == "Invalid model: mistral-small-latest; no served model can chat"
 
 
 # Failures

@@ -273,18 +273,18 @@ def test_model_that_cannot_be_loaded_is_told_and_the_others_are_served(folder: P
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ('models = ["first.gguf", "./first.gguf"]', "two models would be called first; give one of them another id"),
+        ('models = ["first.gguf", "./first.gguf"]', "two models have the id first; set another id for one of them"),
         ("models = []", "models: List should have at least 1 item"),
         (
             '[[models]]\nsource = "first.gguf"\naliases = ["x"]\n[[models]]\nsource = "second.gguf"\naliases = ["x"]',
-            "alias x: it cannot stand for both first and second",
+            "alias x names two models, first and second",
         ),
         (
             'models = ["first.gguf", "second.gguf"]\naliases = {second = "first"}',
-            "alias second: a model is called that",
+            "alias second is the id of another model",
         ),
         ('[[models]]\nsource = "first.gguf"\nspeed = 3', "models.0.speed: Extra inputs are not permitted"),
-        ('[[models]]\nsource = "first.gguf"\ntokenizer = "none.json"', "there is no tokenizer file none.json"),
+        ('[[models]]\nsource = "first.gguf"\ntokenizer = "none.json"', "the tokenizer file none.json does not exist"),
         ('model_memory = "1MB"\nmodels = ["first.gguf"]', "raise model_memory"),
     ],
 )

@@ -198,7 +198,7 @@ async def test_without_room_the_original_is_served(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     assert await weights(model, data_dir) == model
     (line,) = reasons(caplog)
-    assert "no room" in line
+    assert "not enough disk space" in line
     assert copies(data_dir) == parts(data_dir) == []
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ponant.weights.attempts import Unwatched
+from ponant.weights.attempts import SilentWatcher
 from ponant.weights.errors import ModelNotFoundError
 from ponant.weights.locate import locate
 from ponant.weights.prepare import FileFacts, Record
@@ -76,7 +76,7 @@ def test_weights_are_chosen_by_file_or_quantization(
         ([Q4, Q8], ":other.gguf", "has no other.gguf, but Q4_K_M, Q8_0"),
         (["README.md", "mmproj-F16.gguf"], "", "has no .gguf file with weights"),
         (["README.md"], ":Q4_0", "has no .gguf file with weights"),
-        (["a.Q8_0.gguf", "b.Q8_0.gguf"], ":Q8_0", "has several files that are Q8_0: a.Q8_0.gguf, b.Q8_0.gguf"),
+        (["a.Q8_0.gguf", "b.Q8_0.gguf"], ":Q8_0", "has several files for Q8_0: a.Q8_0.gguf, b.Q8_0.gguf"),
         (["m-Q8_0-00001-of-00002.gguf", Q4], ":Q8_0", "has no Q8_0, but Q4_K_M"),
     ],
 )
@@ -165,8 +165,8 @@ def in_old_layout(models: Path, name: str) -> Path:
     ("variables", "said"),
     [
         ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "cannot reach 127.0.0.1"),
-        ({"HF_ENDPOINT": "nowhere"}, "no address"),
-        ({"HF_ENDPOINT": "http://[::"}, "no address"),
+        ({"HF_ENDPOINT": "nowhere"}, "is not an HTTP URL"),
+        ({"HF_ENDPOINT": "http://[::"}, "not a valid URL"),
         ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE"),
     ],
 )
@@ -178,7 +178,7 @@ def test_offline_what_is_missing_is_told_with_what_fetches_it(
     with pytest.raises(ModelNotFoundError) as raised:
         locate("hf:org/repo:Q8_0", models)
     message = str(raised.value)
-    assert message.startswith("hf:org/repo:Q8_0 is not on this machine and cannot be fetched: ")
+    assert message.startswith("hf:org/repo:Q8_0 is not on this machine and cannot be downloaded: ")
     assert said in message
     assert "ponant pull hf:org/repo:Q8_0" in message
     assert hub.requests == []
@@ -192,7 +192,7 @@ def test_private_repositories_need_the_token_which_goes_to_the_hub_alone(
 ) -> None:
     hub.repositories["org/repo"] = {Q8: weights(100)}
     hub.token = "secret"
-    with pytest.raises(ModelNotFoundError, match=r"private one.*HF_TOKEN"):
+    with pytest.raises(ModelNotFoundError, match=r"private: .*HF_TOKEN"):
         locate("hf:org/repo", models)
     monkeypatch.setenv("HF_TOKEN", "wrong")
     with pytest.raises(ModelNotFoundError, match="does not accept the token"):
@@ -207,7 +207,7 @@ def test_gated_repositories_are_listed_but_need_the_token(
 ) -> None:
     hub.repositories["org/repo"] = {Q8: weights(100)}
     hub.token, hub.gated = "secret", True
-    with pytest.raises(ModelNotFoundError, match=r"given to those alone who ask for it.*HF_TOKEN"):
+    with pytest.raises(ModelNotFoundError, match=r"is gated: request access .*HF_TOKEN"):
         locate("hf:org/repo", models)
     monkeypatch.setenv("HF_TOKEN", "secret")
     assert locate("hf:org/repo", models).is_file()
@@ -224,8 +224,8 @@ def test_token_of_the_hubs_own_tools_is_used(hub: Hub, models: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("listings", "said"),
     [
-        ([403], "given to those alone who ask for it"),
-        ([404], "has no repository org/repo, or it is a private one"),
+        ([403], "is gated: request access"),
+        ([404], "has no repository org/repo, or it is private"),
         ([410], "answers 410"),
     ],
 )
@@ -239,21 +239,21 @@ def test_refusals_of_the_hub_are_told(hub: Hub, models: Path, listings: list[int
 def test_server_that_is_no_hub_is_told(hub: Hub, models: Path, nonsense: bytes) -> None:
     hub.repositories["org/repo"] = {}
     hub.nonsense = nonsense
-    with pytest.raises(ModelNotFoundError, match="does not answer like a hub"):
+    with pytest.raises(ModelNotFoundError, match="does not respond like a hub"):
         locate("hf:org/repo", models)
 
 
 def test_server_that_sends_without_end_is_not_listened_to_for_ever(hub: Hub, models: Path) -> None:
     hub.repositories["org/repo"] = {}
     hub.nonsense = b" " * 33 * 2**20
-    with pytest.raises(ModelNotFoundError, match="sends more than 32 MB as an answer"):
+    with pytest.raises(ModelNotFoundError, match="sends a response of more than 32 MB"):
         locate("hf:org/repo", models)
 
 
 def test_list_that_cannot_be_unpacked_is_told(hub: Hub, models: Path) -> None:
     hub.repositories["org/repo"] = {}
     hub.encoding = "gzip"
-    with pytest.raises(ModelNotFoundError, match="sends what cannot be read"):
+    with pytest.raises(ModelNotFoundError, match="sends a response that cannot be decoded"):
         locate("hf:org/repo", models)
 
 
@@ -267,11 +267,11 @@ def test_list_with_a_wrong_size_or_checksum_gives_no_model(hub: Hub, models: Pat
     hub.repositories["org/repo"] = {Q8: weights(1000)}
     for size in (999, 1001):
         hub.sizes = {Q8: size}
-        with pytest.raises(ModelNotFoundError, match=f"sends 1000 bytes of what has {size}"):
+        with pytest.raises(ModelNotFoundError, match=f"sends 1000 bytes, but the hub lists {size}"):
             locate("hf:org/repo", models)
     hub.sizes = {}
     hub.behaviours = [damaged]
-    with pytest.raises(ModelNotFoundError, match="another checksum"):
+    with pytest.raises(ModelNotFoundError, match="does not have the hub's checksum"):
         locate("hf:org/repo", models)
     assert kept(models) == []
 
@@ -279,7 +279,7 @@ def test_list_with_a_wrong_size_or_checksum_gives_no_model(hub: Hub, models: Pat
 def test_list_of_more_than_the_disk_holds_is_refused_beforehand(hub: Hub, models: Path) -> None:
     hub.repositories["org/repo"] = {Q8: weights(1000)}
     hub.sizes = {Q8: 10**18}
-    with pytest.raises(ModelNotFoundError, match="is too full"):
+    with pytest.raises(ModelNotFoundError, match="not enough disk space"):
         locate("hf:org/repo", models)
     assert hub.fetched() == []
 
@@ -359,13 +359,13 @@ def test_one_of_several_weights_is_removed_then_all_with_what_came_with_them(hub
         locate(source, models)
     prepared = models.parent / "prepared"
     removal = plan_removal(hub_name("hf:org/repo:Q8_0"), models, prepared)
-    assert removal.carry_out(models, Unwatched()) == 200
+    assert removal.carry_out(models, SilentWatcher()) == 200
     assert kept(models) == [f"hf/org/other/{Q4}", f"hf/org/repo/{Q4}", "hf/org/repo/tekken.json"]
     removal = plan_removal(hub_name("org/repo"), models, prepared)
-    assert removal.carry_out(models, Unwatched()) == 102
+    assert removal.carry_out(models, SilentWatcher()) == 102
     assert kept(models) == [f"hf/org/other/{Q4}"]
     assert not (models / "hf" / "org" / "repo").exists()
-    plan_removal(hub_name("org/other"), models, prepared).carry_out(models, Unwatched())
+    plan_removal(hub_name("org/other"), models, prepared).carry_out(models, SilentWatcher())
     assert not (models / "hf" / "org").exists()
 
 
@@ -378,7 +378,7 @@ def test_copies_made_of_the_weights_are_removed_too(hub: Hub, models: Path) -> N
     for number, made_from in enumerate((path, Path("/elsewhere") / path.name)):
         (prepared / f"{path.stem}-{number}.json").write_bytes(msgspec.json.encode(Record(str(made_from), facts)))
         (prepared / f"{path.stem}-{number}.Q8_0.gguf").write_bytes(weights(50))
-    plan_removal(hub_name("org/repo"), models, prepared).carry_out(models, Unwatched())
+    plan_removal(hub_name("org/repo"), models, prepared).carry_out(models, SilentWatcher())
     assert sorted(file.name for file in prepared.iterdir()) == [f"{path.stem}-1.Q8_0.gguf", f"{path.stem}-1.json"]
 
 
@@ -388,10 +388,10 @@ def test_what_huggingface_hub_has_fetched_is_removed_with_what_its_links_lead_to
     outside.write_bytes(weights(10))
     (models / "models--org--repo" / "snapshots" / COMMIT / Q4).symlink_to(outside)
     removal = plan_removal(hub_name("hf:org/repo:Q4_K_M"), models, models.parent / "prepared")
-    assert removal.carry_out(models, Unwatched()) == 0
+    assert removal.carry_out(models, SilentWatcher()) == 0
     assert outside.is_file()
     removal = plan_removal(hub_name("hf:org/repo:Q8_0"), models, models.parent / "prepared")
-    assert removal.carry_out(models, Unwatched()) == 100
+    assert removal.carry_out(models, SilentWatcher()) == 100
     assert kept(models) == []
 
 
@@ -402,7 +402,7 @@ def test_files_elsewhere_are_never_removed(models: Path) -> None:
     (models / "hf" / "org").mkdir(parents=True)
     (models / "hf" / "org" / "repo").symlink_to(elsewhere)
     with pytest.raises(OutsideError, match="elsewhere"):
-        plan_removal(hub_name("org/repo"), models, models.parent / "prepared").carry_out(models, Unwatched())
+        plan_removal(hub_name("org/repo"), models, models.parent / "prepared").carry_out(models, SilentWatcher())
     assert (elsewhere / Q8).is_file()
 
 
@@ -413,7 +413,7 @@ def test_unfinished_downloads_are_removed(hub: Hub, models: Path) -> None:
         locate("hf:org/repo", models)
     assert unfinished(models) == {"org/repo": 400}
     removal = plan_removal(hub_name("org/repo"), models, models.parent / "prepared")
-    assert removal.carry_out(models, Unwatched()) == 400
+    assert removal.carry_out(models, SilentWatcher()) == 400
     assert kept(models) == []
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ponant.weights.attempts import DownloadError, Unwatched
+from ponant.weights.attempts import DownloadError, SilentWatcher
 from ponant.weights.download import (
     SPARE_DISK,
     Checksum,
     DamagedFileError,
     DiskFullError,
     Download,
-    check_room,
+    check_disk_space,
     fetch_file,
 )
 from tests.weights.hub_server import (
@@ -137,7 +137,7 @@ def test_silent_connection_is_gone_on_with(fetching: Fetching) -> None:
     fetching.run(fetching.hub.hanging_after(FIRST))
     assert fetching.is_whole()
     assert fetching.ranges == [None, f"bytes={FIRST}-"]
-    assert "has gone silent" in fetching.notes.said[0]
+    assert "sends no more data" in fetching.notes.said[0]
 
 
 def test_later_attempt_goes_on_with_what_an_earlier_one_has_left(fetching: Fetching) -> None:
@@ -163,7 +163,7 @@ def test_file_that_changes_between_two_attempts_is_not_mixed(fetching: Fetching)
     fetching.hub.contents["file"] = CONTENT
     fetching.run(breaking_off(FIRST))
     assert fetching.is_whole()
-    assert fetching.notes.said[-1] == "What came in several pieces has the wrong checksum; fetching it anew"
+    assert fetching.notes.said[-1] == "The resumed download has the wrong checksum; downloading again"
 
 
 def test_file_that_changes_within_an_attempt_is_begun_anew(fetching: Fetching) -> None:
@@ -200,11 +200,11 @@ def test_whatever_is_in_the_part_file_the_whole_is_right(fetching: Fetching, res
 @pytest.mark.parametrize(
     ("behaviour", "said"),
     [
-        (damaged, "another checksum"),
-        (claiming(len(CONTENT) - 1), "sends 299999 bytes of what has 300000"),
-        (claiming(len(CONTENT) + 1), "sends 300001 bytes of what has 300000"),
+        (damaged, "does not have the hub's checksum"),
+        (claiming(len(CONTENT) - 1), "sends 299999 bytes, but the hub lists 300000"),
+        (claiming(len(CONTENT) + 1), "sends 300001 bytes, but the hub lists 300000"),
         (unmeasured(CONTENT + b"?"), "sends more than the 300000 bytes"),
-        (unmeasured(b"?" * len(CONTENT)), "another checksum"),
+        (unmeasured(b"?" * len(CONTENT)), "does not have the hub's checksum"),
     ],
 )
 def test_what_is_not_the_announced_file_is_refused_and_dropped(
@@ -245,7 +245,7 @@ def test_retry_after_is_honoured(fetching: Fetching) -> None:
 
 
 def test_retry_after_beyond_patience_ends_it(fetching: Fetching) -> None:
-    with pytest.raises(DownloadError, match="come again in 3600 s"):
+    with pytest.raises(DownloadError, match="asks to retry in 3600 s"):
         fetching.run(status(429, Retry_After="3600"))
     assert fetching.pauses == []
 
@@ -264,7 +264,7 @@ def test_lasting_failures_are_told_at_once(fetching: Fetching, code: int) -> Non
 
 
 @pytest.mark.parametrize(
-    ("location", "said"), [("/cdn/file", "redirects without end"), ("ftp://127.0.0.1/file", "no address to fetch from")]
+    ("location", "said"), [("/cdn/file", "redirects too often"), ("ftp://127.0.0.1/file", "is not an HTTP URL")]
 )
 def test_redirects_that_lead_nowhere_are_told(fetching: Fetching, location: str, said: str) -> None:
     with pytest.raises(DownloadError, match=said):
@@ -277,7 +277,7 @@ def test_wrong_range_is_refused(fetching: Fetching) -> None:
         answer.start -= 1
         honest(answer)
 
-    with pytest.raises(DownloadError, match="another part"):
+    with pytest.raises(DownloadError, match="a range that was not requested"):
         fetching.run(breaking_off(FIRST), shifted)
     assert not fetching.download.target.exists()
 
@@ -295,8 +295,8 @@ def test_git_checksum_is_that_of_git() -> None:
 
 
 def test_disk_too_full_is_told_beforehand(tmp_path: Path) -> None:
-    with pytest.raises(DiskFullError, match="too full"):
-        check_room(tmp_path, 10**18)
+    with pytest.raises(DiskFullError, match="not enough disk space"):
+        check_disk_space(tmp_path, 10**18)
 
 
 @pytest.fixture
@@ -342,6 +342,6 @@ def test_disk_that_others_fill_meanwhile_is_left_some_room(
         size=len(content),
         checksum=Checksum("sha256", hashlib.sha256(content).hexdigest()),
     )
-    with httpx2.Client() as client, pytest.raises(DiskFullError, match="too full"):
-        fetch_file(download, client, Unwatched())
+    with httpx2.Client() as client, pytest.raises(DiskFullError, match="not enough disk space"):
+        fetch_file(download, client, SilentWatcher())
     assert 0 < download.part.stat().st_size < len(content)

@@ -1,1 +1,1 @@
-"""Which models exist, where their weights are, and which of them are loaded under what names."""
+"""Served models: names, aliases, loading and unloading."""

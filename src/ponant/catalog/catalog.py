@@ -1,4 +1,4 @@
-"""Names and aliases, and the models behind them: loaded when needed, unloaded when others need the room."""
+"""The catalog: resolves names to models, loads a model on first use, and unloads idle ones to make room."""
 
 import asyncio
 import contextlib
@@ -21,21 +21,21 @@ from ponant.weights.kinds import Kind
 logger = logging.getLogger("ponant.catalog")
 
 Preload = Literal["first", "all", "none"]
-"""Which models are loaded before the first request."""
+"""Models that are loaded before the first request."""
 
-_BETWEEN_LOOKS = 0.05
-"""Seconds between two looks at whether a model has become idle."""
-_LONGEST_WAIT_FOR_ROOM = 60.0
-"""Seconds that a model waits for others to become idle before it is refused."""
+_POLL_SECONDS = 0.05
+"""Interval at which a load that needs room checks for idle models, in seconds."""
+_ROOM_TIMEOUT_SECONDS = 60.0
+"""Longest wait for other models to become idle, in seconds. After it the load fails."""
 _PURPOSES: dict[Kind, str] = {"chat": "chat", "fim": "fill in code", "embed": "make embeddings"}
 
 
 class UnknownModelError(Exception):
-    """No model has this name, or the one that has it does not do what is asked for. The message is for users."""
+    """No model has the requested name, or the model cannot do what is requested. The message is for users."""
 
 
 class Catalog:
-    """The models that are served. The first one of each kind is the default."""
+    """The served models. The first one of each kind is the default."""
 
     def __init__(
         self,
@@ -47,15 +47,15 @@ class Catalog:
         preload: Preload = "first",
         unload_after: float | None = None,
     ) -> None:
-        """Name the models; nothing is read before ``open``.
+        """Register the models. No file is read before ``open``.
 
         Args:
-            models: what to serve.
-            loaders: by the names that the specs have for them.
-            aliases: further names, of models by id.
-            public_names: whether Mistral's public names stand for the default models.
-            preload: which models ``open`` loads; the others are loaded when they are first used.
-            unload_after: seconds without a request after which a model is unloaded; None keeps it.
+            models: the models to serve.
+            loaders: the loaders by their names in the specs.
+            aliases: ids of models by further names.
+            public_names: resolve Mistral's public names to the default models.
+            preload: models that ``open`` loads. The others are loaded on first use.
+            unload_after: seconds without a request after which a model is unloaded. None keeps models loaded.
         """
         self._specs = list(models)
         self._loaders = dict(loaders)
@@ -72,34 +72,34 @@ class Catalog:
 
     @property
     def is_open(self) -> bool:
-        """Whether requests find the models."""
+        """True if requests can use the models."""
         return self._opened.is_set()
 
     @property
     def models(self) -> list[ServedModel]:
-        """All models but the fine-tuned ones, in the order in which they were named."""
+        """All models except the fine-tuned ones, in the order of the settings."""
         return list(self._served.values())
 
     @property
     def fine_tuned(self) -> list[FineTunedModel]:
-        """The fine-tuned models, in the order in which they came."""
+        """The fine-tuned models, in the order in which they were added."""
         return self._fine_tuned.all
 
     @property
     def default(self) -> ServedModel:
-        """The model that chats when none is named, or else the first one."""
+        """Default chat model, or else the first model."""
         return self._default("chat") or self.models[0]
 
     def find(self, name: str | None, kind: Kind | None = None) -> ServedModel | FineTunedModel:
-        """The model of this id or alias; the default one for None.
+        """Return the model with an id or alias, or the default model.
 
         Args:
-            name: what the model is called.
-            kind: what it must be able to do; None if it does not matter.
+            name: id, alias or public name; None for the default model of the kind.
+            kind: task that the model must support; None accepts any model.
 
         Raises:
-            UnknownModelError: there is none that does, or it is archived.
-            EngineUnavailableError: the models are not known yet.
+            UnknownModelError: there is no such model, it does not support the task, or it is archived.
+            EngineUnavailableError: the catalog is not open yet.
         """
         if not self.is_open:
             raise EngineUnavailableError("the models are still being loaded")
@@ -109,44 +109,44 @@ class Catalog:
         if kind is None:
             return served
         base = self._usable_base(served) if isinstance(served, FineTunedModel) else served
-        if not _does(base.spec.kind, kind):
-            others = ", ".join(other.spec.id for other in self.models if _does(other.spec.kind, kind))
+        if not _can(base.spec.kind, kind):
+            others = ", ".join(other.spec.id for other in self.models if _can(other.spec.kind, kind))
             hint = f"; there is {others}" if others else ""
             raise UnknownModelError(f"{name} does not {_PURPOSES[kind]}{hint}")
         return served
 
     def aliases_of(self, model: ServedModel) -> list[str]:
-        """The explicit other names of a model."""
+        """Return the explicit aliases of a model, sorted."""
         return sorted(alias for alias, target in self._aliases.items() if target == model.spec.id)
 
     def base_of(self, model: FineTunedModel) -> ServedModel | None:
-        """The model that a fine-tuned one was made from, if it is served."""
+        """Return the base of a fine-tuned model; None if it is not served."""
         return self._served.get(model.spec.base)
 
     def add(self, spec: FineTunedSpec) -> None:
-        """Serve a fine-tuned model from now on. Raises ValueError if there is a model of its id."""
+        """Add a fine-tuned model. Raises ValueError if its id is taken."""
         if spec.id in self._aliases or spec.id in self._served:
             raise ValueError(f"there is a model {spec.id} already")
         self._fine_tuned.add(spec)
         logger.info("model added", extra={"model": spec.id})
 
     def update(self, spec: FineTunedSpec) -> None:
-        """Change what is told of the fine-tuned model of this id, or whether it is archived.
+        """Replace the description and the archived flag of a fine-tuned model.
 
-        What it computes stays what it was. Requests that an archived model works on go on.
+        The adapter stays the same. Running requests of a model that becomes archived continue.
 
         Raises:
-            UnknownModelError: there is none.
+            UnknownModelError: there is no model with this id.
         """
         if self._fine_tuned.get(spec.id) is None:
             raise UnknownModelError(spec.id)
         self._fine_tuned.update(spec)
 
     def remove(self, model_id: str) -> None:
-        """Serve a fine-tuned model no longer. Requests that it works on go on to their end.
+        """Remove a fine-tuned model. Its running requests continue to their end.
 
         Raises:
-            UnknownModelError: there is none of this id.
+            UnknownModelError: there is no model with this id.
         """
         model = self._fine_tuned.get(model_id)
         if model is None:
@@ -161,19 +161,19 @@ class Catalog:
     def use(self, name: str | None, kind: Literal["embed"]) -> AbstractAsyncContextManager[LoadedEmbedder]: ...
 
     def use(self, name: str | None, kind: Kind) -> AbstractAsyncContextManager[Any]:
-        """A model, loaded if it is not yet. It stays loaded in the block, and then as long as its backend is busy.
+        """Load a model if necessary and keep it loaded in the block, and after it while its backend is busy.
 
         Raises:
-            UnknownModelError: there is none of this name that does what is asked for.
-            EngineUnavailableError: it cannot be loaded, or not now.
+            UnknownModelError: there is no such model, or it does not support the task.
+            EngineUnavailableError: the model cannot be loaded, or not now.
         """
         return self._use(name, kind)
 
     async def open(self, on_loaded: Callable[[AnyLoadedModel], None] = lambda _: None) -> None:
-        """Look at all models, and load those that are to be.
+        """Read the facts of all models and load those of ``preload``.
 
         Raises:
-            ModelLoadError: one cannot be run; those loaded before are stopped.
+            ModelLoadError: a model cannot be run. Models loaded before it are stopped.
         """
         try:
             for index, spec in enumerate(self._specs):
@@ -186,14 +186,14 @@ class Catalog:
             await self.close()
             raise
         if self._unload_after is not None:
-            self._unloader = asyncio.create_task(self._unload_the_idle(self._unload_after))
+            self._unloader = asyncio.create_task(self._unload_idle_models(self._unload_after))
 
     async def wait_until_open(self) -> None:
-        """Wait until requests find the models."""
+        """Wait until requests can use the models."""
         await self._opened.wait()
 
     async def close(self) -> None:
-        """Stop everything."""
+        """Cancel loads and unload all models."""
         tasks: list[asyncio.Task[AnyLoadedModel] | asyncio.Task[None]] = [*self._tasks]
         if self._unloader:
             tasks.append(self._unloader)
@@ -213,17 +213,17 @@ class Catalog:
         if isinstance(found, FineTunedModel):
             base = self._usable_base(found)
             with self._fine_tuned.in_use(found):
-                async with self._held(base) as loaded:
+                async with self._kept_loaded(base) as loaded:
                     assert isinstance(loaded, LoadedModel)
                     await self._fine_tuned.load(found, base, loaded.adapters)
                     yield replace(loaded, fine_tuned=found.spec)
         else:
-            async with self._held(found) as loaded:
+            async with self._kept_loaded(found) as loaded:
                 yield loaded
 
     @asynccontextmanager
-    async def _held(self, served: ServedModel) -> AsyncIterator[AnyLoadedModel]:
-        """A model, loaded if it is not yet, and not unloaded in the block."""
+    async def _kept_loaded(self, served: ServedModel) -> AsyncIterator[AnyLoadedModel]:
+        """Load a model if necessary and keep it loaded in the block."""
         served.users += 1
         try:
             yield served.loaded or await self._load_shared(served)
@@ -232,7 +232,7 @@ class Catalog:
             served.last_used = time.monotonic()
 
     def _default(self, kind: Kind) -> ServedModel | None:
-        able = [served for served in self.models if _does(served.spec.kind, kind)]
+        able = [served for served in self.models if _can(served.spec.kind, kind)]
         if kind == "fim":
             able.sort(key=lambda served: not served.facts.native_fim)
         return able[0] if able else None
@@ -242,19 +242,19 @@ class Catalog:
         if served := self._served.get(name) or self._fine_tuned.get(name):
             return served
         public = public_kind(name) if self._public_names else None
-        if public == "fim" and kind != "fim":  # the public models for code chat, too
+        if public == "fim" and kind != "fim":  # Mistral's public code models also chat
             coders = [served for served in self.models if served.facts.native_fim and served.spec.kind == "chat"]
             return coders[0] if coders else self._default("chat")
         return self._default(public) if public else None
 
     def _why_unknown(self, name: str | None, kind: Kind | None) -> str:
         if name is None:
-            return f"none is named, and this server has none to {_PURPOSES[kind or 'chat']}"
+            return f"the request names no model, and no served model can {_PURPOSES[kind or 'chat']}"
         public = public_kind(name) if self._public_names else None
-        return f"{name}; this server has none to {_PURPOSES[public]}" if public else name
+        return f"{name}; no served model can {_PURPOSES[public]}" if public else name
 
     def _usable_base(self, model: FineTunedModel) -> ServedModel:
-        """The model whose engine a fine-tuned one works in. Raises UnknownModelError if it is not to be used."""
+        """Return the base of a fine-tuned model. Raises UnknownModelError if the model cannot be used."""
         if model.spec.archived:
             raise UnknownModelError(f"{model.spec.id} is archived; unarchive it to use it")
         base = self.base_of(model)
@@ -263,18 +263,18 @@ class Catalog:
         return base
 
     async def _load_shared(self, served: ServedModel) -> AnyLoadedModel:
-        """Load a model once for all who wait for it; whoever stops waiting does not stop the loading."""
+        """Load a model once for all waiting requests. A cancelled request does not cancel the load."""
         if served.loading is None:
             served.loading = asyncio.create_task(self._load(served))
             self._tasks.add(served.loading)
-            served.loading.add_done_callback(self._ended)
+            served.loading.add_done_callback(self._forget)
         try:
             return await asyncio.shield(served.loading)
         except ModelLoadError as error:
             raise EngineUnavailableError(f"the model {served.spec.id} cannot be loaded: {error}") from error
 
-    def _ended(self, loading: asyncio.Task[AnyLoadedModel]) -> None:
-        """Forget a task, and take its error, for which perhaps nobody waits any more."""
+    def _forget(self, loading: asyncio.Task[AnyLoadedModel]) -> None:
+        """Drop a finished task and retrieve its error, so that asyncio does not report it as never retrieved."""
         self._tasks.discard(loading)
         if not loading.cancelled():
             loading.exception()
@@ -295,11 +295,11 @@ class Catalog:
             served.loading = None
 
     async def _make_room(self, wanted: ServedModel) -> None:
-        """Unload models of the same loader, the least recently used ones first, until it has room for another one.
+        """Unload idle models of the same loader, least recently used first, until the loader has room.
 
-        What is in use is waited for. If even that does not help, the model may try what it can do with the rest.
+        Wait for models in use. If no model of the loader is loaded, the load is tried even without room.
         """
-        deadline = time.monotonic() + _LONGEST_WAIT_FOR_ROOM
+        deadline = time.monotonic() + _ROOM_TIMEOUT_SECONDS
         while not wanted.loader.has_room(wanted.spec, wanted.facts):
             loaded = [served for served in self.models if served.loaded and served.loader is wanted.loader]
             idle = sorted((served for served in loaded if served.is_idle), key=lambda served: served.last_used)
@@ -311,7 +311,7 @@ class Catalog:
                 busy = ", ".join(served.spec.id for served in loaded)
                 raise EngineUnavailableError(f"{wanted.spec.id} needs the memory of {busy}, which are in use")
             else:
-                await asyncio.sleep(_BETWEEN_LOOKS)
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def _unload(self, served: ServedModel, reason: str) -> None:
         loaded, served.loaded = served.loaded, None
@@ -319,7 +319,7 @@ class Catalog:
         logger.info("model unloaded", extra={"model": served.spec.id, "reason": reason})
         await served.loader.unload(loaded)
 
-    async def _unload_the_idle(self, seconds: float) -> None:
+    async def _unload_idle_models(self, seconds: float) -> None:
         while True:
             await asyncio.sleep(min(1.0, seconds / 4))
             now = time.monotonic()
@@ -333,6 +333,6 @@ class Catalog:
                                 await self._unload(served, "idle")
 
 
-def _does(has: Kind, wanted: Kind) -> bool:
-    """Whether a model of one kind can do what is asked of another."""
+def _can(has: Kind, wanted: Kind) -> bool:
+    """Return True if a model of one kind supports the tasks of another."""
     return has == wanted or (has == "chat" and wanted == "fim")

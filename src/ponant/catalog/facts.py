@@ -1,14 +1,20 @@
-"""What can be told of a model."""
+"""Facts about a served model."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What can be told of a model: ``created`` in seconds since 1970, ``context`` in tokens, ``memory`` in bytes.
+    """Facts about a served model. Before it is loaded, ``context`` and ``memory`` are estimates.
 
-    Until it is loaded, the last two are what is to be expected. ``native_fim`` says whether it was trained to fill in
-    the middle, ``architecture`` what kind of network it is, as GGUF files name them.
+    Attributes:
+        name: display name.
+        owner: organization that published it.
+        created: seconds since 1970.
+        context: longest sequence, in tokens.
+        memory: memory of this machine that it takes, in bytes.
+        native_fim: True if the model was trained for fill-in-the-middle.
+        architecture: architecture as GGUF files name it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Fine-tuned models: adapters that work in the engine of the model that they were made from."""
+"""Fine-tuned models: LoRA adapters in the engines of their base models."""
 
 import asyncio
 import contextlib
@@ -15,15 +15,15 @@ from ponant.errors import AdapterError, EngineUnavailableError
 
 logger = logging.getLogger("ponant.catalog")
 
-_BETWEEN_LOOKS = 0.05
-"""Seconds between two looks at whether an adapter has become idle."""
-_LONGEST_WAIT_FOR_ROOM = 60.0
-"""Seconds that a model waits until there is room for its adapter."""
+_POLL_SECONDS = 0.05
+"""Interval at which a load that needs room checks for idle adapters, in seconds."""
+_ROOM_TIMEOUT_SECONDS = 60.0
+"""Longest wait for room for an adapter, in seconds."""
 
 
 @dataclass(slots=True)
 class FineTunedModel:
-    """A fine-tuned model. ``users`` and ``last_used`` as for ``ServedModel``; ``unused`` is set without users."""
+    """A fine-tuned model. ``users`` and ``last_used`` as in ``ServedModel``; ``unused`` is set without users."""
 
     spec: FineTunedSpec
     users: int = 0
@@ -32,7 +32,7 @@ class FineTunedModel:
 
 
 class FineTunedModels:
-    """Owns the list of fine-tuned models, and which of their adapters are in the engines."""
+    """The fine-tuned models. Loads their adapters into engines and unloads them."""
 
     def __init__(self) -> None:
         self._models: dict[str, FineTunedModel] = {}
@@ -40,25 +40,25 @@ class FineTunedModels:
 
     @property
     def all(self) -> list[FineTunedModel]:
-        """All of them, in the order in which they came."""
+        """All models, in the order in which they were added."""
         return list(self._models.values())
 
     def get(self, model_id: str) -> FineTunedModel | None:
-        """The model of this id."""
+        """Return the model with this id; None if there is none."""
         return self._models.get(model_id)
 
     def add(self, spec: FineTunedSpec) -> None:
-        """Add a model. Raises ValueError if there is one of its id."""
+        """Add a model. Raises ValueError if its id is taken."""
         if spec.id in self._models:
             raise ValueError(f"there is a model {spec.id} already")
         self._models[spec.id] = FineTunedModel(spec)
 
     def update(self, spec: FineTunedSpec) -> None:
-        """Change what is told of a model, or whether it is archived. Raises KeyError if there is none of its id."""
+        """Replace the spec of a model. Raises KeyError if there is no model with its id."""
         self._models[spec.id].spec = spec
 
     def remove(self, model: FineTunedModel, base: ServedModel | None) -> None:
-        """Take a model off the list. Requests that work with it go on; its adapter is unloaded when they are done."""
+        """Remove a model from the list. Its adapter is unloaded after the last running request."""
         del self._models[model.spec.id]
         if base:
             task = asyncio.create_task(self._unload(model, base))
@@ -67,7 +67,7 @@ class FineTunedModels:
 
     @contextlib.contextmanager
     def in_use(self, model: FineTunedModel) -> Iterator[None]:
-        """Keep a model's adapter where it is."""
+        """Keep a model's adapter loaded in the block."""
         model.users += 1
         model.unused.clear()
         try:
@@ -79,7 +79,7 @@ class FineTunedModels:
             model.last_used = time.monotonic()
 
     async def load(self, model: FineTunedModel, base: ServedModel, engine: AdapterHost | None) -> None:
-        """Load a model's adapter into the engine of its base. Raises EngineUnavailableError if that fails."""
+        """Load a model's adapter into the engine of its base. Raises EngineUnavailableError on failure."""
         if engine is None:
             raise EngineUnavailableError(f"the engine of {model.spec.base} does not serve adapters")
         if model.spec.id in engine.adapters:
@@ -95,25 +95,25 @@ class FineTunedModels:
                 raise EngineUnavailableError(f"the model {model.spec.id} cannot be loaded: {error}") from error
 
     async def close(self) -> None:
-        """Leave everything as it is."""
+        """Cancel pending unloads of adapters."""
         tasks = list(self._unloading)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _make_room(self, wanted: FineTunedModel, engine: AdapterHost) -> None:
-        """Unload adapters that nobody uses, the least recently used first, until there is room for another one."""
-        deadline = time.monotonic() + _LONGEST_WAIT_FOR_ROOM
+        """Unload unused adapters, least recently used first, until there is room for another one."""
+        deadline = time.monotonic() + _ROOM_TIMEOUT_SECONDS
         while len(engine.adapters) >= engine.most_adapters:
             idle = [model for model in self.all if not model.users and engine.adapters.get(model.spec.id) == 0]
             if idle:
                 await engine.remove_adapter(min(idle, key=lambda model: model.last_used).spec.id)
             elif time.monotonic() > deadline:
                 raise EngineUnavailableError(
-                    f"{wanted.spec.id} cannot be loaded while {engine.most_adapters} others of its base are in use"
+                    f"{wanted.spec.id} cannot be loaded: {engine.most_adapters} other adapters of its base are in use"
                 )
             else:
-                await asyncio.sleep(_BETWEEN_LOOKS)
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def _unload(self, model: FineTunedModel, base: ServedModel) -> None:
         if model.users:

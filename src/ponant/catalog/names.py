@@ -1,4 +1,4 @@
-"""Mistral's own names of models, which stand for the models that are served here."""
+"""Mistral's public model names, as names of the served default models."""
 
 import fnmatch
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _CHAT = (
 
 
 def public_kind(name: str) -> Kind | None:
-    """What the model of this public name is for; ``fim`` for those that chat, but are best at code. None for others."""
+    """Return the kind of a public model; ``fim`` for chat models for code. None for other names."""
     if _matches(name, _OF_OTHER_KINDS):
         return None
     if _matches(name, _EMBED):

@@ -1,4 +1,4 @@
-"""One model that is served, loaded or not."""
+"""A served model, loaded or not."""
 
 import asyncio
 import time
@@ -16,10 +16,18 @@ ModelState = BackendState | Literal["unloaded", "loading"]
 
 @dataclass(slots=True)
 class ServedModel:
-    """A model, and as long as it is loaded what it answers with.
+    """A served model.
 
-    ``users`` counts the requests that are being prepared for it; those that its backend works on are known there.
-    ``last_used`` is in seconds of a clock that never jumps.
+    Attributes:
+        spec: how to run it.
+        loader: its loader.
+        facts: facts about it.
+        loaded: the loaded model; None while it is not loaded.
+        loading: task that loads it.
+        failure: reason why the last load failed.
+        adapters_changing: lock for loading and unloading its adapters.
+        users: requests in preparation. Running requests are counted by the backend.
+        last_used: end of the last use, in seconds of the monotonic clock.
     """
 
     spec: ModelSpec
@@ -34,17 +42,17 @@ class ServedModel:
 
     @property
     def state(self) -> ModelState:
-        """Whether it can take requests, or would have to be loaded first."""
+        """State of the backend, or of the load."""
         if self.loaded:
             return self.loaded.backend.state
         return "loading" if self.loading else "unloaded"
 
     @property
     def error(self) -> str | None:
-        """Why it is not ready, where that is known."""
+        """Reason why it is not ready, if there is one."""
         return self.loaded.backend.last_error if self.loaded else self.failure
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is loaded and nobody needs it."""
+        """True if it is loaded and has no requests."""
         return self.loaded is not None and not self.users and not self.loaded.backend.busy

@@ -1,4 +1,4 @@
-"""What is to be served as a model."""
+"""Specifications of models to serve."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +11,29 @@ LOCAL = "local"
 """Name of the loader of models on this machine."""
 
 EmbedAs = Literal["passage", "query"]
-"""What texts are taken for by a model that embeds what is searched and what is searched for in different ways."""
+"""Role of texts, for models that embed passages and queries differently."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model to serve: where its weights come from, what it is called, and how it is to be run.
+    """A model to serve: its weights, names and options.
 
-    ``source`` is the name of a bundled model, the path of a GGUF file, or ``hf:org/repo[:file|:quant]``; ``path`` is
-    the file that it stands for, None for a model on another machine. ``loader`` is the name of the loader in the
-    catalog that loads it. ``tokenizer`` is the file of Mistral's own tokenizer, if it has one that is not beside
-    the weights. ``context`` (tokens), ``kv_memory`` (bytes) and ``threads`` leave the choice to the engine if None, and
-    ``parallel`` is how many sequences run at once. ``training_weights`` is a Hugging Face folder with the same model in
-    full precision, to be trained on in the place of the file. A model that embeds cuts texts that are too long if
-    ``truncate``, and the bundled one takes all texts for what ``embed_as`` says.
+    Attributes:
+        source: name of a bundled model, path of a GGUF file, or ``hf:org/repo[:file|:quant]``.
+        id: id in the API.
+        path: file of the weights; None for a model on another machine.
+        kind: task of the model.
+        aliases: further names.
+        default_temperature: temperature of requests that set none.
+        tokenizer: Mistral's tokenizer file, if it is not in the folder of the weights.
+        context: longest sequence in tokens; None leaves it to the engine.
+        kv_memory: size of the KV cache in bytes; None leaves it to the engine.
+        parallel: sequences that run at once.
+        threads: compute threads; None leaves them to the engine.
+        training_weights: Hugging Face folder with the model in full precision, for fine-tuning.
+        truncate: truncate texts that exceed the context of an embedding model.
+        embed_as: role of the texts of the bundled embedding model.
+        loader: name of the model's loader in the catalog.
     """
 
     source: str
@@ -53,11 +62,18 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class FineTunedSpec:
-    """A model that a fine-tuning job made of another one.
+    """The result of a fine-tuning job.
 
-    ``id`` is ``ft:<base>:<suffix>:<date>:<id>``; ``base`` the id of the model whose weights it changes; ``adapter`` the
-    file of the LoRA adapter that does so, in llama.cpp's GGUF format; ``job`` the id of the job; ``root`` what the job
-    called the base; ``created`` in seconds since 1970. An archived model is listed, but answers nothing.
+    Attributes:
+        id: ``ft:<base>:<suffix>:<date>:<id>``.
+        base: id of the base model.
+        adapter: LoRA adapter in llama.cpp's GGUF format.
+        job: id of the job.
+        root: name of the base model in the job.
+        created: seconds since 1970.
+        name: display name.
+        description: description.
+        archived: True if the model is listed but refuses requests.
     """
 
     id: str

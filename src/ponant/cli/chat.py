@@ -11,25 +11,33 @@ from ponant.cli.connection import connect, is_terminal
 from ponant.cli.errors import fail
 
 if TYPE_CHECKING:
-    from ponant.cli.conversation import Conversation
+    from ponant.cli.chat_session import ChatSession
 
 
 @click.command()
 @click.argument("question", required=False)
-@click.option("-m", "--model", help="Name of the model, or as for `ponant serve`.  [default: the server's own]")
-@click.option("-s", "--system", metavar="TEXT", help="Instructions above the conversation.")
-@click.option("--temperature", type=float, metavar="N", help="How varied answers are; 0 for the likeliest alone.")
-@click.option("--top-p", type=float, metavar="N", help="Draw from so much of the probability.")
-@click.option("--max-tokens", type=int, metavar="N", help="Longest answer, in tokens.")
-@click.option("--seed", "random_seed", type=int, metavar="N", help="Seed with which answers repeat.")
+@click.option(
+    "-m",
+    "--model",
+    help="Served model, or a source as for `ponant serve`.  [default: the server's default]",
+)
+@click.option("-s", "--system", metavar="TEXT", help="System prompt of the conversation.")
+@click.option("--temperature", type=float, metavar="N", help="Sampling temperature; 0 selects the most likely token.")
+@click.option("--top-p", type=float, metavar="N", help="Nucleus sampling: total probability of the candidate tokens.")
+@click.option("--max-tokens", type=int, metavar="N", help="Longest answer in tokens.")
+@click.option("--seed", "random_seed", type=int, metavar="N", help="Seed for repeatable answers.")
 @click.option(
     "--json-schema",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Answer in JSON that satisfies the schema in FILE.",
+    help="Answer in JSON that matches the schema in FILE.",
 )
-@click.option("--server-url", metavar="URL", help="Address of the server.  [default: PONANT_URL, or look for one]")
-@click.option("--local", is_flag=True, help="Run the model in this process, even if there is a server.")
+@click.option(
+    "--server-url",
+    metavar="URL",
+    help="URL of the server.  [default: PONANT_URL, or a local server]",
+)
+@click.option("--local", is_flag=True, help="Run the model in this process, even if a server is running.")
 def chat(
     *,
     question: str | None,
@@ -40,33 +48,33 @@ def chat(
     local: bool,
     **sampling: Any,
 ) -> None:
-    """Talk to a model, or ask one QUESTION.
+    """Chat with a model, or ask one QUESTION.
 
-    A running server answers, or else a model in this process. The server's key comes from PONANT_API_KEY or
-    MISTRAL_API_KEY. What is piped in becomes part of the question. Answers to pipes are plain text.
+    Requests go to a running server, or else to a model in this process. The API key is PONANT_API_KEY or
+    MISTRAL_API_KEY. Piped input is appended to the question. Output to a pipe is plain text.
 
     \b
     Examples:
       ponant chat
       ponant chat "Who is the best French painter?"
       git diff | ponant chat "Write a commit message for this."
-    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
-    from ponant.cli.conversation import Conversation
+    """  # noqa: D301 - the backspace stops click from rewrapping
+    from ponant.cli.chat_session import ChatSession
     from ponant.client.errors import ClientError
 
     question = _with_piped(question)
     if question is None and not is_terminal(sys.stdin):
-        fail("there is no question: give one, or pipe one in")
+        fail("no question: pass one as an argument or pipe it in")
     fields = {name: value for name, value in sampling.items() if value is not None}
     if json_schema:
         fields["response_format"] = _response_format(json_schema)
     try:
         with connect(server_url, model, local=local) as connection:
-            conversation = Conversation(connection.mistral, connection.model, system, fields)
+            session = ChatSession(connection.mistral, connection.model, system, fields)
             if question is None:
-                _talk(conversation)
+                _talk(session)
             else:
-                _answer(conversation, question, plain=json_schema is not None or not is_terminal(sys.stdout))
+                _answer(session, question, plain=json_schema is not None or not is_terminal(sys.stdout))
     except KeyboardInterrupt:
         sys.exit(130)
     except ClientError as error:
@@ -76,13 +84,13 @@ def chat(
 
 
 def _with_piped(question: str | None) -> str | None:
-    """The question, with what is piped in."""
+    """Return the question with the piped input; None if there is neither."""
     piped = ""
     if sys.stdin and not sys.stdin.isatty():
         try:
             piped = sys.stdin.buffer.read().decode("utf-8-sig").strip()
         except UnicodeDecodeError:
-            fail("what is piped in is no text in UTF-8")
+            fail("the piped input is not UTF-8 text")
     return "\n\n".join(part for part in (question, piped) if part) or None
 
 
@@ -90,13 +98,13 @@ def _response_format(file: Path) -> dict[str, Any]:
     try:
         schema = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        fail(f"{file} is no JSON: {error}")
+        fail(f"{file} is not JSON: {error}")
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
 
 
-def _answer(conversation: "Conversation", question: str, *, plain: bool) -> None:
-    """Answer one question."""
-    pieces = conversation.ask(question)
+def _answer(session: "ChatSession", question: str, *, plain: bool) -> None:
+    """Print the answer to one question."""
+    pieces = session.ask(question)
     if not plain:
         from rich.console import Console
 
@@ -112,11 +120,11 @@ def _answer(conversation: "Conversation", question: str, *, plain: bool) -> None
         click.echo()
 
 
-def _talk(conversation: "Conversation") -> None:
-    """Answer questions from the keyboard."""
+def _talk(session: "ChatSession") -> None:
+    """Run an interactive chat."""
     from rich.console import Console
 
     from ponant.cli.dialogue import Dialogue
     from ponant.settings import default_data_dir
 
-    Dialogue(conversation, Console(), default_data_dir() / "chat-history").run()
+    Dialogue(session, Console(), default_data_dir() / "chat-history").run()

@@ -17,22 +17,29 @@ if TYPE_CHECKING:
 
 @click.command("complete-code")
 @click.argument("place", metavar="FILE:LINE")
-@click.option("--column", type=click.IntRange(min=1), metavar="N", help="Fill in before the Nth character of the line.")
-@click.option("-m", "--model", help="Name of the model, or as for `ponant serve`.  [default: the server's own]")
+@click.option("--column", type=click.IntRange(min=1), metavar="N", help="Insert before the Nth character of the line.")
+@click.option(
+    "-m",
+    "--model",
+    help="Served model, or a source as for `ponant serve`.  [default: the server's default]",
+)
 @click.option(
     "--max-tokens",
     type=click.IntRange(min=0),
     default=256,
     show_default=True,
     metavar="N",
-    help="Longest filling, in tokens.",
+    help="Longest completion in tokens.",
 )
-@click.option("--temperature", type=float, metavar="N", help="How varied fillings are; 0 for the likeliest alone.")
-@click.option("--stop", multiple=True, metavar="TEXT", help="End the filling before TEXT. Repeatable.")
+@click.option("--temperature", type=float, metavar="N", help="Sampling temperature; 0 selects the most likely token.")
+@click.option("--stop", multiple=True, metavar="TEXT", help="Stop before TEXT. Repeatable.")
 @click.option(
-    "--server-url", "--url", metavar="URL", help="Address of the server.  [default: PONANT_URL, or look for one]"
+    "--server-url",
+    "--url",
+    metavar="URL",
+    help="URL of the server.  [default: PONANT_URL, or a local server]",
 )
-@click.option("--local", is_flag=True, help="Run the model in this process, even if there is a server.")
+@click.option("--local", is_flag=True, help="Run the model in this process, even if a server is running.")
 def complete_code(
     *,
     place: str,
@@ -44,13 +51,12 @@ def complete_code(
     server_url: str | None,
     local: bool,
 ) -> None:
-    """Fill in code at a place in a file.
+    """Complete code at a line of a file.
 
-    The model reads what is before the line and what is after it, and what it writes to stand in the line's place is
-    printed; FILE stays as it is. With --column the place is in the line, between what the line has before that column
-    and from there on.
+    The model receives the text before and after the line. The code that it generates for the line is printed; FILE is
+    not changed. With --column, the code is for a position within the line, before that column.
 
-    A running server answers, or else a model in this process. The server's key comes from PONANT_API_KEY or
+    Requests go to a running server, or else to a model in this process. The API key is PONANT_API_KEY or
     MISTRAL_API_KEY.
 
     \b
@@ -58,7 +64,7 @@ def complete_code(
       ponant complete-code main.py:12
       ponant complete-code main.py:12 --column 20 --stop $'\\n'
       ponant complete-code main.py:12 --model ~/models/coder.gguf --temperature 0
-    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
+    """  # noqa: D301 - the backspace stops click from rewrapping
     from ponant.client.errors import ClientError
 
     prompt, suffix = _texts_around(place, column)
@@ -79,10 +85,10 @@ def complete_code(
 
 
 def _texts_around(place: str, column: int | None) -> tuple[str, str]:
-    """What the file has before the place and after it."""
+    """Return the texts before and after a position in a file."""
     name, _, number = place.rpartition(":")
     if not (name and number.isdecimal()):
-        fail(f"{place} is no FILE:LINE, such as main.py:12")
+        fail(f"{place} is not of the form FILE:LINE, such as main.py:12")
     lines = _lines(Path(name))
     index = int(number) - 1
     if not 0 <= index < len(lines):
@@ -90,25 +96,25 @@ def _texts_around(place: str, column: int | None) -> tuple[str, str]:
     line = lines[index].rstrip("\r\n")
     end = lines[index][len(line) :]
     if column is not None and column > len(line) + 1:
-        fail(f"line {number} of {name} has no column {column}; the one after its last character is {len(line) + 1}")
+        fail(f"line {number} of {name} has no column {column}; the last column is {len(line) + 1}")
     before, after = ("", "") if column is None else (line[: column - 1], line[column - 1 :])
     return "".join(lines[:index]) + before, after + end + "".join(lines[index + 1 :])
 
 
 def _lines(file: Path) -> list[str]:
-    """The lines with their ends, as editors count them: after a newline there is one more, which may be empty."""
+    """Return the lines with their line ends, as editors count them: a final newline starts an empty line."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
             lines = list(text)
     except OSError as error:
         fail(f"cannot read {file}: {error.strerror}")
     except UnicodeDecodeError:
-        fail(f"{file} is no text in UTF-8")
+        fail(f"{file} is not UTF-8 text")
     return lines if lines and not lines[-1].endswith(("\r", "\n")) else [*lines, ""]
 
 
 def _fill(mistral: "Mistral", model: str | None, fields: dict[str, Any]) -> "Iterator[str]":
-    """The filling, in pieces as they come."""
+    """Yield the completion in pieces."""
     from ponant.client.text import text_of
 
     finished: str | None = None
@@ -118,11 +124,11 @@ def _fill(mistral: "Mistral", model: str | None, fields: dict[str, Any]) -> "Ite
                 finished = choice.finish_reason or finished
                 yield text_of(choice.delta.content) or ""
     if finished == "length":
-        click.echo(f"ponant: the filling was cut off after {fields['max_tokens']} tokens; see --max-tokens", err=True)
+        click.echo(f"ponant: the completion ends after {fields['max_tokens']} tokens; see --max-tokens", err=True)
 
 
 def _print(pieces: "Iterator[str]") -> None:
-    """Print a filling, exactly as it is unless people read it: a terminal's next line is to begin on a line."""
+    """Print a completion unchanged; in a terminal, end it with a newline."""
     last = "\n"
     for piece in pieces:
         click.echo(piece, nl=False)

@@ -1,4 +1,4 @@
-"""The settings that commands read, and the models that are in them."""
+"""The settings of commands, and the models in them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredModel:
-    """A model of the settings: what `ponant serve` takes for it, its id, other names, and its tokenizer's file."""
+    """A model of the settings: its source, id, aliases and tokenizer file."""
 
     source: str
     id: str
@@ -27,23 +27,23 @@ class ConfiguredModel:
 
 
 def with_settings(command: Callable[P, T]) -> Callable[P, T]:
-    """Give a command the options ``config`` and ``data_dir``, which ``settings`` takes."""
+    """Add the options ``config`` and ``data_dir`` to a command."""
     data_dir = click.option(
         "--data-dir",
         type=click.Path(path_type=Path),
-        help="Folder for everything that is kept.  [default: ~/.local/share/ponant]",
+        help="Folder for all data.  [default: ~/.local/share/ponant]",
     )
     config = click.option(
         "--config",
         type=click.Path(path_type=Path),
         envvar="PONANT_CONFIG",
-        help="Settings file.  [default: ponant.toml, if there]",
+        help="Settings file.  [default: ponant.toml, if it exists]",
     )
     return config(data_dir(command))
 
 
 def settings(config: Path | None, data_dir: Path | None) -> "Settings":
-    """The settings; ends with what is wrong with them."""
+    """Read the settings. Exit with an error message if they are invalid."""
     from ponant.settings import read_settings
 
     with exit_on_bad_settings(config):
@@ -51,7 +51,7 @@ def settings(config: Path | None, data_dir: Path | None) -> "Settings":
 
 
 def configured_models(settings: "Settings") -> list[ConfiguredModel]:
-    """The models of the settings, the default first."""
+    """Return the models of the settings, the default model first."""
     from ponant.weights.store import model_id
 
     def configured(model: "ModelSettings") -> ConfiguredModel:
@@ -63,28 +63,28 @@ def configured_models(settings: "Settings") -> list[ConfiguredModel]:
 
 
 def find_model(model: str, read: "Settings") -> tuple[ConfiguredModel, Path]:
-    """A model and its file, which is looked for on this machine alone.
+    """Return a model and its file. Nothing is downloaded.
 
     Args:
-        model: an id or another name of a model of the settings, or what `ponant serve` would take for one.
+        model: id or alias of a model of the settings, or a source as for `ponant serve`.
         read: the settings.
 
     Raises:
-        ModelNotFoundError: there is no such model here.
+        ModelNotFoundError: the model is not on this machine.
     """
     from ponant.weights.errors import ModelNotFoundError
     from ponant.weights.locate import locate
-    from ponant.weights.store import find_stored, hub_name, is_at_hub, is_repository, model_id
+    from ponant.weights.store import find_stored, hub_name, is_hub_source, is_repository, model_id
 
     models_dir = read.data_dir / "models"
     of_settings = [one for one in configured_models(read) if model in (one.id, one.source, *one.aliases)]
     source = of_settings[0].source if of_settings else model
     repository, colon, _ = source.partition(":")
-    if is_at_hub(source) or (is_repository(repository) and (colon or not source.endswith(".gguf"))):
+    if is_hub_source(source) or (is_repository(repository) and (colon or not source.endswith(".gguf"))):
         name = hub_name(source)
         source, path = str(name), find_stored(name, models_dir)
         if path is None:
-            raise ModelNotFoundError(f"{name} is not on this machine; ponant pull {name} fetches it")
+            raise ModelNotFoundError(f"{name} is not on this machine; ponant pull {name} downloads it")
     else:
         path = locate(source, models_dir)
     return of_settings[0] if of_settings else ConfiguredModel(source, model_id(source)), path

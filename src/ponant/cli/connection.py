@@ -1,4 +1,4 @@
-"""Who answers commands: a running server, or a model in this process."""
+"""The model that commands use: on a running server, or in this process."""
 
 import contextlib
 import logging
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from ponant import Mistral
 
 _BUNDLED = "smollm2"
-_LOOKING_MS = 1000
-"""How long to look for a running server."""
-_LOADING_MS = 600_000
-"""How long to wait for one that loads its models."""
+_PROBE_TIMEOUT_MS = 1000
+"""Timeout of the probe for a running server."""
+_LOADING_TIMEOUT_MS = 600_000
+"""Longest wait for a server that loads its models."""
 _LOADING, _UNAUTHORIZED = 503, 401
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
-    """Who answers.
+class ModelConnection:
+    """A client and the model to use.
 
     Attributes:
         mistral: the client.
-        model: the name by which it knows the model; None for its own choice.
-        server_url: where the server is; None for this process.
+        model: name of the model; None for the default model.
+        server_url: URL of the server; None for this process.
     """
 
     mistral: "Mistral"
@@ -42,13 +42,13 @@ class Connection:
 
 
 @contextlib.contextmanager
-def connect(server_url: str | None, model: str | None, *, local: bool) -> "Iterator[Connection]":
-    """A client of a server, or of a model in this process.
+def connect(server_url: str | None, model: str | None, *, local: bool) -> "Iterator[ModelConnection]":
+    """Connect to a server, or start a model in this process.
 
     Args:
-        server_url: where the server is; None looks for one, and runs the model in this process if there is none.
-        model: a model's name, or what `ponant serve` takes for one.
-        local: whether to look for no server.
+        server_url: URL of the server. None probes the default URL, and falls back to this process.
+        model: name of a model, or a source as for `ponant serve`.
+        local: use this process even if a server is running.
     """
     from ponant import Mistral
     from ponant.client.sdk import DEFAULT_URL
@@ -57,36 +57,36 @@ def connect(server_url: str | None, model: str | None, *, local: bool) -> "Itera
     url = server_url or os.environ.get("PONANT_URL")
     if local or (is_source and not url):
         source = model if is_source or model == _BUNDLED else None
-        with _started(source) as mistral:
-            yield Connection(mistral, None if source else model, None)
+        with _local_client(source) as mistral:
+            yield ModelConnection(mistral, None if source else model, None)
         return
     try:
         mistral = Mistral(server_url=url)
     except ValueError as error:
         fail(str(error))
     with mistral:
-        if url or _answers(mistral):
-            yield Connection(mistral, model, url or DEFAULT_URL)
+        if url or _is_running(mistral):
+            yield ModelConnection(mistral, model, url or DEFAULT_URL)
             return
     with connect(None, model, local=True) as connected:
         yield connected
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether people sit at the other end; a stream is None if it was closed before the program began."""
+    """Return True if a stream is a terminal. A stream is None if it was closed before the start of the program."""
     return stream is not None and stream.isatty()
 
 
-def _answers(mistral: "Mistral") -> bool:
-    """Whether there is a server. One that is loading its models is waited for."""
+def _is_running(mistral: "Mistral") -> bool:
+    """Return True if a server responds. Wait for it while it loads its models."""
     from ponant import utils
     from ponant.client.errors import ClientError, SDKError
 
     try:
-        mistral.models.list(timeout_ms=_LOOKING_MS)
+        mistral.models.list(timeout_ms=_PROBE_TIMEOUT_MS)
     except SDKError as error:
         if error.status_code == _LOADING:
-            pauses = utils.BackoffStrategy(500, 2000, 1.5, _LOADING_MS)
+            pauses = utils.BackoffStrategy(500, 2000, 1.5, _LOADING_TIMEOUT_MS)
             mistral.models.list(retries=utils.RetryConfig("backoff", pauses, retry_connection_errors=False))
         return error.status_code in (_LOADING, _UNAUTHORIZED)
     except ClientError:
@@ -95,21 +95,21 @@ def _answers(mistral: "Mistral") -> bool:
 
 
 @contextlib.contextmanager
-def _started(source: str | None) -> "Iterator[Mistral]":
-    """A client whose model is in this process."""
+def _local_client(source: str | None) -> "Iterator[Mistral]":
+    """Start a model in this process."""
     from pydantic import ValidationError
 
     from ponant import Mistral
     from ponant.errors import ModelLoadError
     from ponant.storage.errors import StorageError
     from ponant.weights.errors import ModelNotFoundError
-    from ponant.weights.store import is_at_hub
+    from ponant.weights.store import is_hub_source
 
-    if source and is_at_hub(source):
+    if source and is_hub_source(source):
         fetch_models([source], settings(None, None))
     if is_terminal(sys.stderr):
         click.echo(f"Starting {source or 'a model'} in this process, without a server.", err=True)
-    logging.getLogger("ponant").setLevel(logging.ERROR)  # what servers warn of is told as errors of what was asked
+    logging.getLogger("ponant").setLevel(logging.ERROR)  # the responses report errors
     try:
         with Mistral.local(source) as mistral:
             yield mistral

@@ -1,4 +1,4 @@
-"""``ponant chat`` without a question: input with history, commands, answers that can be stopped."""
+"""The interactive ``ponant chat``: input with history, commands, and answers that Ctrl-C stops."""
 
 import contextlib
 from collections.abc import Callable
@@ -10,34 +10,34 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from rich.console import Console
 
-from ponant.cli.conversation import Conversation
+from ponant.cli.chat_session import ChatSession
 from ponant.cli.terminal import show_markdown
 from ponant.client.errors import ClientError
 
 HELP = """\
-/system [TEXT]        the instructions above the conversation; without TEXT, none
-/model [NAME]         another model; without NAME, those there are
-/temperature [VALUE]  how varied answers are; without VALUE, the model's own
-/save FILE            write the conversation to FILE: JSON if it ends in .json, else Markdown
-/clear                forget the conversation
-/help                 this
-/quit                 leave, as Ctrl-D does
+/system [TEXT]        set the system prompt; without TEXT, remove it
+/model [NAME]         switch to a model; without NAME, list the models
+/temperature [VALUE]  set the temperature; without VALUE, use the model's default
+/save FILE            save the conversation to FILE, as JSON if it ends in .json, else as Markdown
+/clear                start a new conversation
+/help                 show this help
+/quit                 quit, like Ctrl-D
 
-Enter sends; Alt-Enter begins a new line. Ctrl-C stops an answer."""
+Enter sends; Alt-Enter inserts a new line. Ctrl-C stops an answer."""
 
 
 class Dialogue:
-    """Questions from the keyboard, answers on the screen."""
+    """A chat in a terminal."""
 
-    def __init__(self, conversation: Conversation, console: Console, history: Path) -> None:
-        """Begin a dialogue.
+    def __init__(self, chat: ChatSession, console: Console, history: Path) -> None:
+        """Initialize the dialogue.
 
         Args:
-            conversation: who answers, and how.
-            console: where answers go.
-            history: the file that keeps what was entered; if it cannot be written, nothing is kept.
+            chat: the chat session.
+            console: console for the answers.
+            history: file of the input history. Without write access to it, the history is not saved.
         """
-        self._conversation = conversation
+        self._chat = chat
         self._console = console
         self._commands: dict[str, Callable[[str], None]] = {
             "/system": self._set_system,
@@ -47,7 +47,7 @@ class Dialogue:
             "/clear": self._clear,
             "/help": lambda _: self._say(HELP),
         }
-        self._session: PromptSession[str] = PromptSession(
+        self._input: PromptSession[str] = PromptSession(
             "> ",
             multiline=True,
             key_bindings=_keys(),
@@ -58,11 +58,11 @@ class Dialogue:
         )
 
     def run(self) -> None:
-        """Take questions until the user leaves."""
-        self._say("/help tells what there is; Ctrl-D leaves.")
+        """Read and answer questions until the user quits."""
+        self._say("/help lists the commands; Ctrl-D quits.")
         while True:
             try:
-                text = self._session.prompt().strip()
+                text = self._input.prompt().strip()
             except KeyboardInterrupt:
                 continue
             except EOFError:
@@ -79,9 +79,9 @@ class Dialogue:
             if command:
                 command(argument.strip())
             elif text.startswith("/") and "/" not in name[1:]:
-                self._complain(f"There is no {name}; /help tells what there is.")
+                self._complain(f"Unknown command {name}; /help lists the commands.")
             else:
-                with contextlib.closing(self._conversation.ask(text)) as pieces:
+                with contextlib.closing(self._chat.ask(text)) as pieces:
                     show_markdown(pieces, self._console)
         except KeyboardInterrupt:
             self._say("Stopped.")
@@ -89,35 +89,35 @@ class Dialogue:
             self._complain(str(error))
 
     def _set_system(self, text: str) -> None:
-        self._conversation.system = text or None
-        self._say("Instructions: " + (text or "none"))
+        self._chat.system = text or None
+        self._say(f"System prompt: {text or 'none'}")
 
     def _set_model(self, name: str) -> None:
         if name:
-            self._conversation.mistral.models.retrieve(model_id=name)  # which fails if there is none
-            self._conversation.model = name
+            self._chat.mistral.models.retrieve(model_id=name)  # raises if there is no such model
+            self._chat.model = name
             self._say(f"Model: {name}")
         else:
-            self._say("Models: " + ", ".join(card.id for card in self._conversation.mistral.models.list().data))
+            self._say("Models: " + ", ".join(card.id for card in self._chat.mistral.models.list().data))
 
     def _set_temperature(self, text: str) -> None:
         try:
             temperature = float(text) if text else None
         except ValueError:
-            self._complain(f"{text} is no number.")
+            self._complain(f"{text} is not a number.")
             return
-        self._conversation.fields["temperature"] = temperature
+        self._chat.fields["temperature"] = temperature
         self._say(f"Temperature: {text or 'the model’s own'}")
 
     def _save(self, name: str) -> None:
         if not name:
-            self._complain("Where to? /save FILE")
+            self._complain("Usage: /save FILE")
             return
-        self._conversation.save(Path(name).expanduser())
+        self._chat.save(Path(name).expanduser())
         self._say(f"Saved: {name}")
 
     def _clear(self, _: str) -> None:
-        self._conversation.messages.clear()
+        self._chat.messages.clear()
         self._say("Forgotten.")
 
     def _say(self, text: str) -> None:
@@ -137,7 +137,7 @@ def _history(file: Path) -> History:
 
 
 def _keys() -> KeyBindings:
-    """Enter sends, and Alt-Enter begins a new line."""
+    """Return the key bindings: Enter sends, Alt-Enter inserts a new line."""
     keys = KeyBindings()
 
     @keys.add("enter")

@@ -1,4 +1,4 @@
-"""How mistakes end commands: one line on standard error, and an exit code."""
+"""Errors of commands: one line on stderr and an exit code."""
 
 import contextlib
 import sys
@@ -10,26 +10,26 @@ from typing import NoReturn
 import click
 
 BAD_USAGE = 2
-"""Exit code for what the user can mend: a wrong path, a busy port, too little memory."""
+"""Exit code of errors that the user can fix: a wrong path, a busy port, too little memory."""
 
 
 def fail(message: str, code: int = BAD_USAGE) -> NoReturn:
-    """End with one line that says what is wrong."""
+    """Print an error message and exit."""
     click.echo(f"ponant: {message}", err=True)
     sys.exit(code)
 
 
 @contextlib.contextmanager
 def exit_on_bad_settings(config: Path | None) -> Iterator[None]:
-    """End with what is wrong with the settings that are read meanwhile, if something is."""
-    # Libraries that commands without settings do without.
+    """Exit with an error message if the settings that are read in the block are invalid."""
+    # Imported here: commands without settings do not need these libraries.
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
     try:
         yield
     except FileNotFoundError as error:
-        fail(f"there is no settings file {error}")
+        fail(f"the settings file {error} does not exist")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         fail(f"{config or 'ponant.toml'} is not valid TOML: {error}")
     except SettingsError as error:

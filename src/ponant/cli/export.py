@@ -27,32 +27,32 @@ _FORMATS = ("f16", "q8_0")
     "--output",
     "-o",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write.  [default: named after MODEL, in this folder]",
+    help="File to write.  [default: named after MODEL, in the working directory]",
 )
 @click.option(
     "--weights",
     type=click.Choice(_FORMATS),
     default="f16",
     show_default=True,
-    help="Number format: f16, which rounds least, or q8_0, half as large.",
+    help="Number format of the weights: f16 (most precise) or q8_0 (half the size).",
 )
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @with_settings
 def export(
     *, model: str, output: Path | None, weights: "WeightType", force: bool, config: Path | None, data_dir: Path | None
 ) -> None:
-    """Write the fine-tuned MODEL as one GGUF file.
+    """Export the fine-tuned MODEL as one GGUF file.
 
-    MODEL is an id that ponant models shows, ft:smollm2:... . The file has the weights of its base with what it learned
-    in them, and needs neither any more: Ponant and everything else that reads GGUF files can run it. Its base must be
-    on this machine. A server may run meanwhile.
+    MODEL is an id from `ponant models`, such as ft:smollm2:... . The adapter is merged into the weights of the base
+    model, so that Ponant and other programs can run the file by itself. The base model must be on this machine. A
+    server may be running.
 
     \b
     Examples:
       ponant export ft:smollm2:poems:20261121:1a2b3c4d
       ponant export ft:smollm2:poems:20261121:1a2b3c4d -o poems.gguf --weights q8_0
       ponant serve poems.gguf
-    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
+    """  # noqa: D301 - the backspace stops click from rewrapping
     try:
         from ponant.training.merge import merge
     except ImportError as error:
@@ -64,27 +64,27 @@ def export(
     found, adapter = _find(model, read)
     target = output or Path(f"{model.removeprefix('ft:').replace(':', '-').replace('/', '-')}-{weights}.gguf")
     if target.exists() and not force:
-        fail(f"{target} is there already; --force overwrites it, -o takes another name")
+        fail(f"{target} exists already; --force overwrites it, -o sets another name")
     if not target.absolute().parent.is_dir():
         fail(f"there is no folder {target.absolute().parent}")
     try:
         base = find_model(found.base, read)[1]
         if target.exists() and target.samefile(base):
-            fail(f"{target} is the base of {model}: take another name")
+            fail(f"{target} is the base model of {model}; set another name")
         with _showing_progress(target) as progress:
             merge(base, adapter, target, weights=weights, progress=progress)
     except ModelNotFoundError as error:
-        fail(f"{model} was made of {found.base}, which must be among the models of the settings: {error}")
+        fail(f"the base model of {model}, {found.base}, must be one of the models of the settings: {error}")
     except ExportError as error:
         fail(str(error))
     except OSError as error:
-        reason = error.strerror or "the disk is full"  # numpy, which writes the numbers, says how many it could not
+        reason = error.strerror or "the disk is full"  # numpy's error has no strerror
         fail(f"cannot write {target}: {reason}", code=1)
     click.echo(f"{target} ({megabytes(target.stat().st_size)})")
 
 
 def _find(model: str, read: "Settings") -> tuple["FineTunedModelRow", Path]:
-    """A fine-tuned model and the file of its adapter; ends the program if there is none of this id."""
+    """Return a fine-tuned model and its adapter file. Exit with an error message if there is none."""
     from ponant.storage.errors import StorageError
     from ponant.storage.location import has_storage
     from ponant.storage.storage import Storage
@@ -100,13 +100,13 @@ def _find(model: str, read: "Settings") -> tuple["FineTunedModelRow", Path]:
         known = f"there is {', '.join(models)}" if models else f"there are none in {read.data_dir}"
         fail(f"there is no fine-tuned model {model}; {known}")
     if not models[model][1].is_file():
-        fail(f"the file of {model} is gone: {models[model][1]}")
+        fail(f"the adapter file of {model} is missing: {models[model][1]}")
     return models[model]
 
 
 @contextlib.contextmanager
 def _showing_progress(target: Path) -> "Iterator[Callable[[int, int], None]]":
-    """Shows a bar in a terminal, and nothing elsewhere, as it takes seconds."""
+    """Show a progress bar in a terminal, and nothing elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 

@@ -1,4 +1,4 @@
-"""Fetching models where people see how it goes."""
+"""Downloads of models, with their progress on stderr."""
 
 import sys
 from collections.abc import Iterable
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def missing_models(models: Iterable[ConfiguredModel], settings: "Settings") -> list[str]:
-    """The sources of those models that would have to be fetched; raises ModelNotFoundError for bad names."""
-    from ponant.weights.store import find_stored, hub_name, is_at_hub
+    """Return the sources of the models to download. Raises ModelNotFoundError for malformed names."""
+    from ponant.weights.store import find_stored, hub_name, is_hub_source
 
-    at_hub = [model.source for model in models if is_at_hub(model.source)]
+    at_hub = [model.source for model in models if is_hub_source(model.source)]
     return [source for source in at_hub if find_stored(hub_name(source), settings.data_dir / "models") is None]
 
 
 def fetch_models(sources: Iterable[str], settings: "Settings") -> list[Path]:
-    """The files of models at the hub, fetched if they are not here; ends the program if they cannot be had."""
+    """Return the files of models, downloaded if necessary. Exit with an error message on failure."""
     from ponant.weights.errors import ModelNotFoundError
     from ponant.weights.locate import locate
 
@@ -34,5 +34,5 @@ def fetch_models(sources: Iterable[str], settings: "Settings") -> list[Path]:
     except ModelNotFoundError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        click.echo("ponant: what has come is kept; ponant pull goes on with it", err=True)
+        click.echo("ponant: received data is kept; ponant pull resumes the download", err=True)
         sys.exit(130)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ponant.cli.connection import Connection, connect
+from ponant.cli.connection import ModelConnection, connect
 from ponant.cli.errors import fail
 from ponant.cli.job_progress import JobWatcher, duration, showing_job
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _POLL_MS = 500
 _AHEAD = ("QUEUED", "VALIDATING", "STARTED", "RUNNING", "CANCELLATION_REQUESTED")
-"""States of jobs that are run before a new one."""
+"""States of jobs that run before a new one."""
 _KEY_LENGTH = 40
 _INTERRUPTED = 130
 
@@ -29,40 +29,45 @@ _INTERRUPTED = 130
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option(
-    "-m", "--model", help="Name of the model to train, or as for `ponant serve`.  [default: the server's own]"
+    "-m",
+    "--model",
+    help="Served model, or a source as for `ponant serve`.  [default: the first trainable one]",
 )
 @click.option(
     "--validation",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Measure by the samples in FILE. Repeatable.",
+    help="File of validation samples. Repeatable.",
 )
-@click.option("--suffix", metavar="TEXT", help="A part of the new model's name.")
-@click.option("--steps", "training_steps", type=int, metavar="N", help="How many steps; stronger than --epochs.")
-@click.option("--epochs", type=float, metavar="N", help="How often every sample is seen.  [default: 3]")
-@click.option("--learning-rate", type=float, metavar="N", help="At its peak.  [default: 0.0001]")
-@click.option("--seq-len", type=int, metavar="N", help="Tokens of a training sequence.  [default: 512]")
+@click.option("--suffix", metavar="TEXT", help="Part of the new model's id.")
+@click.option("--steps", "training_steps", type=int, metavar="N", help="Number of steps; overrides --epochs.")
+@click.option("--epochs", type=float, metavar="N", help="Number of passes over the samples.  [default: 3]")
+@click.option("--learning-rate", type=float, metavar="N", help="Peak learning rate.  [default: 0.0001]")
+@click.option("--seq-len", type=int, metavar="N", help="Length of training sequences in tokens.  [default: 512]")
 @click.option(
     "--fim-ratio",
     type=float,
     metavar="N",
-    help="Share of the samples of code that are filled in, not continued.  [default: 0.9]",
+    help="Share of code samples trained as fill-in-the-middle; the others are continued.  [default: 0.9]",
 )
 @click.option(
     "--skip-invalid",
     type=click.FloatRange(0, 50),
     default=0,
     metavar="PERCENT",
-    help="Skip bad lines, if no more than PERCENT of all are.  [default: 0]",
+    help="Skip invalid lines, up to PERCENT of all lines.  [default: 0]",
 )
-@click.option("--wandb-project", metavar="NAME", help="Keep the metrics at Weights & Biases; its key is WANDB_API_KEY.")
-@click.option("--dry-run", is_flag=True, help="Only check the files, and tell how long it would take.")
-@click.option("--json", "as_json", is_flag=True, help="Print the job as JSON at its end, for scripts.")
+@click.option("--wandb-project", metavar="NAME", help="Log metrics to Weights & Biases; the API key is WANDB_API_KEY.")
+@click.option("--dry-run", is_flag=True, help="Check the files and estimate the duration, without training.")
+@click.option("--json", "as_json", is_flag=True, help="Print the finished job as JSON, for scripts.")
 @click.option(
-    "--server-url", "--url", metavar="URL", help="Address of the server.  [default: PONANT_URL, or look for one]"
+    "--server-url",
+    "--url",
+    metavar="URL",
+    help="URL of the server.  [default: PONANT_URL, or a local server]",
 )
-@click.option("--local", is_flag=True, help="Train in this process, even if there is a server.")
+@click.option("--local", is_flag=True, help="Train in this process, even if a server is running.")
 def finetune(
     *,
     files: tuple[Path, ...],
@@ -77,21 +82,21 @@ def finetune(
     local: bool,
     **hyperparameters: float | None,
 ) -> None:
-    """Train a model on the samples in FILEs.
+    """Fine-tune a model on the samples in FILEs.
 
-    FILEs are JSON Lines, as of the API's fine-tuning: conversations as `messages`, or code to be filled in as `prompt`,
-    `suffix` and `completion`. What comes of it is a model of its own, which is served beside the one it was made from.
+    FILEs are JSON Lines in the format of the fine-tuning API: conversations with `messages`, or code with `prompt`,
+    `suffix` and `completion`. The result is a new model, which is served in addition to its base model.
 
-    A running server trains, or else this process does. Ctrl-C cancels the job. If the server or this process is killed,
-    the job goes on when `ponant` next runs with the same data folder. The server's key comes from PONANT_API_KEY or
-    MISTRAL_API_KEY.
+    The job runs on a running server, or else in this process. Ctrl-C cancels it. If the server or this process is
+    killed, the job resumes the next time that `ponant` runs with the same data folder. The API key is PONANT_API_KEY
+    or MISTRAL_API_KEY.
 
     \b
     Examples:
       ponant finetune data.jsonl --model smollm2
       ponant finetune data.jsonl --model smollm2 --dry-run
       ponant finetune a.jsonl b.jsonl --validation held-out.jsonl --steps 200 --suffix my-form
-    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
+    """  # noqa: D301 - the backspace stops click from rewrapping
     from ponant.client.errors import ClientError
 
     _check_files([*files, *validation])
@@ -108,14 +113,14 @@ def finetune(
             asked["model"] = connection.model or _first_model(connection.mistral)
             dataset = _Dataset(connection.mistral, files, validation)
             if dry_run:
-                _tell_plan(_plan(connection.mistral, dataset, asked), as_json=as_json)
+                _print_plan(_plan(connection.mistral, dataset, asked), as_json=as_json)
                 return
             with showing_job() as watcher:
                 job = _train(connection.mistral, dataset, asked, watcher)
             if as_json:
                 click.echo(job.model_dump_json(exclude_unset=True))
             elif job.status == "SUCCESS":
-                _tell_result(str(job.fine_tuned_model), connection, model)
+                _print_result(str(job.fine_tuned_model), connection, model)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except ClientError as error:
@@ -135,19 +140,19 @@ def _check_files(files: Sequence[Path]) -> None:
 def _wandb_key() -> str:
     key = os.environ.get("WANDB_API_KEY", "")
     if len(key) != _KEY_LENGTH:
-        fail(f"--wandb-project needs your key of Weights & Biases, of {_KEY_LENGTH} characters, in WANDB_API_KEY")
+        fail(f"--wandb-project needs WANDB_API_KEY, your API key of Weights & Biases ({_KEY_LENGTH} characters)")
     return key
 
 
 def _first_model(mistral: "Mistral") -> str:
-    """The first model that can be trained; if there is none, the server says why."""
+    """Return the first model that supports fine-tuning, or else the first model; the server then reports the reason."""
     cards = mistral.models.list().data
     return next((card.id for card in cards if card.capabilities.fine_tuning), cards[0].id)
 
 
 @dataclass
 class _Dataset:
-    """Files to learn from and to measure by, on this machine and on the server."""
+    """Training and validation files, on this machine and on the server."""
 
     mistral: "Mistral"
     training: Sequence[Path]
@@ -155,7 +160,7 @@ class _Dataset:
     uploaded: list[str] = field(default_factory=list)
 
     def upload(self) -> dict[str, Any]:
-        """Upload them: the fields of a job that name them."""
+        """Upload the files and return the fields of a job that refer to them."""
         from ponant.client.errors import SDKError
 
         for file in (*self.training, *self.validation):
@@ -168,28 +173,28 @@ class _Dataset:
         return fields | ({"validation_files": validation} if validation else {})
 
     def delete(self) -> None:
-        """Delete them on the server, as far as that can be."""
+        """Delete the files on the server. Errors are ignored."""
         from ponant.client.errors import ClientError
 
         for name in self.uploaded:
             with suppress(ClientError):
                 self.mistral.files.delete(file_id=name)
 
-    def named(self, message: str) -> str:
-        """A message of the server's with the names that the files have here."""
+    def with_local_names(self, message: str) -> str:
+        """Replace the file ids in a message of the server by local file names."""
         for name, file in zip(self.uploaded, (*self.training, *self.validation), strict=True):
             message = message.replace(name, str(file))
         return message
 
 
 def _plan(mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any]) -> "LegacyJobMetadataOut":
-    """What a job would take. Nothing is left of it on the server."""
+    """Return the estimate of a job. Uploaded files are deleted."""
     from ponant.client.errors import SDKError
 
     try:
         return mistral.fine_tuning.jobs.create(**asked, **dataset.upload(), dry_run=True)
     except SDKError as error:
-        fail(dataset.named(str(error)), code=1)
+        fail(dataset.with_local_names(str(error)), code=1)
     finally:
         dataset.delete()
 
@@ -197,26 +202,26 @@ def _plan(mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any]) -> "Lega
 def _train(
     mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any], watcher: JobWatcher
 ) -> "CompletionDetailedJobOut":
-    """A job at its end. Its files stay on the server, unless there came to be no job."""
+    """Run a job and return it at its end. Uploaded files are deleted only if the job was not created."""
     from ponant.client.errors import SDKError
 
     try:
         job = mistral.fine_tuning.jobs.create(**asked, **dataset.upload())
     except SDKError as error:
         dataset.delete()
-        fail(dataset.named(str(error)), code=1)
+        fail(dataset.with_local_names(str(error)), code=1)
     except BaseException:
         dataset.delete()
         raise
     ended = _wait(mistral, job.id, watcher)
     for event in ended.events:
         if event.data and "error" in event.data:
-            watcher.say(f"ponant: {dataset.named(event.data['error'])}")
+            watcher.say(f"ponant: {dataset.with_local_names(event.data['error'])}")
     return ended
 
 
 def _wait(mistral: "Mistral", job_id: str, watcher: JobWatcher) -> "CompletionDetailedJobOut":
-    """The job at its end. The first Ctrl-C cancels it, the second one does not wait for that."""
+    """Return a job at its end. The first Ctrl-C cancels the job, the second one stops waiting."""
     from ponant import utils
     from ponant.client.errors import NoResponseError, SDKError
 
@@ -225,20 +230,20 @@ def _wait(mistral: "Mistral", job_id: str, watcher: JobWatcher) -> "CompletionDe
     try:
         for job in jobs.list().data:
             if job.id != job_id and job.status in _AHEAD:
-                watcher.say(f"Job {job.id} ({job.status}) comes first.")
+                watcher.say(f"Job {job.id} ({job.status}) runs first.")
         return jobs.wait(job_id, poll_ms=_POLL_MS, on_change=watcher.show, retries=restarts)
     except KeyboardInterrupt:
-        watcher.say("Cancelling the job; Ctrl-C again does not wait for its end.")
-        with suppress(SDKError):  # it has just ended
+        watcher.say("Cancelling the job. Press Ctrl-C again to stop waiting.")
+        with suppress(SDKError):  # the job has just ended
             jobs.cancel(job_id=job_id)
         return jobs.wait(job_id, poll_ms=_POLL_MS, on_change=watcher.show)
     except NoResponseError:
-        watcher.say(f"The job {job_id} goes on as soon as its server does.")
+        watcher.say(f"The job {job_id} resumes when its server runs again.")
         raise
 
 
-def _tell_plan(plan: "LegacyJobMetadataOut", *, as_json: bool) -> None:
-    """Print what a job would take."""
+def _print_plan(plan: "LegacyJobMetadataOut", *, as_json: bool) -> None:
+    """Print the estimate of a job."""
     if as_json:
         click.echo(plan.model_dump_json(exclude_unset=True))
         return
@@ -246,9 +251,9 @@ def _tell_plan(plan: "LegacyJobMetadataOut", *, as_json: bool) -> None:
     rows = [
         ("epochs", plan.epochs, "{:.3g}"),
         ("steps", plan.training_steps, "{:,}"),
-        ("tokens of the data", plan.data_tokens, "{:,}"),
-        ("tokens of a step", plan.train_tokens_per_step, "{:,} at the most"),
-        ("tokens of all steps", plan.train_tokens, "{:,} at the most"),
+        ("data tokens", plan.data_tokens, "{:,}"),
+        ("tokens per step", plan.train_tokens_per_step, "at most {:,}"),
+        ("tokens in total", plan.train_tokens, "at most {:,}"),
     ]
     for name, value, form in rows:
         if value is not None:
@@ -257,12 +262,12 @@ def _tell_plan(plan: "LegacyJobMetadataOut", *, as_json: bool) -> None:
         click.echo(f"{'expected duration':<21}{duration(plan.expected_duration_seconds)}")
 
 
-def _tell_result(name: str, connection: Connection, model: str | None) -> None:
-    """Print what the new model is called, and how to talk to it."""
+def _print_result(name: str, connection: ModelConnection, model: str | None) -> None:
+    """Print the new model's id and commands that use it."""
     from ponant.client.sdk import DEFAULT_URL
 
     url = connection.server_url
-    click.echo(f"Trained {name}; talk to it:")
+    click.echo(f"Trained {name}. To use it:")
     if url is None:
         if model and connection.model is None and model != "smollm2":
             click.echo(f"  ponant serve {model}")

@@ -15,20 +15,20 @@ from ponant.sizes import megabytes
 if TYPE_CHECKING:
     from ponant.weights.inspection import Inspection
 
-_TOLD = "none of its own, it is told of one"
+_INSTRUCTED = "by instructions, as the template has no format"
 
 
 @click.command()
 @click.argument("model")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with all that the file says.")
-@click.option("--template", is_flag=True, help="Print the chat template of the file and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with all metadata of the file.")
+@click.option("--template", is_flag=True, help="Print only the chat template of the file.")
 @with_settings
 def inspect(*, model: str, as_json: bool, template: bool, config: Path | None, data_dir: Path | None) -> None:
-    """Tell what MODEL is, without loading it.
+    """Show details of MODEL without loading it.
 
-    MODEL is an id that ponant models shows, smollm2, the path of a .gguf file, or hf:org/repo[:file|:quant] that was
-    pulled. Shown are what the file says of the model, how it writes calls of tools and its thinking, whether it has
-    tokens of its own for filling in the middle, who makes tokens of text, and the memory that it takes.
+    MODEL is an id from `ponant models`, smollm2, the path of a .gguf file, or a pulled hf:org/repo[:file|:quant]. The
+    output has the facts stated by the file, the formats of tool calls and thinking, the support for fill-in-the-middle,
+    the tokenizer, and the memory.
     """
     from ponant.errors import ModelLoadError
     from ponant.weights.errors import ModelNotFoundError
@@ -53,7 +53,7 @@ def inspect(*, model: str, as_json: bool, template: bool, config: Path | None, d
 
 
 def _lines(inspection: "Inspection") -> Iterator[tuple[str, str]]:
-    """What a person reads, by titles."""
+    """Yield the lines of the output as pairs of title and text."""
     facts, memory, chat = inspection.facts, inspection.memory, inspection.chat
     described: dict[str, Any] = {
         "name": facts.name,
@@ -66,14 +66,17 @@ def _lines(inspection: "Inspection") -> Iterator[tuple[str, str]]:
         "vocabulary": f"{facts.vocabulary:,} tokens",
         "license": facts.license,
     }
-    yield from ((title, str(text or "the file does not say")) for title, text in described.items())
+    yield from ((title, str(text or "not stated by the file")) for title, text in described.items())
     if chat:
         yield "chat template", chat.template
-        yield "calls of tools", " ".join(chat.calls.split()) if chat.calls else _TOLD
-        yield "thinking", "...".join(chat.thinking) if chat.thinking else _TOLD
+        yield "tool calls", " ".join(chat.calls.split()) if chat.calls else _INSTRUCTED
+        yield "thinking", "...".join(chat.thinking) if chat.thinking else _INSTRUCTED
     if inspection.fim:
         own = inspection.fim == "native"
-        yield "filling in", "with tokens of its own" if own else "prompted, as it has no tokens for it"
+        yield (
+            "fill in the middle",
+            "with the model's own tokens" if own else "by instructions, without own tokens",
+        )
     yield "tokenizer", str(inspection.tokenizer.file or "the file's own")
     if inspection.tokenizer.advice:
         yield "", inspection.tokenizer.advice

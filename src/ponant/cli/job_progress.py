@@ -1,4 +1,4 @@
-"""How a fine-tuning job goes, on standard error: a bar and the losses in a terminal, plain lines elsewhere."""
+"""The progress of a fine-tuning job on stderr: a bar and the losses in a terminal, plain lines elsewhere."""
 
 import contextlib
 import itertools
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from ponant.models import CheckpointOut, CompletionDetailedJobOut
 
 _STATES = {
-    "QUEUED": "Waiting for its turn",
-    "VALIDATING": "Checking the data",
-    "VALIDATED": "The data are good",
-    "STARTED": "Waiting for its turn",
+    "QUEUED": "Waiting for other jobs",
+    "VALIDATING": "Validating the data",
+    "VALIDATED": "The data is valid",
+    "STARTED": "Waiting for other jobs",
     "RUNNING": "Training",
     "CANCELLATION_REQUESTED": "Cancelling",
     "CANCELLED": "Cancelled",
-    "FAILED_VALIDATION": "The data are bad",
+    "FAILED_VALIDATION": "The data is invalid",
     "FAILED": "Failed",
     "SUCCESS": "Done",
 }
@@ -33,20 +33,20 @@ _CURVE_WIDTH = 60
 
 
 class JobWatcher(Protocol):
-    """Shows people how a job goes."""
+    """Shows the progress of a job."""
 
     def show(self, job: "CompletionDetailedJobOut") -> None:
-        """The job is not what it was."""
+        """Show a changed job."""
         ...
 
     def say(self, text: str) -> None:
-        """Tell something else."""
+        """Show one line of text."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job's training is."""
+    """The progress of training."""
 
     step: int
     steps: int
@@ -57,19 +57,19 @@ class Progress:
 
 @contextlib.contextmanager
 def showing_job() -> "Iterator[JobWatcher]":
-    """A watcher of a job."""
+    """Yield a watcher that shows a job on stderr."""
     if not is_terminal(sys.stderr):
-        yield _Lines()
+        yield _JobLines()
         return
     from rich.console import Console
     from rich.live import Live
 
     with Live(console=Console(stderr=True), refresh_per_second=8) as live:
-        yield _Bar(live)
+        yield _JobBar(live)
 
 
 def progress_of(job: "CompletionDetailedJobOut") -> Progress | None:
-    """What a job says of its progress; None if it says nothing, as while it waits."""
+    """Return the progress of a job; None if training has not started."""
     data: dict[str, Any] = next((event.data or {} for event in job.events if event.name == "progress"), {})
     try:
         return Progress(
@@ -80,7 +80,7 @@ def progress_of(job: "CompletionDetailedJobOut") -> Progress | None:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them, such as ``1 min 20 s``."""
+    """Return a duration in seconds as text, such as ``1 min 20 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -89,7 +89,7 @@ def duration(seconds: float) -> str:
 
 
 def curve(values: Sequence[float], width: int = _CURVE_WIDTH) -> str:
-    """Values as a row of bars, the highest for the largest; many values share a bar, which has their mean."""
+    """Return values as a row of block characters, from lowest to highest. A character shows the mean of its values."""
     columns = min(width, len(values))
     edges = [len(values) * column // columns for column in range(columns + 1)] if columns else [0]
     means = [sum(values[begin:end]) / (end - begin) for begin, end in itertools.pairwise(edges)]
@@ -99,44 +99,44 @@ def curve(values: Sequence[float], width: int = _CURVE_WIDTH) -> str:
 
 
 def measures(checkpoint: "CheckpointOut") -> str:
-    """What was measured at a checkpoint."""
+    """Return the metrics of a checkpoint as text."""
     metrics = checkpoint.metrics
-    told = [
+    known = [
         (metrics.train_loss, "loss {:.3f}"),
         (metrics.valid_loss, "validation loss {:.3f}"),
         (metrics.valid_mean_token_accuracy, "accuracy {:.0%}"),
     ]
-    return ", ".join(form.format(value) for value, form in told if value is not None)
+    return ", ".join(form.format(value) for value, form in known if value is not None)
 
 
-class _Lines:
-    """A line for each state and each checkpoint."""
+class _JobLines:
+    """Prints a line for each state and each checkpoint."""
 
     def __init__(self) -> None:
-        self._told = ""
+        self._state = ""
         self._step = 0
 
     def show(self, job: "CompletionDetailedJobOut") -> None:
-        told = _STATES.get(job.status, job.status)
+        state = _STATES.get(job.status, job.status)
         checkpoints = [checkpoint for checkpoint in job.checkpoints[::-1] if checkpoint.step_number > self._step]
-        if checkpoints and self._told != _STATES["RUNNING"]:
-            self._tell(_STATES["RUNNING"])
+        if checkpoints and self._state != _STATES["RUNNING"]:
+            self._say_once(_STATES["RUNNING"])
         for checkpoint in checkpoints:
             self._step = checkpoint.step_number
             self.say(f"Step {self._step}{_of(job)}: {measures(checkpoint)}{_left(job, self._step)}")
-        self._tell(told)
+        self._say_once(state)
 
     def say(self, text: str) -> None:
         click.echo(text, err=True)
 
-    def _tell(self, told: str) -> None:
-        if told != self._told:
-            self.say(told)
-        self._told = told
+    def _say_once(self, state: str) -> None:
+        if state != self._state:
+            self.say(state)
+        self._state = state
 
 
-class _Bar:
-    """A bar, what was measured last, and the losses so far."""
+class _JobBar:
+    """Shows a progress bar, the last metrics, and a curve of the losses."""
 
     def __init__(self, live: Any) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -148,27 +148,27 @@ class _Bar:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}", markup=False),
+            TextColumn("{task.fields[speed]}", markup=False),
             console=live.console,
         )
-        self._task = self._bar.add_task("Uploading", total=None, told="")
+        self._task = self._bar.add_task("Uploading", total=None, speed="")
         live.update(self._bar)
 
     def show(self, job: "CompletionDetailedJobOut") -> None:
         from ponant.client.fine_tuning import ENDS
 
-        told, progress = "", progress_of(job)
+        speed, progress = "", progress_of(job)
         if progress:
             self._losses[progress.step] = progress.loss
-            told = f"{progress.tokens_per_second:,.0f} tokens/s"
+            speed = f"{progress.tokens_per_second:,.0f} tokens/s"
             if job.status == "RUNNING":
-                told += f", {duration(progress.eta_seconds)} left"
+                speed += f", {duration(progress.eta_seconds)} left"
             self._bar.update(self._task, total=progress.steps, completed=progress.step)
         state = _STATES.get(job.status, job.status)
-        if job.status in ENDS and not self._losses:  # a bar would look as if it waited
+        if job.status in ENDS and not self._losses:  # the bar would look as if the job waited
             self._live.update(state)
             return
-        self._bar.update(self._task, description=state, told=told)
+        self._bar.update(self._task, description=state, speed=speed)
         self._live.update(self._shown(job.checkpoints))
 
     def say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""``ponant`` itself: its subcommands, and how mistakes are told."""
+"""The command ``ponant`` and its subcommands."""
 
 from importlib import import_module
 
@@ -17,11 +17,11 @@ _COMMANDS = {
     "rm": "remove",
     "serve": "serve",
 }
-"""The subcommands, and the modules that have them under the same name."""
+"""Modules of the subcommands. The function has the name of its module."""
 
 
 class _Commands(click.Group):
-    """Imports a subcommand when it is used: none needs what the others do."""
+    """A group that imports a subcommand on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -39,8 +39,8 @@ class _Commands(click.Group):
 def main() -> None:
     """The Mistral API on your own hardware.
 
-    `ponant serve` answers the API with a real model on this machine. Existing clients work unchanged: give them the
-    address that it prints. `ponant chat` talks to a model in the terminal; `ponant complete-code` fills in code;
-    `ponant finetune` trains one, and `ponant export` writes what came of it as one file. `ponant pull` fetches models,
-    `ponant models` lists those of this machine.
+    `ponant serve` serves the API with a model on this machine. Existing clients work unchanged with the URL that it
+    prints. `ponant chat` chats with a model in the terminal, and `ponant complete-code` completes code.
+    `ponant finetune` fine-tunes a model, and `ponant export` exports the result as one file. `ponant pull` downloads
+    models, and `ponant models` lists the models on this machine.
     """

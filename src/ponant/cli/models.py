@@ -20,18 +20,17 @@ Row: TypeAlias = dict[str, Any]
 
 _LOADED = "ready"
 _WIDEST = 1000
-"""Characters of a line where no terminal limits it."""
+"""Line width outside of terminals, in characters."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @with_settings
 def models(*, as_json: bool, config: Path | None, data_dir: Path | None) -> None:
-    """List the models of this machine.
+    """List the models on this machine.
 
-    Those that come with packages, those that were pulled, those of the settings, and what fine-tuning made of them;
-    with their size, format, longest context in tokens, kind, other names, and whether a running server has them loaded.
-    The server is asked at PONANT_URL, or at http://127.0.0.1:8000.
+    The list has the bundled, pulled, configured and fine-tuned models, with their size, format, context in tokens,
+    kind and aliases, and their state on a running server. The server is PONANT_URL, or http://127.0.0.1:8000.
     """
     from ponant.cli.running import ask_running_server
     from ponant.weights.listing import list_models
@@ -56,12 +55,12 @@ def models(*, as_json: bool, config: Path | None, data_dir: Path | None) -> None
             click.echo(f"{row['id']}: {row['problem']}")
     for repository, size in parts.items():
         click.echo(
-            f"hf:{repository} has not come whole, {megabytes(size)} are here: ponant pull goes on, ponant rm removes it"
+            f"hf:{repository} is incomplete ({megabytes(size)} received): ponant pull resumes it, ponant rm removes it"
         )
 
 
 def _row(model: "ListedModel", server: "RunningModels | None", configured: Sequence[ConfiguredModel]) -> Row:
-    """A model as a script wants it."""
+    """Return the row of a model."""
     named = [alias for one in configured if one.source == model.source for alias in one.aliases]
     return _known(
         model.id,
@@ -78,7 +77,7 @@ def _row(model: "ListedModel", server: "RunningModels | None", configured: Seque
 
 
 def _fine_tuned(settings: "Settings", bases: Sequence[Row], server: "RunningModels | None") -> list[Row]:
-    """The models that jobs made, as the database has them."""
+    """Return the rows of the fine-tuned models in the database."""
     from ponant.storage.location import has_storage
 
     if not has_storage(settings.data_dir, settings.database_url):
@@ -102,14 +101,14 @@ def _fine_tuned(settings: "Settings", bases: Sequence[Row], server: "RunningMode
             format="LoRA",
             context=by_id.get(model.base, {}).get("context"),
             kind=by_id.get(model.base, {}).get("kind"),
-            problem=None if adapter.is_file() else "its file is gone",
+            problem=None if adapter.is_file() else "its file is missing",
         )
         for model, adapter in found
     ]
 
 
 def _others(known: Collection[str], server: "RunningModels | None") -> list[Row]:
-    """What the server has beside the models that are known here."""
+    """Return the rows of the server's models that are not on this machine."""
     if server is None:
         return []
     return [
@@ -120,7 +119,7 @@ def _others(known: Collection[str], server: "RunningModels | None") -> list[Row]
 
 
 def _known(name: str, server: "RunningModels | None", **known: Any) -> Row:
-    """A row with what is known of a model."""
+    """Return a row with the given cells and the state on the server."""
     state = server.states.get(name) if server else None
     unknown = dict.fromkeys(("source", "path", "size", "format", "context", "kind"))
     rest: Row = {"aliases": [], "loaded": state == _LOADED if server else None, "state": state, "problem": None}
@@ -128,7 +127,7 @@ def _known(name: str, server: "RunningModels | None", **known: Any) -> Row:
 
 
 def _print(rows: Sequence[Row], server: "RunningModels | None") -> None:
-    """A table, as wide as the terminal at the most."""
+    """Print a table, at most as wide as the terminal."""
     from rich.console import Console
     from rich.table import Table
 

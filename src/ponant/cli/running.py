@@ -1,4 +1,4 @@
-"""What a running server says of its models."""
+"""The models of a running server."""
 
 import os
 import socket
@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-_LOOKING_SECONDS = 1.0
+_PROBE_TIMEOUT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunningModels:
-    """The models of a server: by id what state each is in, its other names, and its context in tokens."""
+    """The models of a server: their states, aliases and contexts (tokens) by id."""
 
     url: str
     states: Mapping[str, str]
@@ -43,21 +43,21 @@ class _Cards(msgspec.Struct):
 
 
 def ask_running_server() -> RunningModels | None:
-    """Ask the server at PONANT_URL, or at the usual address; None if there is none.
+    """Query the server at PONANT_URL or the default URL; None if no server responds.
 
-    Its models' states need no key. Their aliases do if it has one: it is PONANT_API_KEY or MISTRAL_API_KEY.
+    Reading the aliases may need an API key, PONANT_API_KEY or MISTRAL_API_KEY. Reading the states needs none.
     """
     from ponant.client.sdk import DEFAULT_URL
 
     url = (os.environ.get("PONANT_URL") or DEFAULT_URL).rstrip("/")
     if url == DEFAULT_URL and not _accepts_connections(url):
         return None
-    import httpx2  # takes longer to import than all the rest of a command without a server
+    import httpx2  # here: it takes longer to import than the rest of the command
 
     key = os.environ.get("PONANT_API_KEY") or os.environ.get("MISTRAL_API_KEY")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        with httpx2.Client(timeout=_LOOKING_SECONDS, headers=headers) as client:
+        with httpx2.Client(timeout=_PROBE_TIMEOUT_SECONDS, headers=headers) as client:
             readiness = msgspec.json.decode(client.get(f"{url}/ready").content, type=_Readiness)
             answer = client.get(f"{url}/v1/models")
             cards = msgspec.json.decode(answer.content, type=_Cards).data if answer.status_code == 200 else []
@@ -75,14 +75,14 @@ def ask_running_server() -> RunningModels | None:
 def _accepts_connections(url: str) -> bool:
     parts = urlsplit(url)
     try:
-        socket.create_connection((parts.hostname, parts.port), _LOOKING_SECONDS).close()
+        socket.create_connection((parts.hostname, parts.port), _PROBE_TIMEOUT_SECONDS).close()
     except OSError:
         return False
     return True
 
 
 def _state(card: _Card, states: Mapping[str, str]) -> str:
-    """The state of a fine-tuned model: that of the model that it was made from, unless it is archived."""
+    """Return the state of a fine-tuned model: that of its base, unless it is archived."""
     if card.archived:
         return "archived"
     return next((state for base, state in states.items() if card.id.startswith(f"ft:{base}:")), "unknown")

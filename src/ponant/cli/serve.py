@@ -19,7 +19,7 @@ def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
     pairs = [value.partition("=") for value in values]
     for name, equals, model in pairs:
         if not (name and equals and model):
-            raise click.BadParameter(f"{name}{equals}{model} is not NAME=MODEL")
+            raise click.BadParameter(f"{name}{equals}{model} is not of the form NAME=MODEL")
     return {name: model for name, _, model in pairs} or None
 
 
@@ -31,52 +31,52 @@ def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
     "--config",
     type=click.Path(path_type=Path),
     envvar="PONANT_CONFIG",
-    help="Settings file.  [default: ponant.toml, if there]",
+    help="Settings file.  [default: ponant.toml, if it exists]",
 )
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
-    help="Folder for everything that is kept.  [default: ~/.local/share/ponant]",
+    help="Folder for all data.  [default: ~/.local/share/ponant]",
 )
 @click.option(
     "--context",
     type=int,
     metavar="N",
-    help="Longest single sequence, in tokens.  [default: the model's own, capped by memory]",
+    help="Longest sequence in tokens.  [default: the model's own, limited by memory]",
 )
 @click.option(
     "--kv-memory",
     metavar="SIZE",
-    help="KV cache that running and cached sequences share, e.g. 2GB.  [default: by model and memory]",
+    help="Memory for the KV cache, such as 2GB.  [default: chosen from the model and the memory]",
 )
-@click.option("--parallel", type=int, metavar="N", help="Sequences that run at once; others wait.  [default: 16]")
-@click.option("--threads", type=int, metavar="N", help="Threads that compute.  [default: the physical cores]")
+@click.option("--parallel", type=int, metavar="N", help="Sequences that run at once; further ones wait.  [default: 16]")
+@click.option("--threads", type=int, metavar="N", help="Compute threads.  [default: the number of physical cores]")
 @click.option(
     "--alias",
     "aliases",
     multiple=True,
     callback=_aliases,
     metavar="NAME=MODEL",
-    help="Another name for a model. Repeatable.",
+    help="Alias of a model. Repeatable.",
 )
 @click.option(
     "--api-key",
     "api_keys",
     multiple=True,
     metavar="KEY",
-    help="Key that clients must send. Repeatable.  [default: none, every key is taken]",
+    help="API key that clients must send. Repeatable.  [default: none, every key is accepted]",
 )
-@click.option("--no-auth", is_flag=True, help="Listen beyond this machine without a key.")
+@click.option("--no-auth", is_flag=True, help="Allow listening beyond this machine without an API key.")
 @click.option(
     "--deterministic",
     is_flag=True,
     default=None,
-    help="Make greedy and seeded results independent of load, at a cost in speed.",
+    help="Make greedy and seeded results independent of concurrent requests, at a cost in speed.",
 )
 @click.option(
     "--prepare-weights",
     type=click.Choice(["off", "auto", "on"]),
-    help="Serve a copy of the weights that computes batches faster: never, if it is faster, always.  [default: off]",
+    help="Serve a Q8_0 copy of the weights: never, if it is measured to be faster, or always.  [default: off]",
 )
 @click.option(
     "--log-level",
@@ -84,23 +84,23 @@ def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
     default="info",
     show_default=True,
     envvar="PONANT_LOG_LEVEL",
-    help="What to log on standard error.",
+    help="Minimum level of log lines on stderr.",
 )
 def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level: str, **flags: Any) -> None:
     """Serve MODELs over HTTP.
 
-    MODEL is smollm2 (the bundled model, the default), a path to a .gguf file, or hf:org/repo[:file|:quant], which is
-    fetched if it is not here. The first one answers requests that name none. If none of them embeds, the bundled
-    multilingual-e5-small is served too.
+    MODEL is smollm2 (the bundled model, the default), the path of a .gguf file, or hf:org/repo[:file|:quant], which is
+    downloaded if necessary. The first one is the default model of requests. If none of them is an embedding model, the
+    bundled multilingual-e5-small is added.
 
-    Every setting can also come from PONANT_* variables (PONANT_PORT=9000) or from ponant.toml (port = 9000).
+    Every setting can also be set by a PONANT_* variable (PONANT_PORT=9000) or in ponant.toml (port = 9000).
 
     \b
     Examples:
       ponant serve
       ponant serve ~/models/mistral-7b-instruct.gguf --alias mistral=mistral-7b-instruct
       ponant serve hf:org/repo:file.gguf --host 0.0.0.0 --api-key "$KEY"
-    """  # noqa: D301 - click reads the backspace as "leave these lines as they are"
+    """  # noqa: D301 - the backspace stops click from rewrapping
     from ponant.logs import configure_logging
     from ponant.settings import read_settings
 
@@ -113,8 +113,7 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
     with exit_on_bad_settings(config):
         settings = read_settings(config, **_listed(given))
 
-    # What takes a second to import waits until the settings are known to be right. Looking through it for garbage, of
-    # which there is none, would take a tenth of that.
+    # The imports take a second, so invalid settings are reported before them. Garbage collection would add a tenth.
     gc.disable()
     import uvloop
 
@@ -132,7 +131,7 @@ def serve(config: Path | None, models: tuple[str, ...], no_auth: bool, log_level
 
 
 def _fetch_missing(settings: "Settings") -> None:
-    """Fetch what is to be served and not here, where people see how it goes, once the port is known to be free."""
+    """Download missing models, with their progress, after checking that the port is free."""
     from ponant.server.run import listen
 
     missing = missing_models(configured_models(settings), settings)

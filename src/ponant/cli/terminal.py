@@ -1,4 +1,4 @@
-"""Answers in a terminal: Markdown that grows, block by block."""
+"""Streamed Markdown in a terminal."""
 
 from collections.abc import Iterable
 
@@ -10,10 +10,10 @@ _REFRESHES_PER_SECOND = 12
 
 
 def show_markdown(pieces: Iterable[str], console: Console) -> None:
-    """Show an answer as it comes.
+    """Show an answer while it is received.
 
-    What can no longer change is printed for good; the block that is being written is drawn again and again. After an
-    interruption what has come is left to be read.
+    Finished blocks are printed once. The last block is redrawn with every piece, and stays visible after an
+    interruption.
     """
     block = ""
     with Live(console=console, refresh_per_second=_REFRESHES_PER_SECOND, transient=True) as live:
@@ -30,7 +30,7 @@ def show_markdown(pieces: Iterable[str], console: Console) -> None:
 
 
 def split_blocks(text: str) -> tuple[str, str]:
-    """The finished blocks of a text, and the one that is being written. Code is one block up to its fence."""
+    """Split a text into its finished blocks and the last one. A code block ends at its closing fence."""
     end = position = 0
     fence = ""
     for line in text.splitlines(keepends=True):

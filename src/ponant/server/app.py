@@ -1,4 +1,4 @@
-"""The application: routes, middleware and errors put together."""
+"""The application: routes, middleware and error handlers."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -26,16 +26,16 @@ from ponant.server.services import Services
 from ponant.settings import Settings
 
 _FORM_SIZE = 2**16
-"""Bytes of a form with a file beside the file itself."""
+"""Size limit of an upload form without the file, in bytes."""
 
 
 def create_app(services: Services, settings: Settings, *, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
-    """The application that answers with these services, which run as long as its lifespan.
+    """Create the application. Its lifespan runs the services.
 
     Args:
-        services: what the routes call.
-        settings: how to serve.
-        stopping: whether the server is about to end and should get no new requests.
+        services: services that the routes call.
+        settings: settings of the server.
+        stopping: returns True while the server shuts down; readiness then fails.
     """
 
     @contextlib.asynccontextmanager
@@ -68,7 +68,7 @@ def _add_routes(app: FastAPI, services: Services, settings: Settings, stopping: 
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """Add the middleware; the last one added sees a request first."""
+    """Add the middleware. The last one added receives a request first."""
     app.add_middleware(
         BodyLimit, limit=settings.max_body_size, larger={("POST", "/v1/files"): settings.max_file_size + _FORM_SIZE}
     )
@@ -86,7 +86,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """The schema, with the types that no route names: those of events and of refused bodies."""
+        """Return the OpenAPI schema, with the types of events and validation errors, which no route declares."""
         if not self.openapi_schema:
             schema = super().openapi()
             schemas: dict[str, Any] = schema["components"]["schemas"]

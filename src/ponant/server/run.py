@@ -1,4 +1,4 @@
-"""Serving until told to stop: the port first, then the models, then requests, then an orderly end."""
+"""The life of a server: bind the port, load the models, serve requests, shut down on a signal."""
 
 import asyncio
 import contextlib
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 _BACKLOG = 2048
 _IDLE_CONNECTION_SECONDS = 75
 _SECONDS_AFTER_FAILING = 5
-"""What connections get to send their last event, after the requests that outstay a shutdown were failed."""
+"""Time for connections to send their last event after requests were failed at a shutdown."""
 
 
 class PortError(Exception):
-    """The address cannot be listened on. The message tells the user what to do."""
+    """The server cannot listen on the address. The message tells the user what to do."""
 
 
 async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Args:
-        settings: what and how to serve.
-        say: gets the lines that a person at the terminal should read.
+        settings: settings of the server.
+        say: prints a line for the user at the terminal.
 
     Raises:
-        PortError: the address cannot be listened on.
-        ModelNotFoundError: there are no such weights.
-        ModelLoadError: the model cannot be run as asked.
+        PortError: the server cannot listen on the address.
+        ModelNotFoundError: the weights of a model were not found.
+        ModelLoadError: a model cannot be run with its settings.
         StorageError: the data folder or the database cannot be used.
     """
     listener = listen(settings)
@@ -68,7 +68,7 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
 async def _serve(
     server: "_Server", listener: socket.socket, loading: asyncio.Task[None], announce: Callable[[], None]
 ) -> None:
-    """Serve while the models are being loaded, and then until told to stop. Raises why they cannot be."""
+    """Serve while the models load, and then until a signal. Raises what the load raises."""
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -85,7 +85,7 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def running_app(settings: Settings) -> "AsyncIterator[FastAPI]":
-    """The application with its models, for requests that come without a network. Raises what ``run`` raises."""
+    """Run the application without a network. Raises what ``run`` raises."""
     catalog = await asyncio.to_thread(make_catalog, settings)
     storage = await open_storage(settings)
     with contextlib.closing(storage):
@@ -99,7 +99,7 @@ async def running_app(settings: Settings) -> "AsyncIterator[FastAPI]":
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A socket bound to the configured address."""
+    """Return a socket that listens on the configured address. Raises PortError."""
     if not settings.api_keys and settings.auth and not _is_loopback(settings.host):
         raise PortError(
             f"listening on {settings.host} without a key would open the server to everyone; "
@@ -141,7 +141,7 @@ def _make_server(catalog: Catalog, settings: Settings, storage: LazyStorage) -> 
 
 
 def _stop(server: "_Server", catalog: Catalog, settings: Settings) -> None:
-    """Take no more requests; those that outstay the time that they are given are failed."""
+    """Accept no more requests, and fail those that still run after ``shutdown_timeout``."""
     server.should_exit = True
     asyncio.get_running_loop().call_later(
         settings.shutdown_timeout, lambda: server.closing.append(asyncio.ensure_future(catalog.close()))
@@ -149,7 +149,7 @@ def _stop(server: "_Server", catalog: Catalog, settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to its owner, so that an orderly end is exit code 0."""
+    """A uvicorn server without signal handlers, so that a regular shutdown has exit code 0."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -162,7 +162,7 @@ class _Server(uvicorn.Server):
 
 @contextlib.contextmanager
 def _on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` at the first SIGTERM or SIGINT; the second one ends the process at once."""
+    """Call ``stop`` on the first SIGTERM or SIGINT in the block. The second one ends the process at once."""
     loop = asyncio.get_running_loop()
     kinds = (signal.SIGTERM, signal.SIGINT)
 

@@ -1,4 +1,4 @@
-"""The services that the routes call, and the tasks that run beside them."""
+"""The services that the routes call, and their background tasks."""
 
 import asyncio
 import contextlib
@@ -20,9 +20,12 @@ logger = logging.getLogger("ponant.server")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Services of one server. ``run_jobs`` runs fine-tuning jobs until it is cancelled.
+    """The services of a server.
 
-    The catalog and the storage are closed by their openers; the rest ends with ``running``.
+    The catalog and the storage are closed by the code that opened them. ``running`` closes the rest.
+
+    Attributes:
+        run_jobs: runs fine-tuning jobs until it is cancelled.
     """
 
     catalog: Catalog
@@ -37,7 +40,7 @@ class Services:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the background tasks in the block, and close the services at its end."""
+        """Run the background tasks in the block, and close the services after it."""
         await self.registry.sync()
         tasks = [asyncio.create_task(work) for work in (self.registry.follow(), self.run_jobs())]
         for task in tasks:
@@ -52,6 +55,6 @@ class Services:
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
-    """Log the end of a task that should never end."""
+    """Log the failure of a task that should never end."""
     if not task.cancelled() and task.exception():
         logger.error("fine-tuning has stopped until the next start", exc_info=task.exception())

@@ -1,4 +1,4 @@
-"""The models of the settings, as the catalog takes them."""
+"""The specs of the models in the settings."""
 
 from collections.abc import Sequence
 
@@ -14,17 +14,19 @@ from ponant.weights.store import model_id
 
 
 def model_specs(settings: Settings) -> list[ModelSpec]:
-    """Return the specs of the models to serve, with the bundled embedder if none embeds and it is installed.
+    """Return the specs of the models to serve.
+
+    If no model embeds, the bundled embedding model is added, if it is installed.
 
     Raises:
-        ModelNotFoundError: there are no such weights, or two models have one id.
+        ModelNotFoundError: weights were not found, or two models have the same id.
         ModelLoadError: a file is not a model.
     """
     specs: list[ModelSpec] = []
     for model in settings.models:
         spec = _spec(model, settings)
         if any(spec.id == other.id for other in specs):
-            raise ModelNotFoundError(f"two models would be called {spec.id}; give one of them another id")
+            raise ModelNotFoundError(f"two models have the id {spec.id}; set another id for one of them")
         specs.append(spec)
     if has_bundled_embedder() and not any(spec.kind == "embed" for spec in specs):
         specs.append(_bundled_embedder(settings, specs))
@@ -32,19 +34,19 @@ def model_specs(settings: Settings) -> list[ModelSpec]:
 
 
 def model_aliases(settings: Settings, specs: Sequence[ModelSpec]) -> dict[str, str]:
-    """Return the ids of models by their aliases. Raises ModelNotFoundError if two models have one name."""
+    """Return the ids of models by their aliases. Raises ModelNotFoundError if two models share a name."""
     ids = {spec.source: spec.id for spec in specs} | {spec.id: spec.id for spec in specs}
     for alias, target in settings.aliases.items():
         if target not in ids:
-            raise ModelNotFoundError(f"alias {alias}: {target} is not served; there is {', '.join(sorted(set(ids)))}")
+            raise ModelNotFoundError(f"alias {alias}: {target} is not served, only {', '.join(sorted(set(ids)))}")
     aliases = {alias: ids[target] for alias, target in settings.aliases.items()}
     for spec in specs:
         for alias in spec.aliases:
             if aliases.setdefault(alias, spec.id) != spec.id:
-                raise ModelNotFoundError(f"alias {alias}: it cannot stand for both {aliases[alias]} and {spec.id}")
+                raise ModelNotFoundError(f"alias {alias} names two models, {aliases[alias]} and {spec.id}")
     for alias, target in aliases.items():
         if alias in ids.values() and alias != target:
-            raise ModelNotFoundError(f"alias {alias}: a model is called that already")
+            raise ModelNotFoundError(f"alias {alias} is the id of another model")
     return aliases
 
 
@@ -57,11 +59,11 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
         check_model_file(path)
         kind = model.kind or ("chat" if model.source == BUNDLED else kind_of(open_vocabulary(path)))
     if model.tokenizer and not model.tokenizer.is_file():
-        raise ModelNotFoundError(f"{model.source}: there is no tokenizer file {model.tokenizer}")
+        raise ModelNotFoundError(f"{model.source}: the tokenizer file {model.tokenizer} does not exist")
     if model.training_weights and not (model.training_weights / "config.json").is_file():
         raise ModelNotFoundError(
-            f"{model.source}: training_weights {model.training_weights} is no folder of a Hugging Face model: it "
-            "has no config.json"
+            f"{model.source}: training_weights {model.training_weights} is not a Hugging Face model folder: it has "
+            "no config.json"
         )
     kv_memory = settings.kv_memory if model.kv_memory is None else model.kv_memory
     return ModelSpec(
@@ -85,7 +87,7 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
 
 
 def _bundled_embedder(settings: Settings, others: Sequence[ModelSpec]) -> ModelSpec:
-    """The embedder that nobody named, with no more threads than the others have: cores are divided as without it."""
+    """Return the spec of the bundled embedder. Its threads are limited so that core groups stay the same."""
     threads = [spec.threads for spec in others if spec.threads]
     most = max(threads) if len(threads) == len(others) else None
     return _spec(ModelSettings(source=BUNDLED_EMBEDDER, threads=most), settings)

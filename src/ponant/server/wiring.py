@@ -1,4 +1,4 @@
-"""Wiring: the one place where the parts of a server are made and put together."""
+"""The wiring of a server: creates its parts from the settings and connects them."""
 
 import asyncio
 import sys
@@ -24,8 +24,7 @@ from ponant.server.specs import model_aliases, model_specs
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 
-# The application takes as long to import as a small model to load. So functions import it, while the engine's process
-# loads the model.
+# Importing the application takes as long as loading a small model, so functions import it while the worker loads.
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -37,14 +36,14 @@ def make_catalog(
     *,
     say: Callable[[str], None] = lambda _: None,
 ) -> Catalog:
-    """The models of the settings, found but not loaded; if none embeds, the bundled one that does, if installed.
+    """Create the catalog of the models in the settings. No model is loaded.
 
     Args:
-        settings: what and how to serve.
-        say: gets the lines that a person at the terminal should read while weights are prepared.
+        settings: settings of the server.
+        say: prints a line for the user at the terminal while weights are prepared.
 
     Raises:
-        ModelNotFoundError: there are no such weights, or a name is not clear.
+        ModelNotFoundError: weights were not found, or a name is ambiguous.
         ModelLoadError: a file is not a model.
     """
     specs = model_specs(settings)
@@ -87,7 +86,7 @@ def make_catalog(
 
 
 async def open_storage(settings: Settings) -> LazyStorage:
-    """The storage. If anything is kept in it, it is open, so that whoever starts the server learns if it cannot be."""
+    """Return the storage. If there is a database, it is opened now, so that its errors stop the start of the server."""
     storage = LazyStorage(settings.data_dir, settings.database_url)
     if storage.in_use:
         await storage.open()
@@ -95,7 +94,7 @@ async def open_storage(settings: Settings) -> LazyStorage:
 
 
 def make_services(catalog: Catalog, settings: Settings, storage: LazyStorage) -> "Services":
-    """Make the services that answer with the catalog's models. The arguments are closed by their openers."""
+    """Create the services of a server. They do not close the catalog and the storage."""
     from ponant.completion.chat import ChatService
     from ponant.completion.fim import FimService
     from ponant.completion.generation import CompletionStarter
@@ -113,7 +112,7 @@ def make_services(catalog: Catalog, settings: Settings, storage: LazyStorage) ->
 
     async def run_jobs() -> None:
         opened = await storage.when_in_use()
-        from ponant.fine_tuning.job_type import FineTuningJobType  # here, as many servers never need the database
+        from ponant.fine_tuning.job_type import FineTuningJobType  # here: many servers never need the database
         from ponant.jobs.runner import Runner
 
         fine_tuning = FineTuningJobType(catalog, opened, registry, nice=settings.training_nice)
@@ -135,13 +134,13 @@ def make_services(catalog: Catalog, settings: Settings, storage: LazyStorage) ->
 def make_app(
     catalog: Catalog, settings: Settings, storage: LazyStorage, *, stopping: Callable[[], bool] = lambda: False
 ) -> "FastAPI":
-    """Make the application that serves the catalog's models.
+    """Create the application with its services.
 
     Args:
-        catalog: the models; whoever opened it closes it. The application's lifespan ends all else.
-        settings: how to serve them.
-        storage: what is kept; whoever opened it closes it.
-        stopping: whether the server is about to end and should get no new requests.
+        catalog: the models. The caller closes it.
+        settings: settings of the server.
+        storage: files, jobs and fine-tuned models. The caller closes it.
+        stopping: returns True while the server shuts down; readiness then fails.
     """
     from ponant.server.app import create_app
 
@@ -150,7 +149,7 @@ def make_app(
 
 @dataclass(frozen=True, slots=True)
 class _PrefixReuse:
-    """Reuse of what was computed for other prompts: by engines at all, and by seeded requests, too."""
+    """Reuse of cached prefixes: in engines at all, and by seeded requests on an idle server."""
 
     enabled: bool
     always: bool
@@ -166,11 +165,11 @@ def _preparing(
     engine_for: Callable[[EngineConfig], Engine],
     say: Callable[[str], None],
 ) -> Callable[[ModelSpec, Vocabulary], Awaitable[Path]] | None:
-    """What finds or makes other weights for a model, if the settings want that."""
+    """Return the function that prepares weights; None if the settings disable it."""
     mode = settings.prepare_weights
     if mode == "off":
         return None
-    from ponant.weights.prepare import Preparer  # takes memory and time that few servers need to spend
+    from ponant.weights.prepare import Preparer  # here: few servers prepare weights
 
     async def prepare(spec: ModelSpec, vocabulary: Vocabulary) -> Path:
         preparer = Preparer(
@@ -189,7 +188,7 @@ def _preparing(
 
 
 def _show_progress(done: int, total: int) -> None:
-    """How much is done, in a line that the next one overwrites; for people alone."""
+    """Print the progress in per cent on a line that the next one overwrites, if stdout is a terminal."""
     if sys.stdout.isatty():
         sys.stdout.write(f"\r{100 * done // total:3} %\r" if done < total else "\r     \r")
         sys.stdout.flush()

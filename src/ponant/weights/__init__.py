@@ -1,1 +1,1 @@
-"""Models on disk and from the hub."""
+"""Model files: on disk and from the Hugging Face hub."""

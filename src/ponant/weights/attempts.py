@@ -1,4 +1,4 @@
-"""Requests that are repeated as long as their failure may pass, and who is told of it."""
+"""Retries of HTTP requests, and the watcher of downloads."""
 
 import contextlib
 import time
@@ -11,31 +11,31 @@ import httpx2
 from ponant.sizes import megabytes
 
 _MOST_ATTEMPTS = 6
-"""How often in a row a server may fail without sending anything new."""
+"""Consecutive failures without new data before a request is given up."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _LONGEST_ASKED_PAUSE = 600.0
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that may be others a little later."""
+RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses of temporary failures."""
 _LONGEST_BODY = 32 * 2**20
-"""Bytes of an answer that is kept in memory, such as the list of a repository's files."""
-LASTING = (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.DecodingError)
-"""Failures between here and the server that will not pass."""
+"""Longest response that is kept in memory, such as the file list of a repository, in bytes."""
+PERMANENT_ERRORS = (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.DecodingError)
+"""Failures of requests that a retry cannot fix."""
 
 
 class DownloadError(Exception):
-    """A file cannot be had. The message says why, without the file's name."""
+    """A download failed. The message gives the reason, without the name of the file."""
 
 
 class RefusedError(DownloadError):
-    """The server answers with an error that will not pass. ``status`` is the HTTP status."""
+    """The server refuses the request. ``status`` is the HTTP status."""
 
     def __init__(self, response: httpx2.Response) -> None:
         super().__init__(_describe(response))
         self.status = response.status_code
 
 
-class PassingError(Exception):
-    """The server answers with an error that may pass."""
+class RetryableError(Exception):
+    """The server reports a temporary error."""
 
     def __init__(self, response: httpx2.Response) -> None:
         super().__init__(_describe(response))
@@ -43,114 +43,114 @@ class PassingError(Exception):
 
 
 class Watcher(Protocol):
-    """Is told how a download goes."""
+    """Receives the progress of downloads."""
 
     def begin(self, name: str, size: int, done: int) -> None:
-        """A file of ``size`` bytes is being fetched, of which ``done`` are there."""
+        """Start a file of ``size`` bytes, of which ``done`` exist already."""
         ...
 
     def advance(self, done: int) -> None:
-        """So many bytes of it are there now: also less than before, when it must begin anew."""
+        """Set the number of bytes received. It decreases if the download restarts."""
         ...
 
     def say(self, text: str) -> None:
-        """Something that a person should know, in a line."""
+        """Show one line of text."""
         ...
 
 
-class Unwatched:
-    """Nobody looks."""
+class SilentWatcher:
+    """A watcher that shows nothing."""
 
     def begin(self, name: str, size: int, done: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def advance(self, done: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def say(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class Attempts:
-    """Counts failures that may pass, and waits after each, longer and longer or as long as the server asks."""
+    """Counts temporary failures, and waits after each with exponential backoff or for ``Retry-After``."""
 
     def __init__(self, watcher: Watcher, pause: Callable[[float], None]) -> None:
         self._watcher = watcher
         self._pause = pause
         self._failures = 0
 
-    def start_over(self) -> None:
-        """Something has come: failures are counted from here."""
+    def reset(self) -> None:
+        """Reset the count of failures after new data."""
         self._failures = 0
 
     def failed(self, reason: str, asked: float | None = None) -> None:
-        """Wait before the next attempt.
+        """Count a failure and wait before the next attempt.
 
         Args:
-            reason: what went wrong.
-            asked: the seconds that the server asks for.
+            reason: description of the failure.
+            asked: pause that the server asks for, in seconds.
 
         Raises:
-            DownloadError: there is to be none.
+            DownloadError: there were too many failures, or the requested pause is too long.
         """
         self._failures += 1
         if self._failures == _MOST_ATTEMPTS:
             raise DownloadError(f"{reason}; given up after {_MOST_ATTEMPTS} attempts")
         if asked is not None and asked > _LONGEST_ASKED_PAUSE:
-            raise DownloadError(f"{reason}; it asks to come again in {asked:.0f} s")
+            raise DownloadError(f"{reason}; the server asks to retry in {asked:.0f} s")
         seconds = min(_FIRST_PAUSE * 2 ** (self._failures - 1), _LONGEST_PAUSE)
         seconds = max(seconds, asked or 0)
-        self._watcher.say(f"{reason}; trying again in {seconds:g} s")
+        self._watcher.say(f"{reason}; retrying in {seconds:g} s")
         self._pause(seconds)
 
 
 def get(
     client: httpx2.Client, url: str, watcher: Watcher, *, pause: Callable[[float], None] = time.sleep
 ) -> tuple[httpx2.Response, bytes]:
-    """The response to a request, with its body; the request is repeated as long as its failure may pass.
+    """Send a GET request, with retries, and return the response and its body.
 
     Raises:
-        DownloadError: there is no connection, the server fails again and again, or it sends more than anyone can want.
+        DownloadError: there is no connection, the server fails repeatedly, or the body is too long.
     """
     attempts = Attempts(watcher, pause)
     while True:
         try:
             with client.stream("GET", url) as response:
                 body = _read(response)
-        except (httpx2.ConnectError, *LASTING) as error:
+        except (httpx2.ConnectError, *PERMANENT_ERRORS) as error:
             raise DownloadError(describe_failure(error)) from error
         except httpx2.TransportError as error:
             attempts.failed(describe_failure(error))
             continue
-        if response.status_code not in PASSING:
+        if response.status_code not in RETRYABLE_STATUSES:
             return response, body
         attempts.failed(_describe(response), retry_after(response))
 
 
 def _read(response: httpx2.Response) -> bytes:
-    """The body. Raises DownloadError if it is too long to be kept in memory."""
+    """Return the body. Raises DownloadError if it is too long."""
     body = bytearray()
     for piece in response.iter_bytes():
         body += piece
         if len(body) > _LONGEST_BODY:
-            raise DownloadError(f"{response.request.url.host} sends more than {megabytes(_LONGEST_BODY)} as an answer")
+            raise DownloadError(f"{response.request.url.host} sends a response of more than {megabytes(_LONGEST_BODY)}")
     return bytes(body)
 
 
 def describe_failure(error: httpx2.RequestError) -> str:
-    """What went wrong between here and the server."""
+    """Return a description of a failed request."""
     host = error.request.url.host
     if isinstance(error, httpx2.TooManyRedirects):
-        return f"{host} redirects without end"
+        return f"{host} redirects too often"
     if isinstance(error, httpx2.UnsupportedProtocol):
-        return f"{error.request.url} is no address to fetch from"
+        return f"{error.request.url} is not an HTTP URL"
     if isinstance(error, httpx2.DecodingError):
-        return f"{host} sends what cannot be read: {error}"
+        return f"{host} sends a response that cannot be decoded: {error}"
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
         return f"cannot reach {host}: {str(error) or 'no answer'}"
     if isinstance(error, httpx2.TimeoutException):
-        return f"{host} has gone silent"
-    return f"the connection to {host} broke off"
+        return f"{host} sends no more data"
+    return f"the connection to {host} was lost"
 
 
 def _describe(response: httpx2.Response) -> str:
@@ -159,7 +159,7 @@ def _describe(response: httpx2.Response) -> str:
 
 
 def retry_after(response: httpx2.Response) -> float | None:
-    """The seconds that the server asks to wait, as a number or a date; None if it does not."""
+    """Return the pause that the server asks for, in seconds; None if there is none."""
     value = response.headers.get("retry-after", "")
     if value.isdecimal():
         return float(value)

@@ -1,4 +1,4 @@
-"""The models that come with Python packages."""
+"""The models that Python packages bundle."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ BUNDLED_EMBEDDER = "multilingual-e5-small"
 
 
 def has_bundled_embedder() -> bool:
-    """Whether the bundled embedding model is installed."""
+    """Return True if the bundled embedding model is installed."""
     return weights_file() is not None
 
 
 def locate_bundled_embedder() -> Path:
-    """The weights of the bundled embedding model. Raises ModelNotFoundError."""
+    """Return the weights of the bundled embedding model. Raises ModelNotFoundError."""
     weights = weights_file()
     if weights is None:
         raise ModelNotFoundError(f"the bundled embedding model is not installed: {missing_extra('embed')}")

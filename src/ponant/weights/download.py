@@ -1,7 +1,7 @@
-"""A file from an HTTP server onto the disk: resumed where it broke off, checked, and in its place only when whole.
+"""Downloads of files over HTTP: resumable, verified, and renamed to the target when complete.
 
-What has come so far is in a ``.part`` file beside the target, which has the beginning of the checksum in its name: only
-a download of the same content goes on with it, also in another process.
+Received data is stored in a ``.part`` file in the folder of the target. Its name contains the beginning of the
+checksum, so that only a download of the same content resumes it, possibly in another process.
 """
 
 import errno
@@ -18,41 +18,41 @@ import httpx2
 
 from ponant.sizes import megabytes
 from ponant.weights.attempts import (
-    LASTING,
-    PASSING,
+    PERMANENT_ERRORS,
+    RETRYABLE_STATUSES,
     Attempts,
     DownloadError,
-    PassingError,
     RefusedError,
+    RetryableError,
     Watcher,
     describe_failure,
     retry_after,
 )
 
 SPARE_DISK = 256 * 2**20
-"""Bytes that a download leaves free."""
+"""Disk space that a download leaves free, in bytes."""
 
 _BETWEEN_DISK_CHECKS = 16 * 2**20
 _READ_SIZE = 2**20
 
 
 class DamagedFileError(DownloadError):
-    """What came is not the file that was announced."""
+    """The received data is not the announced file."""
 
 
 class DiskFullError(DownloadError):
-    """There is not enough room. What has come stays, for the next time."""
+    """The disk is full. Received data is kept for the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """The checksum of a file's content: its SHA-256, or the SHA-1 by which Git knows it. ``value`` is hexadecimal."""
+    """The checksum of a file: its SHA-256, or the SHA-1 of its Git blob. ``value`` is hexadecimal."""
 
     kind: Literal["sha256", "git"]
     value: str
 
     def start(self, size: int) -> "hashlib._Hash":
-        """What is to be updated with the content of a file of this size in bytes."""
+        """Return a hash object for the content of a file of this size in bytes."""
         if self.kind == "sha256":
             return hashlib.sha256()
         return hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
@@ -60,7 +60,7 @@ class Checksum:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file to fetch: where from and where to, its size in bytes, and its checksum."""
+    """A file to download: its URL, target, size in bytes, and checksum."""
 
     url: str
     target: Path
@@ -69,17 +69,17 @@ class Download:
 
     @property
     def part(self) -> Path:
-        """The file of what has come so far."""
+        """File of the received data."""
         return self.target.with_name(f"{self.target.name}.{self.checksum.value[:12]}.part")
 
-    def missing(self) -> int:
-        """How many bytes are still to come."""
+    def missing_bytes(self) -> int:
+        """Return the number of bytes that are not received yet."""
         if self.target.is_file():
             return 0
         return max(0, self.size - (self.part.stat().st_size if self.part.is_file() else 0))
 
-    def is_there(self) -> bool:
-        """Whether the file is in its place, which is read for that."""
+    def is_complete(self) -> bool:
+        """Return True if the target exists with the right checksum. Reads the whole file."""
         if not self.target.is_file() or self.target.stat().st_size != self.size:
             return False
         digest = self.checksum.start(self.size)
@@ -87,33 +87,33 @@ class Download:
         return digest.hexdigest() == self.checksum.value
 
 
-def check_room(folder: Path, needed: int) -> None:
-    """Raise DiskFullError unless the disk of this folder has room for so many bytes, and some to spare."""
+def check_disk_space(folder: Path, needed: int) -> None:
+    """Raise DiskFullError unless the disk of a folder has room for ``needed`` bytes and the reserve."""
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE_DISK:
         raise DiskFullError(
-            f"the disk of {folder} is too full: {megabytes(needed)} are to come and {megabytes(SPARE_DISK)} are to "
-            f"spare, {megabytes(max(0, free))} are free"
+            f"not enough disk space in {folder}: {megabytes(needed)} and a reserve of {megabytes(SPARE_DISK)} are "
+            f"needed, {megabytes(max(0, free))} are free"
         )
 
 
 def fetch_file(
     download: Download, client: httpx2.Client, watcher: Watcher, *, pause: Callable[[float], None] = time.sleep
 ) -> None:
-    """Put a file into its place. One process at a time may do that with a target.
+    """Download a file to its target. Only one process at a time may download to a target.
 
     Args:
-        download: what to fetch. Its folder is made if it is not there.
-        client: goes on to where it is redirected, and has the time limits.
-        watcher: is told how it goes.
-        pause: waits for so many seconds.
+        download: the file. Its folder is created if necessary.
+        client: HTTP client; it follows redirects and sets timeouts.
+        watcher: receives the progress.
+        pause: sleeps for a number of seconds.
 
     Raises:
-        DamagedFileError: what came is not what was announced; nothing of it is left.
-        DiskFullError: there is no room.
-        DownloadError: the server fails again and again, or refuses. What has come is left.
+        DamagedFileError: the received data is not the announced file. It is deleted.
+        DiskFullError: the disk is full.
+        DownloadError: the server refuses or fails repeatedly. Received data is kept.
     """
-    if download.is_there():
+    if download.is_complete():
         return
     folder = download.target.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def fetch_file(
 
 @dataclass
 class _Transfer:
-    """One download in progress. ``digest`` has seen the first ``done`` bytes, which are in the part file."""
+    """A download in progress. ``digest`` covers the first ``done`` bytes, which are in the part file."""
 
     download: Download
     client: httpx2.Client
@@ -141,31 +141,31 @@ class _Transfer:
     digest: "hashlib._Hash" = field(init=False)
     etag: str | None = None
     was_resumed: bool = False
-    """Whether what is in the part file came in several pieces."""
-    was_begun_anew: bool = False
+    """True if the part file was received in several pieces."""
+    was_restarted: bool = False
 
     def run(self) -> None:
         size, part = self.download.size, self.download.part
         self.digest = self.download.checksum.start(size)
         with part.open("ab", buffering=0) as file:
-            self._take_over(os.fstat(file.fileno()).st_size)
+            self._resume(os.fstat(file.fileno()).st_size)
             self.watcher.begin(self.download.target.name, size, self.done)
             while True:
-                self._complete(file.fileno())
+                self._fetch_rest(file.fileno())
                 if self.digest.hexdigest() == self.download.checksum.value:
                     break
-                if not self.was_resumed or self.was_begun_anew:
-                    self._drop()
-                    raise DamagedFileError("what came has another checksum than the hub announces; nothing is kept")
-                self.watcher.say("What came in several pieces has the wrong checksum; fetching it anew")
-                self.was_begun_anew = True
-                self._empty(file.fileno())
+                if not self.was_resumed or self.was_restarted:
+                    self._delete_part()
+                    raise DamagedFileError("the received data does not have the hub's checksum; it was deleted")
+                self.watcher.say("The resumed download has the wrong checksum; downloading again")
+                self.was_restarted = True
+                self._restart(file.fileno())
             os.fsync(file.fileno())
         part.replace(self.download.target)
         _sync_folder(part.parent)
 
-    def _take_over(self, length: int) -> None:
-        """Go on from what another process has left."""
+    def _resume(self, length: int) -> None:
+        """Resume from the data of an earlier process."""
         if not length:
             return
         self.was_resumed = True
@@ -174,25 +174,25 @@ class _Transfer:
         _read_into(self.digest, self.download.part)
         self.done = length
 
-    def _complete(self, file: int) -> None:
-        """Fetch until all bytes are there."""
+    def _fetch_rest(self, file: int) -> None:
+        """Receive the remaining bytes, with retries."""
         if self.done != os.fstat(file).st_size:
-            self._empty(file)
+            self._restart(file)
         while self.done < self.download.size:
             before = self.done
             try:
                 self._receive(file)
                 reason, asked = "the connection ended early", None
-            except PassingError as error:
+            except RetryableError as error:
                 reason, asked = str(error), retry_after(error.response)
-            except LASTING as error:
+            except PERMANENT_ERRORS as error:
                 raise DownloadError(describe_failure(error)) from error
             except httpx2.TransportError as error:
                 reason, asked = describe_failure(error), None
             if self.done == self.download.size:
                 break
             if self.done > before:
-                self.attempts.start_over()
+                self.attempts.reset()
             self.was_resumed = self.was_resumed or self.done > 0
             self.attempts.failed(reason, asked)
 
@@ -203,24 +203,24 @@ class _Transfer:
             if self.etag:
                 headers["if-range"] = self.etag
         with self.client.stream("GET", self.download.url, headers=headers) as response:
-            if response.status_code in PASSING:
-                raise PassingError(response)
+            if response.status_code in RETRYABLE_STATUSES:
+                raise RetryableError(response)
             if response.status_code == 416 and self.done:
-                self._empty(file)  # it has less than has come
-                raise PassingError(response)
+                self._restart(file)  # the part file is longer than the server's file
+                raise RetryableError(response)
             if response.status_code not in (200, 206):
                 raise RefusedError(response)
-            self._check_announced(response, file)
+            self._check_headers(response, file)
             self.etag = _strong(response.headers.get("etag"))
             for chunk in response.iter_raw():
                 self._write(file, chunk)
 
-    def _check_announced(self, response: httpx2.Response, file: int) -> None:
-        """See that this is the rest of the file, or all of it: then what has come is dropped."""
+    def _check_headers(self, response: httpx2.Response, file: int) -> None:
+        """Check that the response is the rest of the file, or all of it; restart in the second case."""
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise DownloadError("the server sends it compressed, which was not asked for")
+            raise DownloadError("the server sends compressed data, which was not requested")
         if response.status_code == 200 and self.done:
-            self._empty(file)
+            self._restart(file)
         length = response.headers.get("content-length", "")
         if not length.isdecimal():
             total = None
@@ -231,19 +231,17 @@ class _Transfer:
         if response.status_code == 206 and not response.headers.get("content-range", "").startswith(
             f"bytes {self.done}-"
         ):
-            raise DownloadError("the server sends another part of it than was asked for")
+            raise DownloadError("the server sends a range that was not requested")
         if total is not None and total != self.download.size:
-            self._drop()
-            raise DamagedFileError(
-                f"the server sends {total} bytes of what has {self.download.size} bytes by the hub's list"
-            )
+            self._delete_part()
+            raise DamagedFileError(f"the server sends {total} bytes, but the hub lists {self.download.size} bytes")
 
     def _write(self, file: int, chunk: bytes) -> None:
         if self.done + len(chunk) > self.download.size:
-            self._drop()
-            raise DamagedFileError(f"the server sends more than the {self.download.size} bytes of the hub's list")
+            self._delete_part()
+            raise DamagedFileError(f"the server sends more than the {self.download.size} bytes that the hub lists")
         if self.done // _BETWEEN_DISK_CHECKS != (self.done + len(chunk)) // _BETWEEN_DISK_CHECKS:
-            check_room(self.download.target.parent, self.download.size - self.done)
+            check_disk_space(self.download.target.parent, self.download.size - self.done)
         view = memoryview(chunk)
         while view:
             view = view[os.write(file, view) :]
@@ -251,8 +249,8 @@ class _Transfer:
         self.done += len(chunk)
         self.watcher.advance(self.done)
 
-    def _empty(self, file: int) -> None:
-        """Begin anew."""
+    def _restart(self, file: int) -> None:
+        """Start from the first byte."""
         os.ftruncate(file, 0)
         self.done = 0
         self.etag = None
@@ -260,12 +258,12 @@ class _Transfer:
         self.digest = self.download.checksum.start(self.download.size)
         self.watcher.advance(0)
 
-    def _drop(self) -> None:
+    def _delete_part(self) -> None:
         self.download.part.unlink(missing_ok=True)
 
 
 def _strong(etag: str | None) -> str | None:
-    """An ETag that may stand in If-Range: not a weak one."""
+    """Return the ETag if it is strong, as If-Range requires."""
     return etag if etag and not etag.startswith("W/") else None
 
 
@@ -276,7 +274,7 @@ def _read_into(digest: "hashlib._Hash", path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """See to it that a file's new name is on disk."""
+    """Flush a renamed file's directory entry to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

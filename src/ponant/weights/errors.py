@@ -1,5 +1,5 @@
-"""Errors of models on disk and at the hub."""
+"""Errors of model files."""
 
 
 class ModelNotFoundError(Exception):
-    """There are no such weights. The message tells the user what to do."""
+    """The weights were not found. The message tells the user what to do."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the file says: sizes in bytes, the context in tokens; None where it does not say."""
+    """Facts stated by a GGUF file; None if it does not state them. ``context`` and ``vocabulary`` are in tokens."""
 
     kind: Kind
     name: str | None
@@ -27,19 +27,19 @@ class Facts:
 
 
 def read_facts(path: Path) -> Facts:
-    """What a GGUF file says.
+    """Read the facts from a GGUF file.
 
     Raises:
-        ModelLoadError: it is no model.
+        ModelLoadError: the file is not a model.
     """
-    from ponant.llamacpp.vocabulary import Vocabulary  # llama.cpp's library, which cached facts do without
+    from ponant.llamacpp.vocabulary import Vocabulary  # here: cached facts do not need llama.cpp
 
     with contextlib.closing(Vocabulary(path)) as vocabulary:
         return facts_of(vocabulary)
 
 
 def facts_of(vocabulary: "Vocabulary") -> Facts:
-    """What an opened file says."""
+    """Return the facts of an opened file."""
     metadata = vocabulary.metadata
     architecture = metadata.get("general.architecture", "")
     context = metadata.get(f"{architecture}.context_length", "")

@@ -1,39 +1,39 @@
-"""Fetching weights from the Hugging Face hub into the models' folder."""
+"""Downloads of weights from the Hugging Face hub to the models folder."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from ponant.weights.attempts import DownloadError, RefusedError, Watcher
-from ponant.weights.download import Download, check_room, fetch_file
+from ponant.weights.download import Download, check_disk_space, fetch_file
 from ponant.weights.errors import ModelNotFoundError
 from ponant.weights.file_names import NoSuchWeightsError, Weights, choose, whole_weights
 from ponant.weights.hub import Hub, HubError, HubFile
-from ponant.weights.store import HubName, alone, find_stored
+from ponant.weights.store import HubName, find_stored, locked_repository
 
 _GATED = (401, 403)
 _TOKENIZER = re.compile(r"tekken\.json|tokenizer\.model\.v\d+(m\d+)?")
-"""Names of Mistral's own tokenizer files, which belong beside the weights."""
+"""Names of Mistral's tokenizer files, which are stored in the folder of the weights."""
 
 
 def fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
-    """Fetch weights from the hub, and Mistral's tokenizer files that are there with them, unless they are here.
+    """Download weights, and Mistral's tokenizer files of the same repository, unless they are stored already.
 
-    What an earlier attempt has left is gone on with. Nothing bears the name of a model's file before it is whole.
+    Interrupted downloads are resumed. A file gets its name only when it is complete.
 
     Raises:
-        ModelNotFoundError: they cannot be had.
+        ModelNotFoundError: the download failed.
     """
     try:
         models_dir.mkdir(parents=True, exist_ok=True)
-        with alone(name.repository, models_dir, watcher):
+        with locked_repository(name.repository, models_dir, watcher):
             return find_stored(name, models_dir) or _fetch(name, models_dir, watcher)
     except (HubError, DownloadError) as error:
         raise ModelNotFoundError(
-            f"{name} is not on this machine and cannot be fetched: {error} (to try again: ponant pull {name})"
+            f"{name} is not on this machine and cannot be downloaded: {error} (to retry: ponant pull {name})"
         ) from error
     except OSError as error:
-        raise ModelNotFoundError(f"{name} cannot be kept in {models_dir}: {error.strerror or error}") from error
+        raise ModelNotFoundError(f"{name} cannot be stored in {models_dir}: {error.strerror or error}") from error
 
 
 def _fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
@@ -47,7 +47,7 @@ def _fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
         target = folder / weights.first
         downloads = [_download(file, target.parent / name) for name, file in _tokenizers(listed, weights).items()]
         downloads += [_download(listed[file], folder / file) for file in weights.files]
-        check_room(models_dir, sum(download.missing() for download in downloads))
+        check_disk_space(models_dir, sum(download.missing_bytes() for download in downloads))
         try:
             for download in downloads:
                 fetch_file(download, hub.client, watcher)
@@ -61,7 +61,7 @@ def _download(file: HubFile, target: Path) -> Download:
 
 
 def _tokenizers(listed: Mapping[str, HubFile], weights: Weights) -> dict[str, HubFile]:
-    """The tokenizer files in the folder of the weights, and those at the head of their repository, by name."""
+    """Return the tokenizer files by name, from the folder of the weights or else the root of the repository."""
     found: dict[str, HubFile] = {}
     for folder in (PurePosixPath(), PurePosixPath(weights.first).parent):
         for path, file in listed.items():

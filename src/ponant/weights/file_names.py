@@ -1,4 +1,4 @@
-"""What the names of GGUF files say: the quantisation, and whether a file is a part of a split one."""
+"""The names of GGUF files: quantisation and parts of split weights."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -12,43 +12,43 @@ _QUANTIZATION = re.compile(
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
 _OTHER_NAMES = {"FP16": "F16", "FP32": "F32"}
 _NO_WEIGHTS = ("mmproj", "imatrix")
-"""Beginnings of the names of GGUF files that belong to models and are none: projectors, importance matrices."""
+"""Name prefixes of GGUF files that are not models: projectors and importance matrices."""
 
 
 class NoSuchWeightsError(Exception):
-    """Of the weights there are, none are what was asked for. The message lists them, as what there is."""
+    """No available weights match. The message lists the available ones and completes a sentence."""
 
 
 class AmbiguousWeightsError(NoSuchWeightsError):
-    """Several are."""
+    """Several available weights match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weights of a model by the names of their files, relative to a folder: several if they are split."""
+    """The weights of a model: their file names, relative to a folder. Split weights have several."""
 
     files: tuple[str, ...]
 
     @property
     def first(self) -> str:
-        """The file by which llama.cpp opens them all."""
+        """File that llama.cpp opens."""
         return self.files[0]
 
     @property
     def quantization(self) -> str | None:
-        """The format by its usual name, in capitals: ``Q4_K_M``; None if the file's name does not have it."""
+        """Quantisation in upper case, such as ``Q4_K_M``; None if the file name has none."""
         stem = _PART.sub(r"\1", PurePosixPath(self.first).name).removesuffix(".gguf")
         found = _QUANTIZATION.findall(stem)
         return _OTHER_NAMES.get(found[-1].upper(), found[-1].upper()) if found else None
 
     @property
     def name(self) -> str:
-        """What tells them from others of the same repository: the quantisation, or else the file."""
+        """Short name within the repository: the quantisation, or else the file name."""
         return self.quantization or self.first
 
 
 def whole_weights(files: Iterable[str]) -> list[Weights]:
-    """The weights among these files, in the order of their names. Of split ones all parts must be there."""
+    """Return the complete weights among some files, sorted by name. Split weights need all their parts."""
     names = sorted(file for file in files if _is_weights(file))
     there = set(names)
     found: list[Weights] = []
@@ -64,7 +64,7 @@ def whole_weights(files: Iterable[str]) -> list[Weights]:
 
 
 def files_of(path: Path) -> list[Path]:
-    """All files of the weights that are opened by this one: its parts that are there, if they are split."""
+    """Return the existing files of the weights that a file opens."""
     part = _PART.fullmatch(path.name)
     if part is None:
         return [path]
@@ -73,16 +73,16 @@ def files_of(path: Path) -> list[Path]:
 
 
 def choose(available: Collection[Weights], wanted: str) -> Weights:
-    """The weights that are wanted.
+    """Choose weights.
 
     Args:
-        available: what there is.
-        wanted: a file's name, with or without its folders, a quantisation in capitals or not, or nothing: then the
-            quantisation decides, ``Q4_K_M`` before ``Q8_0`` before others.
+        available: available weights.
+        wanted: a file name with or without folders, a quantisation in any case, or an empty string. Then the preferred
+            quantisation is chosen: ``Q4_K_M``, then ``Q8_0``, then others.
 
     Raises:
-        NoSuchWeightsError: there are none of these.
-        AmbiguousWeightsError: there are several.
+        NoSuchWeightsError: no weights match.
+        AmbiguousWeightsError: several weights match.
     """
     if not wanted:
         return _preferred(available)
@@ -93,7 +93,7 @@ def choose(available: Collection[Weights], wanted: str) -> Weights:
         return matching[0]
     if matching:
         files = ", ".join(weights.first for weights in matching)
-        raise AmbiguousWeightsError(f"several files that are {wanted}: {files}")
+        raise AmbiguousWeightsError(f"several files for {wanted}: {files}")
     if not available:
         raise NoSuchWeightsError("no .gguf file with weights")
     raise NoSuchWeightsError(f"no {wanted}, but {', '.join(sorted({weights.name for weights in available}))}")

@@ -1,4 +1,4 @@
-"""The Hugging Face hub, or a server like it: which files a repository has, and where each can be fetched."""
+"""The Hugging Face hub, or a compatible server: the files of a repository and their URLs."""
 
 import os
 import re
@@ -20,12 +20,12 @@ _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 
 
 class HubError(Exception):
-    """The hub does not give what is asked for. The message says why, and what to do."""
+    """The hub refuses a request or fails. The message gives the reason and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file of a repository: its path there, its size in bytes, its checksum, and where to fetch it."""
+    """A file of a repository: path, size in bytes, checksum and URL."""
 
     path: str
     size: int
@@ -51,14 +51,14 @@ class _Repository(msgspec.Struct):
 
 
 class Hub:
-    """The hub at the address in ``HF_ENDPOINT``, huggingface.co by default, as a user of the token in ``HF_TOKEN``.
+    """A client of the hub at ``HF_ENDPOINT`` (default: huggingface.co), with the token in ``HF_TOKEN``.
 
-    The token goes to that address alone, not to where it redirects. ``HF_HUB_DOWNLOAD_TIMEOUT`` is the number of
-    seconds of silence after which a connection counts as lost.
+    The token is sent to that host only, never to the target of a redirect. ``HF_HUB_DOWNLOAD_TIMEOUT`` is the read
+    timeout in seconds.
     """
 
     def __init__(self) -> None:
-        """Nothing is asked for yet."""
+        """Create the client. No request is sent."""
         self.endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or _ENDPOINT
         self._token = _token()
         headers = {"user-agent": f"ponant/{__version__}"}
@@ -78,10 +78,10 @@ class Hub:
         self.client.close()
 
     def files(self, repository: str, watcher: Watcher) -> list[HubFile]:
-        """What a repository has, all of the same commit: those of its files that have a checksum.
+        """Return the files of a repository that have a checksum, all of the same commit.
 
         Raises:
-            HubError: there is no such repository, or no access to it, or to the hub.
+            HubError: there is no such repository, no access to it, or no connection to the hub.
         """
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE:
             raise HubError("HF_HUB_OFFLINE forbids it")
@@ -91,21 +91,18 @@ class Hub:
         except DownloadError as error:
             raise HubError(str(error)) from error
         except httpx2.InvalidURL as error:
-            raise HubError(f"HF_ENDPOINT is no address of a hub: {error}") from error
+            raise HubError(f"HF_ENDPOINT is not a valid URL: {error}") from error
         if response.status_code != 200:
             raise HubError(self._refusal(repository, response))
         try:
             found = msgspec.json.decode(body, type=_Repository)
         except msgspec.MsgspecError as error:
-            raise HubError(f"{self.endpoint} does not answer like a hub: {error}") from error
+            raise HubError(f"{self.endpoint} does not respond like a hub: {error}") from error
         return [file for sibling in found.siblings if (file := self._file(repository, found.sha, sibling))]
 
     def gate(self, repository: str) -> str:
-        """What to do about a repository that not everybody gets."""
-        return (
-            f"{repository} is given to those alone who ask for it: do that at {self.endpoint}/{repository}, "
-            "and set HF_TOKEN"
-        )
+        """Return the message for a gated repository."""
+        return f"{repository} is gated: request access at {self.endpoint}/{repository}, and set HF_TOKEN"
 
     def _file(self, repository: str, commit: str, sibling: _Sibling) -> HubFile | None:
         size = sibling.lfs.size if sibling.lfs else sibling.size
@@ -120,11 +117,10 @@ class Hub:
         match response.status_code:
             case 401 | 404 if not self._token and error != "GatedRepo":
                 return (
-                    f"{self.endpoint} has no repository {repository}, or it is a private one: look at the name, or "
-                    "set HF_TOKEN"
+                    f"{self.endpoint} has no repository {repository}, or it is private: check the name, or set HF_TOKEN"
                 )
             case 404:
-                return f"{self.endpoint} has no repository {repository} that the token in HF_TOKEN may see"
+                return f"{self.endpoint} has no repository {repository} that the token in HF_TOKEN can access"
             case 401 if error != "GatedRepo":
                 return f"{self.endpoint} does not accept the token in HF_TOKEN"
             case 401 | 403:
@@ -146,13 +142,13 @@ def _is_hex(text: str, length: int) -> bool:
 
 
 def _is_inside(path: str) -> bool:
-    """Whether a path of a repository stays below the folder that it is put into."""
+    """Return True if a path of a repository stays below its target folder."""
     parts = PurePosixPath(path).parts
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\\" not in path and "\0" not in path
 
 
 def _token() -> str | None:
-    """The user's token: from the environment, or where the hub's own tools have put it."""
+    """Return the user's token, from the environment or the token file of the hub's tools."""
     home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
     file = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token")
     token = os.environ.get("HF_TOKEN", "").strip()

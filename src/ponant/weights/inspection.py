@@ -1,4 +1,4 @@
-"""What a model's file says of it, without loading the weights."""
+"""Inspection of a model file without loading the weights."""
 
 import contextlib
 from dataclasses import dataclass
@@ -27,11 +27,13 @@ _EXAMPLE_ID = "abcdefgh1"
 
 
 @dataclass(frozen=True, slots=True)
-class Chat:
-    """How the model chats.
+class ChatFormat:
+    """The chat format of a model.
 
-    ``template``: where the form of conversations comes from. ``calls``: a call of a tool as the model writes it, None
-    if it must be told of a form. ``thinking``: what stands around its thinking, None if it must be told.
+    Attributes:
+        template: source of the chat template.
+        calls: example of a tool call in the model's format; None if the format is given by instructions.
+        thinking: texts before and after thinking; None if they are given by instructions.
     """
 
     template: Template
@@ -40,8 +42,8 @@ class Chat:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokenizer:
-    """Who makes tokens of text: ``file`` is Mistral's own tokenizer file, if there is one; ``advice`` what to mend."""
+class TokenizerSource:
+    """The tokenizer: ``file`` is Mistral's tokenizer file, if it is used; ``advice`` tells how to fix a problem."""
 
     file: Path | None = None
     advice: str | None = None
@@ -49,9 +51,13 @@ class Tokenizer:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: of the weights, and of KV cache for 1,000 tokens (None: it cannot be told, or there is no cache).
+    """The memory of a model, in bytes.
 
-    ``plan`` is what `ponant serve` would choose now without settings, ``refusal`` why it would not start.
+    Attributes:
+        weights: size of the weights.
+        kv_per_1000_tokens: size of the KV cache for 1,000 tokens; None if it is unknown or there is no cache.
+        plan: sizes that `ponant serve` would choose now, without settings.
+        refusal: reason why it would not start.
     """
 
     weights: int
@@ -62,33 +68,35 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """All that can be said of a model before it is loaded.
+    """The result of an inspection.
 
-    ``fim`` is how it fills in the middle, ``metadata`` all key-value pairs of the file but lists.
+    Attributes:
+        fim: kind of support for fill-in-the-middle.
+        metadata: key-value pairs of the file, without lists.
     """
 
     facts: Facts
     memory: Memory
-    tokenizer: Tokenizer
+    tokenizer: TokenizerSource
     metadata: dict[str, str]
-    chat: Chat | None = None
+    chat: ChatFormat | None = None
     fim: Literal["native", "prompted"] | None = None
 
 
 def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
-    """What a GGUF file says, and what follows from it.
+    """Inspect a GGUF file.
 
     Args:
         path: the file, or the first one of split weights.
-        tokenizer: Mistral's own tokenizer file, if it is not beside the weights.
+        tokenizer: Mistral's tokenizer file, if it is not in the folder of the weights.
 
     Raises:
-        ModelLoadError: it is no model.
+        ModelLoadError: the file is not a model.
     """
     with contextlib.closing(Vocabulary(path)) as vocabulary:
         facts = facts_of(vocabulary)
         if facts.kind == "embed":
-            return Inspection(facts, Memory(vocabulary.weights), Tokenizer(), vocabulary.metadata)
+            return Inspection(facts, Memory(vocabulary.weights), TokenizerSource(), vocabulary.metadata)
         context = facts.context or 1
         found = tokenizer or find_tokenizer_file(path)
         mistral, advice = _mistral_renderer(found, vocabulary, context)
@@ -99,7 +107,7 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
         return Inspection(
             facts,
             _memory(path, vocabulary),
-            Tokenizer(found if mistral else None, advice),
+            TokenizerSource(found if mistral else None, advice),
             vocabulary.metadata,
             chat=_chat(renderer, has_template=CHAT_TEMPLATE in vocabulary.metadata),
             fim="native" if fim.native else "prompted",
@@ -109,7 +117,7 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
 def _mistral_renderer(
     file: Path | None, vocabulary: Vocabulary, context: int
 ) -> tuple[MistralRenderer | None, str | None]:
-    """The renderer of models with Mistral's tokenizer file, and what to do to have one."""
+    """Return the renderer of Mistral's tokenizer file, or advice on how to get one."""
     if file:
         try:
             return MistralRenderer(file, vocabulary, context=context), None
@@ -117,15 +125,15 @@ def _mistral_renderer(
             return None, str(error)
     if is_mistral(vocabulary):
         return None, (
-            "this looks like a model of Mistral's: put its tekken.json or tokenizer.model.v* beside the weights, or "
-            "name that file in its setting tokenizer"
+            "this looks like a Mistral model: put its tekken.json or tokenizer.model.v* in the folder of the weights, "
+            "or set tokenizer to that file"
         )
     return None, None
 
 
-def _chat(renderer: Renderer, *, has_template: bool) -> Chat:
+def _chat(renderer: Renderer, *, has_template: bool) -> ChatFormat:
     template: Template = "the file's own" if has_template else "none, a plain one is used"
-    return Chat(
+    return ChatFormat(
         "Mistral's tokenizer" if isinstance(renderer, MistralRenderer) else template,
         calls=_example(renderer.calls) if renderer.calls else None,
         thinking=(renderer.thinking.open, renderer.thinking.close) if renderer.thinking else None,
@@ -144,7 +152,7 @@ def _memory(path: Path, vocabulary: Vocabulary) -> Memory:
 
 
 def _example(form: CallFormat) -> str:
-    """A call in this form."""
+    """Return an example of a tool call in a format."""
     if isinstance(form, JsonCalls):
         return form.text("get_weather", {"city": "Paris"})
     call_id = form.before_id and form.before_id + _EXAMPLE_ID

@@ -1,20 +1,20 @@
-"""What models are for, by their files."""
+"""The kinds of models, detected from their files."""
 
 from typing import Literal
 
 from ponant.prompts.vocabulary import Vocabulary
 
 Kind = Literal["chat", "fim", "embed"]
-"""What a model is for: conversations (and code), code alone, or embeddings."""
+"""Task of a model: conversations (and code), code only, or embeddings."""
 
 CHAT_TEMPLATE = "tokenizer.chat_template"
-"""Where a file has the model's chat template."""
+"""Metadata key of the chat template."""
 
 _NO_POOLING = ("0", "4294967295")
 
 
 def kind_of(vocabulary: Vocabulary) -> Kind:
-    """What a model is for: with pooling, for embeddings; with tokens to fill in the middle and no chat, for that."""
+    """Return the kind of a model: ``embed`` with pooling, ``fim`` with FIM tokens and no chat template."""
     metadata = vocabulary.metadata
     architecture = metadata.get("general.architecture", "")
     pools = metadata.get(f"{architecture}.pooling_type", "0") not in _NO_POOLING

@@ -1,4 +1,4 @@
-"""The models of this machine: those that come with packages, those that were pulled, those of the settings."""
+"""The list of the models on this machine: bundled, pulled and configured ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +12,24 @@ from ponant.weights.facts_cache import FactsCache
 from ponant.weights.file_names import files_of
 from ponant.weights.kinds import Kind
 from ponant.weights.locate import locate
-from ponant.weights.store import find_stored, hub_name, is_at_hub, model_id, stored_models
+from ponant.weights.store import find_stored, hub_name, is_hub_source, model_id, stored_models
 
 _CACHE = ".facts.json"
 
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
-    """A model: its id, what `ponant serve` takes for it, and what is known of it without loading it.
+    """A model on this machine. ``None`` stands for unknown facts.
 
-    ``size`` is in bytes, ``context`` in tokens; ``problem`` says why it cannot be served.
+    Attributes:
+        id: id of the model.
+        source: argument of `ponant serve`.
+        path: file of the weights.
+        size: size of the weights in bytes.
+        kind: task of the model.
+        quantization: format of most of the weights.
+        context: longest sequence in tokens.
+        problem: reason why it cannot be served.
     """
 
     id: str
@@ -35,11 +43,11 @@ class ListedModel:
 
 
 def list_models(configured: Mapping[str, str], models_dir: Path) -> list[ListedModel]:
-    """All models of this machine, each once: those of the settings, then the others.
+    """Return all models on this machine, each once, the configured ones first.
 
     Args:
-        configured: the ids of those of the settings, by their sources.
-        models_dir: where pulled ones are.
+        configured: ids of the configured models by their sources.
+        models_dir: folder of pulled models.
     """
     cache = FactsCache(models_dir / _CACHE)
     models: list[ListedModel] = []
@@ -57,14 +65,14 @@ def list_models(configured: Mapping[str, str], models_dir: Path) -> list[ListedM
 
 
 def _find(source: str, models_dir: Path) -> tuple[Path | None, str | None]:
-    """The file of a source that is here; else what is to be done about it."""
+    """Return the file of a source, or the reason why it is missing. Nothing is downloaded."""
     try:
-        if not is_at_hub(source):
+        if not is_hub_source(source):
             return locate(source, models_dir), None
         path = find_stored(hub_name(source), models_dir)
     except ModelNotFoundError as error:
         return None, str(error)
-    return path, None if path else f"not on this machine; ponant pull {source} fetches it"
+    return path, None if path else f"not on this machine; ponant pull {source} downloads it"
 
 
 def _read(name: str, source: str, path: Path, cache: FactsCache) -> ListedModel:

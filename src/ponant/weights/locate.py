@@ -1,4 +1,4 @@
-"""Where the weights of a source are: in the bundled package, in a file, or in the models' folder."""
+"""Resolution of a source to its weights: a bundled package, a file, or the models folder."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 from ponant.errors import missing_extra
 from ponant.weights.bundled import BUNDLED
 from ponant.weights.errors import ModelNotFoundError
-from ponant.weights.store import HubName, find_stored, hub_name, is_at_hub
+from ponant.weights.store import HubName, find_stored, hub_name, is_hub_source
 
 if TYPE_CHECKING:
     from ponant.weights.attempts import Watcher
 
 
 def locate(source: str, models_dir: Path, watcher: "Watcher | None" = None) -> Path:
-    """The GGUF file of a source, fetched into ``models_dir`` first if it is at the hub and not yet here.
+    """Return the GGUF file of a source. A hub source that is not in ``models_dir`` is downloaded first.
 
-    The network is used for nothing that is here. ``watcher`` is told how the fetching goes.
+    Stored weights are found without the network. ``watcher`` receives the progress of downloads.
 
     Raises:
         ModelNotFoundError: there is no such file.
     """
     if source == BUNDLED:
         return _bundled()
-    if is_at_hub(source):
+    if is_hub_source(source):
         name = hub_name(source)
         return find_stored(name, models_dir) or _fetched(name, models_dir, watcher)
     path = Path(source).expanduser()
@@ -38,10 +38,10 @@ def locate(source: str, models_dir: Path, watcher: "Watcher | None" = None) -> P
 
 
 def _fetched(name: HubName, models_dir: Path, watcher: "Watcher | None") -> Path:
-    from ponant.weights.attempts import Unwatched  # an HTTP client, which servers with all their weights do without
+    from ponant.weights.attempts import SilentWatcher  # here: the HTTP client is needed for downloads only
     from ponant.weights.fetch import fetch
 
-    return fetch(name, models_dir, watcher or Unwatched())
+    return fetch(name, models_dir, watcher or SilentWatcher())
 
 
 def _bundled() -> Path:

@@ -1,7 +1,7 @@
-"""Copies of weights in a format that computes batches fast: made once, kept in the data directory, checked before use.
+"""Prepared weights: copies in Q8_0, which computes batches faster, stored in the data folder and verified before use.
 
-Beside each copy lies a record, which knows it by its checksum, the file it was made from by size and time of change,
-and what was measured. A copy is written under a temporary name and gets its own when it is complete.
+A JSON record next to each copy stores the copy's checksum, the size and modification time of the original, and the
+measurements. A copy is written under a temporary name and renamed when it is complete.
 """
 
 import asyncio
@@ -33,24 +33,24 @@ logger = logging.getLogger("ponant.catalog")
 Load = Literal["both", "one", "many"]
 
 _FAST_FILE_TYPES = frozenset({"0", "1", "2", "7", "32"})
-"""GGUF's numbers of F32, F16, Q4_0, Q8_0 and BF16: what llama.cpp computes batches of fast as it is."""
+"""GGUF file types F32, F16, Q4_0, Q8_0 and BF16, whose batches llama.cpp computes fast without a copy."""
 _SPARE_DISK = 256 * 2**20
 _MANY = 16
 _GAIN = 1.05
-"""How many times as fast a copy must be to count as faster: less is within what measurements differ by."""
+"""Least speed ratio at which a copy counts as faster. Smaller differences are measurement noise."""
 _MEASURED_SECONDS = 1.0
 _MEASURED_TOKENS = 256
 _FIRST_STEPS = 4
-"""Steps in which the prompt is computed and the sequences start; they are not measured."""
+"""Unmeasured steps at the start, which compute the prompt."""
 _PROMPT = "It was a bright morning in the harbour, and the first boats were already coming home with"
 
 
 class PreparationError(Exception):
-    """A copy could not be made."""
+    """The copy could not be created."""
 
 
 class FileFacts(msgspec.Struct, frozen=True):
-    """By what a file is known: size in bytes, time of change in nanoseconds, SHA-256 of its content."""
+    """The identity of a file: size in bytes, modification time in nanoseconds, and SHA-256."""
 
     size: int
     changed: int
@@ -58,27 +58,27 @@ class FileFacts(msgspec.Struct, frozen=True):
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """Tokens per second with one sequence, and of all together with many."""
+    """Tokens per second with one sequence, and of many sequences together."""
 
     one: float
     many: float
 
 
 class Measurement(msgspec.Struct, frozen=True):
-    """How fast the original and the copy were."""
+    """The measured speeds of the original and the copy."""
 
     original: Speed
     copy: Speed
 
-    def speaks_for_copy(self, load: Load) -> bool:
-        """Whether the copy is faster at the load that counts."""
+    def favors_copy(self, load: Load) -> bool:
+        """Return True if the copy is faster at a load."""
         one = self.copy.one >= self.original.one * _GAIN
         many = self.copy.many >= self.original.many * _GAIN
         return {"one": one, "many": many, "both": one and many}[load]
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What is known of a model file and its copy. Measurements go by what they were taken under."""
+    """A model file, its copy, and the measurements by their conditions."""
 
     path: str
     source: FileFacts
@@ -87,7 +87,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Preparer:
-    """Decides which file a model is served from, and makes the copy where that is to be one."""
+    """Chooses the file of a model, the original or the copy, and creates the copy if necessary."""
 
     def __init__(
         self,
@@ -101,17 +101,17 @@ class Preparer:
         say: Callable[[str], None],
         progress: Callable[[int, int], None],
     ) -> None:
-        """Nothing is read or written yet.
+        """Initialize the preparer. No file is read or written.
 
         Args:
-            folder: where copies are kept.
-            mode: whether a copy is taken always, or when it is faster.
-            load: at which load it must be faster.
-            threads: how many threads compute; None leaves it to the engine.
-            parallel: how many sequences run at once at the most.
-            engine_for: makes an engine for a file, as it will be served.
-            say: gets the lines that a person at the terminal should read.
-            progress: gets how many of how many parts are done.
+            folder: folder of the copies.
+            mode: ``on`` for always the copy, ``auto`` for the copy if it is faster.
+            load: load at which the copy must be faster.
+            threads: compute threads; None leaves them to the engine.
+            parallel: most sequences that run at once.
+            engine_for: creates an engine for a file, configured as for serving.
+            say: prints a line for the user at the terminal.
+            progress: receives the number of finished parts and of all parts.
         """
         self._folder = folder
         self._mode = mode
@@ -123,10 +123,10 @@ class Preparer:
         self._progress = progress
 
     async def __call__(self, name: str, weights: Path, vocabulary: Vocabulary) -> Path:
-        """The file to serve a model from. Where there can be no copy, the log says why, and it is the original."""
+        """Return the file to serve. Fall back to the original on any error, and log the error."""
         try:
             return await self._choose(name, weights, vocabulary)
-        except Exception as error:  # whatever it is, the original can be served
+        except Exception as error:  # the original can always be served
             logger.warning("weights not prepared", extra={"model": name, "reason": str(error) or repr(error)})
             return weights
 
@@ -134,37 +134,37 @@ class Preparer:
         if vocabulary.metadata.get("general.file_type") in _FAST_FILE_TYPES:
             return path
         if vocabulary.metadata.get("split.count", "1") not in ("0", "1"):
-            raise PreparationError("it is split into several files")
+            raise PreparationError("the weights are split into several files")
         self._folder.mkdir(parents=True, exist_ok=True)
         record = await asyncio.to_thread(self._read, path)
-        if not await asyncio.to_thread(self._is_settled, record):
-            async with self._alone() as lock:
-                record = await asyncio.to_thread(self._read, path)  # another server may have seen to it
-                if not await asyncio.to_thread(self._is_settled, record):
-                    record = await self._settle(name, path, vocabulary, record, lock)
-        return self._copy(record) if self._takes_copy(record) else path
+        if not await asyncio.to_thread(self._is_decided, record):
+            async with self._locked() as lock:
+                record = await asyncio.to_thread(self._read, path)  # another server may have written it
+                if not await asyncio.to_thread(self._is_decided, record):
+                    record = await self._decide(name, path, vocabulary, record, lock)
+        return self._copy(record) if self._uses_copy(record) else path
 
     def _copy(self, record: Record) -> Path:
         return self._folder / f"{_name(record)}.Q8_0.gguf"
 
-    def _takes_copy(self, record: Record) -> bool | None:
-        """Whether the copy is to be served; None when that has not been measured yet."""
+    def _uses_copy(self, record: Record) -> bool | None:
+        """Return True if the copy is served; None if the measurement is missing."""
         if self._mode == "on":
             return True
         measurement = record.measurements.get(self._conditions())
-        return measurement.speaks_for_copy(self._load) if measurement else None
+        return measurement.favors_copy(self._load) if measurement else None
 
-    def _is_settled(self, record: Record) -> bool:
-        takes_copy = self._takes_copy(record)
+    def _is_decided(self, record: Record) -> bool:
+        takes_copy = self._uses_copy(record)
         return takes_copy is False or (takes_copy is True and _is_whole(self._copy(record), record.copy))
 
     def _conditions(self) -> str:
-        """What a measurement depends on."""
+        """Return the conditions of a measurement."""
         threads = self._threads or default_threads()
         return f"{_processor()}, {threads} threads, {self._sequences} sequences, {version('llama-cpp-python')}"
 
-    async def _settle(self, name: str, path: Path, vocabulary: Vocabulary, record: Record, lock: int) -> Record:
-        """Make the copy if it is not there, measure both if that is to decide, and keep what is taken."""
+    async def _decide(self, name: str, path: Path, vocabulary: Vocabulary, record: Record, lock: int) -> Record:
+        """Create the copy if it is missing, measure both files if necessary, and write the record."""
         for leftover in self._folder.glob("*.part"):
             leftover.unlink(missing_ok=True)
         copy = self._copy(record)
@@ -175,11 +175,11 @@ class Preparer:
                 if copy.exists():
                     self._say(f"The prepared copy of {name} is damaged")
                 made = await self._make(name, path, part, lock)
-            if self._takes_copy(record) is None:
+            if self._uses_copy(record) is None:
                 measurement = await self._measure(name, path, part if made else copy, vocabulary)
                 measurements = {**record.measurements, self._conditions(): measurement}
                 record = msgspec.structs.replace(record, measurements=measurements)
-            if made and self._takes_copy(record):
+            if made and self._uses_copy(record):
                 part.replace(copy)
                 record = msgspec.structs.replace(record, copy=made)
             self._write(record)
@@ -188,7 +188,7 @@ class Preparer:
         return record
 
     async def _make(self, name: str, path: Path, part: Path, lock: int) -> FileFacts:
-        """Write the copy to disk."""
+        """Create the copy and return its identity."""
         self._say(f"Preparing {name}: a copy of its weights in Q8_0")
         began = time.monotonic()
         await self._requantize(path, part, lock)
@@ -226,15 +226,15 @@ class Preparer:
         free = shutil.disk_usage(self._folder).free
         if free < size + _SPARE_DISK:
             raise PreparationError(
-                f"no room in {self._folder}: the copy takes {megabytes(size)} and {megabytes(_SPARE_DISK)} are to "
-                f"spare, {megabytes(free)} are free"
+                f"not enough disk space in {self._folder}: the copy of {megabytes(size)} and a reserve of "
+                f"{megabytes(_SPARE_DISK)} are needed, {megabytes(free)} are free"
             )
 
     async def _measure(self, name: str, path: Path, copy: Path, vocabulary: Vocabulary) -> Measurement:
         self._say(f"Measuring {name} and its copy")
         prompt = vocabulary.tokenize(_PROMPT, control=False)
         found = Measurement(await self._speed(path, prompt), await self._speed(copy, prompt))
-        taken = "copy" if found.speaks_for_copy(self._load) else "original"
+        taken = "copy" if found.favors_copy(self._load) else "original"
         self._say(
             f"Measured {name} in tokens/s, original and copy: {found.original.one:.0f} and {found.copy.one:.0f} "
             f"with 1 sequence, {found.original.many:.0f} and {found.copy.many:.0f} with {self._sequences}; "
@@ -251,8 +251,8 @@ class Preparer:
             await engine.stop()
 
     @contextlib.asynccontextmanager
-    async def _alone(self) -> AsyncIterator[int]:
-        """Hold the lock of the folder, whose file descriptor this is: one server at a time writes there."""
+    async def _locked(self) -> AsyncIterator[int]:
+        """Hold the lock of the folder, so that only one server writes to it. Yield the lock's file descriptor."""
         with (self._folder / ".lock").open("w") as file:
             waits = False
             while True:
@@ -267,7 +267,7 @@ class Preparer:
             yield file.fileno()
 
     def _read(self, path: Path) -> Record:
-        """The record of a model file, which is hashed only if none knows it by size and time of change."""
+        """Return the record of a model file. It is hashed only if no record has its size and modification time."""
         state = path.stat()
         for file in self._folder.glob(f"{glob.escape(path.stem)}-*.json"):
             record = _decode(file)
@@ -289,7 +289,7 @@ class Preparer:
 
 
 def prepared_files(folder: Path, weights: Path) -> list[Path]:
-    """What is kept in the folder of a model file: the copies made of it, and their records."""
+    """Return the copies of a model file and their records."""
     records = folder.glob(f"{glob.escape(weights.stem)}-*.json")
     mine = [file for file in records if (record := _decode(file)) and record.path == str(weights)]
     copies = [file.with_name(f"{file.stem}.Q8_0.gguf") for file in mine]
@@ -297,7 +297,7 @@ def prepared_files(folder: Path, weights: Path) -> list[Path]:
 
 
 async def _tokens_per_second(engine: Engine, prompt: list[int], sequences: int) -> float:
-    """How fast so many sequences are together, or as many as run at once: by the median of a short run's steps."""
+    """Measure the tokens per second of sequences that run at once, as the median over the steps of a short run."""
     sequences = min(sequences, engine.limits.parallel)
     length = min(_MEASURED_TOKENS, engine.limits.context - len(prompt))
     seeds = list(range(sequences))
@@ -314,7 +314,7 @@ async def _tokens_per_second(engine: Engine, prompt: list[int], sequences: int) 
             break
     generation.cancel()
     if not rates:
-        raise PreparationError("nothing could be measured")
+        raise PreparationError("the measurement has too few steps")
     return sequences * statistics.median(rates[_FIRST_STEPS:] or rates)
 
 
@@ -329,14 +329,14 @@ def _facts(path: Path) -> FileFacts:
 
 
 def _sync(path: Path) -> FileFacts:
-    """See to it that the file is on disk, and read it back."""
+    """Flush a file to disk and return its identity."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return _facts(path)
 
 
 def _is_whole(copy: Path, facts: FileFacts | None) -> bool:
-    """Whether a copy is as it was made. It is read only if its time of change is another one."""
+    """Return True if a copy is unchanged. It is read only if its modification time differs."""
     if facts is None or not copy.is_file():
         return False
     state = copy.stat()
@@ -346,7 +346,7 @@ def _is_whole(copy: Path, facts: FileFacts | None) -> bool:
 
 
 def _decode(file: Path) -> Record | None:
-    """A record; None if there is none that can be read."""
+    """Return a record; None if it cannot be read."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=Record)
     except (OSError, msgspec.MsgspecError):

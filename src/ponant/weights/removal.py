@@ -1,4 +1,4 @@
-"""Taking pulled weights off the disk, with all that came with them or of them."""
+"""Removal of pulled weights, with their tokenizer files and prepared copies."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from ponant.weights.attempts import Watcher
 from ponant.weights.errors import ModelNotFoundError
 from ponant.weights.file_names import NoSuchWeightsError, choose
 from ponant.weights.prepare import prepared_files
-from ponant.weights.store import HubName, alone, folders_of, stored_models
+from ponant.weights.store import HubName, folders_of, locked_repository, stored_models
 
 
 class OutsideError(Exception):
-    """A file is not in the folders of which files may be removed."""
+    """A file is outside the folders whose files may be removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """The files of a model that are to be removed, none of them outside ``roots``."""
+    """The files of a model to remove. None of them may be outside ``roots``."""
 
     name: HubName
     files: tuple[Path, ...]
@@ -25,24 +25,24 @@ class Removal:
 
     @property
     def size(self) -> int:
-        """The bytes that they take."""
+        """Size of the files in bytes."""
         return sum(file.lstat().st_size for file in self.files if not file.is_symlink() and file.is_file())
 
     def carry_out(self, models_dir: Path, watcher: Watcher) -> int:
-        """Remove the files, and the folders that they leave empty.
+        """Remove the files and the folders that become empty.
 
         Returns:
-            The bytes that are free now.
+            Number of bytes freed.
 
         Raises:
-            OutsideError: a folder among those of the model is a link to elsewhere. Nothing is removed.
+            OutsideError: a folder of the model is a link to a folder outside ``roots``. Nothing is removed.
             OSError: a file cannot be removed.
         """
         roots = [root.resolve() for root in self.roots]
         for file in self.files:
             if not any(file.parent.resolve().is_relative_to(root) for root in roots):
-                raise OutsideError(f"{file} leads to {file.parent.resolve()}, which is none of Ponant's own folders")
-        with alone(self.name.repository, models_dir, watcher):
+                raise OutsideError(f"{file} resolves to {file.parent.resolve()}, which is outside of Ponant's folders")
+        with locked_repository(self.name.repository, models_dir, watcher):
             size = self.size
             for file in self.files:
                 file.unlink(missing_ok=True)
@@ -54,12 +54,12 @@ class Removal:
 
 
 def plan_removal(name: HubName, models_dir: Path, prepared_dir: Path) -> Removal:
-    """What is to be removed: the weights that are named, and copies made of them.
+    """Return the removal of weights and of their prepared copies.
 
-    With the last weights of a repository goes everything else that is kept of it.
+    The removal of the last weights of a repository includes all other files of the repository.
 
     Raises:
-        ModelNotFoundError: nothing of the kind is here.
+        ModelNotFoundError: the weights are not stored.
     """
     stored = [model for model in stored_models(models_dir) if model.repository == name.repository]
     folders = folders_of(name.repository, models_dir)
@@ -81,7 +81,7 @@ def plan_removal(name: HubName, models_dir: Path, prepared_dir: Path) -> Removal
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """All files and links below a folder; what links lead to is not looked at."""
+    """Yield all files and links below a folder, without following links."""
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.is_symlink():
             yield from _files(path)
@@ -90,7 +90,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _with_blob(file: Path, folders: list[Path]) -> Iterator[Path]:
-    """A file; where it is a link to one that huggingface_hub keeps in the same folder, both."""
+    """Yield a file, and its target if it is a link to a blob that huggingface_hub keeps in the same folder."""
     yield file
     target = file.resolve()
     if file.is_symlink() and any(target.is_relative_to(folder.resolve()) for folder in folders):
@@ -98,7 +98,7 @@ def _with_blob(file: Path, folders: list[Path]) -> Iterator[Path]:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove a folder and those below it, as far as nothing is in them."""
+    """Remove a folder and its subfolders if they are empty."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             _remove_empty(path)

@@ -1,7 +1,7 @@
-"""How weights are named, and the folder of those that were fetched from the Hugging Face hub.
+"""The models folder: names and files of weights from the Hugging Face hub.
 
-A repository is kept as it is at the hub, ``hf/org/repo/file.gguf``, with a ``.part`` file for what has not come whole.
-What huggingface_hub has put there, ``models--org--repo/snapshots/*/file.gguf``, is found as well.
+The layout of a repository is that of the hub, ``hf/org/repo/file.gguf``, with a ``.part`` file for an incomplete
+download. The layout of huggingface_hub, ``models--org--repo/snapshots/*/file.gguf``, is read too.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class HubName:
-    """What is named at the hub: a repository, and of its weights a file, a quantisation, or the usual ones (empty)."""
+    """A name at the hub: a repository, and a file or quantisation; empty for the preferred quantisation."""
 
     repository: str
     wanted: str = ""
@@ -36,7 +36,7 @@ class HubName:
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """Weights in the models' folder: their repository, and the folder that their files are in."""
+    """Weights in the models folder, with their repository and the folder of their files."""
 
     repository: str
     folder: Path
@@ -44,44 +44,44 @@ class StoredModel:
 
     @property
     def path(self) -> Path:
-        """The file by which they are opened."""
+        """File that llama.cpp opens."""
         return self.folder / self.weights.first
 
     @property
     def files(self) -> list[Path]:
-        """All their files."""
+        """All files of the weights."""
         return [self.folder / file for file in self.weights.files]
 
     @property
     def source(self) -> HubName:
-        """What names these weights alone."""
+        """Unambiguous name of the weights."""
         return HubName(self.repository, self.weights.first)
 
 
 def model_id(source: str) -> str:
-    """The id under which a source is served: the name of its file or repository."""
+    """Return the default id of a source: the name of its file or repository."""
     if source == BUNDLED:
         return BUNDLED
-    if is_at_hub(source):
+    if is_hub_source(source):
         return source.removeprefix(_HUB).split(":")[0]
     return Path(source).stem
 
 
-def is_at_hub(source: str) -> bool:
-    """Whether a source is one that can be fetched."""
+def is_hub_source(source: str) -> bool:
+    """Return True if a source is at the hub."""
     return source.startswith(_HUB)
 
 
 def is_repository(name: str) -> bool:
-    """Whether this can be the name of a repository: ``org/repo``."""
+    """Return True if a name has the form of a repository: ``org/repo``."""
     return _REPOSITORY.fullmatch(name) is not None
 
 
 def hub_name(source: str) -> HubName:
-    """The parts of ``hf:org/repo``, ``hf:org/repo:file.gguf`` or ``hf:org/repo:Q8_0``; ``hf:`` may be missing.
+    """Parse ``hf:org/repo``, ``hf:org/repo:file.gguf`` or ``hf:org/repo:Q8_0``. The prefix ``hf:`` is optional.
 
     Raises:
-        ModelNotFoundError: it is nothing of that.
+        ModelNotFoundError: the name has another form.
     """
     repository, _, wanted = source.removeprefix(_HUB).partition(":")
     if not is_repository(repository):
@@ -92,10 +92,10 @@ def hub_name(source: str) -> HubName:
 
 
 def find_stored(name: HubName, models_dir: Path) -> Path | None:
-    """The file of weights that are in the models' folder; None if they are not.
+    """Return the file of stored weights; None if they are not stored.
 
     Raises:
-        ModelNotFoundError: several are what is named.
+        ModelNotFoundError: the name is ambiguous.
     """
     found: dict[Weights, StoredModel] = {}
     for model in stored_models(models_dir):
@@ -110,7 +110,7 @@ def find_stored(name: HubName, models_dir: Path) -> Path | None:
 
 
 def stored_models(models_dir: Path) -> list[StoredModel]:
-    """All weights in the models' folder that are there as a whole, by repository and file."""
+    """Return all complete weights in the models folder, sorted by repository and file."""
     found: list[StoredModel] = []
     for repository, folder in _repositories(models_dir):
         files = [path.relative_to(folder).as_posix() for path in folder.rglob("*.gguf") if path.is_file()]
@@ -119,7 +119,7 @@ def stored_models(models_dir: Path) -> list[StoredModel]:
 
 
 def unfinished(models_dir: Path) -> dict[str, int]:
-    """The repositories of which a file has not come whole, and how many bytes of them are here."""
+    """Return the repositories with incomplete downloads, and the bytes received of each."""
     sizes: dict[str, int] = {}
     for repository, folder in _repositories(models_dir):
         for part in folder.rglob("*.part"):
@@ -128,27 +128,27 @@ def unfinished(models_dir: Path) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def alone(repository: str, models_dir: Path, watcher: "Watcher") -> Iterator[None]:
-    """Hold the lock of a repository: one process at a time changes what is kept of it."""
+def locked_repository(repository: str, models_dir: Path, watcher: "Watcher") -> Iterator[None]:
+    """Hold the lock of a repository. Only one process at a time changes its files."""
     locks = models_dir / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     with (locks / f"{repository.replace('/', '--')}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            watcher.say(f"Waiting for another process that is busy with {repository}")
+            watcher.say(f"Waiting for another process that uses {repository}")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def folders_of(repository: str, models_dir: Path) -> list[Path]:
-    """The folders in which anything of a repository is kept."""
+    """Return the existing folders of a repository."""
     folders = [models_dir / "hf" / repository, models_dir / f"models--{repository.replace('/', '--')}"]
     return [folder for folder in folders if folder.is_dir()]
 
 
 def _repositories(models_dir: Path) -> Iterator[tuple[str, Path]]:
-    """Each repository that is kept, with the folder in which its files are as they are at the hub."""
+    """Yield each stored repository with the folder of its files."""
     for folder in sorted(models_dir.glob("hf/*/*/")):
         yield f"{folder.parent.name}/{folder.name}", folder
     for folder in sorted(models_dir.glob("models--*--*/snapshots/*/")):

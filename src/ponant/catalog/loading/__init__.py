@@ -1,1 +1,1 @@
-"""Loading of models: from a description to an engine."""
+"""Loaders: from the spec of a model to its engine, vocabulary and prompt builders."""

@@ -1,4 +1,4 @@
-"""The loader protocol: from the description of a model to one that answers, wherever it computes."""
+"""The loader protocol: from the spec of a model to the loaded model."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from ponant.catalog.spec import ModelSpec
 
 
 class Loader(Protocol):
-    """Loads and unloads models, and owns the resources that they take: memory and cores, or connections.
+    """Loads and unloads models, and owns their resources: memory and cores, or connections.
 
     The catalog calls ``load`` and ``unload`` one at a time. It decides which idle models are unloaded when there is no
     room for another one.

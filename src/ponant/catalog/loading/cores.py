@@ -1,4 +1,4 @@
-"""Which workers compute on which processor cores."""
+"""Assignment of workers to processor cores."""
 
 import contextlib
 import tempfile
@@ -10,40 +10,40 @@ from ponant.processes.core_lock import SLOTS, CoreSlot, free_slot, make_lock_fil
 
 
 class Cores:
-    """Places for workers, such that those that compute at the same time never have more threads than there are cores.
+    """Core slots for workers, so that workers that compute at once never have more threads than there are cores.
 
-    The cores are divided into groups, each large enough for the largest number of threads of a worker. Workers of one
-    group take turns.
+    The cores are divided into groups. Each group has as many cores as the worker with the most threads needs. The
+    workers of a group share a core lock.
     """
 
     def __init__(self, cores: int, threads: Sequence[int]) -> None:
         """Divide the cores.
 
         Args:
-            cores: how many there are.
-            threads: how many each of the workers to come has.
+            cores: number of cores.
+            threads: threads of each worker that may be started.
         """
         self._folder = tempfile.TemporaryDirectory(prefix="ponant-", ignore_cleanup_errors=True)
         groups = max(1, cores // max(threads, default=cores))
         self._free: dict[str, list[int]] = {}
         for group in range(groups):
-            file = Path(self._folder.name, f"turns-{group}")
+            file = Path(self._folder.name, f"cores-{group}")
             make_lock_file(file)
             self._free[str(file)] = list(reversed(range(SLOTS)))
 
     def take(self) -> CoreSlot:
-        """A place in the group with the fewest workers. Raises ModelLoadError if all are taken."""
+        """Return a slot in the group with the fewest workers. Raises ModelLoadError if all are taken."""
         file = max(self._free, key=lambda group: len(self._free[group]))
         if not self._free[file]:
             raise ModelLoadError(f"no more than {SLOTS * len(self._free)} models can be loaded at once")
         return CoreSlot(file, self._free[file].pop())
 
-    def give_back(self, place: CoreSlot) -> None:
-        """Free the place of a worker that has ended."""
+    def give_back(self, slot: CoreSlot) -> None:
+        """Free the slot of a worker that has ended."""
         with contextlib.suppress(OSError):
-            free_slot(place)
-        self._free[place.file].append(place.number)
+            free_slot(slot)
+        self._free[slot.file].append(slot.number)
 
     def close(self) -> None:
-        """Remove what the workers have in common; all of them must have ended."""
+        """Delete the lock files. All workers must have ended."""
         self._folder.cleanup()

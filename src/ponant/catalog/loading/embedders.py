@@ -1,4 +1,4 @@
-"""Models that embed: the bundled one and those in GGUF files."""
+"""The loader of embedding models: the bundled one and GGUF files."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,23 +18,23 @@ from ponant.weights.bundled import BUNDLED_EMBEDDER
 
 _OWNER = "intfloat"
 _WORKING_MEMORY = 64 * 2**20
-"""Bytes that an embedder takes beside its weights."""
+"""Memory of an embedder in addition to its weights, in bytes."""
 
 
 class EmbedderLoader:
-    """Loads models that embed."""
+    """Loads embedding models into workers."""
 
     def __init__(self, embedder_for: Callable[[EmbedderConfig], Embedder]) -> None:
-        """Nothing is loaded yet; ``embedder_for`` makes an embedder."""
+        """Initialize the loader; ``embedder_for`` creates an embedder."""
         self._embedder_for = embedder_for
 
     async def describe(self, spec: ModelSpec) -> ModelFacts:
-        """What can be told of a model before it is loaded. Raises ModelLoadError."""
+        """Return the facts about a model before it is loaded. Raises ModelLoadError."""
         return await asyncio.to_thread(_describe, spec)
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> LoadedEmbedder:
-        """Load a model; ``place`` is its worker's among those that take turns. Raises ModelLoadError."""
-        embedder = self._embedder_for(structs.replace(_config(spec), core_slot=place))
+    async def load(self, spec: ModelSpec, facts: ModelFacts, slot: CoreSlot) -> LoadedEmbedder:
+        """Load a model into a worker with this core slot. Raises ModelLoadError."""
+        embedder = self._embedder_for(structs.replace(_config(spec), core_slot=slot))
         try:
             await embedder.start()
         except BaseException:

@@ -1,4 +1,4 @@
-"""Models that complete prompts with llama.cpp."""
+"""The loader of GGUF files into llama.cpp engines."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ logger = logging.getLogger("ponant.catalog")
 
 
 class LocalEngine(Engine, AdapterHost, Protocol):
-    """An engine on this machine."""
+    """An engine that serves adapters."""
 
 
 class LlamaLoader:
@@ -40,29 +40,29 @@ class LlamaLoader:
         *,
         prepare: Callable[[ModelSpec, Vocabulary], Awaitable[Path]] | None = None,
     ) -> None:
-        """Nothing is loaded yet.
+        """Initialize the loader.
 
         Args:
-            config_for: how a model's engine is to run.
-            engine_for: makes such an engine.
-            prepare: finds or makes the file that the engine gets in the place of a model's own.
+            config_for: returns the configuration of a model's engine.
+            engine_for: creates an engine.
+            prepare: returns the file to load instead of a model's own.
         """
         self._config_for = config_for
         self._engine_for = engine_for
         self._prepare = prepare
 
     async def describe(self, spec: ModelSpec) -> ModelFacts:
-        """What can be told of a model before it is loaded. Raises ModelLoadError."""
+        """Return the facts about a model before it is loaded. Raises ModelLoadError."""
         return await asyncio.to_thread(_describe, spec, self._config_for(spec))
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> LoadedModel:
-        """Load a model; ``place`` is its engine's among those that take turns. Raises ModelLoadError."""
+    async def load(self, spec: ModelSpec, facts: ModelFacts, slot: CoreSlot) -> LoadedModel:
+        """Load a model into a worker with this core slot. Raises ModelLoadError."""
         vocabulary = await asyncio.to_thread(open_vocabulary, spec.weights)
-        # Meanwhile the engine loads the weights. Mostly it has the context that is expected.
+        # Build the prompts while the engine loads the weights. The engine usually has the expected context.
         building = asyncio.create_task(asyncio.to_thread(_build_prompts, spec, vocabulary, facts.context))
         try:
             weights = await self._prepare(spec, vocabulary) if self._prepare else spec.weights
-            config = structs.replace(self._config_for(spec), core_slot=place)
+            config = structs.replace(self._config_for(spec), core_slot=slot)
             engine = await self._start(spec, structs.replace(config, model_path=str(weights)))
         except BaseException:
             building.cancel()
@@ -80,7 +80,7 @@ class LlamaLoader:
         return LoadedModel(spec, facts, engine, engine, vocabulary, prompts, fim)
 
     async def _start(self, spec: ModelSpec, config: EngineConfig) -> LocalEngine:
-        """An engine that runs, with the model's own file where the prepared weights cannot be run."""
+        """Start an engine. Fall back to the model's own file if the prepared weights fail to load."""
         engine = self._engine_for(config)
         try:
             await engine.start()

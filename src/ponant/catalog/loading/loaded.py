@@ -13,9 +13,9 @@ from ponant.prompts.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that completes prompts, with its engine, its tokens, and the builders of its prompts.
+    """A loaded model that completes prompts.
 
-    With ``fine_tuned`` it is the model that was made from this one.
+    ``fine_tuned`` is set if a request uses a fine-tuned model in the engine of this one.
     """
 
     spec: ModelSpec
@@ -29,23 +29,23 @@ class LoadedModel:
 
     @property
     def id(self) -> str:
-        """What the model is called."""
+        """Id of the model, or of the fine-tuned model."""
         return self.fine_tuned.id if self.fine_tuned else self.spec.id
 
     @property
     def adapter(self) -> str | None:
-        """The adapter that its requests name."""
+        """Id of the adapter that requests use."""
         return self.fine_tuned.id if self.fine_tuned else None
 
     @property
     def backend(self) -> Engine:
-        """What computes."""
+        """The engine."""
         return self.engine
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedEmbedder:
-    """A model that embeds."""
+    """A loaded embedding model."""
 
     spec: ModelSpec
     facts: ModelFacts
@@ -53,12 +53,12 @@ class LoadedEmbedder:
 
     @property
     def id(self) -> str:
-        """The model's id."""
+        """Id of the model."""
         return self.spec.id
 
     @property
     def backend(self) -> Embedder:
-        """What computes."""
+        """The embedder."""
         return self.embedder
 
 

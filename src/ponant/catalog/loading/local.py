@@ -1,4 +1,4 @@
-"""Models on this machine, and the memory and processor cores that they share."""
+"""The loader of models on this machine, and the owner of its memory and processor cores."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -20,8 +20,8 @@ class WorkerLoader(Protocol):
         """Return the facts about a model before it is loaded. Raises ModelLoadError."""
         ...
 
-    async def load(self, spec: ModelSpec, facts: ModelFacts, place: CoreSlot) -> AnyLoadedModel:
-        """Load a model into a worker with this place on the cores. Raises ModelLoadError."""
+    async def load(self, spec: ModelSpec, facts: ModelFacts, slot: CoreSlot) -> AnyLoadedModel:
+        """Load a model into a worker with this slot on the cores. Raises ModelLoadError."""
         ...
 
 
@@ -41,8 +41,8 @@ class LocalLoader:
         Args:
             completers: loader of the models that complete prompts.
             embedders: loader of the models that embed.
-            threads: number of threads of each model that may be loaded; None for one per core.
-            memory: bytes that loaded models may take together; None for what the machine has.
+            threads: threads of each model that may be loaded; None for one per core.
+            memory: memory limit of all loaded models together, in bytes; None for the memory of the machine.
         """
         self._completers = completers
         self._embedders = embedders
@@ -56,12 +56,12 @@ class LocalLoader:
         return await self._loader_of(spec).describe(spec)
 
     def has_room(self, spec: ModelSpec, facts: ModelFacts) -> bool:
-        """Return True if there is memory for a model. Raises ModelLoadError if it exceeds the limit by itself."""
+        """Return True if there is memory for a model. Raises ModelLoadError if the model alone exceeds the limit."""
         if self._memory is not None:
             if facts.memory > self._memory:
                 raise ModelLoadError(
-                    f"{spec.id} takes about {megabytes(facts.memory)}, and all models together may take "
-                    f"{megabytes(self._memory)}; give it less with kv_memory, or raise model_memory"
+                    f"{spec.id} needs about {megabytes(facts.memory)}, more than model_memory allows "
+                    f"({megabytes(self._memory)}); lower its kv_memory or raise model_memory"
                 )
             taken = sum(model.facts.memory for model, _ in self._loaded.values())
             if taken + facts.memory > self._memory:
@@ -71,24 +71,24 @@ class LocalLoader:
     async def load(self, spec: ModelSpec, facts: ModelFacts) -> AnyLoadedModel:
         """Load a model into a worker. Raises ModelLoadError."""
         cores = self._divided_cores()
-        place = cores.take()
+        slot = cores.take()
         try:
-            model = await self._loader_of(spec).load(spec, facts, place)
+            model = await self._loader_of(spec).load(spec, facts, slot)
         except BaseException:
-            cores.give_back(place)
+            cores.give_back(slot)
             raise
-        self._loaded[spec.id] = model, place
+        self._loaded[spec.id] = model, slot
         return model
 
     async def unload(self, model: AnyLoadedModel) -> None:
-        """Stop a model's worker and free its memory and its place on the cores."""
-        _, place = self._loaded.pop(model.spec.id, (model, None))
+        """Stop a model's worker and free its memory and its slot on the cores."""
+        _, slot = self._loaded.pop(model.spec.id, (model, None))
         await model.backend.stop()
-        if self._cores and place:
-            self._cores.give_back(place)
+        if self._cores and slot:
+            self._cores.give_back(slot)
 
     async def close(self) -> None:
-        """Remove the files that the workers shared."""
+        """Delete the files that the workers shared."""
         if self._cores:
             self._cores.close()
 

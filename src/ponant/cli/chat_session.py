@@ -1,4 +1,4 @@
-"""A conversation with a model: what was said, and how the next answer is asked for."""
+"""A chat session: its messages and the options of its requests."""
 
 import json
 from collections.abc import Generator
@@ -11,15 +11,15 @@ from ponant.client.text import text_of
 
 
 @dataclass
-class Conversation:
-    """What was said so far.
+class ChatSession:
+    """A chat session.
 
     Attributes:
-        mistral: who answers.
-        model: the model's name; None for the server's own choice.
-        system: the instructions above the conversation.
+        mistral: client of the server.
+        model: name of the model; None for the server's default.
+        system: system prompt.
         fields: further fields of the requests, such as ``temperature``.
-        messages: questions and answers, without the instructions.
+        messages: questions and answers, without the system prompt.
     """
 
     mistral: Mistral
@@ -29,9 +29,9 @@ class Conversation:
     messages: list[dict[str, str]] = field(default_factory=list)
 
     def ask(self, question: str) -> Generator[str, None, None]:
-        """The answer, in pieces as they come.
+        """Yield the answer to a question in pieces.
 
-        What was said is kept when the answer is complete, and also when the reader closes it before.
+        The question and the text received so far are added to the messages, also if the generator is closed early.
         """
         asked = {"role": "user", "content": question}
         said: list[str] = []
@@ -48,7 +48,7 @@ class Conversation:
                 self.messages += [asked, {"role": "assistant", "content": "".join(said)}]
 
     def save(self, path: Path) -> None:
-        """Write the conversation to a file: as messages in JSON, or as Markdown, by the file's name."""
+        """Write the messages to a file, as JSON if its suffix is ``.json``, else as Markdown."""
         messages = [*self._instructions(), *self.messages]
         if path.suffix == ".json":
             text = json.dumps(messages, ensure_ascii=False, indent=2)
