@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,16 +13,29 @@ from ponant.weights.bundled import BUNDLED
 from ponant.weights.locate import locate
 from tests.in_process import EXACT, ScriptedServer, ServerInProcess, serving_in_process, serving_scripted
 from tests.scripted_trainer import scripted_training_path
-from tests.serving import THREADS, RunningServer, serving
+from tests.serving import RunningServer, serving
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
 
 _TESTS = Path(__file__).parent
-_LONGEST_FIRST = ["training", "clients", "engine", "server", "cli", "client", "local", "weights"]
+_LONGEST_FIRST = ["training", "clients", "server", "engine", "fine_tuning", "cli", "client", "recordings", "weights"]
+_SEED = os.environ.get("PONANT_TEST_SHUFFLE")
+"""Seed of a random order of files. Tests of one file keep their order, as they share servers."""
+
+
+def pytest_report_header() -> str | None:
+    """Print the seed, which makes the order again."""
+    return f"random order of files: PONANT_TEST_SHUFFLE={_SEED}" if _SEED else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the folders with the slowest files first, so that no process has one of them left at the end."""
+    if _SEED:
+        files = sorted({item.path for item in items})
+        random.Random(_SEED).shuffle(files)
+        place_of = {file: place for place, file in enumerate(files)}
+        items.sort(key=lambda item: place_of[item.path])
+        return
     places = {folder: place for place, folder in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.relative_to(_TESTS).parts[0], len(places)))
 
@@ -85,7 +99,7 @@ def scripted_server(tiny_model: Path) -> Iterator[ScriptedServer]:
 @pytest.fixture(scope="session")
 def bundled_server() -> Iterator[RunningServer]:
     """Server with the bundled model. Tests must leave it unchanged."""
-    with serving("--threads", str(THREADS)) as server:
+    with serving() as server:
         yield server
 
 
