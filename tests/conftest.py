@@ -13,7 +13,7 @@ from ponant.weights.bundled import BUNDLED
 from ponant.weights.locate import locate
 from tests.in_process import EXACT, ScriptedServer, ServerInProcess, serving_in_process, serving_scripted
 from tests.scripted_trainer import scripted_training_path
-from tests.serving import RunningServer, serving
+from tests.serving import THREADS, RunningServer, serving
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
 
@@ -64,6 +64,7 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         patch.setenv("OMP_WAIT_POLICY", "passive")  # OpenMP threads that wait passively leave their core to others
+        patch.setenv("OMP_NUM_THREADS", str(THREADS))  # for PyTorch
         yield
 
 
