@@ -7,9 +7,13 @@ VENV_MISTRALAI1 := .venv-mistralai1
 # Tests of one file share models and servers, so files are what is divided between the processes, in the order of
 # tests/conftest.py.
 IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+SOAKED := tests/fine_tuning/test_survival.py tests/clients tests/client/test_calls.py tests/server/test_tools.py \
+	tests/server/test_tool_turns.py tests/server/test_structured_output.py tests/server/test_reasoning.py
+# An engine that is built without regard to this processor: it computes with AVX2 where it could with AVX-512.
+VENV_PORTABLE := .venv-portable
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test unit soak faults compat lint types check clean
+.PHONY: serve test unit soak test-builds test-threads test-portable faults compat lint types check clean
 
 serve: $(VENV)/.serve
 	@exec $(VENV)/bin/ponant serve $(ARGS)
@@ -20,9 +24,21 @@ test: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
 unit: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/engine tests/prompts tests/completion $(ARGS)
 
-# Longer trials: processes killed at twenty random moments, not three.
-soak: $(VENV)/.dev
-	PONANT_SOAK=1 $(VENV)/bin/python -m pytest tests/fine_tuning/test_survival.py $(ARGS)
+# Longer trials: processes killed at twenty random moments, the bundled model trained by the official client, all calls
+# of the client in all ways, more answers of models that may say anything.
+soak: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
+	PONANT_SOAK=1 $(VENV)/bin/python -m pytest $(IN_PARALLEL) $(SOAKED) $(ARGS)
+
+# All tests in a random order of files, with another number of threads and on another build of the engine: none may
+# depend on what rounding makes of a model's words. SEED=... makes an order again.
+SEED := $(shell date +%s)
+test-builds: test-threads test-portable
+
+test-threads: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
+	PONANT_TEST_THREADS=2 PONANT_TEST_SHUFFLE=$(SEED) $(VENV)/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
+
+test-portable: $(VENV_PORTABLE)/.dev $(VENV_MISTRALAI1)/.ready
+	PONANT_TEST_THREADS=3 PONANT_TEST_SHUFFLE=$(SEED)1 $(VENV_PORTABLE)/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 # Runs tests with each of the seeded faults in turn: all must be caught. ARGS="no-restart leaked-cell" runs some of them,
 # ARGS=--whole runs the daily suite with each, not the tests that faults/seeded.py names.
@@ -44,7 +60,7 @@ types: $(VENV)/.dev
 check: lint types test
 
 clean:
-	rm -rf $(VENV) $(VENV_MISTRALAI1) .venv-compat
+	rm -rf $(VENV) $(VENV_MISTRALAI1) $(VENV_PORTABLE) .venv-compat
 
 $(VENV)/bin/python:
 	@echo "Setting up $(VENV). The first time, this builds the llama.cpp engine, which takes minutes:"
@@ -58,6 +74,13 @@ $(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/python $(PIP) --editable '.[smollm2,embed,dev]'
+	@touch $@
+
+# Without pip's cache, as it takes wheels of one version for alike, however they were built.
+$(VENV_PORTABLE)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV_PORTABLE)
+	CMAKE_ARGS="-DGGML_NATIVE=OFF" $(VENV_PORTABLE)/bin/python $(PIP) --no-cache-dir llama-cpp-python
+	$(VENV_PORTABLE)/bin/python $(PIP) --editable '.[smollm2,embed,dev]'
 	@touch $@
 
 $(VENV_MISTRALAI1)/.ready: constraints.txt

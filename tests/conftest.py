@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +18,24 @@ from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
 
 _TESTS = Path(__file__).parent
-_LONGEST_FIRST = ["training", "clients", "engine", "server", "cli", "client", "local", "weights"]
+_LONGEST_FIRST = ["training", "clients", "server", "engine", "fine_tuning", "cli", "client", "recordings", "weights"]
+_SEED = os.environ.get("PONANT_TEST_SHUFFLE")
+"""Seed of a random order of files. Tests of one file keep their order, as they share servers."""
+
+
+def pytest_report_header() -> str | None:
+    """Print the seed, which makes the order again."""
+    return f"random order of files: PONANT_TEST_SHUFFLE={_SEED}" if _SEED else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the folders with the slowest files first, so that no process has one of them left at the end."""
+    if _SEED:
+        files = sorted({item.path for item in items})
+        random.Random(_SEED).shuffle(files)
+        place_of = {file: place for place, file in enumerate(files)}
+        items.sort(key=lambda item: place_of[item.path])
+        return
     places = {folder: place for place, folder in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.relative_to(_TESTS).parts[0], len(places)))
 
@@ -50,6 +64,7 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         patch.setenv("OMP_WAIT_POLICY", "passive")  # OpenMP threads that wait passively leave their core to others
+        patch.setenv("OMP_NUM_THREADS", str(THREADS))  # for PyTorch
         yield
 
 
@@ -85,7 +100,7 @@ def scripted_server(tiny_model: Path) -> Iterator[ScriptedServer]:
 @pytest.fixture(scope="session")
 def bundled_server() -> Iterator[RunningServer]:
     """Server with the bundled model. Tests must leave it unchanged."""
-    with serving("--threads", str(THREADS)) as server:
+    with serving() as server:
         yield server
 
 

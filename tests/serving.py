@@ -82,7 +82,7 @@ def serving(
             ponant("serve", "--port", "0", "--log-level", "warning", *arguments),
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=environment(XDG_DATA_HOME=data.name) | settings,
+            env=environment(XDG_DATA_HOME=data.name, PONANT_THREADS=str(THREADS)) | settings,
             cwd=cwd,
         )
     try:

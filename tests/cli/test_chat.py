@@ -177,7 +177,7 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def endless_server(endless_model: Path) -> Iterator[RunningServer]:
-    with serving(str(endless_model), "--threads", "1", "--parallel", "1", **EXACT) as server:
+    with serving(str(endless_model), "--parallel", "1", **EXACT) as server:
         yield server
 
 

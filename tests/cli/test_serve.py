@@ -173,7 +173,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path, t
 
 def test_alias_is_a_name_for_requests_and_shown_with_the_model(tiny_model: Path) -> None:
     aliases = ["--alias", "house=tiny", "--alias", f"garden={tiny_model}"]
-    with serving(str(tiny_model), "--threads", "1", *aliases, **EXACT) as server:
+    with serving(str(tiny_model), *aliases, **EXACT) as server:
         assert answer(server, model="house")["model"] == "house"
         assert answer(server, model="garden")["model"] == "garden"
         with server.client() as client:
@@ -201,7 +201,7 @@ def test_printed_curl_line_works_when_pasted(tmp_path: Path, tiny_model: Path, k
     model = tmp_path / "it's $tiny.gguf"
     shutil.copy(tiny_model, model)
     flags = ["--api-key", key] if key else []
-    with serving(str(model), "--threads", "1", *flags, **EXACT) as server:
+    with serving(str(model), *flags, **EXACT) as server:
         command = server.printed.partition("Try:\n")[2]
         assert len(command.strip().splitlines()) == 1
         result = subprocess.run(

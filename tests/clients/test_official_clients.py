@@ -28,7 +28,7 @@ def keyed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSe
     """Server with a key and a tiny model whose context has room for tools."""
     model = tmp_path_factory.mktemp("models") / "tiny.gguf"
     write_tiny_model(model, context_length=4096)
-    with serving(str(model), "--threads", "1", "--api-key", KEY, **EXACT) as server:
+    with serving(str(model), "--api-key", KEY, **EXACT) as server:
         yield server
 
 
@@ -54,7 +54,7 @@ def test_client_fine_tunes_the_bundled_model(tmp_path: Path, base_weights: Path)
     (tmp_path / "fine_tuning").mkdir()
     (tmp_path / "fine_tuning" / "base-weights").symlink_to(base_weights)
     # One thread: training is slow if it has more threads than free cores.
-    with serving("--threads", "1", PONANT_DATA_DIR=str(tmp_path)) as server:
+    with serving(PONANT_DATA_DIR=str(tmp_path)) as server:
         run(FIRST_GENERATION, "fine_tuning_suite.py", PONANT_TEST_URL=server.url)
 
 

@@ -72,7 +72,7 @@ def test_whoever_is_killed_jobs_end_as_they_should(tiny_model: Path, tmp_path: P
     moment = dice.choice(list(MOMENTS))
     settings = EXACT | {"PONANT_DATA_DIR": str(tmp_path)}
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(serving(str(tiny_model), "--threads", "1", **settings))
+        server = stack.enter_context(serving(str(tiny_model), **settings))
         client = stack.enter_context(server.client())
         file_id = upload(client)
         jobs = [create(client, file_id, steps=40, auto_start=auto_start)["id"] for auto_start in (True, False)]
@@ -82,7 +82,7 @@ def test_whoever_is_killed_jobs_end_as_they_should(tiny_model: Path, tmp_path: P
         time.sleep(dice.random() / 2)
         kill(server, tmp_path, victims)
         if "server" in victims:
-            server = stack.enter_context(serving(str(tiny_model), "--threads", "1", **settings))
+            server = stack.enter_context(serving(str(tiny_model), **settings))
             client = stack.enter_context(server.client())
         ended = [wait_for(client, jobs[0]), wait_for(client, jobs[1], *ENDS, "VALIDATED")]
         for job in ended:

@@ -33,7 +33,7 @@ def workers() -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def endless_server(endless_model: Path) -> Iterator[RunningServer]:
-    with serving(str(endless_model), "--threads", "1", "--parallel", "1") as server:
+    with serving(str(endless_model), "--parallel", "1") as server:
         yield server
 
 

@@ -29,7 +29,7 @@ TEXTS = ["How do I bake bread?", "Wie backe ich Brot?", "The market fell sharply
 @pytest.fixture(scope="module")
 def embedding_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[ServerProcess]:
     """Server with a tiny chat model and an embedding model, and a short queue."""
-    with serving(str(tiny_model), str(tiny_embedder), "--threads", "1", **EXACT, PONANT_QUEUE_LIMIT="20") as server:
+    with serving(str(tiny_model), str(tiny_embedder), **EXACT, PONANT_QUEUE_LIMIT="20") as server:
         yield server
 
 

@@ -30,7 +30,7 @@ from tests.chatting import (
 )
 from tests.serving import EXACT, RunningServer, serving, wait_until
 
-ONE_PLACE = ("--threads", "1", "--parallel", "1")
+ONE_PLACE = ("--parallel", "1")
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def test_killed_worker_fails_its_requests_and_the_next_ones_succeed(endless_mode
 
 
 def test_ready_tells_of_a_crash_loop_and_of_its_end(tiny_model: Path) -> None:
-    with serving(str(tiny_model), "--threads", "1", **EXACT) as server:
+    with serving(str(tiny_model), **EXACT) as server:
         name, *_ = readiness(server).json()["models"]
 
         def state() -> dict[str, Any]:
@@ -220,7 +220,7 @@ async def ask_all(server: RunningServer, requests: list[Request]) -> list[list[s
 async def test_a_crowd_of_which_a_third_leaves_gets_the_right_texts_and_leaves_nothing_behind(
     tiny_model: Path,
 ) -> None:
-    with serving(str(tiny_model), "--threads", "1", **EXACT) as server:
+    with serving(str(tiny_model), **EXACT) as server:
         expected = {kind["random_seed"]: texts(answer(server, **kind)) for kind in KINDS}
         processes = [psutil.Process(server.process.pid), server.worker()]
         open_before = [process.num_fds() for process in processes]
@@ -280,7 +280,7 @@ def test_sigterm_fails_what_does_not_finish_in_time(endless_model: Path) -> None
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
 def test_idle_server_stops_when_told_whoever_is_still_connected(tiny_model: Path, kind: signal.Signals) -> None:
-    with serving(str(tiny_model), "--threads", "1", **EXACT) as server, server.client() as client:
+    with serving(str(tiny_model), **EXACT) as server, server.client() as client:
         worker = server.worker()
         assert client.get("/health").status_code == 200
         server.process.send_signal(kind)

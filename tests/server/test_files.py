@@ -39,7 +39,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(tiny_model: Path, data: Path) -> Iterator[ServerProcess]:
     """Server with an accessible data folder. Tests leave no files there."""
-    with serving(str(tiny_model), "--threads", "1", "--data-dir", str(data), **EXACT) as running:
+    with serving(str(tiny_model), "--data-dir", str(data), **EXACT) as running:
         yield running
 
 

@@ -377,5 +377,5 @@ def test_of_several_servers_one_runs_a_job_another_goes_on_with_it_and_all_serve
 def sharing(model: Path, data_dir: Path) -> Iterator[tuple[ServerProcess, httpx2.Client]]:
     """Server that shares its data folder with others, and a client of it."""
     settings = EXACT_VARIABLES | {"PONANT_DATA_DIR": str(data_dir), "PYTHONPATH": scripted_training_path()}
-    with serving(str(model), "--threads", "1", **settings) as server, server.client() as client:
+    with serving(str(model), **settings) as server, server.client() as client:
         yield server, client

@@ -48,7 +48,7 @@ async def test_while_models_load_the_process_is_healthy_and_requests_are_told_to
 def test_engine_that_cannot_restart_is_reported_and_comes_back_when_it_can(tiny_model: Path, tmp_path: Path) -> None:
     model = tmp_path / "model.gguf"
     shutil.copy(tiny_model, model)
-    with serving(str(model), "--threads", "1", **EXACT) as server:
+    with serving(str(model), **EXACT) as server:
         hidden = model.rename(tmp_path / "hidden.gguf")
         server.worker().kill()
         wait_until(lambda: "there is no file" in str(readiness(server)[1]["models"]["model"]["error"]))
@@ -66,7 +66,7 @@ def test_engine_that_cannot_restart_is_reported_and_comes_back_when_it_can(tiny_
 def test_silent_streams_are_kept_alive_by_comments(tiny_model: Path) -> None:
     endless = BODY | {"max_tokens": 400, "min_tokens": 400, "n": 16, "stream": True}
     with (
-        serving(str(tiny_model), "--threads", "1", "--parallel", "1", PONANT_KEEP_ALIVE="0.01", **EXACT) as server,
+        serving(str(tiny_model), "--parallel", "1", PONANT_KEEP_ALIVE="0.01", **EXACT) as server,
         server.client() as client,
         client.stream("POST", CHAT, json=endless) as running,
     ):
@@ -79,7 +79,7 @@ def test_silent_streams_are_kept_alive_by_comments(tiny_model: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's list of what a process has loaded")
 def test_who_only_chats_is_not_charged_for_files_jobs_and_embeddings(tiny_model: Path, tmp_path: Path) -> None:
-    with serving(str(tiny_model), "--threads", "1", "--data-dir", str(tmp_path)) as server, server.client() as client:
+    with serving(str(tiny_model), "--data-dir", str(tmp_path)) as server, server.client() as client:
         assert client.post(CHAT, json=BODY).status_code == 200
         assert client.get("/v1/models").status_code == 200
         loaded = Path(f"/proc/{server.process.pid}/maps")
@@ -93,7 +93,7 @@ def test_who_only_chats_is_not_charged_for_files_jobs_and_embeddings(tiny_model:
 
 def test_prompts_are_held_to_the_context_that_the_engine_has_room_for(tiny_model: Path) -> None:
     with (
-        serving(str(tiny_model), "--threads", "1", "--kv-memory", "100KB", **EXACT) as server,
+        serving(str(tiny_model), "--kv-memory", "100KB", **EXACT) as server,
         server.client() as client,
     ):
         (card, *_) = client.get("/v1/models").json()["data"]

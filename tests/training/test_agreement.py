@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ponant.training.export import export_adapter
 from ponant.training.job import Hyperparameters
 from ponant.training.merge import merge
+from ponant.training.packing import PackedSequence
 from tests.training.extra import skip_without_training
 from tests.training.llamacpp import computed
 
@@ -44,6 +45,11 @@ def test_bundled_model_with_an_adapter_is_the_same_everywhere(
     for name, weight in trainer._weights.items():
         if ".lora_B." in name:  # initially 0, which changes nothing
             torch.nn.init.normal_(weight, std=0.1)
+    count = len(TOKENS)
+    sequence = PackedSequence(np.array(TOKENS), np.arange(count), np.arange(count - 1), np.array(TOKENS[1:]))
+    losses = [trainer._learn([sequence], 1e-3)[0] for _ in range(3)]
+    assert losses == sorted(losses, reverse=True)
+    trainer._model.eval()
     with torch.inference_mode():
         by_peft = trainer._model(torch.tensor([TOKENS])).logits[0, -1].numpy()
         with trainer._model.disable_adapter():

@@ -15,7 +15,7 @@ from ponant.training import events
 from ponant.training.job import Wandb
 from ponant.training.worker import TrainingProcess, run_folder
 from tests.training.extra import skip_without_training
-from tests.training.runs import conversation, describe, of_kind, start, train, write_lines
+from tests.training.runs import conversation, describe, of_kind, run_to_end, start, train, write_lines
 from tests.training.wandb_runs import read_history, stand_in
 
 skip_without_training("wandb")
@@ -73,6 +73,7 @@ def test_a_run_that_is_kept_offline_has_the_metrics_of_the_csv_file(
     assert not kept_elsewhere(folder)
 
 
+@pytest.mark.usefixtures("scripted_training")
 def test_a_run_that_was_killed_goes_on_in_the_same_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     process = start(folder)
@@ -84,7 +85,7 @@ def test_a_run_that_was_killed_goes_on_in_the_same_one(folder: Path, monkeypatch
             break
     process.communicate()
 
-    status, events = train(folder)
+    status, events = run_to_end(folder)
 
     assert status == 0
     (resumed,) = of_kind(events, "resumed")
@@ -97,6 +98,7 @@ def test_a_run_that_was_killed_goes_on_in_the_same_one(folder: Path, monkeypatch
     assert kept.keys() >= set(range(resumed["step"] + 1, STEPS + 1))
 
 
+@pytest.mark.usefixtures("scripted_training")
 def test_a_run_goes_on_when_the_helper_of_the_package_dies(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     process = start(folder)

@@ -14,13 +14,14 @@ from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.process import EngineProcess
 from ponant.engine.llama.report import StepReport
 from ponant.errors import EngineUnavailableError, ModelLoadError, QueueFullError
+from tests.serving import THREADS
 
 PROMPT = [10, 20, 30, 40, 50]
 
 
 @asynccontextmanager
 async def engine(model: Path, *, queue_limit: int = 256, **options: object) -> AsyncIterator[EngineProcess]:
-    config = {"parallel": 8, "threads": 1, "flash_attention": False, "kv_type": "f32"} | options
+    config = {"parallel": 8, "threads": THREADS, "flash_attention": False, "kv_type": "f32"} | options
     process = EngineProcess(EngineConfig(str(model), **config), queue_limit=queue_limit)  # type: ignore[arg-type]
     await process.start()
     try:

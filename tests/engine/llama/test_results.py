@@ -17,6 +17,7 @@ from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.process import EngineProcess
 from ponant.llamacpp.vocabulary import Vocabulary
 from tests.engine.llama.test_process import engine
+from tests.serving import THREADS
 from tests.tiny_model import write_tiny_model
 
 CONTEXT = 300
@@ -359,7 +360,7 @@ async def test_log_probabilities_come_with_every_token(tiny_model: Path, options
 @pytest.fixture(scope="module")
 async def bundled(bundled_model: Path) -> AsyncIterator[EngineProcess]:
     """Bundled model with default arithmetic, which depends on the shape of batches and on reuse."""
-    process = EngineProcess(EngineConfig(str(bundled_model), context=1024, parallel=8, threads=2))
+    process = EngineProcess(EngineConfig(str(bundled_model), context=1024, parallel=8, threads=THREADS))
     await process.start()
     yield process
     await process.stop()
