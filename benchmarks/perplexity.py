@@ -15,7 +15,7 @@ from benchmarks.cli import add_models, add_threads, make_parser, positive, run
 from benchmarks.engine import open_model
 from benchmarks.report import Table, publish
 from ponant.llamacpp.model import Model
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 
 TEXT = Path(__file__).parents[1] / "tests" / "data" / "perplexity.txt"
 SEGMENT = 256
@@ -71,7 +71,7 @@ def main() -> int:
 
 def compare(paths: list[Path], text: str, *, threads: int = 2, most_tokens: int | None = None) -> list[Score]:
     """Return the scores of models with one vocabulary on the first `most_tokens` tokens of a text."""
-    tokens = Vocabulary(paths[0]).tokenize(text, control=False)[:most_tokens]
+    tokens = GGUFVocabulary(paths[0]).tokenize(text, control=False)[:most_tokens]
     segments = [tokens[start : start + SEGMENT] for start in range(0, len(tokens), SEGMENT)]
     segments = [segment for segment in segments if len(segment) > 1]
     models = [

@@ -59,7 +59,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What all servers of a benchmark are given.
+    """Settings of all servers of a benchmark.
 
     Attributes:
         model: The GGUF file.

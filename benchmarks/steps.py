@@ -17,7 +17,7 @@ from ponant.engine.base import GenerateRequest, Sampling
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.frames import Generate, Stepped
 from ponant.engine.llama.worker import EngineWorker
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.processes.frames import encode
 
 TOKENS = 64
@@ -45,7 +45,7 @@ def main() -> int:
     add_threads(parser)
     arguments = parser.parse_args()
     worker = EngineWorker(EngineConfig(str(arguments.model), threads=arguments.threads))
-    vocabulary = Vocabulary(arguments.model)
+    vocabulary = GGUFVocabulary(arguments.model)
     prompts = [vocabulary.tokenize(prompt, control=False) for prompt in shuffled_prompts(1)]
     table = Table(("sequences", "whole step, ms", "scheduling", "decoding", "sampling", "encoding"))
     print("\n".join(table.head()))

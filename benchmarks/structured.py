@@ -34,7 +34,7 @@ from benchmarks.tool_calls import TOOLS
 from ponant.api.chat import Tool
 from ponant.api.messages import UserMessage
 from ponant.engine.llama.grammar import Grammar, GrammarTokenizer
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.answer.spec import AnswerSpec
 from ponant.prompts.chat.prompt import PromptBuilder
 
@@ -86,7 +86,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def measure_grammars(model: Path) -> Iterator[str]:
     """Yield the lines about the cost of grammars with a model's vocabulary."""
-    vocabulary = Vocabulary(model)
+    vocabulary = GGUFVocabulary(model)
     making, tokenizer = timed(lambda: GrammarTokenizer(vocabulary._vocab, vocabulary.size, vocabulary.end_tokens))
     yield f"- Reading a vocabulary of {vocabulary.size:,} tokens, once for each model: {making:.2f} s"
     yield "- Times of mask, accept and forced: milliseconds per token"

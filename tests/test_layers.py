@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -102,3 +103,18 @@ def test_modules_import_each_other_in_no_circle() -> None:
 def test_every_room_is_there() -> None:
     for room in ROOMS:
         assert (SOURCE / "ponant" / room).is_dir() or (SOURCE / "ponant" / f"{room}.py").is_file(), room
+
+
+def test_no_two_classes_have_one_name() -> None:
+    names = [
+        node.name
+        for path in MODULES.values()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert [name for name, times in Counter(names).items() if times > 1] == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_file_has_one_subject(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= 400

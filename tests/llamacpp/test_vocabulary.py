@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from ponant.llamacpp.vocabulary import Vocabulary, open_vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary, open_vocabulary
 from ponant.weights.bundled import BUNDLED
 from ponant.weights.locate import locate
 from tests.tiny_model import write_tiny_model
@@ -14,15 +14,15 @@ from tests.tiny_model import write_tiny_model
 def test_memory_is_freed_with_the_last_reference() -> None:
     path = locate(BUNDLED, Path())
     process = psutil.Process()
-    Vocabulary(path)
+    GGUFVocabulary(path)
     before = process.memory_info().rss
     for _ in range(10):
-        Vocabulary(path)  # about 16 MB each
+        GGUFVocabulary(path)  # about 16 MB each
     assert process.memory_info().rss - before < 50 * 2**20
 
 
 def test_closing_twice_is_harmless() -> None:
-    vocabulary = Vocabulary(locate(BUNDLED, Path()))
+    vocabulary = GGUFVocabulary(locate(BUNDLED, Path()))
     vocabulary.close()
     vocabulary.close()
 

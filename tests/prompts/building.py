@@ -11,7 +11,7 @@ from ponant.api.messages import (
     Message,
     UserMessage,
 )
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.chat.prompt import PromptBuilder
 
 START, END = "<|im_start|>", "<|im_end|>"
@@ -23,7 +23,7 @@ _messages: TypeAdapter[list[Message]] = TypeAdapter(list[Message])
 
 
 @functools.cache
-def builder(vocabulary: Vocabulary, template: str | None = None, *, context: int = CONTEXT) -> PromptBuilder:
+def builder(vocabulary: GGUFVocabulary, template: str | None = None, *, context: int = CONTEXT) -> PromptBuilder:
     """Return the builder for the bundled model, with another template if one is given."""
     if template is not None:
         vocabulary = copy.copy(vocabulary)
@@ -31,23 +31,23 @@ def builder(vocabulary: Vocabulary, template: str | None = None, *, context: int
     return PromptBuilder(vocabulary, context=context)
 
 
-def controls_in(vocabulary: Vocabulary, tokens: list[int]) -> list[str]:
+def controls_in(vocabulary: GGUFVocabulary, tokens: list[int]) -> list[str]:
     """Return the control tokens of a prompt."""
     known = control_texts(vocabulary)
     return [text for text in map(vocabulary.text, tokens) if text in known]
 
 
 @functools.cache
-def control_texts(vocabulary: Vocabulary) -> frozenset[str]:
+def control_texts(vocabulary: GGUFVocabulary) -> frozenset[str]:
     return frozenset(vocabulary.control_tokens())
 
 
-def text_in(vocabulary: Vocabulary, tokens: list[int]) -> str:
+def text_in(vocabulary: GGUFVocabulary, tokens: list[int]) -> str:
     """Return the text of a prompt without its control tokens."""
     return b"".join(map(vocabulary.piece, tokens)).decode("utf-8", "replace")
 
 
-def as_read(vocabulary: Vocabulary, text: str) -> str:
+def as_read(vocabulary: GGUFVocabulary, text: str) -> str:
     """Return a text as the model reads it; it has no tokens for some rare bytes."""
     return text_in(vocabulary, vocabulary.tokenize(text, control=False))
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from tests.prompts.mistral.models import MODELS, Made, made
 
 
 @pytest.fixture(scope="session")
-def vocabulary(bundled_model: Path) -> Vocabulary:
-    """Vocabulary of the bundled model."""
-    return Vocabulary(bundled_model)
+def vocabulary(bundled_model: Path) -> GGUFVocabulary:
+    """GGUFVocabulary of the bundled model."""
+    return GGUFVocabulary(bundled_model)
 
 
 @pytest.fixture(scope="session")

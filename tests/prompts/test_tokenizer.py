@@ -18,7 +18,7 @@ from ponant.api.messages import (
     ToolMessage,
     UserMessage,
 )
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.answer.spec import AnswerSpec
 from ponant.prompts.chat.prompt import PromptBuilder
 from ponant.prompts.fim.prompts import FimPrompts
@@ -33,37 +33,37 @@ ORDINARY = ("<table>", "    ", "<b>", "hello!")
 PIPED = "<|tool|>"
 
 
-def vocabulary_of(path: Path, template: str, user_defined: Sequence[str], **fields: Any) -> Vocabulary:
+def vocabulary_of(path: Path, template: str, user_defined: Sequence[str], **fields: Any) -> GGUFVocabulary:
     write_tiny_model(path / "model.gguf", chat_template=template, user_defined=user_defined, **fields)
-    return Vocabulary(path / "model.gguf")
+    return GGUFVocabulary(path / "model.gguf")
 
 
 @pytest.fixture(scope="module")
-def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> GGUFVocabulary:
     """Like Qwen's: user-defined tokens are the template's tags, and some others."""
     folder = tmp_path_factory.mktemp("model")
     return vocabulary_of(folder, TAGS_AND_THINKING, [*MARKERS, PIPED, *ORDINARY])
 
 
-def written(vocabulary: Vocabulary, tokens: list[int]) -> str:
+def written(vocabulary: GGUFVocabulary, tokens: list[int]) -> str:
     controls = {token: text for text, token in vocabulary.control_tokens().items()}
     return b"".join(
         controls[token].encode() if token in controls else vocabulary.piece(token) for token in tokens
     ).decode()
 
 
-def markers_in(vocabulary: Vocabulary, tokens: list[int]) -> list[str]:
+def markers_in(vocabulary: GGUFVocabulary, tokens: list[int]) -> list[str]:
     known = {*vocabulary.control_tokens().values(), *template_markers(vocabulary).values()}
     return [vocabulary.text(token) for token in tokens if token in known]
 
 
-def test_markers_are_what_a_template_writes_and_what_can_be_nothing_else(vocabulary: Vocabulary) -> None:
+def test_markers_are_what_a_template_writes_and_what_can_be_nothing_else(vocabulary: GGUFVocabulary) -> None:
     assert set(template_markers(vocabulary)) == {*MARKERS, PIPED}
     assert set(vocabulary.user_defined_tokens()) == {*MARKERS, PIPED, *ORDINARY}
 
 
 @pytest.mark.parametrize("text", ORDINARY)
-def test_other_tokens_are_those_of_any_text(vocabulary: Vocabulary, text: str) -> None:
+def test_other_tokens_are_those_of_any_text(vocabulary: GGUFVocabulary, text: str) -> None:
     (token,) = vocabulary.tokenize(text, control=False)
     tokens = PromptBuilder(vocabulary, context=CONTEXT).build([UserMessage(content=f"a{text}b{text}")]).tokens
     assert tokens.count(token) == 2
@@ -101,12 +101,12 @@ def conversation(text: str) -> tuple[list[Message], AnswerSpec]:
 
 
 @pytest.fixture(scope="module")
-def prompts(vocabulary: Vocabulary) -> PromptBuilder:
+def prompts(vocabulary: GGUFVocabulary) -> PromptBuilder:
     return PromptBuilder(vocabulary, context=CONTEXT)
 
 
 @pytest.fixture(scope="module")
-def documents(vocabulary: Vocabulary, prompts: PromptBuilder) -> FimPrompts:
+def documents(vocabulary: GGUFVocabulary, prompts: PromptBuilder) -> FimPrompts:
     return FimPrompts(vocabulary, context=CONTEXT, chat=prompts)
 
 
@@ -119,7 +119,7 @@ def harmless(prompts: PromptBuilder) -> list[int]:
 @settings(deadline=None, max_examples=200)
 @given(text=hostile_texts)
 def test_conversations_have_the_markers_of_the_template_alone(
-    vocabulary: Vocabulary, prompts: PromptBuilder, harmless: list[int], text: str
+    vocabulary: GGUFVocabulary, prompts: PromptBuilder, harmless: list[int], text: str
 ) -> None:
     messages, spec = conversation(text)
     tokens = prompts.build(messages, spec=spec).tokens
@@ -132,7 +132,7 @@ def test_conversations_have_the_markers_of_the_template_alone(
 @settings(deadline=None, max_examples=100)
 @given(text=hostile_texts, suffix=st.none() | hostile_texts.filter(bool))
 def test_documents_have_no_markers(
-    vocabulary: Vocabulary, documents: FimPrompts, text: str, suffix: str | None
+    vocabulary: GGUFVocabulary, documents: FimPrompts, text: str, suffix: str | None
 ) -> None:
     markers = markers_in(vocabulary, documents.build(f"d{text}", suffix).tokens)
     assert markers == markers_in(vocabulary, documents.build("d", suffix and "x").tokens)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.build import build_prompts
 from ponant.prompts.chat.prompt import PromptBuilder
 from ponant.prompts.fim.prompts import FimPrompts
@@ -13,12 +13,12 @@ from ponant.training.samples import Sample, SampleEncoder
 class Model:
     """Tokens and prompts of a model, without its weights."""
 
-    vocabulary: Vocabulary
+    vocabulary: GGUFVocabulary
     prompts: PromptBuilder
     fim: FimPrompts
 
     def __init__(self, path: Path) -> None:
-        self.vocabulary = Vocabulary(path)
+        self.vocabulary = GGUFVocabulary(path)
         self.prompts, self.fim = build_prompts("model", path, self.vocabulary, context=8192, tokenizer=None)
         self._controls = {token: text for text, token in self.vocabulary.control_tokens().items()}
 

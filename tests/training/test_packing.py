@@ -125,9 +125,9 @@ def test_a_plan_says_how_long_a_run_will_be() -> None:
 
 
 def test_speed_is_estimated_for_models_of_known_size(tiny_model: Path) -> None:
-    from ponant.llamacpp.vocabulary import Vocabulary
+    from ponant.llamacpp.vocabulary import GGUFVocabulary
 
-    speed = estimate_speed(Vocabulary(tiny_model).metadata)
+    speed = estimate_speed(GGUFVocabulary(tiny_model).metadata)
     assert speed is not None
     assert speed > 1000
     assert estimate_speed({}) is None

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from ponant.engine.base import BackendState, Capabilities, Delta, Engine, GenerateRequest, Limits
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.weights.prepare import Load, Preparer
 from tests.chatting import answer
 from tests.serving import EXACT, ServerProcess, environment, ponant, serving, wait_until
@@ -342,7 +342,7 @@ async def weights(
         say=say,
         progress=progress,
     )
-    return await prepare(model.stem, model, Vocabulary(model))
+    return await prepare(model.stem, model, GGUFVocabulary(model))
 
 
 def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Literal, overload
@@ -177,7 +177,7 @@ class Catalog:
         """
         try:
             for index, spec in enumerate(self._specs):
-                loader = self._loaders[spec.loader]
+                loader = self._loader_of(spec)
                 served = self._served[spec.id] = ServedModel(spec, loader, await loader.describe(spec))
                 if self._preload == "all" or (self._preload == "first" and index == 0):
                     on_loaded(await self._load(served))
@@ -201,11 +201,16 @@ class Catalog:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._fine_tuned.close()
-        for served in self.models:
-            if served.loaded:
-                await served.loader.unload(served.loaded)
-        for loader in self._loaders.values():
-            await loader.close()
+        loaded = [(served.loader, served.loaded) for served in self.models if served.loaded]
+        try:
+            await _end_all(loader.unload(model) for loader, model in loaded)
+        finally:
+            await _end_all(loader.close() for loader in self._loaders.values())
+
+    def _loader_of(self, spec: ModelSpec) -> Loader:
+        if spec.loader not in self._loaders:
+            raise ModelLoadError(f"{spec.id}: there is no loader {spec.loader}")
+        return self._loaders[spec.loader]
 
     @asynccontextmanager
     async def _use(self, name: str | None, kind: Kind) -> AsyncIterator[AnyLoadedModel]:
@@ -336,3 +341,11 @@ class Catalog:
 def _can(has: Kind, wanted: Kind) -> bool:
     """Return True if a model of one kind supports the tasks of another."""
     return has == wanted or (has == "chat" and wanted == "fim")
+
+
+async def _end_all(ends: Iterable[Awaitable[None]]) -> None:
+    """Await all of them, then raise the first error."""
+    results = await asyncio.gather(*ends, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from ponant.api.base import UsageInfo
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse, EmbeddingResponseData
 from ponant.callers import Caller
-from ponant.engine.embed.base import Embedder, Embeddings, InputTooLongError
+from ponant.engine.embed.base import Embedder, InputTooLongError, TextVectors
 from ponant.errors import InvalidRequestError
 
 MOST_TEXTS = 2048
@@ -89,7 +89,7 @@ def _too_long(error: InputTooLongError, model: str) -> InvalidRequestError:
     )
 
 
-def _response(request: EmbeddingRequest, embeddings: Embeddings) -> EmbeddingResponse:
+def _response(request: EmbeddingRequest, embeddings: TextVectors) -> EmbeddingResponse:
     from ponant.embedding.numbers import quantized, shortened, written  # here, as it imports numpy
 
     vectors = shortened(embeddings.vectors, request.output_dimension or embeddings.vectors.shape[1])

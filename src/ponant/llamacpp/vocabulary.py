@@ -1,4 +1,4 @@
-"""Vocabulary of a model, through llama.cpp."""
+"""GGUFVocabulary of a model, through llama.cpp."""
 
 import ctypes
 import re
@@ -26,8 +26,8 @@ def _file_types() -> dict[str, str]:
     return {str(getattr(c, name)): prefix.sub("", name) for name in names}
 
 
-class Vocabulary:
-    """Vocabulary of a model, opened without its weights. It is thread-safe.
+class GGUFVocabulary:
+    """GGUFVocabulary of a model, opened without its weights. It is thread-safe.
 
     The memory is freed with the last reference, or by ``close``.
 
@@ -145,18 +145,18 @@ class Vocabulary:
         return _piece(self._vocab, token, control=False)
 
 
-def open_vocabulary(path: Path) -> Vocabulary:
+def open_vocabulary(path: Path) -> GGUFVocabulary:
     """Return the vocabulary of a model; the last one opened is cached. Raises ModelLoadError."""
     try:
         status = path.stat()
     except OSError:
-        return Vocabulary(path)  # raises the error
+        return GGUFVocabulary(path)  # raises the error
     return _opened_last(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=1)
-def _opened_last(path: Path, _changed: int, _size: int) -> Vocabulary:
-    return Vocabulary(path)
+def _opened_last(path: Path, _changed: int, _size: int) -> GGUFVocabulary:
+    return GGUFVocabulary(path)
 
 
 def tokenize(vocab: Any, text: str, *, control: bool = False, ends: bool = False) -> list[int]:

@@ -94,7 +94,7 @@ class Supervisor(Generic[Info, Frame]):
 
     @property
     def info(self) -> Info:
-        """What the loaded model has. Raises EngineUnavailableError before the first start."""
+        """Sizes of the loaded model. Raises EngineUnavailableError before the first start."""
         if self._info is None:
             raise EngineUnavailableError("the model is still being loaded")
         return self._info

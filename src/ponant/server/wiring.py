@@ -19,7 +19,7 @@ from ponant.engine.embed.base import Embedder, EmbedderConfig
 from ponant.engine.embed.process import EmbedderProcess
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.process import EngineProcess
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.server.specs import model_aliases, model_specs
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
@@ -164,14 +164,14 @@ def _preparing(
     config_for: Callable[[ModelSpec], EngineConfig],
     engine_for: Callable[[EngineConfig], Engine],
     say: Callable[[str], None],
-) -> Callable[[ModelSpec, Vocabulary], Awaitable[Path]] | None:
+) -> Callable[[ModelSpec, GGUFVocabulary], Awaitable[Path]] | None:
     """Return the function that prepares weights; None if the settings disable it."""
     mode = settings.prepare_weights
     if mode == "off":
         return None
     from ponant.weights.prepare import Preparer  # here: few servers prepare weights
 
-    async def prepare(spec: ModelSpec, vocabulary: Vocabulary) -> Path:
+    async def prepare(spec: ModelSpec, vocabulary: GGUFVocabulary) -> Path:
         preparer = Preparer(
             settings.data_dir / "prepared",
             mode=mode,

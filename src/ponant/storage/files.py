@@ -64,7 +64,7 @@ class FileStore:
         return path
 
     async def delete(self, id_: str, *, caller: Caller) -> None:
-        """Delete a file. Whoever is reading its content can go on. Raises UnknownFileError."""
+        """Delete a file. Open readers of its content keep it. Raises UnknownFileError."""
         file = await self.find(id_, caller=caller)
         if not await in_thread(self._delete, file.id):
             raise UnknownFileError(id_)

@@ -18,7 +18,7 @@ from ponant.api.messages import (
     UserMessage,
 )
 from ponant.errors import InvalidRequestError
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.answer.spec import AnswerSpec, read_answer_spec
 from ponant.prompts.chat.conversation import read_conversation
 from ponant.prompts.chat.prompt import PromptBuilder
@@ -91,7 +91,7 @@ class SampleEncoder:
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        vocabulary: GGUFVocabulary,
         prompts: PromptBuilder,
         fim: FimPrompts,
         *,

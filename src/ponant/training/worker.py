@@ -32,7 +32,7 @@ import msgspec
 import psutil
 
 from ponant.errors import ModelLoadError, missing_extra
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.build import build_prompts
 from ponant.training.dataset import EncodedFile, InvalidDatasetError, encode_file, read_report
 from ponant.training.errors import ExportError, TrainingError
@@ -95,7 +95,7 @@ class TrainingProcess:
         """
         self.record(Phase("validating"))
         _check_base(Path(run.model))
-        vocabulary = Vocabulary(Path(run.model))
+        vocabulary = GGUFVocabulary(Path(run.model))
         training = self._samples(run, vocabulary, "training", [file.path for file in run.training_files])
         validation = self._samples(run, vocabulary, "validation", run.validation_files)
         packer = self._packer(run, "training", [file.weight for file in run.training_files])
@@ -109,7 +109,9 @@ class TrainingProcess:
         for recorder in self._recorders:
             recorder.record(event)
 
-    def _samples(self, run: TrainingRun, vocabulary: Vocabulary, kind: str, paths: Sequence[str]) -> list[FileReport]:
+    def _samples(
+        self, run: TrainingRun, vocabulary: GGUFVocabulary, kind: str, paths: Sequence[str]
+    ) -> list[FileReport]:
         """Encode dataset files into the run's folder, unless an earlier process has. Returns their reports."""
         folder = self._folder / "samples" / kind
         if folder.is_dir():
@@ -210,7 +212,7 @@ class TrainingProcess:
         return [packer.pack(samples) for samples in packer.epoch(0)[:_MAX_VALIDATION_SEQUENCES]]
 
 
-def _encoder(run: TrainingRun, vocabulary: Vocabulary) -> SampleEncoder:
+def _encoder(run: TrainingRun, vocabulary: GGUFVocabulary) -> SampleEncoder:
     hyperparameters = run.hyperparameters
     architecture = vocabulary.metadata.get("general.architecture", "")
     longest = int(vocabulary.metadata.get(f"{architecture}.context_length", hyperparameters.seq_len))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ponant.weights.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
-    from ponant.llamacpp.vocabulary import Vocabulary
+    from ponant.llamacpp.vocabulary import GGUFVocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ def read_facts(path: Path) -> Facts:
     Raises:
         ModelLoadError: the file is not a model.
     """
-    from ponant.llamacpp.vocabulary import Vocabulary  # here: cached facts do not need llama.cpp
+    from ponant.llamacpp.vocabulary import GGUFVocabulary  # here: cached facts do not need llama.cpp
 
-    with contextlib.closing(Vocabulary(path)) as vocabulary:
+    with contextlib.closing(GGUFVocabulary(path)) as vocabulary:
         return facts_of(vocabulary)
 
 
-def facts_of(vocabulary: "Vocabulary") -> Facts:
+def facts_of(vocabulary: "GGUFVocabulary") -> Facts:
     """Return the facts of an opened file."""
     metadata = vocabulary.metadata
     architecture = metadata.get("general.architecture", "")

@@ -1,12 +1,13 @@
 """The cache of the facts about model files."""
 
 import contextlib
-import tempfile
-from importlib.util import find_spec
+import os
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
+from ponant._version import __version__
 from ponant.weights.facts import Facts, read_facts
 from ponant.weights.file_names import files_of
 
@@ -19,9 +20,9 @@ class _CachedFile(msgspec.Struct, frozen=True):
 
 
 class _CachedFacts(msgspec.Struct):
-    """The content of the cache: entries by path, and the build of llama.cpp that read the files."""
+    """The content of the cache: entries by path, and the versions that read the files."""
 
-    reader: int
+    reader: str
     entries: dict[str, _CachedFile] = {}
 
 
@@ -29,7 +30,8 @@ class FactsCache:
     """Facts about model files, read by llama.cpp and cached in a JSON file.
 
     llama.cpp needs 0.1 s or more per file, mostly for the vocabulary. An entry is invalid if the size or modification
-    time of a file, or the installed llama.cpp, differs. Errors of reading and writing the cache are ignored.
+    time of a file differs, or the version of Ponant or of llama.cpp's bindings. Errors of reading and writing the cache
+    are ignored.
     """
 
     def __init__(self, file: Path) -> None:
@@ -57,23 +59,25 @@ class FactsCache:
             return
         kept = {path: entry for path, entry in self._content.entries.items() if Path(path).is_file()}
         content = msgspec.json.encode(_CachedFacts(self._content.reader, kept))
+        part = self._file.with_name(f"{self._file.name}-{os.getpid()}")
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._file.parent, prefix=".facts-", delete=False) as file:
-                file.write(content)
-            Path(file.name).replace(self._file)
+            try:
+                part.write_bytes(content)
+                part.replace(self._file)
+            finally:
+                part.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> _CachedFacts:
     reader = _reader()
-    with contextlib.suppress(OSError, msgspec.MsgspecError):
+    with contextlib.suppress(OSError, RecursionError, msgspec.MsgspecError):
         content = msgspec.json.decode(file.read_bytes(), type=_CachedFacts)
         if content.reader == reader:
             return content
     return _CachedFacts(reader)
 
 
-def _reader() -> int:
-    """Return the time of installation of llama.cpp's bindings, in ns."""
-    package = find_spec("llama_cpp")
-    return Path(package.origin).stat().st_mtime_ns if package and package.origin else 0
+def _reader() -> str:
+    """Return the versions that determine the facts about a file."""
+    return f"ponant {__version__}, llama-cpp-python {version('llama-cpp-python')}"

@@ -9,7 +9,7 @@ from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.memory import MemoryPlan, plan_memory
 from ponant.errors import ModelLoadError
 from ponant.llamacpp.memory import model_size
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.machine import available_memory
 from ponant.prompts.chat.prompt import PromptBuilder
 from ponant.prompts.chat.rendering import Renderer, TemplateRenderer
@@ -93,7 +93,7 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
     Raises:
         ModelLoadError: the file is not a model.
     """
-    with contextlib.closing(Vocabulary(path)) as vocabulary:
+    with contextlib.closing(GGUFVocabulary(path)) as vocabulary:
         facts = facts_of(vocabulary)
         if facts.kind == "embed":
             return Inspection(facts, Memory(vocabulary.weights), TokenizerSource(), vocabulary.metadata)
@@ -115,7 +115,7 @@ def inspect_model(path: Path, *, tokenizer: Path | None = None) -> Inspection:
 
 
 def _mistral_renderer(
-    file: Path | None, vocabulary: Vocabulary, context: int
+    file: Path | None, vocabulary: GGUFVocabulary, context: int
 ) -> tuple[MistralRenderer | None, str | None]:
     """Return the renderer of Mistral's tokenizer file, or advice on how to get one."""
     if file:
@@ -140,7 +140,7 @@ def _chat(renderer: Renderer, *, has_template: bool) -> ChatFormat:
     )
 
 
-def _memory(path: Path, vocabulary: Vocabulary) -> Memory:
+def _memory(path: Path, vocabulary: GGUFVocabulary) -> Memory:
     size = model_size(vocabulary.metadata, vocabulary.weights, "f16")
     if not size.context or size.kv_bytes_per_token == 1:
         return Memory(vocabulary.weights)

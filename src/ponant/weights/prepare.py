@@ -23,7 +23,7 @@ from typing import Literal
 import msgspec
 
 from ponant.engine.base import Engine, GenerateRequest
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.machine import default_threads
 from ponant.processes.child_process import ChildProcess
 from ponant.sizes import megabytes
@@ -122,7 +122,7 @@ class Preparer:
         self._say = say
         self._progress = progress
 
-    async def __call__(self, name: str, weights: Path, vocabulary: Vocabulary) -> Path:
+    async def __call__(self, name: str, weights: Path, vocabulary: GGUFVocabulary) -> Path:
         """Return the file to serve. Fall back to the original on any error, and log the error."""
         try:
             return await self._choose(name, weights, vocabulary)
@@ -130,7 +130,7 @@ class Preparer:
             logger.warning("weights not prepared", extra={"model": name, "reason": str(error) or repr(error)})
             return weights
 
-    async def _choose(self, name: str, path: Path, vocabulary: Vocabulary) -> Path:
+    async def _choose(self, name: str, path: Path, vocabulary: GGUFVocabulary) -> Path:
         if vocabulary.metadata.get("general.file_type") in _FAST_FILE_TYPES:
             return path
         if vocabulary.metadata.get("split.count", "1") not in ("0", "1"):
@@ -163,7 +163,7 @@ class Preparer:
         threads = self._threads or default_threads()
         return f"{_processor()}, {threads} threads, {self._sequences} sequences, {version('llama-cpp-python')}"
 
-    async def _decide(self, name: str, path: Path, vocabulary: Vocabulary, record: Record, lock: int) -> Record:
+    async def _decide(self, name: str, path: Path, vocabulary: GGUFVocabulary, record: Record, lock: int) -> Record:
         """Create the copy if it is missing, measure both files if necessary, and write the record."""
         for leftover in self._folder.glob("*.part"):
             leftover.unlink(missing_ok=True)
@@ -230,7 +230,7 @@ class Preparer:
                 f"{megabytes(_SPARE_DISK)} are needed, {megabytes(free)} are free"
             )
 
-    async def _measure(self, name: str, path: Path, copy: Path, vocabulary: Vocabulary) -> Measurement:
+    async def _measure(self, name: str, path: Path, copy: Path, vocabulary: GGUFVocabulary) -> Measurement:
         self._say(f"Measuring {name} and its copy")
         prompt = vocabulary.tokenize(_PROMPT, control=False)
         found = Measurement(await self._speed(path, prompt), await self._speed(copy, prompt))

@@ -9,7 +9,7 @@ from llguidance import LLMatcher
 
 from ponant.engine.base import Delta, GenerateRequest, Sampling
 from ponant.engine.llama.process import EngineProcess
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from tests.engine.llama.test_process import engine
 
 SCHEMA = {
@@ -34,7 +34,7 @@ async def bundled(bundled_model: Path) -> AsyncIterator[EngineProcess]:
 
 async def completions(process: EngineProcess, model: Path, **fields: object) -> tuple[list[str], list[list[Delta]]]:
     """Return the texts of a request's choices, and their deltas."""
-    vocabulary = Vocabulary(model)
+    vocabulary = GGUFVocabulary(model)
     prompt = vocabulary.tokenize("A person as JSON:\n", control=False)
     asked: dict[str, object] = {
         "seeds": [1, 2, 3],

@@ -15,7 +15,7 @@ from ponant.engine.base import FinishReason, GenerateRequest, Sampling, TokenLog
 from ponant.engine.llama.block_trie import BLOCK
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.process import EngineProcess
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from tests.engine.llama.test_process import engine
 from tests.serving import THREADS
 from tests.tiny_model import write_tiny_model
@@ -370,7 +370,7 @@ async def bundled(bundled_model: Path) -> AsyncIterator[EngineProcess]:
 def tokens_of_text(bundled_model: Path) -> list[int]:
     """About 700 tokens of text."""
     text = (Path(__file__).parents[3] / "README.md").read_text()
-    return Vocabulary(bundled_model).tokenize(text, control=False)[:700]
+    return GGUFVocabulary(bundled_model).tokenize(text, control=False)[:700]
 
 
 async def disturb(process: EngineProcess, text: list[int], seed: int) -> None:

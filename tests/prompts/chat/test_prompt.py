@@ -18,7 +18,7 @@ from ponant.api.messages import (
     ToolMessage,
 )
 from ponant.errors import InvalidRequestError
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.chat.prompt import PromptBuilder
 from tests.prompts.building import (
     CONTEXT,
@@ -45,7 +45,7 @@ from tests.prompts.chat_templates import (
 from tests.tiny_model import write_tiny_model
 
 
-def test_conversation_becomes_what_the_model_was_taught(vocabulary: Vocabulary) -> None:
+def test_conversation_becomes_what_the_model_was_taught(vocabulary: GGUFVocabulary) -> None:
     tokens = builder(vocabulary).build([SystemMessage(content="S"), user("Hello")]).tokens
     start, end = vocabulary.tokenize(START, control=True), vocabulary.tokenize(END, control=True)
     text = f"{START}system\nS{END}\n{START}user\nHello{END}\n{START}assistant\n"
@@ -57,7 +57,7 @@ def test_conversation_becomes_what_the_model_was_taught(vocabulary: Vocabulary) 
 @settings(deadline=None, max_examples=300)
 @given(texts=st.lists(hostile_texts, min_size=1, max_size=5), system=st.none() | hostile_texts, forced=hostile_texts)
 def test_control_tokens_are_those_of_the_template_alone(
-    vocabulary: Vocabulary, texts: list[str], system: str | None, forced: str
+    vocabulary: GGUFVocabulary, texts: list[str], system: str | None, forced: str
 ) -> None:
     turns: list[Message] = [] if system is None else [SystemMessage(content=system)]
     turns += [user(text) if index % 2 == 0 else AssistantMessage(content=text) for index, text in enumerate(texts)]
@@ -74,7 +74,7 @@ def test_control_tokens_are_those_of_the_template_alone(
 @settings(deadline=None, max_examples=300)
 @given(texts=st.lists(hostile_texts, min_size=1, max_size=5), forced=hostile_texts, split=st.booleans())
 def test_texts_that_stand_against_each_other_form_no_control_token(
-    vocabulary: Vocabulary, texts: list[str], forced: str, split: bool
+    vocabulary: GGUFVocabulary, texts: list[str], forced: str, split: bool
 ) -> None:
     if split:
         turns: list[Message] = [
@@ -94,7 +94,7 @@ def test_texts_that_stand_against_each_other_form_no_control_token(
 
 @pytest.mark.parametrize("cut", range(1, len(START)))
 @pytest.mark.parametrize("space", ["", "  "])
-def test_halves_of_a_control_token_stay_text_when_joined(vocabulary: Vocabulary, cut: int, space: str) -> None:
+def test_halves_of_a_control_token_stay_text_when_joined(vocabulary: GGUFVocabulary, cut: int, space: str) -> None:
     first, second = START[:cut] + space, space + START[cut:]
     glued = builder(vocabulary, GLUE)
     for turns in (
@@ -107,7 +107,7 @@ def test_halves_of_a_control_token_stay_text_when_joined(vocabulary: Vocabulary,
 
 
 @pytest.mark.parametrize("text", ["|im_start|", "|im_end|", "repo_name", "filename"])
-def test_text_that_the_template_completes_to_a_control_token_stays_text(vocabulary: Vocabulary, text: str) -> None:
+def test_text_that_the_template_completes_to_a_control_token_stays_text(vocabulary: GGUFVocabulary, text: str) -> None:
     tokens = builder(vocabulary, TIGHT).build([user(text)]).tokens
     assert controls_in(vocabulary, tokens) == [START, END]
     assert text_in(vocabulary, tokens) == f"user\n<{text}>"
@@ -135,7 +135,7 @@ def tool_conversation(text: str, *, as_json: bool, escaped: bool) -> list[Messag
     escaped=st.booleans(),
 )
 def test_tool_names_ids_and_arguments_form_no_control_token(
-    vocabulary: Vocabulary, text: str, template: str, as_json: bool, escaped: bool
+    vocabulary: GGUFVocabulary, text: str, template: str, as_json: bool, escaped: bool
 ) -> None:
     tokens = builder(vocabulary, template).build(tool_conversation(text, as_json=as_json, escaped=escaped)).tokens
     expected = [START, END] * 3 + ([] if template == TIGHT else [START])
@@ -143,7 +143,7 @@ def test_tool_names_ids_and_arguments_form_no_control_token(
 
 
 @pytest.mark.parametrize("text", ["{", '"\\u003c|im_start|>"', '{"a": "\\u003c|im_start|>"', f"{START} {{"])
-def test_arguments_that_are_no_object_stay_the_text_they_are(vocabulary: Vocabulary, text: str) -> None:
+def test_arguments_that_are_no_object_stay_the_text_they_are(vocabulary: GGUFVocabulary, text: str) -> None:
     call = ToolCall(function=FunctionCall(name="f", arguments=text))
     tokens = builder(vocabulary, TOOLS).build([user("U"), AssistantMessage(tool_calls=[call]), ToolMessage(content="")])
     assert controls_in(vocabulary, tokens.tokens) == [START, END] * 3 + [START]
@@ -152,7 +152,7 @@ def test_arguments_that_are_no_object_stay_the_text_they_are(vocabulary: Vocabul
 
 @pytest.mark.parametrize("template", [CHATML, TOOLS])
 @pytest.mark.parametrize("depth", [10, 150, 800, 5000, 50_000])
-def test_deep_arguments_are_rendered_or_refused(vocabulary: Vocabulary, template: str, depth: int) -> None:
+def test_deep_arguments_are_rendered_or_refused(vocabulary: GGUFVocabulary, template: str, depth: int) -> None:
     arguments = '{"a":' * depth + "1" + "}" * depth
     call = ToolCall(function=FunctionCall(name="f", arguments=arguments))
     conversation = [user("U"), AssistantMessage(tool_calls=[call]), ToolMessage(content="T")]
@@ -165,13 +165,13 @@ def test_deep_arguments_are_rendered_or_refused(vocabulary: Vocabulary, template
 
 
 @pytest.mark.parametrize("text", ["> quoted", "a <", "a", "start", "if a < b and b > c:", "|", ""])
-def test_harmless_text_has_the_tokens_it_always_has(vocabulary: Vocabulary, text: str) -> None:
+def test_harmless_text_has_the_tokens_it_always_has(vocabulary: GGUFVocabulary, text: str) -> None:
     tokens = builder(vocabulary, CHATML).build([user(text)]).tokens
     whole = f"{START}user\n{text}{END}\n{START}assistant\n"
     assert tokens == vocabulary.tokenize(whole, control=True)
 
 
-def test_prefix_stands_where_the_assistant_is_to_speak(vocabulary: Vocabulary) -> None:
+def test_prefix_stands_where_the_assistant_is_to_speak(vocabulary: GGUFVocabulary) -> None:
     chatml = builder(vocabulary, CHATML)
     prompt = chatml.build([user("U"), prefix("Once upon")])
     assert prompt.prefix == "Once upon"
@@ -188,7 +188,9 @@ def test_prefix_stands_where_the_assistant_is_to_speak(vocabulary: Vocabulary) -
         ([SystemMessage(content=""), user("U")], "system\nBe safe.\nuser\nU\nassistant\n"),
     ],
 )
-def test_system_text_of_the_server_comes_first(vocabulary: Vocabulary, messages: list[Message], expected: str) -> None:
+def test_system_text_of_the_server_comes_first(
+    vocabulary: GGUFVocabulary, messages: list[Message], expected: str
+) -> None:
     prompt = builder(vocabulary, CHATML).build(messages, system="Be safe.")
     assert text_in(vocabulary, prompt.tokens) == expected
 
@@ -197,9 +199,9 @@ def test_system_text_of_the_server_comes_first(vocabulary: Vocabulary, messages:
     ("text", "reads_all"), [("漢" * 1_000_000, False), ("a" * 20 * 163, False), ("hello " * 20, True)]
 )
 def test_prompt_that_cannot_fit_is_refused_without_being_tokenized(
-    vocabulary: Vocabulary, text: str, reads_all: bool
+    vocabulary: GGUFVocabulary, text: str, reads_all: bool
 ) -> None:
-    class Counting(Vocabulary):
+    class Counting(GGUFVocabulary):
         read = 0
 
         def tokenize(self, text: str, *, control: bool) -> list[int]:
@@ -221,18 +223,18 @@ def test_prompt_that_cannot_fit_is_refused_without_being_tokenized(
     assert counting.read == 0
 
 
-def test_broken_template_gives_way_to_a_plain_one(vocabulary: Vocabulary) -> None:
+def test_broken_template_gives_way_to_a_plain_one(vocabulary: GGUFVocabulary) -> None:
     tokens = builder(vocabulary, "{% for %}").build([user("U")]).tokens
     assert text_in(vocabulary, tokens) == "### User:\nU\n\n### Assistant:\n"
 
 
-def test_refusal_of_the_template_is_the_requests_fault(vocabulary: Vocabulary) -> None:
+def test_refusal_of_the_template_is_the_requests_fault(vocabulary: GGUFVocabulary) -> None:
     refusing = builder(vocabulary, "{{ raise_exception('I take no messages') }}")
     with pytest.raises(InvalidRequestError, match="chat template refuses these messages: I take no messages"):
         refusing.build([user("U")])
 
 
-def test_empty_prompt_is_refused(vocabulary: Vocabulary) -> None:
+def test_empty_prompt_is_refused(vocabulary: GGUFVocabulary) -> None:
     with pytest.raises(InvalidRequestError, match="The prompt is empty"):
         builder(vocabulary, GLUE).build([user("")])
 
@@ -241,7 +243,7 @@ def test_empty_prompt_is_refused(vocabulary: Vocabulary) -> None:
     ("template", "pre", "checked"), [(MISTRAL, "gpt-2", True), (CHATML, "tekken", True), (CHATML, "gpt-2", False)]
 )
 def test_tool_ids_of_mistral_tokenizers_are_checked(
-    vocabulary: Vocabulary, template: str, pre: str, checked: bool
+    vocabulary: GGUFVocabulary, template: str, pre: str, checked: bool
 ) -> None:
     like = copy.copy(vocabulary)
     like.metadata = {"tokenizer.chat_template": template, "tokenizer.ggml.pre": pre}
@@ -262,7 +264,7 @@ def test_tool_ids_of_mistral_tokenizers_are_checked(
 )
 def test_sequence_begins_once(tmp_path: Path, adds_bos: bool, template: str | None, writes_bos: bool) -> None:
     write_tiny_model(tmp_path / "model.gguf", chat_template=template, add_bos=adds_bos)
-    made = Vocabulary(tmp_path / "model.gguf")
+    made = GGUFVocabulary(tmp_path / "model.gguf")
     tokens = PromptBuilder(made, context=CONTEXT).build([user(f"{made.text(made.bos)} hello")]).tokens
     assert made.bos is not None
     assert tokens.count(made.bos) == (1 if adds_bos or writes_bos else 0)

@@ -26,7 +26,7 @@ from ponant.completion.parts import Text
 from ponant.completion.reader import AnswerReader
 from ponant.engine.llama.grammar import GrammarTokenizer
 from ponant.llamacpp.model import Model
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.answer.output_format import PLAIN, OutputFormat, Thinking
 from ponant.prompts.answer.spec import AnswerSpec, Calls
 from ponant.prompts.chat.prompt import Prompt, PromptBuilder
@@ -93,10 +93,10 @@ def spec_of(
     return AnswerSpec(tools, functions, calls if tools else "none", schema=schema, reasoning=reasoning)
 
 
-def with_controls(vocabulary: Vocabulary, template: str, *controls: str) -> PromptBuilder:
+def with_controls(vocabulary: GGUFVocabulary, template: str, *controls: str) -> PromptBuilder:
     """Return the builder of a model with additional control tokens, which have the last ids."""
 
-    class Other(Vocabulary):
+    class Other(GGUFVocabulary):
         def control_tokens(self) -> dict[str, int]:
             return super().control_tokens() | {text: self.size - 1 - index for index, text in enumerate(controls)}
 
@@ -112,7 +112,7 @@ def accepts(prompt: Prompt, text: str) -> bool:
     return follow(prompt.grammar, list(text.encode())) == "whole"
 
 
-def test_free_answer_has_neither_grammar_nor_hint(vocabulary: Vocabulary) -> None:
+def test_free_answer_has_neither_grammar_nor_hint(vocabulary: GGUFVocabulary) -> None:
     for template in (CHATML, TAGS, PARAMETERS, TAGS_AND_THINKING):
         prompt = builder(vocabulary, template).build([user("U")])
         assert (prompt.grammar, prompt.output_format) == (None, PLAIN)
@@ -130,7 +130,7 @@ def test_free_answer_has_neither_grammar_nor_hint(vocabulary: Vocabulary) -> Non
     ],
 )
 def test_models_without_a_form_are_told_of_one(
-    vocabulary: Vocabulary, template: str | None, calls: Calls, tools: tuple[Tool, ...], choice: str
+    vocabulary: GGUFVocabulary, template: str | None, calls: Calls, tools: tuple[Tool, ...], choice: str
 ) -> None:
     spec = spec_of(*tools, calls=calls)
     prompt = builder(vocabulary, template).build([SystemMessage(content="S"), user("U")], spec=spec)
@@ -152,7 +152,7 @@ def test_models_without_a_form_are_told_of_one(
 
 
 @pytest.mark.parametrize("template", [CHATML, XML])
-def test_function_that_must_be_called_is_named_among_others(vocabulary: Vocabulary, template: str) -> None:
+def test_function_that_must_be_called_is_named_among_others(vocabulary: GGUFVocabulary, template: str) -> None:
     spec = AnswerSpec((WEATHER, CLOCK), (CLOCK.function,), "required", parallel=False)
     prompt = builder(vocabulary, template).build([user("U")], spec=spec)
     text = text_in(vocabulary, prompt.tokens)
@@ -163,7 +163,9 @@ def test_function_that_must_be_called_is_named_among_others(vocabulary: Vocabula
 
 
 @pytest.mark.parametrize("template", [CHATML, XML, TAGS_WITHOUT_TOOLS, LLAMA])
-def test_models_without_a_form_read_calls_and_results_as_they_were_told(vocabulary: Vocabulary, template: str) -> None:
+def test_models_without_a_form_read_calls_and_results_as_they_were_told(
+    vocabulary: GGUFVocabulary, template: str
+) -> None:
     prompt = builder(vocabulary, template).build(CONVERSATION, spec=spec_of(WEATHER))
     text = text_in(vocabulary, prompt.tokens)
     assert TAGGED_CALL in text
@@ -182,7 +184,7 @@ def test_models_without_a_form_read_calls_and_results_as_they_were_told(vocabula
 )
 @pytest.mark.parametrize("calls", ["auto", "required"])
 def test_models_with_a_form_have_it_in_the_prompt_and_in_the_grammar(
-    vocabulary: Vocabulary, template: str, form: Any, call: str, calls: Calls
+    vocabulary: GGUFVocabulary, template: str, form: Any, call: str, calls: Calls
 ) -> None:
     prompt = builder(vocabulary, template).build(CONVERSATION, spec=spec_of(WEATHER, CLOCK, calls=calls))
     text = text_in(vocabulary, prompt.tokens)
@@ -198,21 +200,21 @@ def test_models_with_a_form_have_it_in_the_prompt_and_in_the_grammar(
 
 
 @pytest.mark.parametrize("template", [CHATML, TAGS, PARAMETERS])
-def test_tools_without_calls_are_shown_alone(vocabulary: Vocabulary, template: str) -> None:
+def test_tools_without_calls_are_shown_alone(vocabulary: GGUFVocabulary, template: str) -> None:
     prompt = builder(vocabulary, template).build([user("U")], spec=AnswerSpec((WEATHER,)))
     assert "Says how it is." in text_in(vocabulary, prompt.tokens)
     assert (prompt.grammar, prompt.output_format) == (None, PLAIN)
 
 
 @pytest.mark.parametrize("template", [CHATML, TAGS])
-def test_earlier_calls_are_in_the_prompt_without_tools_too(vocabulary: Vocabulary, template: str) -> None:
+def test_earlier_calls_are_in_the_prompt_without_tools_too(vocabulary: GGUFVocabulary, template: str) -> None:
     prompt = builder(vocabulary, template).build(CONVERSATION)
     assert TAGGED_CALL in text_in(vocabulary, prompt.tokens)
     assert prompt.output_format == PLAIN
 
 
 @pytest.mark.parametrize("template", [ARGUMENTS, ARGUMENTS_AND_IDS])
-def test_control_tokens_of_calls_are_read_by_their_ids(vocabulary: Vocabulary, template: str) -> None:
+def test_control_tokens_of_calls_are_read_by_their_ids(vocabulary: GGUFVocabulary, template: str) -> None:
     made = with_controls(vocabulary, template, *CALL_TOKENS)
     prompt = made.build([user("U")], spec=spec_of(WEATHER))
     size = vocabulary.size
@@ -225,7 +227,7 @@ def test_control_tokens_of_calls_are_read_by_their_ids(vocabulary: Vocabulary, t
     assert f"<[{size - 1}]>" in prompt.grammar
 
 
-def test_form_of_control_tokens_needs_them(vocabulary: Vocabulary) -> None:
+def test_form_of_control_tokens_needs_them(vocabulary: GGUFVocabulary) -> None:
     """Without them, calls could not be distinguished from text, so another format is used."""
     prompt = builder(vocabulary, ARGUMENTS_AND_IDS).build([user("U")], spec=spec_of(WEATHER, calls="required"))
     written = TAGGED_CALL if accepts(prompt, TAGGED_CALL) else '[TOOL_CALLS]weather[ARGS]{"city": "P"}'
@@ -238,7 +240,9 @@ def test_form_of_control_tokens_needs_them(vocabulary: Vocabulary) -> None:
 @pytest.mark.parametrize(
     ("schema", "hint"), [({"type": "object"}, OBJECT_HINT), (CITY, SCHEMA_HINT), ({"type": "array"}, SCHEMA_HINT)]
 )
-def test_schema_is_shown_to_the_model(vocabulary: Vocabulary, template: str, schema: dict[str, Any], hint: str) -> None:
+def test_schema_is_shown_to_the_model(
+    vocabulary: GGUFVocabulary, template: str, schema: dict[str, Any], hint: str
+) -> None:
     prompt = builder(vocabulary, template).build([SystemMessage(content="S"), user("U")], spec=spec_of(schema=schema))
     text = text_in(vocabulary, prompt.tokens)
     assert f"S\n\n{hint}" in text
@@ -251,7 +255,7 @@ def test_schema_is_shown_to_the_model(vocabulary: Vocabulary, template: str, sch
 
 
 @pytest.mark.parametrize("template", [CHATML, TAGS, PARAMETERS, TIGHT_LIST])
-def test_answer_may_be_a_document_or_a_call(vocabulary: Vocabulary, template: str) -> None:
+def test_answer_may_be_a_document_or_a_call(vocabulary: GGUFVocabulary, template: str) -> None:
     spec = spec_of(WEATHER, schema={"type": "object", "properties": {"a": {"type": "integer"}}})
     prompt = builder(vocabulary, template).build([user("U")], spec=spec)
     text = text_in(vocabulary, prompt.tokens)
@@ -266,7 +270,7 @@ def test_answer_may_be_a_document_or_a_call(vocabulary: Vocabulary, template: st
 
 @pytest.mark.parametrize("template", [CHATML, TAGS, PARAMETERS, TIGHT_LIST])
 @pytest.mark.parametrize("key", ["arguments", "parameters"])
-def test_document_that_reads_like_a_call_is_none(vocabulary: Vocabulary, template: str, key: str) -> None:
+def test_document_that_reads_like_a_call_is_none(vocabulary: GGUFVocabulary, template: str, key: str) -> None:
     """Its arguments would not match the function's schema."""
     prompt = builder(vocabulary, template).build([user("U")], spec=spec_of(WEATHER, schema={"type": "object"}))
     document = f'{{"name": "weather", "{key}": {{"town": 1}}}}'
@@ -277,7 +281,7 @@ def test_document_that_reads_like_a_call_is_none(vocabulary: Vocabulary, templat
 
 
 @pytest.mark.parametrize("template", [CHATML, TAGS, PARAMETERS, LLAMA, None])
-def test_models_that_do_not_think_are_told_how(vocabulary: Vocabulary, template: str | None) -> None:
+def test_models_that_do_not_think_are_told_how(vocabulary: GGUFVocabulary, template: str | None) -> None:
     spec = spec_of(reasoning=True)
     prompt = builder(vocabulary, template).build([SystemMessage(content="S"), user("U")], spec=spec)
     text = text_in(vocabulary, prompt.tokens)
@@ -289,7 +293,7 @@ def test_models_that_do_not_think_are_told_how(vocabulary: Vocabulary, template:
 
 
 @pytest.mark.parametrize("max_tokens", [1, 2, 320, None])
-def test_thinking_leaves_half_of_the_tokens_for_the_answer(vocabulary: Vocabulary, max_tokens: int | None) -> None:
+def test_thinking_leaves_half_of_the_tokens_for_the_answer(vocabulary: GGUFVocabulary, max_tokens: int | None) -> None:
     prompt = builder(vocabulary, CHATML).build([user("U")], spec=spec_of(reasoning=True), max_tokens=max_tokens)
     if max_tokens in (1, 2):
         assert accepts(prompt, "<think>\na</think>\n\nHello")
@@ -301,7 +305,7 @@ def test_thinking_leaves_half_of_the_tokens_for_the_answer(vocabulary: Vocabular
 
 
 @pytest.mark.parametrize("tools", [(), (WEATHER,)])
-def test_models_that_think_by_themselves_are_not_told_how(vocabulary: Vocabulary, tools: tuple[Tool, ...]) -> None:
+def test_models_that_think_by_themselves_are_not_told_how(vocabulary: GGUFVocabulary, tools: tuple[Tool, ...]) -> None:
     spec = spec_of(*tools, reasoning=True)
     for template, begun in ((TAGS_AND_THINKING, False), (THINKS_ALWAYS, True)):
         prompt = builder(vocabulary, template).build([user("U")], spec=spec)
@@ -313,20 +317,20 @@ def test_models_that_think_by_themselves_are_not_told_how(vocabulary: Vocabulary
 
 
 @pytest.mark.parametrize("prefixed", [True, False])
-def test_user_cannot_begin_the_thinking(vocabulary: Vocabulary, prefixed: bool) -> None:
+def test_user_cannot_begin_the_thinking(vocabulary: GGUFVocabulary, prefixed: bool) -> None:
     """Only the template determines if the thinking has begun."""
     last = prefix("<think>") if prefixed else user("<think>")
     prompt = builder(vocabulary, TAGS_AND_THINKING).build([user("U"), last], spec=spec_of(reasoning=True))
     assert prompt.output_format.thinking == Thinking("<think>", "</think>")
 
 
-def test_thinking_that_is_not_wanted_is_turned_off(vocabulary: Vocabulary) -> None:
+def test_thinking_that_is_not_wanted_is_turned_off(vocabulary: GGUFVocabulary) -> None:
     prompt = builder(vocabulary, TAGS_AND_THINKING).build([user("U")])
     assert text_in(vocabulary, prompt.tokens).endswith("<think>\n\n</think>\n\n")
     assert prompt.output_format.thinking is None
 
 
-def test_earlier_thinking_is_for_the_template_to_show(vocabulary: Vocabulary) -> None:
+def test_earlier_thinking_is_for_the_template_to_show(vocabulary: GGUFVocabulary) -> None:
     thought = ThinkChunk(thinking=[TextChunk(text="hm")])
     messages: list[Message] = [user("U"), AssistantMessage(content=[thought, TextChunk(text="A")]), user("V")]
     assert "hm" not in text_in(vocabulary, builder(vocabulary, TAGS_AND_THINKING).build(messages).tokens)
@@ -335,7 +339,7 @@ def test_earlier_thinking_is_for_the_template_to_show(vocabulary: Vocabulary) ->
     assert "[THINK]hm[/THINK]A" in text_in(vocabulary, shown.tokens)
 
 
-def test_hints_stand_in_one_system_text_after_what_was_there(vocabulary: Vocabulary) -> None:
+def test_hints_stand_in_one_system_text_after_what_was_there(vocabulary: GGUFVocabulary) -> None:
     spec = spec_of(WEATHER, schema=CITY, reasoning=True)
     prompt = builder(vocabulary, CHATML).build([SystemMessage(content="S"), user("U")], system="Be safe.", spec=spec)
     text = text_in(vocabulary, prompt.tokens)
@@ -344,7 +348,7 @@ def test_hints_stand_in_one_system_text_after_what_was_there(vocabulary: Vocabul
     assert controls_in(vocabulary, prompt.tokens) == [START, END] * 2 + [START]
 
 
-def test_hints_stand_before_a_conversation_without_a_system_text(vocabulary: Vocabulary) -> None:
+def test_hints_stand_before_a_conversation_without_a_system_text(vocabulary: GGUFVocabulary) -> None:
     prompt = builder(vocabulary, CHATML).build([user("U")], spec=spec_of(schema={"type": "object"}))
     assert text_in(vocabulary, prompt.tokens) == f"system\n{OBJECT_HINT}\nuser\nU\nassistant\n"
 
@@ -356,7 +360,7 @@ def test_hints_stand_before_a_conversation_without_a_system_text(vocabulary: Voc
     calls=st.sampled_from(["auto", "required", "none"]),
 )
 def test_tools_and_schemas_form_no_control_token(
-    vocabulary: Vocabulary, texts: tuple[str, str, str, str], template: str, calls: Calls
+    vocabulary: GGUFVocabulary, texts: tuple[str, str, str, str], template: str, calls: Calls
 ) -> None:
     name, description, key, value = texts
     assume(key.isprintable())  # others are refused
@@ -375,7 +379,7 @@ def test_tools_and_schemas_form_no_control_token(
 
 @settings(deadline=None, max_examples=150, derandomize=True)
 @given(text=hostile_texts, template=st.sampled_from([CHATML, TAGS, TAGS_AND_THINKING, PARAMETERS, XML]))
-def test_results_and_thinking_form_no_control_token(vocabulary: Vocabulary, text: str, template: str) -> None:
+def test_results_and_thinking_form_no_control_token(vocabulary: GGUFVocabulary, text: str, template: str) -> None:
     call = ToolCall(id="abcdefgh1", function=FunctionCall(name=text, arguments={text: text}))
     content: list[Any] = [ThinkChunk(thinking=[TextChunk(text=text)]), TextChunk(text=text)]
     messages: list[Message] = [
@@ -392,7 +396,7 @@ def test_results_and_thinking_form_no_control_token(vocabulary: Vocabulary, text
 
 
 @pytest.mark.parametrize("text", CONTROLS)
-def test_control_tokens_in_hints_are_text(vocabulary: Vocabulary, text: str) -> None:
+def test_control_tokens_in_hints_are_text(vocabulary: GGUFVocabulary, text: str) -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {text: {"description": text}}, "required": [text]}
     tool = Tool(function=Function(name=text, description=text, parameters=schema))
     spec = spec_of(tool, schema=schema)
@@ -406,7 +410,7 @@ def test_tag_that_is_one_token_may_begin_a_call(tmp_path: Path, calls: Calls) ->
     """Qwen's and Hermes' tags are text tokens of their own, which these models were trained to write."""
     tag = "<tool_call>"
     write_tiny_model(tmp_path / "model.gguf", chat_template=TAGS, user_defined=[tag])
-    made = Vocabulary(tmp_path / "model.gguf")
+    made = GGUFVocabulary(tmp_path / "model.gguf")
     (token,) = made.tokenize(tag, control=False)
     assert (made.piece(token), tag in made.control_tokens()) == (tag.encode(), False)
     prompt = PromptBuilder(made, context=CONTEXT).build([user("U")], spec=spec_of(WEATHER, calls=calls))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponant.errors import InvalidRequestError
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.answer.output_format import TextFilter
 from ponant.prompts.chat.prompt import Prompt, PromptBuilder
 from ponant.prompts.fim.filling import FillReader, SuffixReader
@@ -36,13 +36,15 @@ NAMES = ("fim_pre", "fim_suf", "fim_mid")
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Vocabulary]:
+def make(tmp_path: Path) -> Callable[..., GGUFVocabulary]:
     """Return a function that makes the vocabulary of a tiny model with additional control tokens."""
 
-    def made(controls: Sequence[str] | Mapping[str, str], *, name: str = "tiny", add_bos: bool = False) -> Vocabulary:
+    def made(
+        controls: Sequence[str] | Mapping[str, str], *, name: str = "tiny", add_bos: bool = False
+    ) -> GGUFVocabulary:
         names = controls if isinstance(controls, Mapping) else dict.fromkeys(controls, "")
         write_tiny_model(tmp_path / "model.gguf", more_controls=names, add_bos=add_bos)
-        vocabulary = Vocabulary(tmp_path / "model.gguf")
+        vocabulary = GGUFVocabulary(tmp_path / "model.gguf")
         vocabulary.metadata["general.name"] = name
         return vocabulary
 
@@ -50,22 +52,22 @@ def make(tmp_path: Path) -> Callable[..., Vocabulary]:
 
 
 @pytest.fixture(scope="module")
-def qwen(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> GGUFVocabulary:
     path = tmp_path_factory.mktemp("model") / "model.gguf"
     write_tiny_model(path, more_controls=dict.fromkeys(QWEN, ""))
-    return Vocabulary(path)
+    return GGUFVocabulary(path)
 
 
 @pytest.fixture(scope="module")
-def bundled(bundled_model: Path) -> Vocabulary:
-    vocabulary = Vocabulary(bundled_model)
+def bundled(bundled_model: Path) -> GGUFVocabulary:
+    vocabulary = GGUFVocabulary(bundled_model)
     vocabulary.metadata["tokenizer.chat_template"] = CHATML
     return vocabulary
 
 
 @functools.cache
 def prompts(
-    vocabulary: Vocabulary,
+    vocabulary: GGUFVocabulary,
     *,
     context: int = CONTEXT,
     encode: Callable[[str, str | None], list[int]] | None = None,
@@ -74,11 +76,11 @@ def prompts(
     return FimPrompts(vocabulary, context=context, chat=chat, encode=encode)
 
 
-def plain(vocabulary: Vocabulary, text: str) -> list[int]:
+def plain(vocabulary: GGUFVocabulary, text: str) -> list[int]:
     return vocabulary.tokenize(text, control=False)
 
 
-def written(vocabulary: Vocabulary, tokens: Sequence[int]) -> str:
+def written(vocabulary: GGUFVocabulary, tokens: Sequence[int]) -> str:
     """Return tokens as text, with the texts of control tokens."""
     controls = control_texts(vocabulary)
     parts = [controls[token].encode() if token in controls else vocabulary.piece(token) for token in tokens]
@@ -91,12 +93,12 @@ def reader_of(prompt: Prompt) -> TextFilter:
 
 
 @functools.cache
-def control_texts(vocabulary: Vocabulary) -> dict[int, str]:
+def control_texts(vocabulary: GGUFVocabulary) -> dict[int, str]:
     return {token: text for text, token in vocabulary.control_tokens().items()}
 
 
 @pytest.mark.parametrize("controls", PREFIX_FIRST.values(), ids=PREFIX_FIRST)
-def test_prompt_has_the_order_of_the_training(make: Callable[..., Vocabulary], controls: tuple[str, ...]) -> None:
+def test_prompt_has_the_order_of_the_training(make: Callable[..., GGUFVocabulary], controls: tuple[str, ...]) -> None:
     vocabulary = make(controls)
     before, after, middle = (vocabulary.control_tokens()[text] for text in controls)
     made = prompts(vocabulary)
@@ -118,13 +120,13 @@ def test_prompt_has_the_order_of_the_training(make: Callable[..., Vocabulary], c
     ],
 )
 def test_some_models_read_the_suffix_first(
-    make: Callable[..., Vocabulary], name: str, controls: tuple[str, ...], expected: str
+    make: Callable[..., GGUFVocabulary], name: str, controls: tuple[str, ...], expected: str
 ) -> None:
     vocabulary = make(controls, name=name)
     assert written(vocabulary, prompts(vocabulary).build("P", "S").tokens) == expected
 
 
-def test_tokens_are_those_that_the_file_names(make: Callable[..., Vocabulary]) -> None:
+def test_tokens_are_those_that_the_file_names(make: Callable[..., GGUFVocabulary]) -> None:
     vocabulary = make({"<b>": "fim_pre", "<a>": "fim_suf", "[m]": "fim_mid"})
     assert written(vocabulary, prompts(vocabulary).build("P", "S").tokens) == "<b>P<a>S[m]"
 
@@ -140,7 +142,7 @@ def test_tokens_are_those_that_the_file_names(make: Callable[..., Vocabulary]) -
     ids=["unused", "words", "two", "mistral"],
 )
 def test_models_that_were_not_trained_for_it_are_asked(
-    make: Callable[..., Vocabulary], controls: dict[str, str]
+    make: Callable[..., GGUFVocabulary], controls: dict[str, str]
 ) -> None:
     made = prompts(make(controls), context=1024)
     assert not made.native
@@ -148,7 +150,7 @@ def test_models_that_were_not_trained_for_it_are_asked(
 
 
 @pytest.mark.parametrize("suffix", ["S", None])
-def test_prompt_begins_as_the_vocabulary_wants_it(make: Callable[..., Vocabulary], suffix: str | None) -> None:
+def test_prompt_begins_as_the_vocabulary_wants_it(make: Callable[..., GGUFVocabulary], suffix: str | None) -> None:
     vocabulary = make(QWEN, add_bos=True)
     tokens = prompts(vocabulary).build("<|endoftext|>", suffix).tokens
     assert vocabulary.bos is not None
@@ -159,7 +161,7 @@ def test_prompt_begins_as_the_vocabulary_wants_it(make: Callable[..., Vocabulary
 @pytest.mark.parametrize("suffix", ["", None])
 @pytest.mark.parametrize("controls", [QWEN, ()], ids=["native", "asked"])
 def test_without_a_suffix_the_text_goes_on(
-    make: Callable[..., Vocabulary], controls: tuple[str, ...], suffix: str | None
+    make: Callable[..., GGUFVocabulary], controls: tuple[str, ...], suffix: str | None
 ) -> None:
     vocabulary = make(controls)
     prompt = prompts(vocabulary).build(PROMPT, suffix)
@@ -167,7 +169,7 @@ def test_without_a_suffix_the_text_goes_on(
     assert prompt.output_format.filter is None
 
 
-def test_encoding_that_is_given_takes_precedence(qwen: Vocabulary) -> None:
+def test_encoding_that_is_given_takes_precedence(qwen: GGUFVocabulary) -> None:
     asked: list[tuple[str, str | None]] = []
 
     def encode(prompt: str, suffix: str | None) -> list[int]:
@@ -183,7 +185,7 @@ def test_encoding_that_is_given_takes_precedence(qwen: Vocabulary) -> None:
     assert asked == [("P", "S"), ("P", ""), ("P", None)]
 
 
-def test_tokens_that_end_a_filling_are_known(make: Callable[..., Vocabulary]) -> None:
+def test_tokens_that_end_a_filling_are_known(make: Callable[..., GGUFVocabulary]) -> None:
     known = ("<|fim_pad|>", "<|repo_name|>", "<|file_sep|>")
     others = ("<|file_separator|>", "▁<EOT>", "<file_sep>")
     vocabulary = make((*QWEN, *known, *others))
@@ -207,7 +209,7 @@ hostile = st.lists(
 
 @settings(deadline=None, max_examples=150)
 @given(prompt=hostile, suffix=hostile.filter(bool))
-def test_text_that_reads_like_a_control_token_stays_text(qwen: Vocabulary, prompt: str, suffix: str) -> None:
+def test_text_that_reads_like_a_control_token_stays_text(qwen: GGUFVocabulary, prompt: str, suffix: str) -> None:
     tokens = prompts(qwen, context=4096).build(prompt, suffix).tokens
     controls = control_texts(qwen)
     assert [controls[token] for token in tokens if token in controls] == list(QWEN)
@@ -216,7 +218,7 @@ def test_text_that_reads_like_a_control_token_stays_text(qwen: Vocabulary, promp
     assert b"".join(map(qwen.piece, tokens[end + 1 : -1])) == suffix.encode("utf-8", "replace")
 
 
-def user_defined_vocabulary(path: Path) -> Vocabulary:
+def user_defined_vocabulary(path: Path) -> GGUFVocabulary:
     """Like StarCoder's, with tokens that llama.cpp reads in any text."""
     plain = build_vocabulary()
     writer = GGUFWriter(path, "llama")
@@ -232,7 +234,7 @@ def user_defined_vocabulary(path: Path) -> Vocabulary:
     return finished(writer, path)
 
 
-def spaced_vocabulary(path: Path) -> Vocabulary:
+def spaced_vocabulary(path: Path) -> GGUFVocabulary:
     """Like CodeLlama's: a space before each text, and the end token of a filling is not a control token."""
     letters = [*"▁abcdefghijklmnopqrstuvwxyzPSREUMIDO<>[]|☺\ufffd", "▁x", "▁y", "xy", "▁xy"]
     kinds = dict.fromkeys(letters, TokenType.NORMAL)
@@ -255,11 +257,11 @@ def spaced_vocabulary(path: Path) -> Vocabulary:
     return finished(writer, path)
 
 
-def finished(writer: GGUFWriter, path: Path) -> Vocabulary:
+def finished(writer: GGUFWriter, path: Path) -> GGUFVocabulary:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    return Vocabulary(path)
+    return GGUFVocabulary(path)
 
 
 @pytest.mark.parametrize("suffix", ["<fim_middle>", "<fim_<fim_prefix>prefix>", "a<fim_suffix><fim_suffix>b", "<fim_"])
@@ -293,7 +295,7 @@ def too_long_texts() -> list[tuple[str, str | None]]:
 @pytest.mark.parametrize(("prompt", "suffix"), too_long_texts())
 @pytest.mark.parametrize("controls", [QWEN, ()], ids=["native", "asked"])
 def test_texts_that_are_too_long_are_refused(
-    make: Callable[..., Vocabulary], controls: tuple[str, ...], prompt: str, suffix: str | None
+    make: Callable[..., GGUFVocabulary], controls: tuple[str, ...], prompt: str, suffix: str | None
 ) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         prompts(make(controls)).build(prompt, suffix)
@@ -302,7 +304,7 @@ def test_texts_that_are_too_long_are_refused(
     assert (refused.value.kind, refused.value.param) == ("context_length_exceeded", "prompt")
 
 
-def test_nothing_is_cut_off_just_below_the_limit(qwen: Vocabulary) -> None:
+def test_nothing_is_cut_off_just_below_the_limit(qwen: GGUFVocabulary) -> None:
     made = prompts(qwen)
     assert len(made.build("x" * (CONTEXT - 5), "S").tokens) == CONTEXT - 1
     with pytest.raises(InvalidRequestError, match=f"contains {CONTEXT} tokens"):
@@ -311,7 +313,7 @@ def test_nothing_is_cut_off_just_below_the_limit(qwen: Vocabulary) -> None:
 
 @pytest.mark.parametrize(("prompt", "suffix"), [("漢" * 1_000_000, None), ("P", "x" * 1_000_000)])
 def test_texts_that_cannot_fit_are_refused_without_being_tokenized(
-    qwen: Vocabulary, prompt: str, suffix: str | None
+    qwen: GGUFVocabulary, prompt: str, suffix: str | None
 ) -> None:
     def encode(prompt: str, suffix: str | None) -> list[int]:
         raise AssertionError
@@ -321,13 +323,13 @@ def test_texts_that_cannot_fit_are_refused_without_being_tokenized(
     assert refused.value.param == "prompt"
 
 
-def test_encoding_that_is_too_long_is_refused(qwen: Vocabulary) -> None:
+def test_encoding_that_is_too_long_is_refused(qwen: GGUFVocabulary) -> None:
     with pytest.raises(InvalidRequestError, match=f"contains {CONTEXT} tokens"):
         prompts(qwen, encode=lambda _prompt, _suffix: [1] * CONTEXT).build("P", "S")
 
 
 def test_empty_prompt_is_refused_unless_there_is_something_around_it(
-    make: Callable[..., Vocabulary], qwen: Vocabulary
+    make: Callable[..., GGUFVocabulary], qwen: GGUFVocabulary
 ) -> None:
     with pytest.raises(InvalidRequestError, match="The prompt is empty") as refused:
         prompts(qwen).build("", None)
@@ -337,7 +339,7 @@ def test_empty_prompt_is_refused_unless_there_is_something_around_it(
     assert prompts(begun).build("", None).tokens == [begun.bos]
 
 
-def test_filling_ends_where_the_suffix_begins_again(qwen: Vocabulary) -> None:
+def test_filling_ends_where_the_suffix_begins_again(qwen: GGUFVocabulary) -> None:
     suffix = "\n\nprint(f(1))\nprint(f(2))\n"
     reader = reader_of(prompts(qwen).build(PROMPT, suffix))
     assert isinstance(reader, SuffixReader)
@@ -345,7 +347,7 @@ def test_filling_ends_where_the_suffix_begins_again(qwen: Vocabulary) -> None:
     assert reader.finished
 
 
-def test_models_without_such_tokens_are_asked(bundled: Vocabulary) -> None:
+def test_models_without_such_tokens_are_asked(bundled: GGUFVocabulary) -> None:
     made = prompts(bundled, context=4096)
     prompt = made.build(PROMPT, SUFFIX)
     assert not made.native
@@ -359,7 +361,7 @@ def test_models_without_such_tokens_are_asked(bundled: Vocabulary) -> None:
     assert "".join(map(reader.push, answer)) + reader.finish() == "a + 1"
 
 
-def test_each_completion_has_a_reader_of_its_own(bundled: Vocabulary) -> None:
+def test_each_completion_has_a_reader_of_its_own(bundled: GGUFVocabulary) -> None:
     prompt = prompts(bundled, context=4096).build("x = ", "\n")
     first, second = reader_of(prompt), reader_of(prompt)
     assert first.push("1\n```\n") == "1"
@@ -368,14 +370,14 @@ def test_each_completion_has_a_reader_of_its_own(bundled: Vocabulary) -> None:
 
 
 @pytest.mark.parametrize("ticks", [0, 1, 2, 3, 4, 6])
-def test_question_has_a_fence_that_the_texts_do_not_have(bundled: Vocabulary, ticks: int) -> None:
+def test_question_has_a_fence_that_the_texts_do_not_have(bundled: GGUFVocabulary, ticks: int) -> None:
     text = written(bundled, prompts(bundled, context=4096).build("Text:\n" + "`" * ticks + "\n", "\nend").tokens)
     fence = "`" * max(3, ticks + 1)
     assert text.endswith(f"<|im_start|>assistant\n{fence}\n")
     assert text.count(fence) == 5
 
 
-def test_answer_does_not_begin_with_a_line_that_is_very_long(bundled: Vocabulary) -> None:
+def test_answer_does_not_begin_with_a_line_that_is_very_long(bundled: GGUFVocabulary) -> None:
     made = prompts(bundled, context=4096)
     assert written(bundled, made.build("a\n" + "b" * 200, "S").tokens).endswith("```\n" + "b" * 200)
     assert written(bundled, made.build("a\n" + "b" * 201, "S").tokens).endswith("assistant\n```\n")
@@ -383,7 +385,9 @@ def test_answer_does_not_begin_with_a_line_that_is_very_long(bundled: Vocabulary
 
 @settings(deadline=None, max_examples=50)
 @given(prompt=hostile, suffix=hostile.filter(bool))
-def test_question_has_the_control_tokens_of_the_template_alone(bundled: Vocabulary, prompt: str, suffix: str) -> None:
+def test_question_has_the_control_tokens_of_the_template_alone(
+    bundled: GGUFVocabulary, prompt: str, suffix: str
+) -> None:
     tokens = prompts(bundled, context=4096).build(prompt, suffix).tokens
     controls = control_texts(bundled)
     seen = [controls[token] for token in tokens if token in controls]

@@ -17,7 +17,7 @@ from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 
 from ponant.api.chat import Function, Tool
 from ponant.api.messages import FunctionCall, ToolCall
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.chat.turns import Turn
 from ponant.prompts.mistral.tokenizer import (
     MistralTokens,
@@ -47,7 +47,7 @@ ID, OTHER_ID = "abcdefgh1", "abcdefgh2"
 class Made:
     """Model, its tokens by both libraries, and the encoder under test."""
 
-    vocabulary: Vocabulary
+    vocabulary: GGUFVocabulary
     library: Any
     tokens: MistralTokens
     controls: frozenset[int]
@@ -74,7 +74,7 @@ def library_of(file: Path) -> Any:
     return MistralTokenizer.from_file(str(file))
 
 
-def make(vocabulary: Vocabulary, file: Path) -> Made:
+def make(vocabulary: GGUFVocabulary, file: Path) -> Made:
     controls = frozenset(vocabulary.control_tokens().values())
     return Made(vocabulary, library_of(file), MistralTokens(file, vocabulary), controls)
 
@@ -82,7 +82,7 @@ def make(vocabulary: Vocabulary, file: Path) -> Made:
 def made(name: str, folder: Path) -> Made:
     kind, version = name.split()
     if kind == "tekken":
-        return make(Vocabulary(write_tekken_model(folder, version=version)), folder / "tekken.json")
+        return make(GGUFVocabulary(write_tekken_model(folder, version=version)), folder / "tekken.json")
     file = SENTENCEPIECE[version]
     if not file.is_file():
         pytest.skip(f"this release of mistral-common brings no {file.name}")
@@ -95,7 +95,7 @@ def for_versions(*versions: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("model", names, indirect=True)
 
 
-def sentencepiece_vocabulary(path: Path, library: Any) -> Vocabulary:
+def sentencepiece_vocabulary(path: Path, library: Any) -> GGUFVocabulary:
     """Model without weights, with the tokens of a SentencePiece file."""
     reader: Any = library.instruct_tokenizer.tokenizer._model
     tokens = range(reader.vocab_size())
@@ -112,7 +112,7 @@ def sentencepiece_vocabulary(path: Path, library: Any) -> Vocabulary:
     return finished(writer, path)
 
 
-def tekken_vocabulary(path: Path, library: Any) -> Vocabulary:
+def tekken_vocabulary(path: Path, library: Any) -> GGUFVocabulary:
     """Model without weights, with the tokens of a ``tekken.json``."""
     tekken: Any = library.instruct_tokenizer.tokenizer
     special = tekken.num_special_tokens
@@ -136,11 +136,11 @@ def started(path: Path, kind: str, texts: Sequence[str], kinds: Sequence[TokenTy
     return writer
 
 
-def finished(writer: GGUFWriter, path: Path) -> Vocabulary:
+def finished(writer: GGUFWriter, path: Path) -> GGUFVocabulary:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    return Vocabulary(path)
+    return GGUFVocabulary(path)
 
 
 def call(tool_id: str = ID, arguments: dict[str, Any] | str | None = None, name: str = "weather") -> ToolCall:

@@ -14,7 +14,7 @@ from mistral_common.protocol.instruct import chunk, messages
 from ponant.api.chat import Function, Tool
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.errors import InvalidRequestError
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.chat.turns import Turn, without_tools
 from ponant.prompts.mistral.tokenizer import (
     MistralTokens,
@@ -192,7 +192,7 @@ def test_thoughts_have_the_librarys_tokens(model_of: Callable[[str], Made], name
 def test_thoughts_are_left_out_where_there_are_no_tokens_for_them(model: Made, tmp_path: Path) -> None:
     tokens = model.tokens
     if tokens.thinking:
-        vocabulary = Vocabulary(write_tekken_model(tmp_path, version=tokens.version, thinking=False))
+        vocabulary = GGUFVocabulary(write_tekken_model(tmp_path, version=tokens.version, thinking=False))
         tokens = MistralTokens(tmp_path / "tekken.json", vocabulary)
     assert tokens.thinking is None
     thought = Turn("assistant", ANSWER.text, thinking="Hm")

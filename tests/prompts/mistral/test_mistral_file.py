@@ -12,7 +12,7 @@ from mistral_common.protocol.instruct import messages
 from mistral_common.tokens.tokenizers import sentencepiece
 
 from ponant.llamacpp.model import Model
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.chat.turns import Turn
 from ponant.prompts.mistral.tokenizer import (
     MissingLibraryError,
@@ -112,10 +112,10 @@ def test_truncated_file_is_refused(model_of: Callable[[str], Made], tmp_path: Pa
             MistralTokens(tmp_path / "tekken.json", model_of("tekken v13").vocabulary)
 
 
-class Shuffled(Vocabulary):
-    """Vocabulary with some tokens at the ids of others."""
+class Shuffled(GGUFVocabulary):
+    """GGUFVocabulary with some tokens at the ids of others."""
 
-    def __init__(self, vocabulary: Vocabulary, ids: Sequence[int]) -> None:
+    def __init__(self, vocabulary: GGUFVocabulary, ids: Sequence[int]) -> None:
         vars(self).update(vars(vocabulary))
         self._pieces = {}
         self._ids = list(ids)
@@ -130,7 +130,7 @@ class Shuffled(Vocabulary):
 def test_other_vocabulary_is_refused(model_of: Callable[[str], Made], tmp_path: Path) -> None:
     write_tekken(tmp_path / "tekken.json", version="v13")
     write_tiny_model(tmp_path / "model.gguf")
-    other = Vocabulary(tmp_path / "model.gguf")
+    other = GGUFVocabulary(tmp_path / "model.gguf")
     with pytest.raises(TokenizerMismatchError, match=rf"has \d+ tokens, the model has {other.size}"):
         MistralTokens(tmp_path / "tekken.json", other)
     with pytest.raises(TokenizerMismatchError, match=r"its token 34 is '\[THINK\]', the model's is '<SPECIAL_34>'"):
@@ -141,7 +141,7 @@ def test_other_vocabulary_is_refused(model_of: Callable[[str], Made], tmp_path: 
 
 @pytest.mark.parametrize("first", [0, 3, SPECIAL_TOKENS])
 def test_tokens_at_other_ids_are_refused(tmp_path: Path, first: int) -> None:
-    vocabulary = Vocabulary(write_tekken_model(tmp_path))
+    vocabulary = GGUFVocabulary(write_tekken_model(tmp_path))
     size = vocabulary.size
     MistralTokens(tmp_path / "tekken.json", Shuffled(vocabulary, range(size)))
     moved = [*range(first), *np.random.default_rng(0).permutation(np.arange(first, size)).tolist()]
@@ -150,7 +150,7 @@ def test_tokens_at_other_ids_are_refused(tmp_path: Path, first: int) -> None:
 
 
 def test_names_of_tokens_that_conversations_do_not_have_may_differ(tmp_path: Path) -> None:
-    vocabulary = Vocabulary(write_tekken_model(tmp_path, version="v3"))
+    vocabulary = GGUFVocabulary(write_tekken_model(tmp_path, version="v3"))
     ids = [*range(10), *range(20, 30), *range(20, vocabulary.size)]
     tokens = MistralTokens(tmp_path / "tekken.json", Shuffled(vocabulary, ids))
     assert tokens.encode([USER])
@@ -158,7 +158,7 @@ def test_names_of_tokens_that_conversations_do_not_have_may_differ(tmp_path: Pat
 
 
 def test_swapped_control_tokens_are_refused(tmp_path: Path) -> None:
-    vocabulary = Vocabulary(write_tekken_model(tmp_path))
+    vocabulary = GGUFVocabulary(write_tekken_model(tmp_path))
     ids = list(range(vocabulary.size))
     ids[3], ids[4] = 4, 3
     with pytest.raises(TokenizerMismatchError, match=r"its token 3 is '\[INST\]', the model's is '\[/INST\]'"):
@@ -221,7 +221,7 @@ def test_tiny_model_has_the_tokens_of_its_file(model_of: Callable[[str], Made], 
 @pytest.mark.parametrize("biases", [None, {"[TOOL_CALLS]": 6.0, "</s>": 0.0}])
 def test_tiny_model_speaks(tmp_path: Path, biases: dict[str, float] | None) -> None:
     path = write_tekken_model(tmp_path, biases=biases)
-    vocabulary = Vocabulary(path)
+    vocabulary = GGUFVocabulary(path)
     assert vocabulary.end_tokens == frozenset([2])
     said = MistralTokens(tmp_path / "tekken.json", vocabulary).encode([USER])
     model = Model(path)

@@ -12,7 +12,7 @@ from ponant.catalog.spec import ModelSpec
 from ponant.engine.embed.base import USUAL_CONTEXT, Embedder, EmbedderConfig
 from ponant.engine.embed.e5_weights import CONTEXT
 from ponant.llamacpp.memory import model_size
-from ponant.llamacpp.vocabulary import Vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.processes.core_lock import CoreSlot
 from ponant.weights.bundled import BUNDLED_EMBEDDER
 
@@ -59,7 +59,7 @@ def _describe(spec: ModelSpec) -> ModelFacts:
     created = int(file.st_mtime)
     if spec.source == BUNDLED_EMBEDDER:
         return ModelFacts(BUNDLED_EMBEDDER, _OWNER, created, spec.context or CONTEXT, memory)
-    metadata = Vocabulary(spec.weights).metadata
+    metadata = GGUFVocabulary(spec.weights).metadata
     context = spec.context or min(model_size(metadata, file.st_size, "f16").context, USUAL_CONTEXT)
     name = metadata.get("general.name", spec.id)
     return ModelFacts(name, metadata.get("general.organization"), created, context, memory)

@@ -17,7 +17,7 @@ from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.memory import expected_memory
 from ponant.errors import ModelLoadError
 from ponant.llamacpp.memory import model_size
-from ponant.llamacpp.vocabulary import Vocabulary, open_vocabulary
+from ponant.llamacpp.vocabulary import GGUFVocabulary, open_vocabulary
 from ponant.processes.core_lock import CoreSlot
 from ponant.prompts.build import build_prompts, has_native_fim
 from ponant.prompts.chat.prompt import PromptBuilder
@@ -38,7 +38,7 @@ class LlamaLoader:
         config_for: Callable[[ModelSpec], EngineConfig],
         engine_for: Callable[[EngineConfig], LocalEngine],
         *,
-        prepare: Callable[[ModelSpec, Vocabulary], Awaitable[Path]] | None = None,
+        prepare: Callable[[ModelSpec, GGUFVocabulary], Awaitable[Path]] | None = None,
     ) -> None:
         """Initialize the loader.
 
@@ -110,5 +110,5 @@ def _describe(spec: ModelSpec, config: EngineConfig) -> ModelFacts:
     )
 
 
-def _build_prompts(spec: ModelSpec, vocabulary: Vocabulary, context: int) -> tuple[PromptBuilder, FimPrompts]:
+def _build_prompts(spec: ModelSpec, vocabulary: GGUFVocabulary, context: int) -> tuple[PromptBuilder, FimPrompts]:
     return build_prompts(spec.id, spec.weights, vocabulary, context=context, tokenizer=spec.tokenizer)

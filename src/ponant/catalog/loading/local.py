@@ -83,9 +83,11 @@ class LocalLoader:
     async def unload(self, model: AnyLoadedModel) -> None:
         """Stop a model's worker and free its memory and its slot on the cores."""
         _, slot = self._loaded.pop(model.spec.id, (model, None))
-        await model.backend.stop()
-        if self._cores and slot:
-            self._cores.give_back(slot)
+        try:
+            await model.backend.stop()
+        finally:
+            if self._cores and slot:
+                self._cores.give_back(slot)
 
     async def close(self) -> None:
         """Delete the files that the workers shared."""

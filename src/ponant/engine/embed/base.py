@@ -48,7 +48,7 @@ class EmbedderInfo(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Embeddings:
+class TextVectors:
     """Vectors of texts, in the order of the texts.
 
     Attributes:
@@ -83,7 +83,7 @@ class Embedder(Backend, Protocol):
         """Sizes of the embedder. Raises EngineUnavailableError before the start."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> Embeddings:
+    async def embed(self, texts: Sequence[str]) -> TextVectors:
         """Embed texts without NUL characters. Cancelling the call drops the texts that are not yet in a batch.
 
         Raises:

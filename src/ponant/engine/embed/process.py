@@ -8,8 +8,8 @@ from ponant.engine.embed.base import (
     EmbedderConfig,
     EmbedderInfo,
     EmbeddingFailedError,
-    Embeddings,
     InputTooLongError,
+    TextVectors,
 )
 from ponant.engine.embed.frames import (
     Answer,
@@ -35,7 +35,7 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
     def __init__(self, config: EmbedderConfig, *, queue_limit: int = 256) -> None:
         self._queue_limit = queue_limit
         self._ids = itertools.count(1)
-        self._requests: dict[int, asyncio.Future[Embeddings]] = {}
+        self._requests: dict[int, asyncio.Future[TextVectors]] = {}
         worker = Supervisor[EmbedderInfo, Answer](
             "ponant.engine.embed.worker",
             LoadEmbedder(config),
@@ -63,7 +63,7 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
             f"{info.dimensions} dimensions, {info.threads} threads"
         )
 
-    async def embed(self, texts: Sequence[str]) -> Embeddings:
+    async def embed(self, texts: Sequence[str]) -> TextVectors:
         """Embed texts; see ``Embedder.embed``."""
         if any("\0" in text for text in texts):
             raise ValueError("a text has a NUL character")
@@ -73,7 +73,7 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
         if len(self._requests) > self._queue_limit:
             raise QueueFullError(f"{len(self._requests) - 1} requests wait already")
         request_id = next(self._ids)
-        answer: asyncio.Future[Embeddings] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[TextVectors] = asyncio.get_running_loop().create_future()
         self._requests[request_id] = answer
         self._worker.send(Embed(request_id, list(texts)))
         try:
@@ -96,11 +96,11 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
             case EmbedFailed(message=message):
                 request.set_exception(EmbeddingFailedError(message))
 
-    def _embeddings(self, vectors: bytes, tokens: list[int]) -> Embeddings:
+    def _embeddings(self, vectors: bytes, tokens: list[int]) -> TextVectors:
         import numpy as np  # here, to save servers without embeddings its memory and import time
 
         shape = (len(tokens), self.info.dimensions)
-        return Embeddings(np.frombuffer(vectors, dtype=np.float32).reshape(shape), tokens)
+        return TextVectors(np.frombuffer(vectors, dtype=np.float32).reshape(shape), tokens)
 
     def _fail_all(self, reason: str) -> None:
         requests = list(self._requests.values())

@@ -1,0 +1,47 @@
+"""Docstrings begin with a noun or a verb, and neither they nor comments speak of software as of people."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("src", "benchmarks", "compat", "faults", "tests")
+FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")) if path != Path(__file__)]
+SUBORDINATE = re.compile(r"(What|Whether|Which|Who|Whose|How|Why|Where|When|If|That)\b")
+PERSONAL = re.compile(
+    r"\b(who|whom|whoever|nobody|somebody|everybody|(is|are|was|were) told|told of|so many|goes on|beside|knows)\b",
+    re.IGNORECASE,
+)
+
+
+def docstrings(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the docstrings of modules, classes, functions and attributes, with their lines."""
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else []:
+            value = statement.value if isinstance(statement, ast.Expr) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield statement.lineno, value.value.strip()
+
+
+def comments(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the comments with their lines."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_prose_names_the_thing(path: Path) -> None:
+    source = path.read_text()
+    texts = list(docstrings(source))
+    bad = [f"{line}: {text.splitlines()[0]}" for line, text in texts if SUBORDINATE.match(text)]
+    for line, text in [*texts, *comments(source)]:
+        if found := PERSONAL.search(re.sub(r'"[^"\n]*"', "", text)):
+            bad.append(f"{line}: {found[0]!r} in {text[max(0, found.start() - 40) : found.end() + 40]!r}")
+    assert not bad, "\n".join(bad)
