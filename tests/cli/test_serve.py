@@ -10,6 +10,7 @@ import pytest
 
 import ponant as package
 from tests.chatting import answer
+from tests.missing import skip_or_fail
 from tests.serving import EXACT, environment, ponant, serving
 
 FLAGS = {
@@ -195,9 +196,10 @@ def test_start_tells_what_the_model_can_hold_and_where_it_listens(tiny_model: Pa
         assert said in server.printed
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="there is no curl")
 @pytest.mark.parametrize("key", [None, "a key"])
 def test_printed_curl_line_works_when_pasted(tmp_path: Path, tiny_model: Path, key: str | None) -> None:
+    if not shutil.which("curl"):
+        skip_or_fail("curl is not installed")
     model = tmp_path / "it's $tiny.gguf"
     shutil.copy(tiny_model, model)
     flags = ["--api-key", key] if key else []

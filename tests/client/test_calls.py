@@ -13,6 +13,7 @@ import pytest
 from ponant.client.errors import ClientError, MistralError
 from tests.client.calls import CALLS, comparable, files, joined, parameters
 from tests.client.ways import WAYS, Way
+from tests.missing import skip_or_fail
 from tests.serving import SOAK, RunningServer, environment
 
 SOME = [
@@ -42,7 +43,7 @@ OFFICIAL = FOLDER.parents[1] / ".venv-mistralai1" / "bin" / "python"
 def official(tiny_server: RunningServer) -> dict[str, Any]:
     """Outcomes of all calls with the official client."""
     if not OFFICIAL.exists():
-        pytest.skip("there is no .venv-mistralai1; run: make .venv-mistralai1/.ready")
+        skip_or_fail("there is no .venv-mistralai1; run: make .venv-mistralai1/.ready")
     command = [str(OFFICIAL), str(FOLDER / "official_suite.py"), tiny_server.url]
     result = subprocess.run(command, capture_output=True, check=False, text=True, env=environment(), timeout=120)
     assert result.returncode == 0, result.stderr

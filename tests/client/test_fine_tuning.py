@@ -14,6 +14,7 @@ from ponant import Mistral, models
 from ponant.client.fine_tuning import FineTuningJobs
 from ponant.client.models import Models
 from tests.client.test_calls import OFFICIAL
+from tests.missing import skip_or_fail
 
 JOBS = ["list", "create", "get", "cancel", "start"]
 OF_MODELS = ["delete", "update", "archive", "unarchive"]
@@ -77,7 +78,7 @@ JOB: dict[str, Any] = {
 def official() -> Any:
     """Parameters and types of version 1 of the official client, the last with fine-tuning."""
     if not OFFICIAL.exists():
-        pytest.skip("there is no .venv-mistralai1; run: make .venv-mistralai1/.ready")
+        skip_or_fail("there is no .venv-mistralai1; run: make .venv-mistralai1/.ready")
     result = subprocess.run([str(OFFICIAL), "-c", ASK], capture_output=True, check=True, text=True, timeout=120)
     return json.loads(result.stdout)
 

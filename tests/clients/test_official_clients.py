@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.in_process import ScriptedServer
+from tests.missing import skip_or_fail
 from tests.serving import EXACT, SOAK, RunningServer, environment, serving
 from tests.tiny_model import write_tiny_model
 from tests.training.extra import skip_without_training
@@ -60,7 +61,7 @@ def test_client_fine_tunes_the_bundled_model(tmp_path: Path, base_weights: Path)
 
 def run(python: Path, suite: str, *arguments: str, **variables: str) -> None:
     if not python.exists():
-        pytest.skip(f"there is no {python.parent.parent.name}; run: make {python.parent.parent.name}/.ready")
+        skip_or_fail(f"there is no {python.parent.parent.name}; run: make {python.parent.parent.name}/.ready")
     command = [str(python), "-m", "pytest", "--noconftest", "-c", "/dev/null", "-p", "no:cacheprovider", "-q"]
     result = subprocess.run(
         [*command, str(SUITES / suite), *arguments],

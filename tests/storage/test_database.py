@@ -1,6 +1,7 @@
 """Database: migrations, transactions and errors."""
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from ponant.storage.fine_tuning_jobs import FineTuningJobStore
 from ponant.storage.migrate import migrate
 from ponant.storage.storage import Storage
 from ponant.storage.tables import Base, FileRow, FineTuningJobRow
+from tests.missing import skip_or_fail
 
 OPENING = """
 import sys
@@ -34,26 +36,32 @@ Storage.open(Path(sys.argv[1]), sys.argv[2] or None).close()
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """URL of a PostgreSQL test server; skips if PostgreSQL is not installed."""
-    pytest.importorskip("psycopg")
-    if not (shutil.which("pg_ctl") and shutil.which("initdb")):
-        pytest.skip("there is no PostgreSQL")
+    """URL of a PostgreSQL test server."""
+    initdb_program, pg_ctl = _postgres_program("initdb"), _postgres_program("pg_ctl")
+    if not (initdb_program and pg_ctl):
+        skip_or_fail("PostgreSQL is not installed")
     # PostgreSQL refuses to run as root, and its user cannot read pytest's folders.
     with tempfile.TemporaryDirectory(prefix="ponant-postgres-") as folder:
         as_user: list[str] = []
         if Path("/proc/self").owner() == "root":
             shutil.chown(folder, "nobody")
             as_user = ["setpriv", "--reuid=nobody", "--clear-groups"]
-        initdb = [*as_user, "initdb", "-D", f"{folder}/data", "-U", "ponant", "-A", "trust"]
+        initdb = [*as_user, initdb_program, "-D", f"{folder}/data", "-U", "ponant", "-A", "trust"]
         if subprocess.run(initdb, capture_output=True, check=False, cwd=folder).returncode:
-            pytest.skip("PostgreSQL cannot be set up here")
+            skip_or_fail("PostgreSQL cannot be set up here")
         options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-        control = [*as_user, "pg_ctl", "-D", f"{folder}/data", "-w"]
+        control = [*as_user, pg_ctl, "-D", f"{folder}/data", "-w"]
         subprocess.run([*control, "-o", options, "-l", f"{folder}/log", "start"], check=True, cwd=folder)
         try:
             yield f"postgresql://ponant@/postgres?host={folder}"
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd=folder)
+
+
+def _postgres_program(name: str) -> str | None:
+    """Return the path of a program of PostgreSQL. Debian keeps them out of PATH, in a folder per version."""
+    folders = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(folders))
 
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
