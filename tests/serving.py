@@ -77,12 +77,13 @@ def serving(
     error.
     """
     data = tempfile.TemporaryDirectory(prefix="ponant-test-")
+    threads = {} if cwd else {"PONANT_THREADS": str(THREADS)}  # a settings file in cwd names them itself
     with Path(log).open("wb") if log else contextlib.nullcontext() as errors:
         process = subprocess.Popen(
             ponant("serve", "--port", "0", "--log-level", "warning", *arguments),
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=environment(XDG_DATA_HOME=data.name, PONANT_THREADS=str(THREADS)) | settings,
+            env=environment(XDG_DATA_HOME=data.name) | threads | settings,
             cwd=cwd,
         )
     try:

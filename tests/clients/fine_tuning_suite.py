@@ -71,7 +71,7 @@ def mistral() -> Iterator[Mistral]:
 
 
 @pytest.fixture(scope="module")
-def job(mistral: Mistral) -> Any:
+def job(mistral: Mistral) -> Iterator[Any]:
     """Finished job."""
     training, validation = [
         mistral.files.upload(file={"file_name": name, "content": content}, purpose="fine-tune")
@@ -97,7 +97,9 @@ def job(mistral: Mistral) -> Any:
         assert time.monotonic() < deadline, found
         time.sleep(0.5)
     assert found.status == "SUCCESS", found
-    return found
+    yield found
+    for file in (training, validation):
+        mistral.files.delete(file_id=file.id)
 
 
 def ask(mistral: Mistral, model: str, text: str, **fields: Any) -> Any:

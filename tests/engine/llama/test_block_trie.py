@@ -92,10 +92,11 @@ def counted(tokens: list[int]) -> list[int]:
 @pytest.mark.parametrize("holders", [1, 30, 1000])
 @pytest.mark.parametrize("shared", [0, 40, 1000, 1000 // BLOCK * BLOCK])
 def test_search_costs_the_same_however_many_share_the_prefix(holders: int, shared: int) -> None:
-    prompt = [1 + index * 7 % 250 for index in range(2000)]
+    prompt = [1 + index * 7 % 250 for index in range(1200)]
+    before, after = counted(prompt[:shared]), counted(prompt[shared:])
     trie = BlockTrie[int]()
     for key in range(holders):
-        tokens = counted([*prompt[:shared], 1000 + key, *prompt[shared:]])
+        tokens = [*before, Counted(1000 + key), *after]
         trie.put(key, None, tokens, len(tokens))
     wanted = counted([*prompt[:shared], 900, *prompt[shared:]])
     Counted.operations = 0

@@ -1,5 +1,7 @@
 """Prefill planned for steps with running completions."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,8 +51,9 @@ def tokens_of(plan: PrefillPlan) -> int:
     return sum(length for _, length in plan.tokens)
 
 
+@cache
 def prompt(depth: int, tokens: int, left: int | None = None) -> Sequence:
-    """Return a prompt with ``tokens`` uncached tokens, computed up to a depth."""
+    """Return a prompt with ``tokens`` uncached tokens, computed up to a depth. Plans leave it unchanged."""
     made = completion(1, depth + left if left is not None else max(depth + 1, tokens))
     made.cached_tokens = len(made.tokens) - tokens
     made.computed = depth
