@@ -134,7 +134,7 @@ def test_what_cannot_be_exported_is_refused_with_advice(
     home.adapter.write_bytes(b"GGUF damaged")
     assert str(home.adapter) in home.refusal(MODEL)
     home.adapter.unlink()
-    assert "is gone" in home.refusal(MODEL)
+    assert "is missing" in home.refusal(MODEL)
 
 
 def test_a_disk_that_gets_full_leaves_nothing(home: Home, full_disk: Callable[[int], Path]) -> None:

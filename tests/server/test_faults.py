@@ -249,6 +249,8 @@ def refuses_connections(server: RunningServer) -> bool:
         readiness(server)
     except httpx2.ConnectError:
         return True
+    except httpx2.TransportError:
+        pass  # the connection was in the backlog when the server stopped listening
     return False
 
 

@@ -204,7 +204,7 @@ def test_adapters_of_other_models_and_broken_ones_are_refused_and_nothing_is_lef
     refused(write_peft(tmp_path / "peft", whole), "not a GGUF file", base=no_model)
     other = write_tiny_adapter(tmp_path / "other.gguf", architecture="phi3")
     refused(write_peft(tmp_path / "peft", whole), "architecture phi3 cannot be exported", base=other)
-    with pytest.raises(ExportError, match="it is for models of the architecture phi3"):
+    with pytest.raises(ExportError, match="it is for the architecture phi3"):
         merge(tiny_model, other, target)
     too_large = {"blk.0.attn_q": (a * 1e6, b * 1e6)}
     with pytest.raises(ExportError, match="too large for f16"):
