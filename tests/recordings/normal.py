@@ -130,7 +130,7 @@ def _message(message: dict[str, Any], *, is_last: bool = False) -> dict[str, Any
                 return _function(value)
         return value
 
-    return {key: said(key, value) for key, value in message.items()}
+    return {key: said(key, value) for key, value in message.items() if not (is_last and key == "reasoning_content")}
 
 
 def _text(text: Any, *, is_last: bool) -> Any:

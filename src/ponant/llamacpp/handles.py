@@ -20,7 +20,15 @@ def _keep_errors(level: int, text: bytes, _: Any) -> None:
 
 
 _log = c.llama_log_callback(_keep_errors)
-c.llama_log_set(_log, ctypes.c_void_p(0))
+
+
+def _collect_errors() -> None:
+    """Collect the error lines of the next call. A program that imports ``llama_cpp`` itself sets another log."""
+    c.llama_log_set(_log, ctypes.c_void_p(0))
+    _errors.clear()
+
+
+_collect_errors()
 c.llama_backend_init()
 
 
@@ -42,7 +50,7 @@ def load_model(path: Path, *, vocab_only: bool) -> Any:
     check_model_file(path)
     params = c.llama_model_default_params()
     params.vocab_only = vocab_only
-    _errors.clear()
+    _collect_errors()
     model = c.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise ModelLoadError(f"cannot load {path}: {_first_error('llama.cpp does not say why')}")
@@ -51,7 +59,7 @@ def load_model(path: Path, *, vocab_only: bool) -> Any:
 
 def new_context(model: Any, params: Any) -> Any:
     """Create a context of a model and return llama.cpp's handle of it. Raises ModelLoadError."""
-    _errors.clear()
+    _collect_errors()
     context = c.llama_init_from_model(model, params)
     if not context:
         raise ModelLoadError(f"cannot run the model: {_first_error('not enough memory')}")
@@ -68,7 +76,7 @@ def load_adapter(model: Any, path: Path) -> Any:
     Raises:
         AdapterError: the adapter does not fit the model.
     """
-    _errors.clear()
+    _collect_errors()
     adapter = c.llama_adapter_lora_init(model, os.fsencode(path))
     if not adapter:
         reason = _first_error("llama.cpp does not say why").rpartition("lora adapter: ")[2]
