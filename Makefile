@@ -8,7 +8,8 @@ VENV_MISTRALAI1 := .venv-mistralai1
 # tests/conftest.py.
 IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SOAKED := tests/fine_tuning/test_survival.py tests/clients tests/client/test_calls.py tests/server/test_tools.py \
-	tests/server/test_tool_turns.py tests/server/test_structured_output.py tests/server/test_reasoning.py
+	tests/server/test_tool_turns.py tests/server/test_structured_output.py tests/server/test_reasoning.py \
+	tests/training/test_agreement.py tests/training/test_training.py
 # An engine that is built without regard to this processor: it computes with AVX2 where it could with AVX-512.
 VENV_PORTABLE := .venv-portable
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt

@@ -6,10 +6,23 @@ from pathlib import Path
 import pytest
 
 from tests.in_process import EXACT, ServerInProcess, serving_in_process
+from tests.tiny_model import write_tiny_model
+
+CYCLE = (" hello", " and", " the", " a", " of", " to", "user", "ing")
+"""Tokens of the sure model, each of which surely follows the one before."""
 
 
 @pytest.fixture(scope="session")
 def roomy_server(endless_model: Path) -> Iterator[ServerInProcess]:
     """Server like the tiny one, with room for long prompts. Tests must leave it unchanged."""
     with serving_in_process(endless_model, **EXACT) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerInProcess]:
+    """Server whose model repeats the same words with probabilities that no rounding can change."""
+    path = tmp_path_factory.mktemp("models") / "sure.gguf"
+    write_tiny_model(path, cycle=CYCLE)
+    with serving_in_process(path, **EXACT) as server:
         yield server

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chatting import CHAT, answer, ask, assert_error, body, events, streamed_texts, texts
+from tests.server.conftest import CYCLE
 from tests.serving import RunningServer
 
 
@@ -339,15 +340,17 @@ def test_greedy_question_asked_twice_in_a_row_gets_the_same_answer(bundled_serve
 
 @pytest.mark.parametrize("fields", [{"temperature": 0}, {"temperature": 0.7}])
 def test_next_turn_takes_over_the_earlier_ones_with_the_answer(
-    bundled_server: RunningServer, fields: dict[str, Any]
+    sure_server: RunningServer, fields: dict[str, Any]
 ) -> None:
-    messages = [{"role": "user", "content": "Tell me about the sea."}]
-    first = answer(bundled_server, messages=messages, max_tokens=40, min_tokens=40, **fields)
-    messages += [
+    question = {"role": "user", "content": "Tell me about the sea."}
+    beginning = {"role": "assistant", "content": CYCLE[0], "prefix": True}
+    first = answer(sure_server, messages=[question, beginning], max_tokens=40, min_tokens=40, **fields)
+    messages = [
+        question,
         {"role": "assistant", "content": texts(first)[0]},
         {"role": "user", "content": "And about lakes?"},
     ]
-    second = answer(bundled_server, messages=messages, **fields)
+    second = answer(sure_server, messages=messages, **fields)
     assert second["usage"]["num_cached_tokens"] >= first["usage"]["prompt_tokens"] + 30
     details = second["usage"]["prompt_tokens_details"]
     assert details == {"cached_tokens": second["usage"]["num_cached_tokens"]}

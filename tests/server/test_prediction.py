@@ -1,6 +1,5 @@
 """Predicted outputs over HTTP: faster if they are right, without effect on the answer."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +7,10 @@ import pytest
 
 from tests.chatting import answer, ask, events, streamed_texts, texts
 from tests.in_process import EXACT, serving_in_process
+from tests.server.conftest import CYCLE
 from tests.serving import RunningServer
-from tests.tiny_model import write_tiny_model
 
-CYCLE = (" hello", " and", " the", " a", " of", " to", "user", "ing")
 STORY = [{"role": "user", "content": "Tell me a story."}]
-
-
-@pytest.fixture(scope="module")
-def sure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """Server whose model repeats the same words with probabilities that no rounding can change."""
-    path = tmp_path_factory.mktemp("models") / "sure.gguf"
-    write_tiny_model(path, cycle=CYCLE)
-    with serving_in_process(path, **EXACT) as server:
-        yield server
 
 
 def predicted(text: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """PEFT, the served adapter and the merged model give the same logits for a real trained model."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from ponant.training.export import export_adapter
 from ponant.training.job import Hyperparameters
 from ponant.training.merge import merge
 from ponant.training.packing import PackedSequence
+from tests.serving import SOAK
 from tests.training.extra import skip_without_training
 from tests.training.llamacpp import computed
 
@@ -57,10 +59,11 @@ def test_bundled_model_with_an_adapter_is_the_same_everywhere(
     trainer.save(tmp_path / "peft")
     adapter = tmp_path / "adapter.gguf"
     export_adapter(tmp_path / "peft", bundled_model, adapter)
-    merged = tmp_path / "merged.gguf"
-    merge(bundled_model, adapter, merged, weights="f16")
 
     moved, rounded = apart(by_peft, without), apart(computed(bundled_model, TOKENS), without)
     assert moved > 5 * rounded  # otherwise the next assertions are weak
-    assert apart(computed(merged, TOKENS), by_peft) < EXACT * moved
     assert apart(computed(bundled_model, TOKENS, adapter), by_peft) < ROUNDED * rounded
+    if os.environ.get(SOAK):  # tiny models are merged in tests of the export
+        merged = tmp_path / "merged.gguf"
+        merge(bundled_model, adapter, merged, weights="f16")
+        assert apart(computed(merged, TOKENS), by_peft) < EXACT * moved
