@@ -14,6 +14,9 @@ SOAKED := tests/fine_tuning/test_survival.py tests/clients tests/client/test_cal
 VENV_PORTABLE := .venv-portable
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
+# Tests start hundreds of Python processes. Without bytecode files each one would compile every module.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: serve test unit soak test-builds test-threads test-portable faults compat lint types check clean
 
 serve: $(VENV)/.serve
