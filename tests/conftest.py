@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import llama_cpp  # noqa: F401 - before ponant, as each of them takes over llama.cpp's log
 import pytest
 
 from ponant.weights.bundled import BUNDLED

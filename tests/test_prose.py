@@ -29,7 +29,9 @@ def docstrings(source: str) -> Iterator[tuple[int, str]]:
 
 
 def comments(source: str) -> Iterator[tuple[int, str]]:
-    """Yield the comments with their lines."""
+    """Yield the comments with their lines; none if no line of the source is of interest, as this takes time."""
+    if not PERSONAL.search(source):
+        return
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
