@@ -168,7 +168,7 @@ FAULTS = (
     # Engine process
     Fault(
         "cancelled-request-runs-on",
-        "The worker goes on with a request that was cancelled, so that its place stays taken.",
+        "A cancelled request keeps running in the worker and keeps its slot.",
         "src/ponant/engine/llama/process.py",
         "            self._worker.send(Cancel(request_id, choice))\n",
         "            pass\n",

@@ -122,7 +122,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "a model that there is not": ("models.retrieve", {"model_id": "no/such model"}),
     "deleting a base model": ("models.delete", {"model_id": MODEL}),
     "deleting a model that there is not": ("models.delete", {"model_id": "no/such model"}),
-    "nobody listens": ("models.list", {"server_url": "http://127.0.0.1:9"}),
+    "no server listens": ("models.list", {"server_url": "http://127.0.0.1:9"}),
 }
 
 LINES = b'{"messages": [{"role": "user", "content": "Hi"}]}\n' * 3

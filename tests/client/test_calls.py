@@ -28,7 +28,7 @@ SOME = [
     "embed: everything",
     "embed: an empty text",
     "a model that there is not",
-    "nobody listens",
+    "no server listens",
 ]
 """Calls of every kind. One way makes all calls, and so do the others under PONANT_SOAK=1 (``make soak``)."""
 CASES = [

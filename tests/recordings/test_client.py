@@ -67,7 +67,7 @@ REFUSED: dict[str, Call] = {
     "starting a job": ("fine_tuning.jobs.start", {"job_id": NAUGHT}),
     "cancelling a job": ("fine_tuning.jobs.cancel", {"job_id": NAUGHT}),
     "a page of jobs": ("fine_tuning.jobs.list", {"page": -1}),
-    "nobody listens": ("models.list", {"server_url": "http://127.0.0.1:9"}),
+    "no server listens": ("models.list", {"server_url": "http://127.0.0.1:9"}),
     "an address that is none": ("models.list", {"server_url": "nowhere"}),
     "a time that is none": ("models.list", {"timeout_ms": 0}),
     "a header that cannot be sent": ("models.list", {"http_headers": {"x-trace": "a\nb"}}),

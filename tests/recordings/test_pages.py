@@ -8,7 +8,7 @@ from tests.recordings.recording import Recording
 
 MODELS = {
     "all": Ask("GET /v1/models"),
-    "by provider": Ask("GET /v1/models?provider=nobody"),
+    "by provider": Ask("GET /v1/models?provider=unknown"),
     "by name": Ask("GET /v1/models?model=tiny-embedder"),
     "one": Ask("GET /v1/models/tiny"),
     "one that embeds": Ask("GET /v1/models/tiny-embedder"),

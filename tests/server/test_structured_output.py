@@ -352,7 +352,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         '"$ref" refers to "#/$defs/b", which does not exist',
     ),
     "a reference to itself": ({"$ref": "#"}, "", '"$ref" leads back to itself'),
-    "a type that nobody knows": ({"items": {"type": "circle"}}, ".items", '"type" must name JSON types'),
+    "an unknown type": ({"items": {"type": "circle"}}, ".items", '"type" must name JSON types'),
     "a bound that is no number": ({"properties": {"a": {"minimum": "1"}}}, ".properties.a", '"minimum" must be'),
     "properties that are no object": ({"properties": []}, "", '"properties" must be an object'),
     "an expression that is none": ({"properties": {"a": {"pattern": "["}}}, ".properties.a", "the regular expression"),
