@@ -282,7 +282,7 @@ FAULTS = (
         "src/ponant/server/multipart.py",
         "        if not self._complete:\n",
         "        if not self.fields:\n",
-        ("tests/server/test_files.py::test_broken_form_is_refused",),
+        ("tests/server/test_uploads.py::test_broken_form_is_refused",),
     ),
     Fault(
         "no-done-event",

@@ -15,12 +15,13 @@ from tests.tiny_model import write_tiny_model
 from tests.training.extra import skip_without_training
 
 SUITES = Path(__file__).parent
-FIRST_GENERATION = SUITES.parent.parent / ".venv-mistralai1" / "bin" / "python"
+ROOT = SUITES.parent.parent
+FIRST_GENERATION = ROOT / ".venv-mistralai1" / "bin" / "python"
 KEY = "a-key-for-clients"
 CLIENTS = {
-    "newest mistralai": (Path(sys.executable), "mistral_suite.py"),
-    "mistralai 1": (FIRST_GENERATION, "mistral_suite.py"),
-    "openai": (Path(sys.executable), "openai_suite.py"),
+    "newest mistralai": (Path(sys.executable), "mistral"),
+    "mistralai 1": (FIRST_GENERATION, "mistral"),
+    "openai": (Path(sys.executable), "openai"),
 }
 
 
@@ -63,8 +64,10 @@ def run(python: Path, suite: str, *arguments: str, **variables: str) -> None:
     if not python.exists():
         skip_or_fail(f"there is no {python.parent.parent.name}; run: make {python.parent.parent.name}/.ready")
     command = [str(python), "-m", "pytest", "--noconftest", "-c", "/dev/null", "-p", "no:cacheprovider", "-q"]
+    plugin = [] if suite.endswith(".py") else ["-p", f"tests.clients.{suite}.asking"]
     result = subprocess.run(
-        [*command, str(SUITES / suite), *arguments],
+        [*command, *plugin, "-o", "python_files=*_suite.py", str(SUITES / suite), *arguments],
+        cwd=ROOT,
         capture_output=True,
         check=False,
         text=True,
