@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import socket
+from codecs import BOM_UTF8
 from typing import Any
 
 import pytest
@@ -33,6 +34,15 @@ REQUEST: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content"
 CHUNKED = {"content-type": "application/json", "transfer-encoding": "chunked"}
 BIG = "x" * 20 * 2**20
 ERROR = {"object": "error", "message": "It broke.", "type": "completion_failed", "param": None, "code": "3500"}
+
+
+def finished(index: int = 0) -> bytes:
+    """Return the last event of an answer."""
+    choice = {"index": index, "delta": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+    return event(CHUNK | {"choices": [choice]})
+
+
+FINISHED = finished()
 
 
 class Hello(BaseModel):
@@ -85,6 +95,14 @@ STREAMED: dict[str, tuple[Behaviour, type[Exception], str]] = {
         for name in ("no response", "a reset", "no HTTP", "silence", "slow bytes in an error", "another content type")
     },
     "a stream that ends early": (stream(event()), models.ConnectionLostError, "complete"),
+    "a chunked stream that is cut after its finish reason": (
+        send(
+            head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"}),
+            f"{len(FINISHED):x}\r\n".encode() + FINISHED + b"\r\n",
+        ),
+        models.ConnectionLostError,
+        "ended before",
+    ),
     "an empty stream": (stream(), models.ConnectionLostError, "complete"),
     "half an event": (stream(event(), event()[:20]), models.ConnectionLostError, "complete"),
     "a broken chunked stream": (
@@ -143,6 +161,11 @@ GOOD = {
     "unknown kinds of events": stream(b"event: ping\ndata: {}\n\n", event(), event(), DONE),
     "data over two lines": stream(event().replace(b', "choices"', b',\ndata: "choices"'), event(), DONE),
     "no end after the last event": then_silence(stream(event(), event(), DONE)),
+    "a byte order mark": stream(BOM_UTF8 + event(), event(), DONE),
+    "a byte order mark in pieces": stream(*(bytes([byte]) for byte in BOM_UTF8), event() + event() + DONE),
+    "another encoding in the header": stream(event(), event(), DONE, kind="text/event-stream; charset=utf-16"),
+    "a finish reason without [DONE]": stream(event(), FINISHED),
+    "a finish reason and usage without [DONE]": stream(event(), FINISHED, event(CHUNK | {"choices": []})),
     "events after the last one": stream(event(), event(), DONE, event(), b"garbage"),
 }
 
@@ -151,7 +174,29 @@ GOOD = {
 def test_a_stream_that_is_odd_but_right_is_read(way: Way, case: str) -> None:
     with misbehaving(GOOD[case]) as server:
         events = way.call("chat.stream", server_url=server.url, **REQUEST)
-    assert [event.data.choices[0].delta.content for event in events] == ["Hi", "Hi"]
+    assert [choice.delta.content for event in events for choice in event.data.choices] == ["Hi", "Hi"]
+
+
+def test_a_finish_reason_for_every_answer_is_the_end_of_every_kind_of_stream(way: Way) -> None:
+    with misbehaving(stream(finished(1), finished(0))) as server:
+        assert len(way.call("chat.stream", server_url=server.url, n=2, **REQUEST)) == 2
+    with misbehaving(stream(FINISHED)) as server:
+        assert len(way.call("fim.stream", server_url=server.url, model="m", prompt="a")) == 1
+        hello = event(
+            CHUNK | {"choices": [{"index": 0, "delta": {"content": '{"to": "you"}'}, "finish_reason": "stop"}]}
+        )
+    with misbehaving(stream(hello)) as server:
+        assert len(way.call("chat.parse_stream", response_format=Hello, server_url=server.url, **REQUEST)) == 1
+    with misbehaving(stream(finished(1))) as server, pytest.raises(models.ConnectionLostError):
+        way.call("chat.stream", server_url=server.url, n=2, **REQUEST)
+
+
+def test_a_byte_order_mark_in_whole_answers_is_ignored(way: Way) -> None:
+    with misbehaving(respond(200, BOM_UTF8 + json.dumps(ANSWER).encode())) as server:
+        assert way.call("chat.complete", server_url=server.url, **REQUEST).id == "cmpl-1"
+    refusal = respond(400, BOM_UTF8 + json.dumps(ERROR).encode())
+    with misbehaving(refusal) as server, pytest.raises(models.SDKError, match=r"^It broke \(status 400"):
+        way.call("chat.complete", server_url=server.url, **REQUEST)
 
 
 def test_a_line_of_20_mb_is_read(way: Way) -> None:
@@ -248,13 +293,6 @@ def test_a_fork_has_connections_of_its_own() -> None:
             os._exit(0 if mistral.chat.complete(server_url=server.url, **REQUEST).id == "cmpl-2" else 1)
         assert os.waitpid(child, 0)[1] == 0
         mistral.close()
-
-
-def test_no_proxy_stands_between_this_machine_and_itself(monkeypatch: pytest.MonkeyPatch, way: Way) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    fresh = Way(Mistral(), asynchronous=way.asynchronous, in_process=False)
-    with misbehaving(respond(200, ANSWER)) as server:
-        assert fresh.call("chat.complete", server_url=server.url, **REQUEST).id == "cmpl-1"
 
 
 def test_an_exception_in_the_users_code_closes_the_connection() -> None:

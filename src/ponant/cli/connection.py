@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from ponant.cli.api_key import api_key, exposure
 from ponant.cli.configuration import settings
 from ponant.cli.errors import fail
 from ponant.cli.fetching import fetch_models
@@ -64,6 +65,8 @@ def connect(server_url: str | None, model: str | None, *, local: bool) -> "Itera
         mistral = Mistral(server_url=url)
     except ValueError as error:
         fail(str(error))
+    if url and api_key() and (reason := exposure(url)):
+        fail(reason)
     with mistral:
         if url or _is_running(mistral):
             yield ModelConnection(mistral, model, url or DEFAULT_URL)

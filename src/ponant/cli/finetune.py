@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ponant.cli.api_key import exposure
 from ponant.cli.connection import ModelConnection, connect
 from ponant.cli.errors import fail
 from ponant.cli.job_progress import JobWatcher, duration, showing_job
@@ -110,6 +111,8 @@ def finetune(
         asked["integrations"] = [{"type": "wandb", "project": wandb_project, "api_key": _wandb_key()}]
     try:
         with connect(server_url, model, local=local) as connection:
+            if wandb_project is not None and connection.server_url and (reason := exposure(connection.server_url)):
+                fail(reason)
             asked["model"] = connection.model or _first_model(connection.mistral)
             dataset = _Dataset(connection.mistral, files, validation)
             if dry_run:

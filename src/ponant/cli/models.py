@@ -32,7 +32,7 @@ def models(*, as_json: bool, config: Path | None, data_dir: Path | None) -> None
     The list has the bundled, pulled, configured and fine-tuned models, with their size, format, context in tokens,
     kind and aliases, and their state on a running server. The server is PONANT_URL, or http://127.0.0.1:8000.
     """
-    from ponant.cli.running import ask_running_server
+    from ponant.cli.running import UnaskedServerError, ask_running_server
     from ponant.weights.listing import list_models
     from ponant.weights.store import unfinished
 
@@ -40,7 +40,12 @@ def models(*, as_json: bool, config: Path | None, data_dir: Path | None) -> None
     models_dir = read.data_dir / "models"
     configured = configured_models(read)
     listed = list_models({model.source: model.id for model in configured}, models_dir)
-    server = ask_running_server()
+    server, without_server = None, "no server"
+    try:
+        server = ask_running_server()
+    except UnaskedServerError as error:
+        without_server = "unknown"
+        click.echo(f"ponant: {error}", err=True)
     rows = [_row(model, server, configured) for model in listed]
     rows += _fine_tuned(read, rows, server)
     rows += _others({row["id"] for row in rows}, server)
@@ -49,7 +54,7 @@ def models(*, as_json: bool, config: Path | None, data_dir: Path | None) -> None
         document = {"server": server.url if server else None, "models": rows, "unfinished": parts}
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    _print(rows, server)
+    _print(rows, server, without_server)
     for row in rows:
         if row["problem"]:
             click.echo(f"{row['id']}: {row['problem']}")
@@ -126,8 +131,8 @@ def _known(name: str, server: "RunningModels | None", **known: Any) -> Row:
     return {"id": name} | unknown | rest | known
 
 
-def _print(rows: Sequence[Row], server: "RunningModels | None") -> None:
-    """Print a table, at most as wide as the terminal."""
+def _print(rows: Sequence[Row], server: "RunningModels | None", without_server: str) -> None:
+    """Print a table, at most as wide as the terminal. ``without_server`` is the state of models without a server."""
     from rich.console import Console
     from rich.table import Table
 
@@ -144,7 +149,7 @@ def _print(rows: Sequence[Row], server: "RunningModels | None") -> None:
             row["format"] or "-",
             "-" if row["context"] is None else str(row["context"]),
             row["kind"] or "-",
-            _loaded(row, server),
+            _loaded(row) if server else without_server,
             ", ".join(row["aliases"]) or "-",
         )
     with console.capture() as capture:
@@ -152,7 +157,5 @@ def _print(rows: Sequence[Row], server: "RunningModels | None") -> None:
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def _loaded(row: Row, server: "RunningModels | None") -> str:
-    if server is None:
-        return "no server"
+def _loaded(row: Row) -> str:
     return "yes" if row["loaded"] else row["state"] or "no"

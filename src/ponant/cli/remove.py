@@ -8,7 +8,7 @@ import click
 from ponant.cli.configuration import settings, with_settings
 from ponant.cli.errors import fail
 from ponant.cli.progress import showing_progress
-from ponant.cli.running import ask_running_server
+from ponant.cli.running import UnaskedServerError, ask_running_server
 from ponant.sizes import megabytes
 
 if TYPE_CHECKING:
@@ -65,7 +65,11 @@ def _name(model: str, models_dir: Path) -> "HubName":
 
 
 def _ask(question: str, name: "HubName") -> None:
-    server = ask_running_server()
+    try:
+        server = ask_running_server()
+    except UnaskedServerError as error:
+        server = None
+        click.echo(f"ponant: {error}", err=True)
     if server and name.repository in server.states:
         click.echo(
             f"The server at {server.url} serves {name.repository}, and cannot load it again afterwards.", err=True

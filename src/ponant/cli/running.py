@@ -8,7 +8,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ponant.cli.api_key import api_key, exposure
+
 _PROBE_TIMEOUT_SECONDS = 1.0
+
+
+class UnaskedServerError(Exception):
+    """The server was not asked, or a proxy answered in its place. The message tells the user what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +52,45 @@ def ask_running_server() -> RunningModels | None:
     """Query the server at PONANT_URL or the default URL; None if no server responds.
 
     Reading the aliases may need an API key, PONANT_API_KEY or MISTRAL_API_KEY. Reading the states needs none.
+
+    Raises:
+        UnaskedServerError: a proxy or a setting of the environment prevents the query.
     """
     from ponant.client.sdk import DEFAULT_URL
 
-    url = (os.environ.get("PONANT_URL") or DEFAULT_URL).rstrip("/")
+    url = (os.environ.get("PONANT_URL") or DEFAULT_URL).strip().rstrip("/").removesuffix("/v1").rstrip("/")
     if url == DEFAULT_URL and not _accepts_connections(url):
         return None
+    key = api_key()
+    if key and (reason := exposure(url)):
+        raise UnaskedServerError(reason)
+    return _query(url, {"authorization": f"Bearer {key.strip()}"} if key else {})
+
+
+def _query(url: str, headers: dict[str, str]) -> RunningModels | None:
     import httpx2  # here: it takes longer to import than the rest of the command
 
-    key = os.environ.get("PONANT_API_KEY") or os.environ.get("MISTRAL_API_KEY")
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    from ponant.transports.environment import EnvironmentTransport, UnusableSettingError
+    from ponant.transports.proxies import EnvironmentProxies
+
     try:
-        with httpx2.Client(timeout=_PROBE_TIMEOUT_SECONDS, headers=headers) as client:
+        proxy = EnvironmentProxies().proxy_for(httpx2.URL(url))
+    except httpx2.InvalidURL:
+        return None
+    try:
+        with httpx2.Client(timeout=_PROBE_TIMEOUT_SECONDS, headers=headers, transport=EnvironmentTransport()) as client:
             readiness = msgspec.json.decode(client.get(f"{url}/ready").content, type=_Readiness)
             answer = client.get(f"{url}/v1/models")
             cards = msgspec.json.decode(answer.content, type=_Cards).data if answer.status_code == 200 else []
-    except (httpx2.HTTPError, httpx2.InvalidURL, msgspec.MsgspecError):
-        return None
+    except UnusableSettingError as error:
+        raise UnaskedServerError(f"the server at {url} cannot be asked: {error}") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, msgspec.MsgspecError) as error:
+        if proxy is None:
+            return None
+        raise UnaskedServerError(
+            f"the server at {url} cannot be asked through the proxy {proxy}. Correct {proxy.variable}, or add the "
+            "server's host to NO_PROXY to connect without a proxy"
+        ) from error
     states = {name: health.state for name, health in readiness.models.items()}
     return RunningModels(
         url,

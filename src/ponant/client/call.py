@@ -82,6 +82,7 @@ class Call(Generic[T]):
         body: JSON body.
         query: query parameters; a list repeats its parameter.
         form: form, in place of a JSON body.
+        is_complete: returns True if the events of a streamed answer that were read are all of it.
     """
 
     method: str
@@ -91,10 +92,13 @@ class Call(Generic[T]):
     body: dict[str, Any] | None = None
     query: dict[str, Any] | None = None
     form: Form | None = None
+    is_complete: Callable[[], bool] = lambda: False
 
-    def reading(self, read: Callable[[str | bytes], Other]) -> "Call[Other]":
+    def reading(
+        self, read: Callable[[str | bytes], Other], is_complete: Callable[[], bool] = lambda: False
+    ) -> "Call[Other]":
         """Return the same call with another reader."""
-        return Call(self.method, self.path, read, self.options, self.body, self.query, self.form)
+        return Call(self.method, self.path, read, self.options, self.body, self.query, self.form, is_complete)
 
     def close(self) -> None:
         """Close the form, if there is one."""

@@ -18,7 +18,8 @@ def as_stream(operation: Callable[Concatenate[R, P], Call[Any]]) -> Callable[Con
 
     def _stream(self: R, /, *arguments: P.args, **parameters: P.kwargs) -> Call[CompletionEvent]:
         call = operation(self, *arguments, **({"stream": True} | parameters))  # type: ignore[arg-type]
-        return call.reading(_read_event)
+        reader = _CompletionReader(int((call.body or {}).get("n") or 1))
+        return call.reading(reader.read, reader.is_complete)
 
     signature = inspect.signature(operation)
     changed = {"stream": signature.parameters["stream"].replace(default=True)}
@@ -31,5 +32,18 @@ def as_stream(operation: Callable[Concatenate[R, P], Call[Any]]) -> Callable[Con
     return _stream
 
 
-def _read_event(data: str | bytes) -> CompletionEvent:
-    return CompletionEvent.model_construct(data=lenient(CompletionChunk).model_validate_json(data))
+class _CompletionReader:
+    """Reader of one stream's events."""
+
+    def __init__(self, choices: int) -> None:
+        """Expect the events of a number of answers."""
+        self._unfinished = set(range(choices))
+
+    def read(self, data: str | bytes) -> CompletionEvent:
+        chunk = lenient(CompletionChunk).model_validate_json(data)
+        self._unfinished -= {choice.index for choice in chunk.choices if choice.finish_reason}
+        return CompletionEvent.model_construct(data=chunk)
+
+    def is_complete(self) -> bool:
+        """Return True if every answer has its finish reason."""
+        return not self._unfinished

@@ -16,6 +16,8 @@ from ponant.client.loops import close_later
 T = TypeVar("T")
 
 _DONE = "[DONE]"
+_ENCODING = "utf-8-sig"
+"""Encoding of every stream of events: UTF-8, with or without a byte order mark at its beginning."""
 _LARGEST_EVENT = 64 * 2**20
 _EVENTS = frozenset({"message", "error"})
 """Types of events that are read; others are not part of the answer."""
@@ -35,7 +37,12 @@ class EventStream(Generic[T]):
     """
 
     def __init__(
-        self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline, owner: object = None
+        self,
+        response: httpx2.Response,
+        read: Callable[[str], T],
+        deadline: Deadline,
+        owner: object = None,
+        is_complete: Callable[[], bool] = lambda: False,
     ) -> None:
         """Iterate over the events of a response.
 
@@ -44,9 +51,10 @@ class EventStream(Generic[T]):
             read: parser of an event's data.
             deadline: deadline of the next event.
             owner: object that must live as long as the stream.
+            is_complete: returns True if the events read so far are a whole answer, though [DONE] is missing.
         """
         self.response = response
-        self._reader = _EventReader(response, read, deadline)
+        self._reader = _EventReader(response, read, deadline, is_complete)
         self._owner = owner
         self._events = _follow(self._reader)
 
@@ -84,11 +92,16 @@ class EventStreamAsync(Generic[T]):
     """
 
     def __init__(
-        self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline, owner: object = None
+        self,
+        response: httpx2.Response,
+        read: Callable[[str], T],
+        deadline: Deadline,
+        owner: object = None,
+        is_complete: Callable[[], bool] = lambda: False,
     ) -> None:
         """Iterate over the events of a response; arguments as for ``EventStream``."""
         self.response = response
-        self._reader = _EventReader(response, read, deadline)
+        self._reader = _EventReader(response, read, deadline, is_complete)
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._events = _follow_async(self._reader)
@@ -154,11 +167,15 @@ async def _follow_async(reader: "_EventReader[T]") -> AsyncIterator[T]:
 class _EventReader(Generic[T]):
     """Reader of events, for sync and async streams."""
 
-    def __init__(self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline) -> None:
+    def __init__(
+        self, response: httpx2.Response, read: Callable[[str], T], deadline: Deadline, is_complete: Callable[[], bool]
+    ) -> None:
+        response.encoding = _ENCODING
         self.deadline = deadline
         self.done = False
         self.response = response
         self._read = read
+        self._is_complete = is_complete
 
     def wants(self, event: httpx2.ServerSentEvent) -> bool:
         """Return True if the event is part of the answer, and set ``done`` at the last one."""
@@ -172,8 +189,8 @@ class _EventReader(Generic[T]):
             raise self._misread(event.data, error) from error
 
     def ended(self) -> None:
-        """Raise ConnectionLostError if the connection ended before the last event."""
-        if not self.done:
+        """Raise ConnectionLostError if the stream ended before the answer was complete."""
+        if not (self.done or self._is_complete()):
             raise ConnectionLostError("The stream ended before the answer was complete. Try again.")
 
     @contextlib.contextmanager

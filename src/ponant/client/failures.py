@@ -1,5 +1,6 @@
 """Translation of error responses and of HTTP failures to the client's errors, with advice."""
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from ponant.client.errors import (
     RequestTimeoutError,
     SDKError,
 )
+from ponant.transports.environment import CERTIFICATE_REFUSED, ProxyFailedError, UnusableSettingError
 
 _LONGEST_QUOTE = 2000
 """Maximum length in characters of a body in a message."""
@@ -37,7 +39,9 @@ def error_of(response: httpx2.Response) -> MistralError:
     """Return the error of a response whose body has been read."""
     if response.status_code == 422:
         try:
-            return HTTPValidationError(HTTPValidationErrorData.model_validate_json(response.content), response)
+            return HTTPValidationError(
+                HTTPValidationErrorData.model_validate_json(response.content.removeprefix(BOM_UTF8)), response
+            )
         except ValueError:
             pass  # not the API's format of a 422
     return SDKError(_described(response), response)
@@ -46,7 +50,7 @@ def error_of(response: httpx2.Response) -> MistralError:
 def reported_error(body: str | bytes) -> ErrorResponse | None:
     """Return the error in a body, in the API's format or another common one; None if there is none."""
     try:
-        data: Any = from_json(body)
+        data: Any = from_json(body.removeprefix(BOM_UTF8) if isinstance(body, bytes) else body)
     except ValueError:
         return None
     inner = data.get("error", data) if isinstance(data, dict) else None
@@ -87,6 +91,13 @@ def failure(
     server = f"{request.url.scheme}://{request.url.netloc.decode()}"
     reason = str(error) or type(error).__name__
     match error:
+        case UnusableSettingError() | ProxyFailedError():
+            return ConnectError(f"Cannot connect to {server}: {reason}.")
+        case httpx2.ConnectError() if CERTIFICATE_REFUSED in reason:
+            return ConnectError(
+                f"Cannot connect to {server} ({reason}). Set SSL_CERT_FILE to a file with the certificate of the "
+                "authority that issued the server's certificate."
+            )
         case httpx2.ConnectError() | httpx2.ConnectTimeout() | httpx2.ProxyError():
             return ConnectError(
                 f"Cannot connect to {server} ({reason}). Is the server running? Start one with `ponant serve`, set its "

@@ -8,8 +8,7 @@ from typing import Any
 
 import httpx2
 
-LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
-"""Addresses of this machine, which proxies of the environment cannot reach."""
+from ponant.transports.environment import AsyncEnvironmentTransport
 
 _closing: set[asyncio.Task[None]] = set()
 """Running tasks, because event loops hold only weak references to them."""
@@ -66,7 +65,7 @@ class _LoopClient:
     """HTTP client that is closed at the end of its event loop, through an async generator."""
 
     def __init__(self) -> None:
-        self.http = httpx2.AsyncClient(follow_redirects=True, mounts=dict.fromkeys(LOOPBACK))
+        self.http = httpx2.AsyncClient(follow_redirects=True, transport=AsyncEnvironmentTransport())
         self._left = False
         self._waiting = self._wait()
         _run(self._waiting.__anext__())

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import weakref
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -18,9 +19,11 @@ from ponant.client.deadline import Deadline, watch
 from ponant.client.errors import ConnectionLostError, ResponseValidationError
 from ponant.client.event_stream import EventStream, EventStreamAsync
 from ponant.client.failures import error_of, failure, unexpected
-from ponant.client.loops import LOOPBACK, LoopClients
+from ponant.client.loops import LoopClients
 from ponant.client.retries import RetryAttempts, RetryConfig
 from ponant.client.unset import UNSET, OptionalNullable
+from ponant.transports.addresses import check_connectable
+from ponant.transports.environment import EnvironmentTransport
 
 T = TypeVar("T")
 
@@ -118,12 +121,14 @@ class Transport:
     def stream(self, call: Call[T]) -> EventStream[T]:
         """Return the events of a call's answer. Raises the errors of ``answer``."""
         sending = _Sending(call, self._configuration, _EVENTS)
-        return EventStream(self._send(call, sending), call.read, sending.deadline, self)
+        response = self._send(call, sending)
+        return EventStream(response, call.read, sending.deadline, self, call.is_complete)
 
     async def stream_async(self, call: Call[T]) -> EventStreamAsync[T]:
         """Return the events of a call's answer; see ``stream``."""
         sending = _Sending(call, self._configuration, _EVENTS)
-        return EventStreamAsync(await self._send_async(call, sending), call.read, sending.deadline, self)
+        response = await self._send_async(call, sending)
+        return EventStreamAsync(response, call.read, sending.deadline, self, call.is_complete)
 
     def download(self, call: Call[bytes]) -> httpx2.Response:
         """Return the response of a call before its content is read. Raises the errors of ``answer``."""
@@ -198,7 +203,7 @@ class Transport:
         with self._lock:
             self._check_open()
             if self._own is None or self._process != os.getpid():  # a fork must not use its parent's connections
-                self._own = httpx2.Client(follow_redirects=True, mounts=dict.fromkeys(LOOPBACK))
+                self._own = httpx2.Client(follow_redirects=True, transport=EnvironmentTransport())
                 self._process = os.getpid()
                 weakref.finalize(self, self._own.close)
             return self._own
@@ -309,6 +314,10 @@ def checked_url(server_url: str) -> str:
         raise ValueError(f"server_url {server_url!r} is not a valid URL: {error}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"server_url must begin with http:// or https:// and a host; {server_url!r} does not")
+    try:
+        check_connectable(url.host, url.port)
+    except ValueError as error:
+        raise ValueError(f"server_url {server_url!r} is not a valid URL: {error}") from None
     if url.query or url.fragment:
         raise ValueError(f"server_url must end with a host or a path; {server_url!r} does not")
     return server_url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
@@ -334,6 +343,6 @@ def _form_arguments(form: Form | None) -> dict[str, Any]:
 
 def _result(call: Call[T], response: httpx2.Response) -> T:
     try:
-        return call.read(response.content)
+        return call.read(response.content.removeprefix(BOM_UTF8))
     except ValueError as error:
         raise ResponseValidationError("The response cannot be read", response, error) from error

@@ -9,6 +9,7 @@ from typing import Protocol
 import httpx2
 
 from ponant.sizes import megabytes
+from ponant.transports.environment import ProxyFailedError, UnusableSettingError
 
 _MOST_ATTEMPTS = 6
 """Consecutive failures without new data before a request is given up."""
@@ -18,7 +19,13 @@ RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses of temporary failures."""
 _LONGEST_BODY = 32 * 2**20
 """Longest response that is kept in memory, such as the file list of a repository, in bytes."""
-PERMANENT_ERRORS = (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.DecodingError)
+PERMANENT_ERRORS = (
+    httpx2.TooManyRedirects,
+    httpx2.UnsupportedProtocol,
+    httpx2.DecodingError,
+    UnusableSettingError,
+    ProxyFailedError,
+)
 """Failures of requests that a retry cannot fix."""
 
 
@@ -140,6 +147,8 @@ def _read(response: httpx2.Response) -> bytes:
 def describe_failure(error: httpx2.RequestError) -> str:
     """Return a description of a failed request."""
     host = error.request.url.host
+    if isinstance(error, UnusableSettingError | ProxyFailedError):
+        return str(error)
     if isinstance(error, httpx2.TooManyRedirects):
         return f"{host} redirects too often"
     if isinstance(error, httpx2.UnsupportedProtocol):

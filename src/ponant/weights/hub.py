@@ -10,6 +10,8 @@ import httpx2
 import msgspec
 
 from ponant._version import __version__
+from ponant.transports.environment import EnvironmentTransport
+from ponant.transports.proxies import clear_text_proxy
 from ponant.weights.attempts import DownloadError, Watcher, get
 from ponant.weights.download import Checksum
 
@@ -68,6 +70,7 @@ class Hub:
         self.client = httpx2.Client(
             headers=headers,
             follow_redirects=True,
+            transport=EnvironmentTransport(),
             timeout=httpx2.Timeout(silence, connect=min(silence, _CONNECT_SECONDS)),
         )
 
@@ -85,6 +88,11 @@ class Hub:
         """
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE:
             raise HubError("HF_HUB_OFFLINE forbids it")
+        if self._token and (proxy := clear_text_proxy(self.endpoint)):
+            raise HubError(
+                f"the token in HF_TOKEN would pass the proxy {proxy} in clear text. Use an https:// address in "
+                "HF_ENDPOINT, or add its host to NO_PROXY"
+            )
         address = f"{self.endpoint}/api/models/{repository}/revision/main?blobs=true"
         try:
             response, body = get(self.client, address, watcher)
