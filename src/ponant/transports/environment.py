@@ -4,7 +4,7 @@ import contextlib
 import os
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -13,7 +13,7 @@ import httpx2
 from ponant.transports.addresses import check_connectable
 from ponant.transports.proxies import EnvironmentProxies, NamedProxy
 
-T = TypeVar("T", httpx2.HTTPTransport, httpx2.AsyncHTTPTransport)
+T = TypeVar("T")
 
 _TLS_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _CONNECTING = (httpx2.ProxyError, httpx2.ConnectError, httpx2.ConnectTimeout)
@@ -94,7 +94,7 @@ class AsyncEnvironmentTransport(httpx2.AsyncBaseTransport):
 class _Routes(Generic[T]):
     """The transports of routes, each made on first use. Thread-safe."""
 
-    def __init__(self, kind: type[T]) -> None:
+    def __init__(self, kind: Callable[..., T]) -> None:
         self._kind = kind
         self._proxies: EnvironmentProxies | None = None
         self._tls: ssl.SSLContext | None = None
