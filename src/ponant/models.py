@@ -15,6 +15,7 @@ from ponant.api.chat import (
     FunctionName,
     JsonSchema,
     Prediction,
+    ReasoningEffort,
     ResponseFormat,
     TokenLogprob,
     Tool,
@@ -96,7 +97,6 @@ from ponant.client.chat import (
     ChatCompletionStreamRequest,
     Messages,
     MistralPromptMode,
-    ReasoningEffort,
     Stop,
     ToolChoiceEnum,
 )

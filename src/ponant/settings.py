@@ -160,10 +160,10 @@ class Settings(BaseSettings):
         description="Speculative decoding: draft several tokens at a time from predictions and from the prompt.",
     )
     default_temperature: float = Field(default=0.7, ge=0, le=1.5, description="Temperature of requests that set none.")
-    stream_calls: Literal["pieces", "whole"] = Field(
-        default="pieces",
-        description="Tool calls in streams: pieces (arguments are streamed) or whole (each call in one "
-        "chunk), for clients that cannot join partial calls.",
+    stream_calls: Literal["whole", "pieces"] = Field(
+        default="whole",
+        description="Tool calls in streams of the Mistral API: whole (all calls in the last chunk, which every client "
+        "reads) or pieces (arguments are streamed, for clients that join them). OpenAI's dialect has pieces.",
     )
     training_nice: int = Field(
         default=10,

@@ -32,28 +32,26 @@ def pushed(style: CallStyle, updates: list[list[Part]]) -> list[list[Part] | Non
     ("style", "sent"),
     [
         ("pieces", [*ANSWER[:4], None, *ANSWER[5:]]),
-        ("whole", [[Text("a")], None, None, FIRST, None, SECOND]),
-        ("together", [[Text("a")], [], [], [], None, [*FIRST, *SECOND]]),
+        ("whole", [[Text("a")], None, None, None, None, [*FIRST, *SECOND]]),
     ],
 )
 def test_calls_are_sent_in_their_style(style: CallStyle, sent: list[list[Part] | None]) -> None:
     assert pushed(style, ANSWER) == sent
 
 
-@pytest.mark.parametrize("style", ["pieces", "whole", "together"])
+@pytest.mark.parametrize("style", ["pieces", "whole"])
 def test_end_is_always_sent(style: CallStyle) -> None:
     assert pushed(style, [[]]) == [[]]
     assert pushed(style, [FIRST[:2], []])[-1] == ([] if style == "pieces" else FIRST[:2])
 
 
-@pytest.mark.parametrize("style", ["whole", "together"])
 @settings(deadline=None, max_examples=100, derandomize=True)
 @hypothesis.given(cuts=st.lists(st.integers(0, 7), max_size=5))
-def test_no_call_is_in_two_pieces(style: CallStyle, cuts: list[int]) -> None:
+def test_no_call_is_in_two_pieces(cuts: list[int]) -> None:
     parts: list[Part] = [Text("a"), *FIRST, *SECOND]
     places = [0, *sorted(min(cut, len(parts)) for cut in cuts), len(parts)]
     updates = [parts[start:end] for start, end in itertools.pairwise(places)]
-    sent = [shown for shown in pushed(style, updates) if shown]
+    sent = [shown for shown in pushed("whole", updates) if shown]
     assert [part for shown in sent for part in shown] == parts
     for call in (FIRST, SECOND):
         assert any(all(part in shown for part in call) for shown in sent)

@@ -108,8 +108,8 @@ RECOGNISED = {
     "Mistral's early client": agent("mistral-client-python/0.4.2", max_tokens=None, min_tokens=490),
     "Mistral's early client, streamed": agent("mistral-client-python/0.4.2", **CALLING, stream=True),
     "Mistral's early client, refused": agent("mistral-client-python/0.4.2", model="no-such-model"),
-    "a client that takes whole calls, streamed": agent("ai-sdk/mistral/3.0.69", **CALLING, stream=True),
-    "LangChain, streamed": agent("python-httpx/0.28.1", **CALLING, stream=True),
+    "Mistral's client": agent("mistral-client-python/3.7.0", service_tier="priority"),
+    "Mistral's client, a field of OpenAI's": agent("mistral-client-python/3.7.0", seed=1),
     "an unknown client, streamed": agent("curl/8", **CALLING, stream=True),
 }
 

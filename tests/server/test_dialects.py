@@ -63,6 +63,10 @@ def chunks_of(response: httpx2.Response) -> list[dict[str, Any]]:
         (OPENAI, {"random_seed": 1}, "mistral-client-python/1.9", True),
         ("/chat/completions", {}, "curl/8", False),
         ("/chat/completions", {}, "OpenAI/JS 6", True),
+        (CHAT, {"seed": 1}, "python-httpx/0.28.1", True),
+        (CHAT, {"service_tier": "priority"}, "curl/8", False),
+        (CHAT, {"service_tier": None}, "mistral-client-python/3.7.0", False),
+        (CHAT, {"service_tier": "default"}, "mistral-client-typescript/2.7.0", False),
     ],
 )
 def test_a_dialect_is_recognised(
@@ -142,7 +146,7 @@ def strict_server(tiny_model: Path) -> Iterator[RunningServer]:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("top_k", 3), ("min_tokens", 1), ("repetition_penalty", 1.0), ("logprobs", True), ("safe_mode", True)],
+    [("safe_mode", True), ("colour", "blue"), ("seed", 1), ("user", None)],
 )
 def test_strict_refuses_what_the_api_refuses(strict_server: RunningServer, field: str, value: Any) -> None:
     response = post(strict_server, CHAT, body(**{field: value}))
@@ -156,7 +160,23 @@ def test_strict_recognises_nobody(strict_server: RunningServer) -> None:
     assert refused.status_code == 422
     assert refused.json()["detail"][0]["loc"] == ["body", "seed"]
     assert not is_openai(posted(strict_server, CHAT, body(random_seed=1, safe_prompt=True)))
-    assert is_openai(posted(strict_server, OPENAI, body(seed=1, top_k=3)))
+    assert is_openai(posted(strict_server, OPENAI, body(seed=1, safe_mode=True)))
+
+
+NEWEST: dict[str, Any] = {
+    "min_tokens": 1,
+    "repetition_penalty": 1.0,
+    "top_k": 3,
+    "logprobs": True,
+    "top_logprobs": 1,
+    "service_tier": "standard_only",
+}
+"""Fields of Mistral's newest client that the specification does not have, with values."""
+
+
+def test_strict_accepts_the_fields_of_the_newest_client(strict_server: RunningServer) -> None:
+    for fields in (NEWEST, dict.fromkeys(NEWEST)):
+        assert not is_openai(posted(strict_server, CHAT, body(**fields)))
 
 
 def test_strict_knows_the_fields_of_the_specification() -> None:
@@ -165,7 +185,7 @@ def test_strict_knows_the_fields_of_the_specification() -> None:
     schemas = json.loads(SPECIFICATION.read_text())["components"]["schemas"]
     rules = STRICT.tables[CHAT].rules
     kept = {name for name, rule in rules.items() if rule.says == "kept"}
-    assert kept == schemas["ChatCompletionRequest"]["properties"].keys()
+    assert kept >= schemas["ChatCompletionRequest"]["properties"].keys() | NEWEST.keys()
 
 
 # NVIDIA NIM
@@ -343,44 +363,41 @@ def test_early_client_lists_models_and_fills_in(tiny_server: RunningServer) -> N
     assert_error(post(tiny_server, CHAT, body(model="no-such-model"), **EARLY), 400, "invalid_model")
 
 
-# Clients of the Mistral API that expect streamed calls in forms of their own
+# Tool calls in streams, by client
 
 
-LANGCHAIN = "python-httpx/0.28.1"
-OLD_AI_SDK = "ai-sdk/mistral/3.0.69 ai-sdk/provider-utils/4.0.0 runtime/node.js/v20"
-
-
-def streamed_calls(server: RunningServer, agent: str) -> list[list[dict[str, Any]]]:
-    """Return the pieces of a stream's calls for each of its two choices."""
+def streamed_calls(server: RunningServer, path: str, agent: str) -> list[list[list[dict[str, Any]]]]:
+    """Return the pieces of the calls in each chunk that has some, for each of the stream's two choices."""
     function = {"name": "say", "parameters": {"type": "object", "properties": {"it": {"enum": ["yes", "no"]}}}}
     tools = [{"type": "function", "function": function}]
-    asked = body(stream=True, tools=tools, tool_choice="any", random_seed=1, n=2, max_tokens=120)
+    asked = body(stream=True, tools=tools, tool_choice="required", random_seed=1, n=2, max_tokens=120)
     choices = [
-        choice for chunk in chunks_of(post(server, CHAT, asked, user_agent=agent)) for choice in chunk["choices"]
+        choice for chunk in chunks_of(post(server, path, asked, user_agent=agent)) for choice in chunk["choices"]
     ]
     deltas = [[choice["delta"] for choice in choices if choice["index"] == index] for index in range(2)]
-    return [[piece for delta in of_choice for piece in delta.get("tool_calls") or []] for of_choice in deltas]
+    return [[delta["tool_calls"] for delta in of_choice if delta.get("tool_calls")] for of_choice in deltas]
 
 
-def test_langchain_finds_the_id_in_every_piece_of_a_call(tiny_server: RunningServer) -> None:
-    usual, named = (streamed_calls(tiny_server, agent) for agent in ("curl/8", LANGCHAIN))
-    for pieces, with_ids in zip(usual, named, strict=True):
+@pytest.mark.parametrize(
+    "agent",
+    ["curl/8", "python-httpx/0.28.1", "ai-sdk/mistral/3.0.69", "mistral-client-python/3.7.0", EARLY["user_agent"]],
+)
+def test_streams_of_the_mistral_api_have_all_calls_of_an_answer_in_one_chunk(
+    tiny_server: RunningServer, agent: str
+) -> None:
+    in_pieces = streamed_calls(tiny_server, OPENAI, agent)
+    for pieces, whole in zip(in_pieces, streamed_calls(tiny_server, CHAT, agent), strict=True):
         assert len(pieces) > 1
-        ids = {piece["index"]: piece["id"] for piece in pieces if "id" in piece}
-        assert with_ids == [piece | {"id": ids[piece["index"]]} for piece in pieces]
-
-
-def test_older_ai_sdks_get_whole_calls(tiny_server: RunningServer) -> None:
-    usual, whole = (streamed_calls(tiny_server, agent) for agent in ("curl/8", OLD_AI_SDK))
-    for pieces, calls in zip(usual, whole, strict=True):
-        assert [call["index"] for call in calls] == sorted({piece["index"] for piece in pieces})
+        (calls,) = whole
+        assert [call["index"] for call in calls] == list(range(len(calls)))
         for call in calls:
-            written = [piece["function"]["arguments"] for piece in pieces if piece["index"] == call["index"]]
-            assert call["function"] == {"name": "say", "arguments": "".join(written)}
-            assert call["id"]
+            parts = [piece for chunk in pieces for piece in chunk if piece["index"] == call["index"]]
+            assert [part["id"] for part in parts if "id" in part] == [call["id"]]
+            written = "".join(part["function"]["arguments"] for part in parts)
+            assert call["function"] == {"name": "say", "arguments": written}
 
 
-@pytest.mark.parametrize("agent", [LANGCHAIN, OLD_AI_SDK])
-def test_recognised_clients_may_still_speak_openais_dialect(tiny_server: RunningServer, agent: str) -> None:
-    assert is_openai(posted(tiny_server, CHAT, body(seed=1), user_agent=agent))
-    assert not is_openai(posted(tiny_server, CHAT, body(), user_agent=agent))
+@pytest.mark.parametrize("path", [OPENAI, NIM])
+def test_openais_streams_have_pieces_of_calls_whatever_the_setting(tiny_server: RunningServer, path: str) -> None:
+    for chunks in streamed_calls(tiny_server, path, "curl/8"):
+        assert len(chunks) > 1

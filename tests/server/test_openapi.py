@@ -31,6 +31,8 @@ OPERATIONS = [
 ADDITIONS = [
     "usage.completion_tokens_details",
     "choices[].logprobs",
+    "choices[].message.content[].signature",
+    "choices[].delta.content[].signature",
     'choices[].finish_reason="model_length"',
     "data[].embedding=array",
     "data[].embedding=string",

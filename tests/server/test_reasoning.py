@@ -235,6 +235,7 @@ def test_earlier_thinking_is_accepted_and_left_out_of_the_prompt(roomy_server: R
     [
         [thinking("Two sevens.") | {"closed": True}, {"type": "text", "text": "14"}],
         [thinking("Two sevens.") | {"closed": False}],
+        [thinking("Two sevens.") | {"signature": None}, thinking("Fourteen.") | {"signature": "c2lnbmVk"}],
         [{"type": "thinking", "thinking": []}, {"type": "text", "text": "14"}],
         [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}],
         [

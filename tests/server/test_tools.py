@@ -113,14 +113,33 @@ def test_many_tools_are_taken(roomy_server: RunningServer) -> None:
 # Format of calls
 
 
+@pytest.fixture(scope="module")
+def pieces_server(endless_model: Path) -> Iterator[RunningServer]:
+    """Server like the roomy one, which streams calls in pieces."""
+    with serving_in_process(endless_model, **EXACT, stream_calls="pieces") as server:
+        yield server
+
+
 @pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
-def test_streamed_calls_are_those_of_the_whole_answer(roomy_server: RunningServer, choice: Any) -> None:
+def test_streamed_calls_are_those_of_the_whole_answer(
+    roomy_server: RunningServer, pieces_server: RunningServer, choice: Any
+) -> None:
     fields = {"tool_choice": choice} | WILD
-    assert gathered(events(roomy_server, **fields)) == answer(roomy_server, **fields)["choices"]
+    expected = answer(roomy_server, **fields)["choices"]
+    assert gathered(events(roomy_server, **fields)) == expected
+    assert gathered(events(pieces_server, **fields)) == expected
 
 
-def test_stream_has_the_name_before_the_arguments_and_those_as_they_come(roomy_server: RunningServer) -> None:
-    chunks = events(roomy_server, tool_choice=named("book-a-table"), **WILD | {"n": 1})
+def test_all_calls_of_a_stream_are_whole_in_its_last_chunk(roomy_server: RunningServer) -> None:
+    fields: dict[str, Any] = {"tools": [WEATHER], "tool_choice": "any", "random_seed": 5, "max_tokens": 300}
+    (expected,) = answer(roomy_server, **fields)["choices"]
+    deltas = [chunk["choices"][0]["delta"] for chunk in events(roomy_server, **fields)]
+    assert deltas[-1]["tool_calls"] == expected["message"]["tool_calls"]
+    assert sum("tool_calls" in delta for delta in deltas) == 1
+
+
+def test_pieces_have_the_name_before_the_arguments_and_those_as_they_come(pieces_server: RunningServer) -> None:
+    chunks = events(pieces_server, tool_choice=named("book-a-table"), **WILD | {"n": 1})
     pieces = [piece for chunk in chunks for piece in chunk["choices"][0]["delta"].get("tool_calls", [])]
     assert len(pieces) > 5
     assert pieces[0]["function"]["name"] == "book-a-table"
@@ -398,14 +417,3 @@ def test_models_that_chat_say_that_they_call_functions(tiny_server: RunningServe
     with tiny_server.client() as client:
         card, *_ = client.get("/v1/models").json()["data"]
     assert card["capabilities"]["function_calling"] is True
-
-
-def test_setting_has_each_call_in_one_piece(roomy_server: RunningServer, endless_model: Path) -> None:
-    fields: dict[str, Any] = {"tools": [WEATHER], "tool_choice": "any", "random_seed": 5, "max_tokens": 300}
-    expected = answer(roomy_server, **fields)["choices"]
-    with serving_in_process(endless_model, **EXACT, stream_calls="whole") as server:
-        chunks = events(server, **fields)
-        assert answer(server, **fields)["choices"] == expected
-    assert gathered(chunks) == expected
-    calls = [call for chunk in chunks for call in chunk["choices"][0]["delta"].get("tool_calls") or []]
-    assert calls == expected[0]["message"]["tool_calls"]

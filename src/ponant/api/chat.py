@@ -15,6 +15,7 @@ from ponant.api.messages import AssistantMessage, ContentChunk, Message, ToolCal
 MAX_CHOICES = 16
 """Most completions of one request."""
 
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 FinishReason = Literal["stop", "length", "model_length", "error", "tool_calls"]
 
 
@@ -115,9 +116,10 @@ class ChatCompletionRequest(RequestModel):
     prediction: Prediction | None = None
     parallel_tool_calls: bool | None = True
     prompt_mode: Literal["reasoning"] | None = None
-    reasoning_effort: Literal["high", "none"] | None = None
+    reasoning_effort: ReasoningEffort | None = None
     guardrails: list[GuardrailConfig] | None = None
     prompt_cache_key: str | None = None
+    service_tier: str | None = Field(default=None, description="Accepted without effect: there is one tier.")
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     safe_prompt: bool | None = False

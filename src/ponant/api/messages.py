@@ -73,6 +73,7 @@ class ThinkChunk(RequestModel):
 
     type: Literal["thinking"] = "thinking"
     thinking: list[TextChunk | ToolReferenceChunk | ReferenceChunk]
+    signature: str | None = None
     closed: bool = True
 
 

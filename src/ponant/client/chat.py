@@ -10,6 +10,7 @@ from ponant.api.chat import (
     ChatCompletionRequest,
     ChatCompletionResponse,
     Prediction,
+    ReasoningEffort,
     ResponseFormat,
     Tool,
     ToolChoice,
@@ -35,7 +36,6 @@ Stop: TypeAlias = str | list[str]
 ToolChoiceEnum: TypeAlias = Literal["auto", "none", "any", "required"]
 ChatCompletionRequestToolChoice: TypeAlias = ToolChoice | ToolChoiceEnum
 MistralPromptMode: TypeAlias = Literal["reasoning"]
-ReasoningEffort: TypeAlias = Literal["high", "none"]
 
 Target = TypeVar("Target", bound=BaseModel)
 
@@ -142,7 +142,8 @@ class Chat(Resource):
             repetition_penalty: Factor by which tokens that have occurred become less likely; 1 for none.
             logprobs: True to return the log probability of each token of the answer.
             top_logprobs: Number of most likely alternatives to return for each token, with their log probabilities.
-            reasoning_effort: "high" to let the model think before it answers, "none" for no thinking.
+            reasoning_effort: "low" and above to let the model think before it answers; "none" or "minimal" for no
+                thinking.
             guardrails: Guardrails that block content.
             prompt_cache_key: Name of a group of requests with the same beginning.
 

@@ -10,7 +10,7 @@ from ponant.completion.calls import CallStyle
 class Answer(Protocol):
     """A request being answered: iterate over ``chunks`` once, or call ``collect`` once."""
 
-    def chunks(self, calls: CallStyle = "pieces") -> AsyncIterator[CompletionChunk]:
+    def chunks(self, calls: CallStyle = "whole") -> AsyncIterator[CompletionChunk]:
         """Return the answer in pieces. An error of the engine, even a refusal, may come as late as here.
 
         Args:

@@ -1,22 +1,18 @@
-"""Calls of tools in streams: in pieces, or whole for clients that take every piece for a call."""
+"""Tool calls in streams: whole, as most clients of the Mistral API expect them, or in pieces."""
 
 from typing import Literal
 
 from ponant.completion.parts import Arguments, CallBegun, Part
 
-CallStyle = Literal["pieces", "whole", "together"]
-"""Form of calls in a stream: in pieces as they are written, each whole once it is complete, or all whole at the end."""
+CallStyle = Literal["whole", "pieces"]
+"""Form of calls in a stream: all calls whole in the last chunk of a choice, or in pieces as they are written."""
 
 
 class CallHolder:
-    """Holds the calls of one choice back until they are complete."""
+    """Holds the calls of one choice back until the choice ends, unless they are streamed in pieces."""
 
     def __init__(self, style: CallStyle) -> None:
-        """Hold nothing.
-
-        Args:
-            style: form of the calls. With "together", the events of held pieces are sent without them.
-        """
+        """Hold nothing; ``style`` is the form of the calls."""
         self._style = style
         self._held: list[Part] = []
 
@@ -27,21 +23,13 @@ class CallHolder:
             parts: new parts, in their order.
             is_end: True if these are the last ones.
         """
-        shown = parts if self._style == "pieces" else self._without_incomplete_calls(parts)
+        shown = parts if self._style == "pieces" else self._without_calls(parts)
         if is_end:
             shown = shown + self._held
             self._held = []
-        is_sent = shown or is_end or (parts and self._style == "together")
-        return shown if is_sent else None
+        return shown if shown or is_end else None
 
-    def _without_incomplete_calls(self, parts: list[Part]) -> list[Part]:
-        shown: list[Part] = []
-        for part in parts:
-            if isinstance(part, CallBegun) and self._style == "whole":
-                shown += self._held
-                self._held = [part]
-            elif isinstance(part, CallBegun | Arguments):
-                self._held.append(part)
-            else:
-                shown.append(part)
-        return shown
+    def _without_calls(self, parts: list[Part]) -> list[Part]:
+        calls = [part for part in parts if isinstance(part, CallBegun | Arguments)]
+        self._held += calls
+        return [part for part in parts if not isinstance(part, CallBegun | Arguments)] if calls else parts

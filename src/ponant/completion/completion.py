@@ -89,7 +89,7 @@ class Completion:
         self._generation = self._engine.generate(self._request)
         self._deadline = asyncio.get_running_loop().call_later(self._timeout, self._time_out)
 
-    async def chunks(self, calls: CallStyle = "pieces") -> AsyncIterator[CompletionChunk]:
+    async def chunks(self, calls: CallStyle = "whole") -> AsyncIterator[CompletionChunk]:
         """Yield the chunks of a stream: the roles, then the pieces of all choices, with the usage in the last one.
 
         Args:
@@ -107,12 +107,12 @@ class Completion:
         has_begun = False
         async with aclosing(self._updates()) as updates:
             async for update in updates:
-                piece = streams[update.choice].push(update)
-                if piece is None:
-                    continue
                 if not has_begun:
                     has_begun = True
                     yield self._chunk([stream.beginning(self._prompt.prefix) for stream in streams])
+                piece = streams[update.choice].push(update)
+                if piece is None:
+                    continue
                 chunk = self._chunk([piece])
                 if self._is_complete:
                     chunk.usage = self._usage()

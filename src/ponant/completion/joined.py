@@ -18,7 +18,7 @@ class JoinedCompletions:
         self._completions = completions
         self._choices = choices
 
-    async def chunks(self, calls: CallStyle = "pieces") -> AsyncIterator[CompletionChunk]:
+    async def chunks(self, calls: CallStyle = "whole") -> AsyncIterator[CompletionChunk]:
         """Yield the chunks of all completions as they arrive, with the usage in the last one.
 
         Arguments and errors as for ``Completion.chunks``.

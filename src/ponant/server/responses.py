@@ -18,7 +18,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
 
 
 async def respond(
-    start: Start, request: Request, *, stream: bool, keep_alive: float, calls: CallStyle = "pieces"
+    start: Start, request: Request, *, stream: bool, keep_alive: float, calls: CallStyle = "whole"
 ) -> Response:
     """Return the response to a request for completions.
 

@@ -28,7 +28,7 @@ class StreamedAnswer(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, start: Start, *, keep_alive: float, calls: CallStyle = "pieces") -> None:
+    def __init__(self, start: Start, *, keep_alive: float, calls: CallStyle = "whole") -> None:
         """Stream an answer.
 
         Args:

@@ -138,7 +138,7 @@ def _reasons(request: ChatCompletionRequest) -> bool:
         raise InvalidRequestError(
             "prompt_mode reasoning and reasoning_effort none exclude each other", param="reasoning_effort"
         )
-    return request.prompt_mode == "reasoning" or request.reasoning_effort == "high"
+    return request.prompt_mode == "reasoning" or request.reasoning_effort not in (None, "none", "minimal")
 
 
 def _check_prefix(request: ChatCompletionRequest, spec: AnswerSpec) -> None:

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ponant.server.dialects.base import MISTRAL, DialectExchange
-from ponant.server.dialects.mistral import EARLY_MISTRAL, NAMED_PIECES, STRICT, WHOLE_CALLS
+from ponant.server.dialects.mistral import EARLY_MISTRAL, STRICT
 from ponant.server.dialects.nim import NIM
 from ponant.server.dialects.openai import OPENAI, TEXT
 
@@ -18,10 +18,9 @@ _AGENTS = {
     "OpenAI/": OPENAI,
     "AsyncOpenAI/": OPENAI,
     "mistral-client-python/0.": EARLY_MISTRAL,
-    "ai-sdk/mistral/": WHOLE_CALLS,  # Vercel's SDK up to version 3; later versions send ai-sdk-mistral/
-    "python-httpx/": NAMED_PIECES,  # langchain-mistralai, which sends httpx's default
+    "mistral-client-": MISTRAL,
 }
-"""Dialects of clients, by the beginning of their `User-Agent`."""
+"""Dialects of clients, by the beginning of their `User-Agent`. The first match applies, whatever the body has."""
 _RESOURCES = ("chat", "fim", "embeddings", "models", "files", "fine_tuning")
 """First parts of the paths that are also served without ``/v1``."""
 
@@ -73,8 +72,10 @@ class DialectDetection:
         if self._default is not MISTRAL:
             return DialectExchange(path, self._default)
         agent = Headers(scope=scope).get("user-agent", "")
-        named = (dialect for beginning, dialect in _AGENTS.items() if agent.startswith(beginning))
-        return DialectExchange(path, next(named, MISTRAL), body_tells=OPENAI)
+        for beginning, dialect in _AGENTS.items():
+            if agent.startswith(beginning):
+                return DialectExchange(path, dialect)
+        return DialectExchange(path, body_tells=OPENAI)
 
 
 @dataclass

@@ -1,13 +1,11 @@
 """The Mistral API, strict, and in variants for some of its clients."""
 
-from collections.abc import Iterable
-
-from ponant.api.chat import ChatCompletionRequest, CompletionChunk
-from ponant.server.dialects.base import Answers, Dialect, Json, TranslatedAnswers
+from ponant.api.chat import ChatCompletionRequest
+from ponant.server.dialects.base import Dialect, Json, TranslatedAnswers
 from ponant.server.dialects.table import KEPT, Rule, Table, refused
 
-_MORE = ("top_k", "min_tokens", "repetition_penalty", "logprobs", "top_logprobs", "safe_mode")
-"""Fields that this server accepts although the API refuses them."""
+_MORE = ("safe_mode",)
+"""Fields that this server accepts although neither the specification nor Mistral's newest client has them."""
 
 
 def _strict_chat() -> Table:
@@ -39,24 +37,5 @@ def _known_finish(choice: Json) -> None:
         choice["finish_reason"] = "length"
 
 
-EARLY_MISTRAL = Dialect("mistral", {}, lambda _: _EarlyAnswers(), calls="together")
+EARLY_MISTRAL = Dialect("mistral", {}, lambda _: _EarlyAnswers())
 """The Mistral API for its client before version 1, which accepts fewer values."""
-WHOLE_CALLS = Dialect("mistral", {}, calls="together")
-"""The Mistral API for clients that parse every piece of a streamed call as a call."""
-
-
-class _NamedPieces(Answers):
-    """Writer of streams whose pieces of a call all have the call's id."""
-
-    def __init__(self) -> None:
-        self._ids: dict[tuple[int, int], str] = {}
-
-    def events(self, chunk: CompletionChunk) -> Iterable[bytes]:
-        for choice in chunk.choices:
-            for piece in choice.delta.tool_calls or []:
-                piece.id = self._ids.setdefault((choice.index, piece.index), piece.id)
-        return super().events(chunk)
-
-
-NAMED_PIECES = Dialect("mistral", {}, lambda _: _NamedPieces())
-"""The Mistral API for LangChain's `langchain-mistralai`, which parses a piece without an id as another call."""

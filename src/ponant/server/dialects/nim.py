@@ -61,5 +61,8 @@ def _answers(exchange: DialectExchange) -> Answers:
 
 
 NIM = Dialect(
-    "nim", {CHAT: Table(CHAT_RULES | RULES, frozenset(ChatCompletionRequest.model_fields), _DEFAULTS)}, _answers
+    "nim",
+    {CHAT: Table(CHAT_RULES | RULES, frozenset(ChatCompletionRequest.model_fields), _DEFAULTS)},
+    _answers,
+    calls="pieces",
 )

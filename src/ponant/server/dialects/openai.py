@@ -101,18 +101,6 @@ def _prediction(prediction: Any) -> Fields:
     return {"prediction": prediction}
 
 
-def _reasoning_effort(effort: Any) -> Fields:
-    match effort:
-        case "none" | "minimal":
-            return {"reasoning_effort": "none"}
-        case "low" | "medium" | "high" | "xhigh" | "max":
-            return {"reasoning_effort": "high"}
-        case _:
-            raise RefusedFieldError(
-                "Input should be 'none', 'minimal', 'low', 'medium', 'high', 'xhigh' or 'max'", kind="literal_error"
-            )
-
-
 def _stream_options(options: Any) -> Fields:
     known = _without_nulls(options)
     if not isinstance(known, dict):
@@ -166,7 +154,6 @@ _CHAT: dict[str, Rule] = {
     "function_call": translated(_function_call, "becomes `tool_choice`"),
     "response_format": translated(_response_format, "kept"),
     "prediction": translated(_prediction, "kept; parts of text are concatenated"),
-    "reasoning_effort": translated(_reasoning_effort, "`none` and `minimal` become `none`, all others `high`"),
     "stream_options": _STREAM_OPTIONS,
     "user": _USER,
     "safety_identifier": _USER,
@@ -235,4 +222,5 @@ OPENAI = Dialect(
         EMBEDDINGS: Table(_EMBEDDING_RULES, shared=frozenset(_EMBEDDING_RULES) - {"dimensions", "user"}),
     },
     _answers,
+    calls="pieces",
 )
