@@ -6,7 +6,16 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -107,7 +116,8 @@ class Settings(BaseSettings):
     api_keys: Annotated[list[str], NoDecode] = Field(
         default=[],
         validation_alias=AliasChoices("api_keys", "PONANT_API_KEYS", "PONANT_API_KEY"),
-        description="API keys. Clients must send one of them. Without keys, every key is accepted.",
+        description="API keys. Clients must send one of them. Empty and blank keys are refused. Without keys, every "
+        "key is accepted.",
     )
     auth: bool = Field(default=True, description="Refuse to listen beyond this machine without an API key.")
     cors_origins: Annotated[list[str], NoDecode] = Field(
@@ -205,18 +215,29 @@ class Settings(BaseSettings):
             return [{"source": model} if isinstance(model, str) else model for model in value]
         return value
 
-    @field_validator("models", "api_keys", "cors_origins", mode="before")
+    @field_validator("models", "cors_origins", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
-        """Parse a list from an environment variable: separated by commas, or as JSON."""
-        if isinstance(value, str) and value.lstrip().startswith("["):
-            try:
-                return json.loads(value)
-            except ValueError as error:
-                raise ValueError(f"not a list in JSON: {error}") from None
-        if isinstance(value, str):
-            return [part.strip() for part in value.split(",") if part.strip()]
-        return value
+        """Parse a list from an environment variable: separated by commas, or as JSON. Empty parts are dropped."""
+        parts = _split(value)
+        return [part for part in parts if part] if isinstance(value, str) else parts
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        """Parse keys as ``_split_commas`` does, but keep empty parts, which are refused."""
+        return _split(value)
+
+    @field_validator("api_keys")
+    @classmethod
+    def _check_keys(cls, keys: list[str]) -> list[str]:
+        """Remove space around keys. Refuse empty keys, which an unset variable in a script or a file leaves."""
+        keys = [key.strip() for key in keys]
+        if not all(keys):
+            raise ValueError("a key is empty or blank; give a key, or remove the setting to serve without keys")
+        if not all(key.isprintable() for key in keys):
+            raise ValueError("a key has a line break or another character that cannot be printed; give another key")
+        return keys
 
     @model_validator(mode="after")
     def _strict_is_mistral(self) -> Self:
@@ -235,6 +256,26 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: flags, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file.get())
+
+
+def _split(value: Any) -> Any:
+    """Return the parts of a text, separated by commas or as JSON; any other value unchanged."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"not a list in JSON: {error}") from None
+    return [part.strip() for part in value.split(",")]
+
+
+def describe_errors(error: ValidationError) -> str:
+    """Return the reasons why settings are invalid, each with the name of its setting, on one line."""
+    return "; ".join(
+        ": ".join(filter(None, [".".join(map(str, reason["loc"])), reason["msg"].removeprefix("Value error, ")]))
+        for reason in error.errors()
+    )
 
 
 def read_settings(file: Path | None, **flags: Any) -> Settings:

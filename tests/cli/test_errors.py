@@ -58,3 +58,29 @@ def test_bad_settings_in_the_environment_are_told(
 ) -> None:
     monkeypatch.setenv(f"PONANT_{name.upper()}", value)
     assert name in told(capsys)
+
+
+@pytest.mark.parametrize("flags", [{"api_keys": [""]}, {"api_keys": ["key", " \t"]}, {"api_keys": ["a\nb"]}])
+def test_blank_keys_of_flags_are_refused(flags: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, **flags).startswith("ponant: api_keys: a key ")
+
+
+@pytest.mark.parametrize("name", ["PONANT_API_KEY", "PONANT_API_KEYS"])
+@pytest.mark.parametrize("value", ["", " ", "key,,other", '[""]', "k\x7f"])
+def test_blank_keys_of_the_environment_are_refused(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert ": a key " in told(capsys)
+
+
+@pytest.mark.parametrize("value", ['""', '[""]', '["key", "  "]'])
+def test_blank_keys_of_the_file_are_refused(tmp_path: Path, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f"api_keys = {value}")
+    assert told(capsys, file).startswith("ponant: api_keys: a key ")
+
+
+def test_errors_of_settings_name_the_setting_or_begin_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, strict=True, dialect="nim").startswith("ponant: strict applies to the Mistral API")
+    assert told(capsys, cors_origins="[x").startswith("ponant: cors_origins: not a list in JSON")

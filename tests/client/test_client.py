@@ -96,7 +96,10 @@ def test_the_key_comes_from_the_argument_or_the_environment(monkeypatch: pytest.
         return value
 
     assert sent() is None
-    assert sent("") is None
+    assert sent("") is sent(" \t") is sent(lambda: " ") is None
+    monkeypatch.setenv("PONANT_API_KEY", " ")
+    monkeypatch.setenv("MISTRAL_API_KEY", "")
+    assert sent() is None
     monkeypatch.setenv("MISTRAL_API_KEY", "theirs")
     assert sent() == "Bearer theirs"
     monkeypatch.setenv("PONANT_API_KEY", "ours")
@@ -104,6 +107,7 @@ def test_the_key_comes_from_the_argument_or_the_environment(monkeypatch: pytest.
     assert sent("given") == "Bearer given"
     assert sent(lambda: "made") == "Bearer made"
     assert sent("from a file\n") == "Bearer from a file"
+    assert sent("clé") == "Bearer clé"
 
 
 @pytest.mark.parametrize("header", ["authorization", "x-trace"])

@@ -17,8 +17,8 @@ STRANGE_HOST = {"host": "rebound.example.org"}
 
 @pytest.fixture(scope="module")
 def keyed_server(tiny_model: Path) -> Iterator[RunningServer]:
-    """Server with two keys, and one allowed origin."""
-    keys = ["first-key", "second-key"]
+    """Server with keys of ASCII and other letters, and one allowed origin."""
+    keys = ["first-key", "second-key", "clé-à", "ключ"]
     with serving_scripted(tiny_model, ("tiny",), api_keys=keys, cors_origins=[ORIGIN]) as server:
         yield server
 
@@ -31,9 +31,20 @@ def get_models(server: RunningServer, /, **headers: str | bytes) -> httpx2.Respo
 
 @pytest.mark.parametrize(
     "authorization",
-    ["Bearer first-key", "Bearer second-key", "bearer first-key", "BEARER second-key", "Bearer  first-key"],
+    [
+        "Bearer first-key",
+        "Bearer second-key",
+        "bearer first-key",
+        "BEARER second-key",
+        "Bearer  first-key",
+        "Bearer clé-à",
+        "Bearer clé-à".encode("latin-1"),
+        "Bearer ключ",
+    ],
 )
-def test_each_key_opens_whatever_the_case_of_the_scheme(keyed_server: RunningServer, authorization: str) -> None:
+def test_each_key_opens_whatever_the_case_of_the_scheme(
+    keyed_server: RunningServer, authorization: str | bytes
+) -> None:
     assert get_models(keyed_server, authorization=authorization).status_code == 200
 
 
@@ -52,6 +63,7 @@ def test_each_key_opens_whatever_the_case_of_the_scheme(keyed_server: RunningSer
         "Basic first-key",
         "first-key",
         "Bearer clé".encode(),
+        "Bearer ключ".encode("koi8-r"),
         b"Bearer \xff\xfe\x80",
         b"\xe9\xe9 first-key",
     ],

@@ -1,11 +1,11 @@
 """The user's API key, which commands send to servers but never to a proxy in clear text."""
 
-import os
-
 
 def api_key() -> str | None:
     """Return the user's key from the environment."""
-    return os.environ.get("PONANT_API_KEY") or os.environ.get("MISTRAL_API_KEY") or None
+    from ponant.client.keys import key_of_environment
+
+    return key_of_environment()
 
 
 def exposure(url: str) -> str | None:

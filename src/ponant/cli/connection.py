@@ -104,6 +104,7 @@ def _local_client(source: str | None) -> "Iterator[Mistral]":
 
     from ponant import Mistral
     from ponant.errors import ModelLoadError
+    from ponant.settings import describe_errors
     from ponant.storage.errors import StorageError
     from ponant.weights.errors import ModelNotFoundError
     from ponant.weights.store import is_hub_source
@@ -119,4 +120,4 @@ def _local_client(source: str | None) -> "Iterator[Mistral]":
     except (ModelNotFoundError, ModelLoadError, StorageError) as error:
         fail(str(error))
     except ValidationError as error:
-        fail("; ".join(f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" for reason in error.errors()))
+        fail(describe_errors(error))

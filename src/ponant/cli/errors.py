@@ -26,6 +26,8 @@ def exit_on_bad_settings(config: Path | None) -> Iterator[None]:
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
+    from ponant.settings import describe_errors
+
     try:
         yield
     except FileNotFoundError as error:
@@ -35,4 +37,4 @@ def exit_on_bad_settings(config: Path | None) -> Iterator[None]:
     except SettingsError as error:
         fail(f"cannot read the settings: {error}")
     except ValidationError as error:
-        fail("; ".join(f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" for reason in error.errors()))
+        fail(describe_errors(error))

@@ -56,6 +56,7 @@ def ask_running_server() -> RunningModels | None:
     Raises:
         UnaskedServerError: a proxy or a setting of the environment prevents the query.
     """
+    from ponant.client.keys import authorization
     from ponant.client.sdk import DEFAULT_URL
 
     url = (os.environ.get("PONANT_URL") or DEFAULT_URL).strip().rstrip("/").removesuffix("/v1").rstrip("/")
@@ -64,7 +65,7 @@ def ask_running_server() -> RunningModels | None:
     key = api_key()
     if key and (reason := exposure(url)):
         raise UnaskedServerError(reason)
-    return _query(url, {"authorization": f"Bearer {key.strip()}"} if key else {})
+    return _query(url, authorization(key))
 
 
 def _query(url: str, headers: dict[str, str]) -> RunningModels | None:
@@ -78,13 +79,14 @@ def _query(url: str, headers: dict[str, str]) -> RunningModels | None:
     except httpx2.InvalidURL:
         return None
     try:
-        with httpx2.Client(timeout=_PROBE_TIMEOUT_SECONDS, headers=headers, transport=EnvironmentTransport()) as client:
+        sent = httpx2.Headers(headers, encoding="utf-8")
+        with httpx2.Client(timeout=_PROBE_TIMEOUT_SECONDS, headers=sent, transport=EnvironmentTransport()) as client:
             readiness = msgspec.json.decode(client.get(f"{url}/ready").content, type=_Readiness)
             answer = client.get(f"{url}/v1/models")
             cards = msgspec.json.decode(answer.content, type=_Cards).data if answer.status_code == 200 else []
     except UnusableSettingError as error:
         raise UnaskedServerError(f"the server at {url} cannot be asked: {error}") from error
-    except (httpx2.HTTPError, httpx2.InvalidURL, msgspec.MsgspecError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeEncodeError, msgspec.MsgspecError) as error:
         if proxy is None:
             return None
         raise UnaskedServerError(

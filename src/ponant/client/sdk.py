@@ -49,8 +49,8 @@ class Mistral:
         """Create a client of a server. The first call opens the connection.
 
         Args:
-            api_key: Key of the server, or a function that returns it for each request. Defaults to the environment
-                variable PONANT_API_KEY, else MISTRAL_API_KEY.
+            api_key: Key of the server, or a function that returns it for each request. None or a blank key stands for
+                the environment variable PONANT_API_KEY, else MISTRAL_API_KEY.
             server_url: Address of the server, with or without ``/v1``. Defaults to the environment variable PONANT_URL,
                 else ``http://127.0.0.1:8000``.
             client: HTTP client for sync requests. It is not closed with this client.
@@ -62,11 +62,12 @@ class Mistral:
         Raises:
             ValueError: ``server_url`` is not an HTTP URL, or ``timeout_ms`` is not positive.
         """
+        from ponant.client.keys import key_of_environment
         from ponant.client.transport import Configuration, Transport, check_timeout, checked_url
 
         check_timeout(timeout_ms)
         url = checked_url(server_url or os.environ.get("PONANT_URL") or DEFAULT_URL)
-        key = api_key or os.environ.get("PONANT_API_KEY") or os.environ.get("MISTRAL_API_KEY")
+        key = api_key if callable(api_key) or (api_key and api_key.strip()) else key_of_environment()
         configuration = Configuration(url, key, retry_config, timeout_ms)
         self._transport = Transport(configuration, client=client, async_client=async_client)
 

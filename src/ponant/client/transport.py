@@ -19,6 +19,7 @@ from ponant.client.deadline import Deadline, watch
 from ponant.client.errors import ConnectionLostError, ResponseValidationError
 from ponant.client.event_stream import EventStream, EventStreamAsync
 from ponant.client.failures import error_of, failure, unexpected
+from ponant.client.keys import authorization
 from ponant.client.loops import LoopClients
 from ponant.client.retries import RetryAttempts, RetryConfig
 from ponant.client.unset import UNSET, OptionalNullable
@@ -293,13 +294,12 @@ class _Sending:
         return httpx2.Timeout(None, connect=_CONNECT_SECONDS)
 
     def _headers(self, given: Mapping[str, str]) -> httpx2.Headers:
-        headers = httpx2.Headers({"accept": self._expected, "user-agent": f"ponant/{__version__}"})
+        own = {"accept": self._expected, "user-agent": f"ponant/{__version__}"}
         key = self._configuration.api_key
         if callable(key):
             key = key()
-        if key:
-            headers["authorization"] = f"Bearer {key.strip()}"
-        headers.update(given)
+        headers = httpx2.Headers(own | authorization(key), encoding="utf-8")
+        headers.update(httpx2.Headers(given, encoding="utf-8"))
         for name, value in headers.items():
             if not value.isprintable():  # the value may be secret
                 raise ValueError(f"the header {name} contains a line break or another control character")

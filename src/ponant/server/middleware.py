@@ -91,7 +91,7 @@ class Keys:
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
         self._app = app
-        self._callers = {key.encode(): caller_with(key) for key in keys}
+        self._callers = {sent: caller_with(key) for key in keys for sent in _encodings(key)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -107,9 +107,15 @@ class Keys:
     def _caller(self, scope: Scope) -> Caller | None:
         """Return the caller of the request's key; None without a valid key."""
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        sent = given.strip(" \t").encode("latin-1")  # the bytes of the header
         # All keys are compared, so that the time does not reveal which one matches.
-        matches = [caller for key, caller in self._callers.items() if hmac.compare_digest(given.strip().encode(), key)]
+        matches = [caller for key, caller in self._callers.items() if hmac.compare_digest(sent, key)]
         return matches[0] if matches and scheme.lower() == "bearer" else None
+
+
+def _encodings(key: str) -> set[bytes]:
+    """Return a key as clients send it: in UTF-8, or in Latin-1 if it can be encoded so."""
+    return {key.encode(), key.encode("latin-1", "ignore") if max(key) <= "\xff" else key.encode()}
 
 
 class BodyLimit:
