@@ -288,7 +288,7 @@ FAULTS = (
         "no-done-event",
         "A stream ends without `[DONE]`.",
         "src/ponant/server/sse.py",
-        "                await events.send(_DONE)\n",
+        "                await events.send(answers.end)\n",
         "",
         ("tests/server/test_chat.py::test_stream_begins_with_roles_and_ends_with_usage",),
     ),

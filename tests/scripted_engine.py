@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ponant.engine.base import BackendState, Capabilities, Delta, FinishReason, GenerateRequest, Limits
+from ponant.engine.report import StepReport
 from ponant.errors import AdapterError, EngineError, EngineUnavailableError
 from ponant.prompts.vocabulary import Vocabulary
 
@@ -154,6 +155,10 @@ class ScriptedEngine:
         return any(generation.running for generation in self.generations)
 
     @property
+    def waiting(self) -> int:
+        return 0
+
+    @property
     def memory(self) -> int:
         return 2**20
 
@@ -175,6 +180,10 @@ class ScriptedEngine:
     @property
     def capabilities(self) -> Capabilities:
         return self._capabilities
+
+    @property
+    def report(self) -> StepReport:
+        return StepReport(running=sum(generation.running for generation in self.generations))
 
     def generate(self, request: GenerateRequest) -> "ScriptedGeneration":
         if self._state != "ready":

@@ -7,6 +7,7 @@ import pytest
 
 from ponant.cli.serve import serve
 from ponant.server.dialects import mistral, nim, openai, openai_messages
+from ponant.server.dialects.detection import DIALECTS
 from ponant.server.dialects.table import Rule
 from ponant.settings import ModelSettings, Settings
 
@@ -61,6 +62,13 @@ DIALECT_TABLES: dict[str, dict[str, Rule]] = {
     "NVIDIA NIM: chat completions": nim.RULES,
     "The Mistral API: strict": dict(mistral.STRICT.tables[openai.CHAT].rules),
 }
+
+
+def test_dialects_page_has_all_fields_of_all_dialects() -> None:
+    listed = [(field, rule.says) for table in DIALECT_TABLES.values() for field, rule in table.items()]
+    for dialect in DIALECTS.values():
+        for table in dialect.tables.values():
+            assert [field for field, rule in table.rules.items() if (field, rule.says) not in listed] == []
 
 
 @pytest.mark.parametrize("heading", DIALECT_TABLES)

@@ -71,7 +71,7 @@ class RemoteLoader:
         self.is_closed = False
 
     async def describe(self, spec: ModelSpec) -> ModelFacts:
-        return ModelFacts(spec.id, "far away", created=1_700_000_000, context=CONTEXT, memory=0)
+        return ModelFacts(spec.id, "far away", created=1_700_000_000, context=CONTEXT, memory=0, grammars=False)
 
     def has_room(self, spec: ModelSpec, facts: ModelFacts) -> bool:
         return True

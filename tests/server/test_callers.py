@@ -16,7 +16,7 @@ from ponant.completion.text import TextService
 from ponant.embedding.service import EmbeddingService
 from ponant.errors import InvalidRequestError
 from ponant.fine_tuning.registry import ModelRegistry
-from ponant.fine_tuning.service import JobService
+from ponant.fine_tuning.service import FineTuningService
 from ponant.storage.files import FileStore
 from tests.chatting import CHAT
 from tests.in_process import ScriptedServer, serving_scripted
@@ -42,12 +42,12 @@ ENTRIES: dict[str, Entry] = {
     "a file's content": (FileStore, "find", f"GET /v1/files/{ID}/content", {}),
     "a file's address": (FileStore, "find", f"GET /v1/files/{ID}/url", {}),
     "deletion of a file": (FileStore, "delete", f"DELETE /v1/files/{ID}", {}),
-    "jobs": (JobService, "page", "GET /v1/fine_tuning/jobs", {}),
-    "a new job": (JobService, "create", "POST /v1/fine_tuning/jobs", JOB),
-    "a dry run": (JobService, "dry_run", "POST /v1/fine_tuning/jobs", JOB | {"params": {"dry_run": True}}),
-    "a job": (JobService, "find", f"GET /v1/fine_tuning/jobs/{ID}", {}),
-    "start of a job": (JobService, "start", f"POST /v1/fine_tuning/jobs/{ID}/start", {}),
-    "cancellation of a job": (JobService, "cancel", f"POST /v1/fine_tuning/jobs/{ID}/cancel", {}),
+    "jobs": (FineTuningService, "page", "GET /v1/fine_tuning/jobs", {}),
+    "a new job": (FineTuningService, "create", "POST /v1/fine_tuning/jobs", JOB),
+    "a dry run": (FineTuningService, "dry_run", "POST /v1/fine_tuning/jobs", JOB | {"params": {"dry_run": True}}),
+    "a job": (FineTuningService, "find", f"GET /v1/fine_tuning/jobs/{ID}", {}),
+    "start of a job": (FineTuningService, "start", f"POST /v1/fine_tuning/jobs/{ID}/start", {}),
+    "cancellation of a job": (FineTuningService, "cancel", f"POST /v1/fine_tuning/jobs/{ID}/cancel", {}),
     "change of a model": (ModelRegistry, "change", "PATCH /v1/fine_tuning/models/m", {"json": {"name": "a"}}),
     "archive": (ModelRegistry, "change", "POST /v1/fine_tuning/models/m/archive", {}),
     "unarchive": (ModelRegistry, "change", "DELETE /v1/fine_tuning/models/m/archive", {}),

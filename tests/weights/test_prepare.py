@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from ponant.engine.base import BackendState, Capabilities, Delta, Engine, GenerateRequest, Limits
+from ponant.engine.report import StepReport
 from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.weights.prepare import Load, Preparer
 from tests.chatting import answer
@@ -360,8 +361,10 @@ class TimedEngine:
     state: BackendState = "ready"
     last_error: str | None = None
     busy = False
+    waiting = 0
     memory = 0
     capabilities = Capabilities()
+    report = StepReport()
 
     def __init__(self, parallel: int, one: float, many: float) -> None:
         self.limits = Limits(512, parallel)

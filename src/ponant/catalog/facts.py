@@ -14,6 +14,7 @@ class ModelFacts:
         context: longest sequence, in tokens.
         memory: memory of this machine that it takes, in bytes.
         native_fim: True if the model was trained for fill-in-the-middle.
+        grammars: True if its engine follows grammars, which tool calls need.
         architecture: architecture as GGUF files name it.
     """
 
@@ -23,4 +24,5 @@ class ModelFacts:
     context: int
     memory: int
     native_fim: bool = False
+    grammars: bool = True
     architecture: str = ""

@@ -6,6 +6,8 @@ from typing import Literal, Protocol, Self
 
 import msgspec
 
+from ponant.engine.report import StepReport
+
 FinishReason = Literal["stop", "length", "model_length", "error"]
 """End of a completion: end-of-generation token, ``max_tokens`` reached, context full, or a failure."""
 
@@ -171,6 +173,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def waiting(self) -> int:
+        """Number of requests in the queue."""
+        ...
+
+    @property
     def memory(self) -> int:
         """Memory of this machine that the model takes, in bytes. Raises EngineUnavailableError before the start."""
         ...
@@ -202,6 +209,11 @@ class Engine(Backend, Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """Optional features of the engine."""
+        ...
+
+    @property
+    def report(self) -> StepReport:
+        """Latest figures of the engine, at most a second old while it computes; zeros for those that it lacks."""
         ...
 
     def generate(self, request: GenerateRequest) -> Generation:

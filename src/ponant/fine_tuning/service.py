@@ -32,7 +32,7 @@ _MAX_STEPS = 10**9
 _MAX_EPOCHS = 10**6
 
 
-class JobService:
+class FineTuningService:
     """Creates, starts and cancels jobs."""
 
     def __init__(self, catalog: Catalog, storage: LazyStorage, *, wake: Callable[[], None], nice: int) -> None:

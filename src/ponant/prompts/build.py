@@ -12,13 +12,13 @@ from ponant.prompts.vocabulary import Vocabulary
 
 
 def build_prompts(
-    name: str, weights: Path, vocabulary: Vocabulary, *, context: int, tokenizer: Path | None
+    name: str, weights: Path | None, vocabulary: Vocabulary, *, context: int, tokenizer: Path | None
 ) -> tuple[PromptBuilder, FimPrompts]:
     """Build the chat and the fill-in-the-middle prompt builder of a model.
 
     Args:
         name: the model's id.
-        weights: path of the model file; its folder is searched for Mistral's tokenizer file.
+        weights: path of the model file, if it is on this machine; its folder is searched for Mistral's tokenizer file.
         vocabulary: the model's vocabulary.
         context: context length in tokens.
         tokenizer: path of Mistral's tokenizer file, if it is elsewhere.
@@ -41,7 +41,9 @@ def has_native_fim(name: str, weights: Path, vocabulary: Vocabulary, *, context:
     return encode is not None or has_fim_tokens(vocabulary)
 
 
-def _renderer(weights: Path, vocabulary: Vocabulary, context: int, tokenizer: Path | None) -> MistralRenderer | None:
+def _renderer(
+    weights: Path | None, vocabulary: Vocabulary, context: int, tokenizer: Path | None
+) -> MistralRenderer | None:
     try:
         return mistral_renderer(weights, vocabulary, context=context, tokenizer=tokenizer)
     except TokenizerError as error:

@@ -13,12 +13,12 @@ from ponant.api.errors import HTTPValidationErrorData, ValidationError
 from ponant.server.dialects.detection import DialectDetection
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
-from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestIds
+from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestLog
 from ponant.server.routes.chat import chat_routes
 from ponant.server.routes.embeddings import embeddings_routes
 from ponant.server.routes.files import files_routes
 from ponant.server.routes.fim import fim_routes
-from ponant.server.routes.fine_tuning import fine_tuned_routes, jobs_routes
+from ponant.server.routes.fine_tuning import fine_tuned_routes, fine_tuning_routes
 from ponant.server.routes.health import health_routes
 from ponant.server.routes.models import models_routes
 from ponant.server.routes.text import text_routes
@@ -59,7 +59,7 @@ def _add_routes(app: FastAPI, services: Services, settings: Settings, stopping: 
         text_routes(services.text, keep_alive=settings.keep_alive),
         embeddings_routes(services.embeddings, request_timeout=settings.request_timeout),
         models_routes(catalog, registry),
-        jobs_routes(services.jobs, storage),
+        fine_tuning_routes(services.fine_tuning, storage),
         fine_tuned_routes(catalog, registry),
         files_routes(storage, max_file_size=settings.max_file_size),
         health_routes(catalog, stopping),
@@ -81,7 +81,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
         )
     app.add_middleware(DialectDetection, default=settings.dialect, strict=settings.strict)
-    app.add_middleware(RequestIds)
+    app.add_middleware(RequestLog)
 
 
 class _Application(FastAPI):

@@ -20,8 +20,8 @@ from ponant.server.errors import error_response
 logger = logging.getLogger("ponant.server")
 
 
-class RequestIds:
-    """Gives each request an id, for the response's ``x-request-id`` and the log."""
+class RequestLog:
+    """Logs each request with its status and duration, and gives it an id for the log and for ``x-request-id``."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
 from ponant.catalog.catalog import Catalog
@@ -12,7 +12,7 @@ from ponant.completion.fim import FimService
 from ponant.completion.text import TextService
 from ponant.embedding.service import EmbeddingService
 from ponant.fine_tuning.registry import ModelRegistry
-from ponant.fine_tuning.service import JobService
+from ponant.fine_tuning.service import FineTuningService
 from ponant.storage.lazy import LazyStorage
 
 logger = logging.getLogger("ponant.server")
@@ -25,7 +25,7 @@ class Services:
     The catalog and the storage are closed by the code that opened them. ``running`` closes the rest.
 
     Attributes:
-        run_jobs: runs fine-tuning jobs until it is cancelled.
+        background: tasks that run as long as the server, by the names of what they do.
     """
 
     catalog: Catalog
@@ -35,14 +35,14 @@ class Services:
     text: TextService
     embeddings: EmbeddingService
     registry: ModelRegistry
-    jobs: JobService
-    run_jobs: Callable[[], Coroutine[None, None, None]]
+    fine_tuning: FineTuningService
+    background: Mapping[str, Callable[[], Coroutine[None, None, None]]]
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the background tasks in the block, and close the services after it."""
         await self.registry.sync()
-        tasks = [asyncio.create_task(work) for work in (self.registry.follow(), self.run_jobs())]
+        tasks = [asyncio.create_task(run(), name=name) for name, run in self.background.items()]
         for task in tasks:
             task.add_done_callback(_log_failure)
         try:
@@ -57,4 +57,4 @@ class Services:
 def _log_failure(task: asyncio.Task[None]) -> None:
     """Log the failure of a task that should never end."""
     if not task.cancelled() and task.exception():
-        logger.error("fine-tuning has stopped until the next start", exc_info=task.exception())
+        logger.error("%s has stopped until the next start", task.get_name(), exc_info=task.exception())

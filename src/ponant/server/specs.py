@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ponant.catalog.spec import ModelSpec
+from ponant.catalog.spec import LOCAL, ModelSpec
 from ponant.llamacpp.handles import check_model_file
 from ponant.llamacpp.vocabulary import open_vocabulary
 from ponant.settings import ModelSettings, Settings
@@ -88,6 +88,7 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
 
 def _bundled_embedder(settings: Settings, others: Sequence[ModelSpec]) -> ModelSpec:
     """Return the spec of the bundled embedder. Its threads are limited so that core groups stay the same."""
-    threads = [spec.threads for spec in others if spec.threads]
-    most = max(threads) if len(threads) == len(others) else None
+    here = [spec for spec in others if spec.loader == LOCAL]
+    threads = [spec.threads for spec in here if spec.threads]
+    most = max(threads) if threads and len(threads) == len(here) else None
     return _spec(ModelSettings(source=BUNDLED_EMBEDDER, threads=most), settings)

@@ -1,4 +1,4 @@
-"""Answers as server-sent events."""
+"""Streamed answers: server-sent events, unless the dialect frames its events otherwise."""
 
 import asyncio
 import contextlib
@@ -15,9 +15,6 @@ from ponant.server.dialects.base import exchange_of
 from ponant.server.disconnect import started
 from ponant.server.errors import describe
 
-_KEEP_ALIVE = b": keep-alive\n\n"
-_DONE = b"data: [DONE]\n\n"
-
 
 class StreamedAnswer(Response):
     """An answer as server-sent events.
@@ -25,8 +22,6 @@ class StreamedAnswer(Response):
     Nothing is sent before the first event or the first keep-alive, so that an early error has an HTTP status of its
     own. A later error becomes an event, and the stream ends without ``[DONE]``.
     """
-
-    media_type = "text/event-stream"
 
     def __init__(self, start: Start, *, keep_alive: float, calls: CallStyle = "whole") -> None:
         """Stream an answer.
@@ -44,31 +39,33 @@ class StreamedAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        events = _EventSender(self.raw_headers, send, self._keep_alive)
         exchange = exchange_of(scope)
         answers = exchange.answers
+        self.headers["content-type"] = answers.media_type
+        events = _EventSender(self.raw_headers, send, self._keep_alive, comment=answers.keep_alive)
         async with events.kept_alive():
             try:
                 async with started(self._start, receive) as answer:
                     async for chunk in answer.chunks(exchange.dialect.calls or self._calls):
                         for event in answers.events(chunk):
-                            await events.send(b"data: " + event + b"\n\n")
-                await events.send(_DONE)
+                            await events.send(answers.framed(event))
+                await events.send(answers.end)
             except ClientDisconnect:
                 return
             except Exception as error:
                 if not events.started:
                     raise
                 status, body = describe(error)
-                await events.send(b"data: " + answers.error_event(status, body.model_dump()) + b"\n\n")
+                await events.send(answers.framed(answers.error_event(status, body.model_dump())))
             await events.end()
 
 
 class _EventSender:
-    def __init__(self, headers: list[tuple[bytes, bytes]], send: Send, keep_alive: float) -> None:
+    def __init__(self, headers: list[tuple[bytes, bytes]], send: Send, keep_alive: float, *, comment: bytes) -> None:
         self._headers = headers
         self._send = send
         self._longest_silence = keep_alive
+        self._comment = comment
         self._lock = asyncio.Lock()
         self._last_sent = asyncio.get_running_loop().time()
         self.started = False
@@ -98,6 +95,6 @@ class _EventSender:
         while True:
             silent = asyncio.get_running_loop().time() - self._last_sent
             if silent >= self._longest_silence:
-                await self.send(_KEEP_ALIVE)
+                await self.send(self._comment)
             else:
                 await asyncio.sleep(self._longest_silence - silent)

@@ -72,7 +72,7 @@ def make_catalog(
     loader = LocalLoader(
         LlamaLoader(config_for, engine_for, prepare=_preparing(settings, config_for, engine_for, say)),
         EmbedderLoader(embedder_for),
-        threads=[spec.threads for spec in specs],
+        threads=[spec.threads for spec in specs if spec.loader == LOCAL],
         memory=None if settings.model_memory is None else int(settings.model_memory),
     )
     return Catalog(
@@ -101,7 +101,7 @@ def make_services(catalog: Catalog, settings: Settings, storage: LazyStorage) ->
     from ponant.completion.text import TextService
     from ponant.embedding.service import EmbeddingService
     from ponant.fine_tuning.registry import ModelRegistry
-    from ponant.fine_tuning.service import JobService
+    from ponant.fine_tuning.service import FineTuningService
     from ponant.server.services import Services
 
     completions = CompletionStarter(
@@ -110,13 +110,13 @@ def make_services(catalog: Catalog, settings: Settings, storage: LazyStorage) ->
     registry = ModelRegistry(catalog, storage)
     jobs_changed = asyncio.Event()
 
-    async def run_jobs() -> None:
+    async def run_fine_tuning() -> None:
         opened = await storage.when_in_use()
         from ponant.fine_tuning.job_type import FineTuningJobType  # here: many servers never need the database
         from ponant.jobs.runner import Runner
 
-        fine_tuning = FineTuningJobType(catalog, opened, registry, nice=settings.training_nice)
-        await Runner(fine_tuning, changed=jobs_changed).run()
+        job_type = FineTuningJobType(catalog, opened, registry, nice=settings.training_nice)
+        await Runner(job_type, changed=jobs_changed).run()
 
     return Services(
         catalog=catalog,
@@ -126,8 +126,8 @@ def make_services(catalog: Catalog, settings: Settings, storage: LazyStorage) ->
         text=TextService(completions),
         embeddings=EmbeddingService(catalog),
         registry=registry,
-        jobs=JobService(catalog, storage, wake=jobs_changed.set, nice=settings.training_nice),
-        run_jobs=run_jobs,
+        fine_tuning=FineTuningService(catalog, storage, wake=jobs_changed.set, nice=settings.training_nice),
+        background={"fine-tuning": run_fine_tuning, "registration of fine-tuned models": registry.follow},
     )
 
 

@@ -19,7 +19,7 @@ from ponant.engine.llama.frames import (
     decode_from_worker,
     decode_to_worker,
 )
-from ponant.engine.llama.report import StepReport
+from ponant.engine.report import StepReport
 from ponant.processes.frames import HEADER, FrameBuffer, Loaded, LoadFailed, encode
 
 TO_WORKER: list[ToWorker] = [

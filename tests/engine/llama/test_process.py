@@ -12,7 +12,7 @@ import pytest
 from ponant.engine.base import FinishReason, GenerateRequest, Sampling
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.process import EngineProcess
-from ponant.engine.llama.report import StepReport
+from ponant.engine.report import StepReport
 from ponant.errors import EngineUnavailableError, ModelLoadError, QueueFullError
 from tests.serving import THREADS
 

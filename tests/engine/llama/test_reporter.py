@@ -1,8 +1,8 @@
 """Reports of the worker: their rate and their content."""
 
-from ponant.engine.llama.report import StepReport
 from ponant.engine.llama.reporter import INTERVAL, Reporter
 from ponant.engine.llama.scheduler import Scheduler
+from ponant.engine.report import StepReport
 from tests.engine.llama.scheduling import completion, run, scheduler
 
 

@@ -51,6 +51,11 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
         return bool(self._requests)
 
     @property
+    def waiting(self) -> int:
+        """Number of requests behind the running one."""
+        return max(0, len(self._requests) - 1)
+
+    @property
     def memory(self) -> int:
         """Size of the weights in bytes."""
         return self.info.weights_memory

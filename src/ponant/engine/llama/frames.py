@@ -4,7 +4,7 @@ import msgspec
 
 from ponant.engine.base import Delta, GenerateRequest
 from ponant.engine.llama.config import EngineConfig, EngineInfo
-from ponant.engine.llama.report import StepReport
+from ponant.engine.report import StepReport
 from ponant.processes.frames import Loaded, LoadFailed
 
 

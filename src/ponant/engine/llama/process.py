@@ -10,7 +10,7 @@ from ponant.engine.base import Capabilities, Delta, GenerateRequest, Limits
 from ponant.engine.llama.adapters import Adapters
 from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.engine.llama.frames import AdapterAdded, Cancel, Generate, Load, Stepped, decode_from_worker
-from ponant.engine.llama.report import StepReport
+from ponant.engine.report import StepReport
 from ponant.errors import EngineUnavailableError, QueueFullError
 from ponant.processes.supervisor import Supervised, Supervisor
 from ponant.sizes import megabytes
@@ -102,6 +102,11 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
     def busy(self) -> bool:
         """True if requests are running or waiting."""
         return bool(self._generations)
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests in the queue."""
+        return len(self._waiting)
 
     @property
     def memory(self) -> int:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from ponant.engine.base import Delta
-from ponant.engine.llama.report import StepReport
 from ponant.engine.llama.scheduler import Scheduler
 from ponant.engine.llama.step_costs import StepTime
+from ponant.engine.report import StepReport
 
 INTERVAL = 1.0
 """Fewest seconds between two reports."""

@@ -75,12 +75,12 @@ class MistralRenderer:
 
 
 def mistral_renderer(
-    weights: Path, vocabulary: Vocabulary, *, context: int, tokenizer: Path | None = None
+    weights: Path | None, vocabulary: Vocabulary, *, context: int, tokenizer: Path | None = None
 ) -> MistralRenderer | None:
     """Return the renderer of a Mistral model; None if it has no tokenizer file.
 
     Args:
-        weights: path of the model file; its folder is searched for the tokenizer file.
+        weights: path of the model file, if it is on this machine; its folder is searched for the tokenizer file.
         vocabulary: the model's vocabulary.
         context: number of tokens that a prompt must stay below.
         tokenizer: path of the tokenizer file, if it is elsewhere.
@@ -88,13 +88,13 @@ def mistral_renderer(
     Raises:
         TokenizerError: the tokenizer file cannot be used.
     """
-    path = tokenizer or find_tokenizer_file(weights)
+    path = tokenizer or (find_tokenizer_file(weights) if weights else None)
     if path:
         return MistralRenderer(path, vocabulary, context=context)
     if is_mistral(vocabulary):
         logger.warning(
             "the chat template of this Mistral model may differ from its training: put its tekken.json or "
             "tokenizer.model.v* into the same folder, or name the file in the model's setting tokenizer",
-            extra={"weights": weights.name},
+            extra={"weights": weights.name if weights else "none"},
         )
     return None

@@ -16,7 +16,21 @@ Json = dict[str, Any]
 
 
 class Answers:
-    """Writer of the answer to one request, in the Mistral API's format."""
+    """Writer of the answer to one request, in the Mistral API's format.
+
+    Attributes:
+        media_type: media type of streams.
+        keep_alive: bytes that keep an idle stream open and that clients ignore.
+        end: bytes after the last event of a whole stream.
+    """
+
+    media_type = "text/event-stream; charset=utf-8"
+    keep_alive = b": keep-alive\n\n"
+    end = b"data: [DONE]\n\n"
+
+    def framed(self, event: bytes) -> bytes:
+        """Return the bytes of an event in a stream, given its JSON."""
+        return b"data: " + event + b"\n\n"
 
     def whole(self, status: int, body: bytes) -> tuple[int, bytes]:
         """Return the status and JSON of a whole answer, given those of the Mistral API."""
@@ -73,12 +87,14 @@ class Dialect:
         tables: tables of the request's fields, by path. Bodies of other paths are the Mistral API's.
         answers: creates the writer of an answer; None for the Mistral API's answers.
         calls: form of calls in streams; None for that of the settings.
+        paths: the dialect's own paths, and the paths of the Mistral API that answer them.
     """
 
     name: str
     tables: Mapping[str, Table]
     answers: "Callable[[DialectExchange], Answers] | None" = None
     calls: CallStyle | None = None
+    paths: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 MISTRAL = Dialect("mistral", {})

@@ -8,12 +8,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ponant.server.dialects.base import MISTRAL, DialectExchange
 from ponant.server.dialects.mistral import EARLY_MISTRAL, STRICT
 from ponant.server.dialects.nim import NIM
-from ponant.server.dialects.openai import OPENAI, TEXT
+from ponant.server.dialects.openai import OPENAI
 
 DIALECTS = {dialect.name: dialect for dialect in (MISTRAL, NIM, OPENAI)}
 """The dialects that the settings can name."""
 _PREFIXES = {"/openai": OPENAI, "/nim": NIM}
 """Paths with a fixed dialect, by prefix."""
+_OWN_PATHS = {path: dialect for dialect in (OPENAI, NIM) for path in dialect.paths}
+"""Paths that only one dialect has."""
 _AGENTS = {
     "OpenAI/": OPENAI,
     "AsyncOpenAI/": OPENAI,
@@ -65,8 +67,9 @@ class DialectDetection:
             path = f"/v1{path}"
         if not path.startswith("/v1/"):
             return DialectExchange(path)
-        if path == TEXT:
-            return DialectExchange(path, OPENAI)
+        if path in _OWN_PATHS:
+            dialect = _OWN_PATHS[path]
+            return DialectExchange(dialect.paths[path], dialect)
         if self._strict:
             return DialectExchange(path, STRICT)
         if self._default is not MISTRAL:

@@ -223,4 +223,5 @@ OPENAI = Dialect(
     },
     _answers,
     calls="pieces",
+    paths={TEXT: TEXT},
 )

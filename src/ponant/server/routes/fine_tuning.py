@@ -31,7 +31,7 @@ from ponant.catalog.spec import FineTunedSpec
 from ponant.errors import InvalidRequestError
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.fine_tuning.runs import plan_of
-from ponant.fine_tuning.service import JobService
+from ponant.fine_tuning.service import FineTuningService
 from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.routes.models import OWNER, unknown_model
@@ -49,7 +49,7 @@ _WORKSPACE = "default"
 """The only workspace."""
 
 
-def jobs_routes(service: JobService, storage: LazyStorage) -> APIRouter:
+def fine_tuning_routes(service: FineTuningService, storage: LazyStorage) -> APIRouter:
     """Return the routes of jobs."""
     router = APIRouter(tags=["fine-tuning"], route_class=StrictJsonRoute)
 

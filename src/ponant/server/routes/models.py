@@ -131,7 +131,7 @@ def _capabilities(base: ServedModel | None, *, can_be_trained: bool = False) -> 
     chats = base is not None and base.spec.kind == "chat"
     return ModelCapabilities(
         completion_chat=chats,
-        function_calling=chats,
+        function_calling=base is not None and chats and base.facts.grammars,
         completion_fim=base is not None and base.facts.native_fim,
         fine_tuning=can_be_trained,
         vision=False,

@@ -4,7 +4,7 @@ import msgspec
 
 
 class StepReport(msgspec.Struct, tag=True, frozen=True):
-    """From the worker, once a second while it computes: its present load, and totals since its start.
+    """Load of an engine at present, and totals since its worker started.
 
     Attributes:
         running: sequences that are computed.
