@@ -6,9 +6,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from ponant.engine.base import Delta
 from ponant.errors import EngineError, EngineUnavailableError, QueueFullError
 from tests.chatting import CHAT, assert_ended_by_error, assert_error, data_of
 from tests.in_process import ScriptedServer
+from tests.scripted_engine import End
 
 FIM, TEXT = "/v1/fim/completions", "/v1/completions"
 PATHS: dict[str, dict[str, Any]] = {
@@ -77,3 +79,24 @@ def test_failure_after_the_first_tokens_is_an_event(scripted_server: ScriptedSer
     assert_ended_by_error(data, "unavailable")
     scripted_server.engine.play(*failing)
     assert_error(posted(scripted_server, CHAT), 503, "unavailable")
+
+
+JSON_ANSWER = {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "string"}}}}
+TOOLS = {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]}
+
+
+@pytest.mark.parametrize(("fields", "field"), [(JSON_ANSWER, "response_format"), (TOOLS, "tools")])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_schema_that_is_too_complex_for_the_engine_is_a_bad_request(
+    scripted_server: ScriptedServer, fields: dict[str, Any], field: str, stream: bool
+) -> None:
+    scripted_server.engine.play(End("grammar"))
+    response = posted(scripted_server, CHAT, stream=stream, **fields)
+    assert assert_error(response, 400, "invalid_request_error").startswith(f"The schemas of {field} are too complex")
+    assert response.json()["param"] == field
+
+
+def test_choice_whose_grammar_fails_ends_with_an_error(scripted_server: ScriptedServer) -> None:
+    scripted_server.engine.play(Delta(0, [], "grammar"), End())
+    choices = posted(scripted_server, CHAT, n=2, **JSON_ANSWER).json()["choices"]
+    assert [choice["finish_reason"] for choice in choices] == ["error", "stop"]

@@ -67,5 +67,6 @@ class ChatService:
             presence_penalty=request.presence_penalty or 0.0,
             frequency_penalty=request.frequency_penalty or 0.0,
             top_logprobs=(request.top_logprobs or 0) if request.logprobs else None,
+            constrained_by="response_format" if spec.schema is not None else "tools" if spec.functions else None,
             prediction=request.prediction.content if request.prediction else None,
         )

@@ -34,6 +34,7 @@ class Choice:
         finish: reason of the end; None while it runs.
         accepted: number of right tokens of the prediction.
         rejected: number of wrong tokens of the prediction.
+        grammar_failed: True if the completion ended because its grammar failed.
     """
 
     def __init__(self, index: int, output: AnswerOutput, vocabulary: Vocabulary) -> None:
@@ -47,6 +48,7 @@ class Choice:
         self.finish: FinishReason | None = None
         self.accepted = 0
         self.rejected = 0
+        self.grammar_failed = False
         self._index = index
         self._output = output
         self._vocabulary = vocabulary
@@ -72,7 +74,9 @@ class Choice:
         if delta.finish and not self._output.stopped:
             parts += self._output.finish()
         self._has_calls = self._has_calls or any(isinstance(part, CallBegun) for part in parts)
-        return self._update(parts, logprobs, "stop" if self._output.stopped else delta.finish)
+        self.grammar_failed = delta.finish == "grammar"
+        reason: FinishReason | None = "error" if delta.finish == "grammar" else delta.finish
+        return self._update(parts, logprobs, "stop" if self._output.stopped else reason)
 
     def end(self, reason: FinishReason) -> Update:
         """End the choice without further tokens."""

@@ -24,7 +24,7 @@ from ponant.completion.output import AnswerOutput
 from ponant.completion.spec import CompletionSpec
 from ponant.completion.usage import completion_usage
 from ponant.engine.base import Delta, GenerateRequest, Generation
-from ponant.errors import DeadlineExceededError, EngineError
+from ponant.errors import DeadlineExceededError, EngineError, InvalidRequestError
 from ponant.prompts.chat.prompt import Prompt
 
 
@@ -68,6 +68,7 @@ class Completion:
         self._prompt = prompt
         self._request = request
         self._predicted = spec.prediction is not None
+        self._constrained_by = spec.constrained_by
         self._timeout = timeout
         self._in_chunks = prompt.output_format.thinking is not None
         self._call_ids = [call_ids(seed, len(prompt.tokens)) for seed in request.seeds]
@@ -97,6 +98,7 @@ class Completion:
 
         Raises:
             EngineError: the engine refused the request, or failed under it.
+            InvalidRequestError: the request's schemas are too complex to follow.
             CompletionFailedError: no choice could be completed.
             DeadlineExceededError: the request took longer than ``timeout``.
         """
@@ -171,8 +173,18 @@ class Completion:
         if choice.stopped:
             generation.stop(delta.choice)
         if all(choice.finish == "error" for choice in self._choices):
-            raise CompletionFailedError("The model could not complete this prompt in the requested format")
+            raise self._failure()
         return update
+
+    def _failure(self) -> Exception:
+        """Return the error of a request without a completed choice."""
+        if self._constrained_by and any(choice.grammar_failed for choice in self._choices):
+            return InvalidRequestError(
+                f"The schemas of {self._constrained_by} are too complex to follow with this model: simplify their "
+                "regular expressions and alternatives",
+                param=self._constrained_by,
+            )
+        return CompletionFailedError("The model could not complete this prompt in the requested format")
 
     def _chunk(self, choices: list[CompletionResponseStreamChoice]) -> CompletionChunk:
         return CompletionChunk(

@@ -26,6 +26,7 @@ class CompletionSpec:
         temperature: None for the model's default; this and the following as for ``Sampling``.
         top_logprobs: number of most likely tokens whose log-probabilities each token has; None for no
             log-probabilities.
+        constrained_by: field of the request whose schemas the completions follow; None for none.
         prediction: text that the completion probably consists of; None for none.
     """
 
@@ -45,6 +46,7 @@ class CompletionSpec:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     top_logprobs: int | None = None
+    constrained_by: str | None = None
     prediction: str | None = None
 
 

@@ -8,8 +8,11 @@ import msgspec
 
 from ponant.engine.report import StepReport
 
-FinishReason = Literal["stop", "length", "model_length", "error"]
-"""End of a completion: end-of-generation token, ``max_tokens`` reached, context full, or a failure."""
+FinishReason = Literal["stop", "length", "model_length", "error", "grammar"]
+"""End of a completion: end-of-generation token, ``max_tokens`` reached, context full, or a failure.
+
+``grammar`` is a failure of the request's grammar: it cannot be compiled, or is too complex to follow.
+"""
 
 BackendState = Literal["starting", "ready", "restarting", "stopped"]
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
 import psutil
@@ -44,6 +45,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "doubling oneOf": doubling("oneOf"),
     "a long chain": chain({}, 4000),
     "many fields": {"properties": {f"p{i}": {"type": "string"} for i in range(8000)}},
+    "many ways": {"pattern": f"^({'|'.join(f'(.*{letter}.{{{n}}})' for n, letter in enumerate(ascii_letters))})$"},
     "many patterns": {"allOf": [{"type": "string", "pattern": f"a.{{{i}}}b"} for i in range(30)]},
     "multiples": {"allOf": [{"type": "integer", "multipleOf": number} for number in (199, 211, 223)]},
     "a divisor": {"multipleOf": 10**12},
@@ -157,6 +159,7 @@ async def test_schema_that_only_looks_hostile_is_answered(patient: SchemaChecker
             ': the regular expression of "pattern": lookahead, (?=…), is not supported',
             id="a lookahead",
         ),
+        pytest.param(REFUSED["many ways"], ": a regular expression is too complex", id="a regular expression's ways"),
         pytest.param(
             {"patternProperties": {"a": {}, "b": {}}},
             ': regular expressions of "patternProperties" may match the same names, which is not supported',

@@ -1,6 +1,7 @@
 """Completions that follow a grammar, with the real worker and the bundled model."""
 
 import json
+import string
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -86,9 +87,15 @@ async def test_completion_that_is_complete_at_the_limit_is_not_cut(bundled: Engi
     assert [choice[-1].finish for choice in deltas] == ["length"] * 3
 
 
-async def test_grammar_that_cannot_be_compiled_fails_alone(bundled: EngineProcess, bundled_model: Path) -> None:
-    texts, deltas = await completions(bundled, bundled_model, grammar="{no grammar")
+TOO_COMPLEX = "|".join(f".*{letter}.{{{place}}}" for place, letter in enumerate(string.ascii_letters))
+
+
+@pytest.mark.parametrize("grammar", ["{no grammar", f'start: "(" /({TOO_COMPLEX})/ ")"'])
+async def test_grammar_that_cannot_be_followed_fails_alone(
+    bundled: EngineProcess, bundled_model: Path, grammar: str
+) -> None:
+    texts, deltas = await completions(bundled, bundled_model, grammar=grammar)
     assert texts == ["", "", ""]
-    assert [choice[-1].finish for choice in deltas] == ["error"] * 3
+    assert [choice[-1].finish for choice in deltas] == ["grammar"] * 3
     texts, _ = await completions(bundled, bundled_model, max_tokens=200)
     assert all(map(json.loads, texts))

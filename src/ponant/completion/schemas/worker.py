@@ -20,18 +20,27 @@ import time
 from pathlib import Path as FilePath
 from typing import Any
 
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
+from ponant.completion.schemas.vocabulary import broad_tokenizer
 from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
 from ponant.prompts.json_schema.rules import part_rule
 
 _STEPS = 200
+_BROAD_STEPS = 24
+_BROAD_SAMPLES = 6
+_BROAD_FUEL = 60_000
+"""Limit of the work per mask with the artificial vocabulary. Masks of real ones take up to 4 times as much, and
+llguidance's own limit is 200,000.
+"""
 _LONGEST_REASON = 300
 _LONGEST_PATH = 200
 _NICENESS = 5
 _STACK = 4 * 2**20
 """Bytes of the stack: half of an engine's usual stack, as a margin for deeply nested schemas."""
 _TOKENIZER = LLTokenizer("byte")
+_EXPRESSION = '"pattern'
+"""Beginning of the keywords with regular expressions."""
 _ENDING = frozenset(b'"}],')
 _PREFIX = re.compile(r"^(?:at \d+\(\d+\): |failed to compile JSON schema: )*")
 _WORDINGS = {
@@ -45,6 +54,7 @@ _WORDINGS = {
     "schema too large": "it is too large when its alternatives are written out",
     "stack level exceeded": "its references and alternatives are nested too deeply",
     "uel exhausted": "it is too complex to follow",
+    "too many expressions": "a regular expression is too complex",
     "oo complex": "it is too complex to follow",
     "Current row has": "it is too complex to follow",
     "oo many": "it is too complex to follow, or its documents have no end",
@@ -95,16 +105,31 @@ class FaultFinder:
 
 
 def use(grammar: str) -> str | None:
-    """Compile a grammar and generate a short and a long sample; return the error, if any."""
-    matcher = LLMatcher(_TOKENIZER, grammar, log_level=0)
-    at_length = matcher.deep_copy()
-    return _write(matcher, brief=True) or _write(at_length, brief=False)
+    """Compile a grammar and generate samples; return the error, if any.
+
+    Regular expressions are tried with a broad vocabulary as well.
+    """
+    error = _tried(LLMatcher(_TOKENIZER, grammar, log_level=0), steps=_STEPS, seeds=1)
+    if error is None and _EXPRESSION in grammar:
+        limits = LLParserLimits(step_lexer_fuel=_BROAD_FUEL)
+        matcher = LLMatcher(broad_tokenizer(), grammar, log_level=0, limits=limits)
+        error = _tried(matcher, steps=_BROAD_STEPS, seeds=_BROAD_SAMPLES)
+    return error
 
 
-def _write(matcher: LLMatcher, *, brief: bool) -> str | None:
+def _tried(matcher: LLMatcher, *, steps: int, seeds: int) -> str | None:
+    """Generate short samples of a grammar and a long one; return the error, if any."""
+    samples = [matcher.deep_copy() for _ in range(seeds)]
+    for seed, sample in enumerate(samples):
+        if error := _write(sample, brief=True, steps=steps, seed=seed):
+            return error
+    return _write(matcher, brief=False, steps=steps, seed=0)
+
+
+def _write(matcher: LLMatcher, *, brief: bool, steps: int, seed: int) -> str | None:
     """Generate a sample of a grammar, and return the error, if any. Without ``brief`` it ends only where it must."""
-    dice = random.Random(0)  # noqa: S311 - the same sample each time
-    for _ in range(_STEPS):
+    dice = random.Random(seed)  # noqa: S311 - the same sample each time
+    for _ in range(steps):
         if matcher.is_error():
             return short(matcher.get_error())
         if matcher.is_stopped():
@@ -143,6 +168,8 @@ def main() -> None:
     finder = FaultFinder(seconds)
     try:
         for line in sys.stdin.buffer:
+            if _EXPRESSION.encode() in line:
+                broad_tokenizer()  # built once, outside of the time limit
             signal.setitimer(signal.ITIMER_REAL, seconds)
             schemas = json.loads(line)
             for left, schema in zip(reversed(range(len(schemas))), schemas, strict=True):

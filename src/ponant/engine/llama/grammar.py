@@ -24,6 +24,8 @@ _CONTROL_MARK = b"\xff"
 """Byte before control tokens, by which llguidance recognises them; no text has it."""
 _MOST_KEPT = 32
 """Number of compiled grammars that are cached."""
+_REHEARSED = 6
+"""Number of tokens of the sample that is generated with a new grammar."""
 
 
 class GrammarError(Exception):
@@ -81,6 +83,27 @@ class Grammar:
         """Return a copy at the same position, for another completion."""
         return Grammar(self._tokenizer, self._matcher.deep_copy())
 
+    def rehearse(self) -> None:
+        """Generate the beginning of a sample with a copy.
+
+        llguidance reports most limits of its resources with the first masks, not with the compilation.
+
+        Raises:
+            GrammarError: the grammar is too complex to follow.
+        """
+        sample = self.copy()
+        for place in range(_REHEARSED):
+            for token in sample.forced():
+                sample.accept(token)
+            if sample.done or sample.failed:
+                break
+            allowed = np.flatnonzero(sample._allowed())
+            if not len(allowed):
+                break
+            sample.accept(int(allowed[(place + 1) * len(allowed) // (_REHEARSED + 1)]))
+        if sample.failed:
+            raise GrammarError(sample._matcher.get_error())
+
     @property
     def failed(self) -> bool:
         """True if llguidance has failed: a token was not allowed, or the grammar became too complex."""
@@ -97,12 +120,18 @@ class Grammar:
         Args:
             logits: float32, shape (vocabulary size,). Changed in place.
         """
-        self._fill_mask(self._matcher, self._mask)
+        bits = self._allowed()
         if self._matcher.is_error():
             logits[:] = -np.inf
             return
-        bits = np.unpackbits(self._mask.view(np.uint8).ravel(), count=len(logits), bitorder="little")
         logits[bits == 0] = -np.inf
+
+    def _allowed(self) -> NDArray[np.uint8]:
+        """Return 1 for each token that may follow, else 0; shape (vocabulary size,)."""
+        self._fill_mask(self._matcher, self._mask)
+        return np.unpackbits(
+            self._mask.view(np.uint8).ravel(), count=self._tokenizer.vocabulary_size, bitorder="little"
+        )
 
     def accept(self, token: int) -> None:
         """Advance by a token."""
@@ -164,4 +193,11 @@ class GrammarCompiler:
     def _compile(self, source: str) -> Grammar:
         if self._tokenizer is None:
             self._tokenizer = self._make_tokenizer()
-        return Grammar(self._tokenizer, source)
+        try:
+            grammar = Grammar(self._tokenizer, source)
+            grammar.rehearse()
+        except GrammarError:
+            raise
+        except BaseException as panic:  # llguidance's panics are not exceptions
+            raise GrammarError(str(panic)) from panic
+        return grammar

@@ -128,7 +128,7 @@ class Scheduler:
                 self.cached_tokens += sequence.cached_tokens
             tokens, finish = self._accept(chunk, next(draws))
             if finish:
-                self._leave(sequence, keep=finish != "error")
+                self._leave(sequence, keep=finish not in ("error", "grammar"))
             yield (
                 sequence.request_id,
                 Delta(
@@ -150,7 +150,7 @@ class Scheduler:
         right = 0
         for index, draw in enumerate(draws):
             if draw is None:
-                finish = "error"
+                finish = "grammar" if sequence.grammar and sequence.grammar.failed else "error"
             elif draw.token in self.end_tokens:
                 finish = "stop"
             else:

@@ -138,7 +138,7 @@ class Sequence:
         if self.grammar:
             self.grammar.accept(token)
             if self.grammar.failed:
-                return "error"
+                return "grammar"
             if self.grammar.done:  # complete, even if the limit is reached too
                 return "stop"
         return self._limit_reason if len(self.tokens) >= self.limit else None

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.base import Delta, GenerateRequest
+from ponant.engine.base import Delta, FinishReason, GenerateRequest
 from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.engine.llama.drafting import MOST_DRAFTED, Drafter, DraftText
 from ponant.engine.llama.frames import (
@@ -162,7 +162,7 @@ class EngineWorker:
         if grammar:
             self._start(request_id, request, grammar)
         else:
-            self._fail(request_id, request)
+            self._fail(request_id, request, "grammar")
 
     def _start(self, request_id: int, request: GenerateRequest, grammar: Grammar | None) -> None:
         if request.adapter is None or self._model.has_adapter(request.adapter):
@@ -170,8 +170,8 @@ class EngineWorker:
         else:  # this worker could not reload the adapter
             self._fail(request_id, request)
 
-    def _fail(self, request_id: int, request: GenerateRequest) -> None:
-        self._failed += [(request_id, Delta(choice, [], "error")) for choice in range(len(request.seeds))]
+    def _fail(self, request_id: int, request: GenerateRequest, reason: FinishReason = "error") -> None:
+        self._failed += [(request_id, Delta(choice, [], reason)) for choice in range(len(request.seeds))]
 
     def _add_adapter(self, adapter_id: str, path: Path) -> str | None:
         """Load an adapter; returns the reason of a failure, or None."""
