@@ -24,6 +24,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Tokens = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Memory = Annotated[ByteSize, Field(le=2**62)]
+
 DEFAULT_FILE = Path("ponant.toml")
 _file: ContextVar[Path] = ContextVar("settings_file", default=DEFAULT_FILE)
 """The file that settings are read from; a context variable, as pydantic-settings has no argument for it."""
@@ -65,10 +69,10 @@ class ModelSettings(BaseModel):
         default=None,
         description="Mistral's tokenizer file. Default: the one in the folder of the weights, if there is one.",
     )
-    context: int | None = Field(default=None, ge=1, description="Overrides the server's setting.")
-    kv_memory: ByteSize | None = Field(default=None, description="Overrides the server's setting.")
+    context: Tokens | None = Field(default=None, description="Overrides the server's setting.")
+    kv_memory: Memory | None = Field(default=None, description="Overrides the server's setting.")
     parallel: int | None = Field(default=None, ge=1, le=256, description="Overrides the server's setting.")
-    threads: int | None = Field(default=None, ge=1, description="Overrides the server's setting.")
+    threads: Threads | None = Field(default=None, description="Overrides the server's setting.")
     training_weights: Path | None = Field(
         default=None,
         description="Hugging Face folder with the model in full precision, used for fine-tuning. Default: the "
@@ -105,7 +109,7 @@ class Settings(BaseSettings):
     unload_after: float | None = Field(
         default=None, gt=0, description="Seconds without a request after which a model is unloaded. Default: never."
     )
-    model_memory: ByteSize | None = Field(
+    model_memory: Memory | None = Field(
         default=None,
         description="Memory limit of all loaded models together, such as 8GB, including KV caches and prefix "
         "caches. The least recently used idle model is unloaded to make room. Default: the memory "
@@ -130,18 +134,16 @@ class Settings(BaseSettings):
         "postgresql://user:password@host/name (extra postgres). Servers that share a database "
         "must share data_dir too. Default: SQLite, ponant.db in data_dir.",
     )
-    context: int | None = Field(
-        default=None, ge=1, description="Longest sequence in tokens. Default: the model's own, limited by memory."
+    context: Tokens | None = Field(
+        default=None, description="Longest sequence in tokens. Default: the model's own, limited by memory."
     )
-    kv_memory: ByteSize | None = Field(
+    kv_memory: Memory | None = Field(
         default=None,
         description="Memory for the KV cache that all sequences of a model share, such as 2GB. Default: "
         "chosen from the model and the available memory.",
     )
     parallel: int = Field(default=16, ge=1, le=256, description="Sequences that run at once. Further sequences wait.")
-    threads: int | None = Field(
-        default=None, ge=1, description="Compute threads. Default: the number of physical cores."
-    )
+    threads: Threads | None = Field(default=None, description="Compute threads. Default: the number of physical cores.")
     prepare_weights: Literal["off", "auto", "on"] = Field(
         default="off",
         description="Convert the weights to Q8_0, which computes batches faster, and serve the copy: off, on, "
@@ -160,7 +162,7 @@ class Settings(BaseSettings):
         description="Reuse of cached prompt prefixes: auto (except where an idle server must repeat seeded "
         "answers), always, or off.",
     )
-    prefix_cache_memory: ByteSize | None = Field(
+    prefix_cache_memory: Memory | None = Field(
         default=None,
         description="Memory for prefixes of finished sequences outside of the KV cache, such as 1GB. Default: "
         "half the size of the KV cache.",
@@ -191,7 +193,9 @@ class Settings(BaseSettings):
     safe_prompt: str = Field(
         default=SAFE_PROMPT, description="System text that safe_prompt inserts before a conversation."
     )
-    queue_limit: int = Field(default=256, ge=0, description="Requests that may wait. Further requests get status 429.")
+    queue_limit: int = Field(
+        default=256, ge=0, le=1_000_000, description="Requests that may wait. Further requests get status 429."
+    )
     request_timeout: float = Field(default=600, gt=0, description="Time limit of a request, in seconds.")
     keep_alive: float = Field(
         default=15, gt=0, description="Seconds of silence after which a stream sends a comment line."
@@ -199,8 +203,8 @@ class Settings(BaseSettings):
     shutdown_timeout: float = Field(
         default=30, ge=0, description="Time for running requests to finish at shutdown, in seconds."
     )
-    max_body_size: ByteSize = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
-    max_file_size: ByteSize = Field(default=ByteSize(512 * 2**20), description="Largest uploaded file, such as 512MiB.")
+    max_body_size: Memory = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
+    max_file_size: Memory = Field(default=ByteSize(512 * 2**20), description="Largest uploaded file, such as 512MiB.")
     flash_attention: bool = Field(
         default=True,
         description="Compute attention with the flash attention kernel, which suits many concurrent sequences.",

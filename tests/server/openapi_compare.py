@@ -39,7 +39,7 @@ def differences(
         allowed: Places in response bodies that may differ, with everything below them: a property
             (`usage.cost`, `choices[].logprobs`) or one alternative of its value (`choices[].finish_reason="late"`,
             `data[].embedding=string`).
-        narrower: Places in request bodies that may differ, in the same notation.
+        narrower: Places in request bodies that may differ, in the same notation, and names of parameters.
 
     Returns:
         A line for each difference, beginning with the operation and the place; none if the documents agree.
@@ -54,7 +54,7 @@ def differences(
             lines.append(f"{operation}: not in the {where}")
             continue
         found = [
-            *_parameters(served, spec, served_operation, spec_operation),
+            *_parameters(served, spec, served_operation, spec_operation, narrower),
             *_request_body(served, spec, served_operation, spec_operation, narrower),
             *_responses(served, spec, served_operation, spec_operation, allowed),
         ]
@@ -67,7 +67,9 @@ def _operation(document: Schema, method: str, path: str) -> Schema | None:
     return item.get(method.lower())
 
 
-def _parameters(served: Schema, spec: Schema, served_operation: Schema, spec_operation: Schema) -> Iterator[str]:
+def _parameters(
+    served: Schema, spec: Schema, served_operation: Schema, spec_operation: Schema, allowed: Collection[str]
+) -> Iterator[str]:
     ours = _parameters_by_name(served, served_operation)
     theirs = _parameters_by_name(spec, spec_operation)
     comparison = Comparison(served, spec, "request")
@@ -78,6 +80,8 @@ def _parameters(served: Schema, spec: Schema, served_operation: Schema, spec_ope
             continue
         if ours[key].get("required") and not parameter.get("required"):
             yield f"{place}: must not be required"
+        if key[1] in allowed:
+            continue
         for difference in comparison.compare(ours[key].get("schema", {}), parameter.get("schema", {}), ""):
             yield f"{place}{difference.place}: {difference.what}"
     for key, parameter in ours.items():

@@ -284,8 +284,6 @@ def test_keys_of_integrations_are_kept_from_everybody(client: httpx2.Client, dat
         ({"training_files": [{"file_id": "00000000-0000-4000-8000-000000000000"}]}, "training_files", "no file"),
         ({"validation_files": ["../../etc/passwd"]}, "validation_files", "There is no file"),
         ({"suffix": "a/b"}, "suffix", "letters, digits"),
-        ({"hyperparameters": {"training_steps": 10**30}}, "hyperparameters", "1,000,000,000 at most"),
-        ({"hyperparameters": {"epochs": 1e308}}, "hyperparameters", "1,000,000 at most"),
         ({"model": "embedder"}, "model", "is an embedding model and cannot be trained"),
         ({"model": "unknown"}, None, "Invalid model: unknown"),
         (
@@ -308,6 +306,8 @@ def test_jobs_that_cannot_be_are_refused(
     [
         {"hyperparameters": {"learning_rate": 2}},
         {"hyperparameters": {"training_steps": 0}},
+        {"hyperparameters": {"training_steps": 10**30}},
+        {"hyperparameters": {"epochs": 1e308}},
         {"hyperparameters": {"seq_len": 10}},
         {"hyperparameters": {"epochs": 0}},
         {"hyperparameters": {"rank": 4}},

@@ -11,6 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 from ponant.api.base import RequestModel, ResponseModel, UsageInfo
 from ponant.api.guardrails import GuardrailConfig
 from ponant.api.messages import AssistantMessage, ContentChunk, Message, ToolCall
+from ponant.api.numbers import Count, Penalty, RepetitionPenalty, Seed, Share, Temperature, TopK
 
 MAX_CHOICES = 16
 """Most completions of one request."""
@@ -77,12 +78,6 @@ def _refuse_empty(stop: str) -> str:
     return stop
 
 
-def _limit_choices(n: int) -> int:
-    if n > MAX_CHOICES:
-        raise ValueError(f"n must be at most {MAX_CHOICES}")
-    return n
-
-
 def _refuse_none(messages: list[Message]) -> list[Message]:
     if not messages:
         raise ValueError("there must be at least one message")
@@ -97,22 +92,22 @@ class ChatCompletionRequest(RequestModel):
 
     model: str | None = None
     messages: Annotated[list[Message], AfterValidator(_refuse_none)]
-    temperature: Annotated[float, Field(ge=0, le=1.5)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = 1.0
-    top_k: Annotated[int, Field(ge=-1)] | None = None
-    max_tokens: Annotated[int, Field(ge=0)] | None = None
-    min_tokens: Annotated[int, Field(ge=0)] | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = 1.0
+    top_k: TopK | None = None
+    max_tokens: Count | None = None
+    min_tokens: Count | None = None
     stream: bool | None = False
     stop: StopString | list[StopString] | None = None
-    random_seed: Annotated[int, Field(ge=0)] | None = None
+    random_seed: Seed | None = None
     metadata: dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | Literal["auto", "none", "any", "required"] | None = "auto"
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = 0.0
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = 0.0
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    n: Annotated[int, Field(ge=1), AfterValidator(_limit_choices)] | None = None
+    presence_penalty: Penalty | None = 0.0
+    frequency_penalty: Penalty | None = 0.0
+    repetition_penalty: RepetitionPenalty | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     prediction: Prediction | None = None
     parallel_tool_calls: bool | None = True
     prompt_mode: Literal["reasoning"] | None = None

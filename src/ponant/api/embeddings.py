@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, Field
 
 from ponant.api.base import RequestModel, ResponseModel, UsageInfo
+from ponant.api.numbers import PositiveCount
 
 EmbeddingDtype: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary"]
 EncodingFormat: TypeAlias = Literal["float", "base64"]
@@ -27,7 +28,7 @@ class EmbeddingRequest(RequestModel):
     model: str
     inputs: Annotated[str | list[str], AfterValidator(_without_nul), Field(alias="input")]
     metadata: dict[str, Any] | None = None
-    output_dimension: Annotated[int, Field(gt=0)] | None = None
+    output_dimension: PositiveCount | None = None
     output_dtype: EmbeddingDtype = "float"
     encoding_format: EncodingFormat = "float"
 

@@ -11,6 +11,9 @@ SampleType = Literal["pretrain", "instruct", "batch_request", "batch_result", "b
 Source = Literal["upload", "repository", "mistral"]
 FileVisibility = Literal["workspace", "user"]
 
+LONGEST_EXPIRY = 100 * 365 * 24
+"""Longest time until a file is deleted, in hours."""
+
 FileId = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 
@@ -19,7 +22,8 @@ class UploadFileIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    expiry: int | None = None
+    # Declared here and checked with the form, whose error has status 400.
+    expiry: Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": LONGEST_EXPIRY})] | None = None
     visibility: FileVisibility = "workspace"
     purpose: FilePurpose = "fine-tune"
 

@@ -1,11 +1,10 @@
 """``POST /v1/fim/completions``: the text between a prompt and a suffix. The response is that of chat."""
 
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from ponant.api.base import RequestModel
 from ponant.api.chat import ChatCompletionResponse, StopString
+from ponant.api.numbers import Count, Seed, Share, Temperature
 
 
 class FIMCompletionRequest(RequestModel):
@@ -14,13 +13,13 @@ class FIMCompletionRequest(RequestModel):
     model: str | None = None
     prompt: str
     suffix: str | None = ""
-    temperature: Annotated[float, Field(ge=0, le=1.5)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = 1.0
-    max_tokens: Annotated[int, Field(ge=0)] | None = None
-    min_tokens: Annotated[int, Field(ge=0)] | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = 1.0
+    max_tokens: Count | None = None
+    min_tokens: Count | None = None
     stream: bool | None = False
     stop: StopString | list[StopString] | None = None
-    random_seed: Annotated[int, Field(ge=0)] | None = None
+    random_seed: Seed | None = None
     metadata: dict[str, Any] | None = None
     prompt_cache_key: str | None = None
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ponant.api.base import RequestModel, ResponseModel
+from ponant.api.numbers import LARGEST_COUNT, Weight
 
 JobStatus = Literal[
     "QUEUED",
@@ -26,7 +27,7 @@ class TrainingFile(RequestModel):
     """A training file, and the weight of its samples relative to those of the other files."""
 
     file_id: Uuid
-    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    weight: Weight = 1.0
 
 
 class CompletionTrainingParametersIn(RequestModel):
@@ -42,12 +43,12 @@ class CompletionTrainingParametersIn(RequestModel):
         fim_ratio: fraction of the code samples that are trained as fill-in-the-middle.
     """
 
-    training_steps: int | None = Field(default=None, ge=1)
+    training_steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
     learning_rate: float = Field(default=1e-4, ge=1e-8, le=1)
     weight_decay: float | None = Field(default=0.1, ge=0, le=1)
     warmup_fraction: float | None = Field(default=0.05, ge=0, le=1)
-    epochs: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    seq_len: int | None = Field(default=None, ge=100)
+    epochs: Annotated[float, Field(gt=0, le=10**6)] | None = None
+    seq_len: Annotated[int, Field(ge=100, le=LARGEST_COUNT)] | None = None
     fim_ratio: float | None = Field(default=0.9, ge=0, le=1)
 
 
@@ -68,7 +69,7 @@ class GithubRepositoryIn(RequestModel):
     name: str
     owner: str
     ref: str | None = None
-    weight: float = Field(default=1.0, gt=0)
+    weight: Weight = 1.0
     token: str
 
 

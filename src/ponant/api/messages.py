@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema
 
 from ponant.api.base import RequestModel
+from ponant.api.numbers import Count, Identifier
 
 
 class TextChunk(RequestModel):
@@ -40,7 +41,7 @@ class ReferenceChunk(RequestModel):
     """References to sources in the model's input."""
 
     type: Literal["reference"] = "reference"
-    reference_ids: list[int]
+    reference_ids: list[Identifier]
 
 
 class FileChunk(RequestModel):
@@ -97,7 +98,7 @@ class ToolCall(RequestModel):
     id: str = "null"
     type: Literal["function"] = "function"
     function: FunctionCall
-    index: int = 0
+    index: Count = 0
 
 
 class SystemMessage(RequestModel):

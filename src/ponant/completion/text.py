@@ -6,6 +6,7 @@ from pydantic import Field
 
 from ponant.api.base import RequestModel
 from ponant.api.chat import MAX_CHOICES, StopString
+from ponant.api.numbers import Count, Penalty, Seed, Share, Temperature
 from ponant.callers import Caller
 from ponant.completion.completion import Completion
 from ponant.completion.generation import CompletionStarter
@@ -22,15 +23,15 @@ class TextRequest(RequestModel):
     model: str | None = None
     prompts: Annotated[list[str], Field(min_length=1, max_length=MOST_PROMPTS)]
     suffix: str | None = None
-    temperature: Annotated[float, Field(ge=0, le=1.5)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    max_tokens: Count | None = None
     stop: StopString | list[StopString] | None = None
     stream: bool | None = None
-    random_seed: Annotated[int, Field(ge=0)] | None = None
+    random_seed: Seed | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ponant.storage.tables import FineTuningJobRow
 
 _SUFFIX = re.compile(r"[A-Za-z0-9._-]+")
-_MAX_STEPS = 10**9
-_MAX_EPOCHS = 10**6
 
 
 class FineTuningService:
@@ -216,10 +214,6 @@ def _check(request: JobIn) -> None:
             "The suffix, a part of the model's name, may have letters, digits, '.', '_' and '-' only.",
             param="suffix",
         )
-    if (request.hyperparameters.training_steps or 0) > _MAX_STEPS:
-        raise InvalidRequestError(f"training_steps must be {_MAX_STEPS:,} at most.", param="hyperparameters")
-    if (request.hyperparameters.epochs or 0) > _MAX_EPOCHS:
-        raise InvalidRequestError(f"epochs must be {_MAX_EPOCHS:,} at most.", param="hyperparameters")
     integrations = request.integrations or []
     if len(integrations) > 1:
         raise InvalidRequestError("Only one integration is supported.", param="integrations")

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from ponant.api.files import FilePurpose, SampleType, UploadFileIn
+from ponant.api.files import LONGEST_EXPIRY, FilePurpose, SampleType, UploadFileIn
 from ponant.errors import InvalidRequestError
 from ponant.server.multipart import FilePart, FormReader
 from ponant.storage.blobs import BlobWriter
@@ -17,7 +17,6 @@ from ponant.storage.json_lines import InvalidLineError, JsonLines
 
 _FILE = "file"
 _LONGEST_NAME = 255
-_LONGEST_EXPIRY = 100 * 365 * 24
 _SECONDS_OF_AN_HOUR = 3600
 _UNKNOWN_TYPE = "application/octet-stream"
 _TYPES = {".jsonl": "application/jsonl"}
@@ -155,8 +154,8 @@ class Upload:
         except ValidationError as error:
             reasons = [{**reason, "loc": ("body", *reason["loc"])} for reason in error.errors()]
             raise RequestValidationError(reasons) from None
-        if read.expiry is not None and not 1 <= read.expiry <= _LONGEST_EXPIRY:
-            raise InvalidRequestError(f"expiry must be from 1 to {_LONGEST_EXPIRY} hours", param="expiry")
+        if read.expiry is not None and not 1 <= read.expiry <= LONGEST_EXPIRY:
+            raise InvalidRequestError(f"expiry must be from 1 to {LONGEST_EXPIRY} hours", param="expiry")
         return read
 
 

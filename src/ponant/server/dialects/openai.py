@@ -36,8 +36,11 @@ _DEFAULT_TEXT_LENGTH = 16
 
 def _seed(seed: Any) -> Fields:
     """Translate a seed. OpenAI's seeds may be negative; they are read as unsigned 64-bit numbers."""
-    is_number = isinstance(seed, int) and not isinstance(seed, bool)
-    return {"random_seed": seed % 2**64 if is_number else seed}
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        return {"random_seed": seed}
+    if not -(2**63) <= seed < 2**64:
+        raise RefusedFieldError("Input should be a 64-bit integer", kind="int_size")
+    return {"random_seed": seed % 2**64}
 
 
 def _without_nulls(value: Any) -> Any:

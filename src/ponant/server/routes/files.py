@@ -23,6 +23,7 @@ from ponant.api.files import (
 from ponant.errors import InvalidRequestError
 from ponant.server.callers import caller_of
 from ponant.server.errors import error_response
+from ponant.server.pages import PageNumber, PageSize, check_page
 from ponant.server.upload import Upload
 from ponant.storage.descriptions import FileFilter
 from ponant.storage.lazy import LazyStorage
@@ -35,10 +36,10 @@ FileIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
 _PIECE = 2**18
 """Bytes of an upload that are collected before each call of a thread: a call costs more than a copy."""
-_LARGEST_PAGE = 1000
 _LONGEST_EXPIRY = 168
 """Longest validity of a signed URL, in hours."""
 _SECONDS_OF_AN_HOUR = 3600
+_Expiry = Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": _LONGEST_EXPIRY})]
 _SIGNED = "/signed/files/{file_id}"
 
 _CONTENT: dict[int | str, dict[str, Any]] = {
@@ -68,8 +69,8 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
     @router.get("/v1/files", summary="List Files", response_model_exclude_unset=True)
     async def list_files(  # noqa: PLR0917 - FastAPI gives them by name
         request: Request,
-        page: int = 0,
-        page_size: int = 100,
+        page: PageNumber = 0,
+        page_size: PageSize = 100,
         include_total: bool = True,
         sample_type: Annotated[list[SampleType] | None, Query()] = None,
         source: Annotated[list[Source] | None, Query()] = None,
@@ -77,10 +78,7 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
         purpose: FilePurpose | None = None,
         mimetypes: Annotated[list[str] | None, Query()] = None,
     ) -> ListFilesOut:
-        if page < 0:
-            raise InvalidRequestError("page must be 0 or more", param="page")
-        if not 1 <= page_size <= _LARGEST_PAGE:
-            raise InvalidRequestError(f"page_size must be from 1 to {_LARGEST_PAGE}", param="page_size")
+        check_page(page, page_size)
         wanted = FileFilter(
             sample_types=sample_type, sources=source, mimetypes=mimetypes, purpose=purpose, search=search
         )
@@ -105,7 +103,7 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
         return await content(request, file_id)
 
     @router.get("/v1/files/{file_id}/url", summary="Get Signed Url")
-    async def get_signed_url(request: Request, file_id: FileIdPath, expiry: int = 24) -> FileSignedURL:
+    async def get_signed_url(request: Request, file_id: FileIdPath, expiry: _Expiry = 24) -> FileSignedURL:
         if not 1 <= expiry <= _LONGEST_EXPIRY:
             raise InvalidRequestError(f"expiry must be from 1 to {_LONGEST_EXPIRY} hours", param="expiry")
         file = await find(request, file_id)

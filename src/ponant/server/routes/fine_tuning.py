@@ -34,6 +34,7 @@ from ponant.fine_tuning.runs import plan_of
 from ponant.fine_tuning.service import FineTuningService
 from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
+from ponant.server.pages import PageNumber, PageSize, check_page
 from ponant.server.routes.models import OWNER, unknown_model
 from ponant.storage.descriptions import FineTuningJobFilter
 from ponant.storage.lazy import LazyStorage
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 JobIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
-_LARGEST_PAGE = 1000
 _WORKSPACE = "default"
 """The only workspace."""
 
@@ -56,8 +56,8 @@ def fine_tuning_routes(service: FineTuningService, storage: LazyStorage) -> APIR
     @router.get("/v1/fine_tuning/jobs", summary="List Fine Tuning Jobs", response_model_exclude_unset=True)
     async def list_jobs(  # noqa: PLR0917 - FastAPI gives them by name
         request: Request,
-        page: int = 0,
-        page_size: int = 100,
+        page: PageNumber = 0,
+        page_size: PageSize = 100,
         model: str | None = None,
         created_after: datetime | None = None,
         created_before: datetime | None = None,
@@ -67,10 +67,7 @@ def fine_tuning_routes(service: FineTuningService, storage: LazyStorage) -> APIR
         wandb_name: str | None = None,
         suffix: str | None = None,
     ) -> JobsOut:
-        if page < 0:
-            raise InvalidRequestError("page must be 0 or more", param="page")
-        if not 1 <= page_size <= _LARGEST_PAGE:
-            raise InvalidRequestError(f"page_size must be from 1 to {_LARGEST_PAGE}", param="page_size")
+        check_page(page, page_size)
         wanted = FineTuningJobFilter(
             model=model,
             status=status,
