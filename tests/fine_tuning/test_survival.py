@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.jobs import ANSWER, ENDS, Job, ask, create, dataset, error, get, states, upload, wait_for
-from tests.serving import EXACT, SOAK, ServerProcess, serving
+from tests.serving import EXACT, SOAK, ServerProcess, serving, wait_until
 from tests.training.extra import skip_without_training
 
 skip_without_training()
@@ -63,6 +63,7 @@ def kill(server: ServerProcess, data_dir: Path, victims: tuple[str, ...]) -> Non
                 process.kill()
     if "server" in victims:
         server.process.wait()
+        wait_until(lambda: not trainers(data_dir), seconds=5)
 
 
 @pytest.mark.parametrize("seed", ROUNDS)

@@ -130,7 +130,7 @@ class FineTuningJobType:
             last = await self._run_process(folder, recorder, cancelled, dry_run=dry_run)
             if not (isinstance(last, Failed) and last.error == "already_running"):
                 return last
-            await asyncio.sleep(_BUSY_SECONDS)  # the process of a dead server notices its death at the next event
+            await asyncio.sleep(_BUSY_SECONDS)  # the process of another server
 
     async def _run_process(
         self, folder: Path, recorder: JobRecorder, cancelled: asyncio.Event, *, dry_run: bool

@@ -8,12 +8,17 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import IO, Self
 
+from ponant.processes import launch
+from ponant.processes.environment import without_secrets
+from ponant.processes.lifeline import lifeline
+
 _DEVNULL = asyncio.subprocess.DEVNULL
 
 
 class ChildProcess:
     """A child process that runs a module, in a session of its own. Its owner ends it with ``end``.
 
+    It is killed when this process ends, however that ends (see ``launch``). It inherits no secrets of the environment.
     Workers, the schema checker, the trainer and the preparation of weights all start and end this way. ``-m`` is used
     instead of multiprocessing, whose spawn runs the user's script again; ``-P`` keeps the working directory out of the
     child's import path.
@@ -35,7 +40,7 @@ class ChildProcess:
         environment: Mapping[str, str] | None = None,
         line_limit: int = 2**16,
     ) -> Self:
-        """Start ``python -P -m MODULE ARGUMENTS``.
+        """Start ``python -P -m MODULE ARGUMENTS``, by way of ``launch``.
 
         Args:
             module: dotted name of the module.
@@ -44,23 +49,27 @@ class ChildProcess:
             stdout: as for ``subprocess``; nothing by default.
             stderr: as for ``subprocess``; that of this process by default.
             pass_fds: file descriptors that the child inherits.
-            environment: the child's environment; that of this process by default.
+            environment: the child's environment; that of this process by default. Secrets in it are not passed on.
             line_limit: longest line of standard output, in bytes.
 
         Raises:
             OSError: the process cannot be started.
         """
+        watched = None if launch.KERNEL_WATCHES else lifeline()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
+            "ponant.processes.launch",
+            str(os.getpid()),
+            str(-1 if watched is None else watched),
             module,
             *arguments,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            pass_fds=pass_fds,
-            env=environment,
+            pass_fds=[*pass_fds, *([] if watched is None else [watched])],
+            env=without_secrets(os.environ if environment is None else environment),
             limit=line_limit,
             start_new_session=True,
         )
