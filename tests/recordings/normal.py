@@ -14,6 +14,7 @@ import ponant
 _TEXTS: tuple[tuple[str, str], ...] = (
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b", "<uuid>"),
     (r"\b(cmpl|embd|chatcmpl)-[0-9a-f]{32}\b", r"\1-<id>"),
+    (r"\bfp_[0-9a-f]{10}\b", "fp_<id>"),
     (r"(127\.0\.0\.1|localhost):\d+", r"\1:<port>"),
     (r"expires=\d+&signature=[^\"&\s]+", "expires=<time>&signature=<signature>"),
     (rf"\b([Pp]onant[ /]|version ){re.escape(ponant.__version__)}", r"\1<version>"),

@@ -19,6 +19,14 @@ NIM = "/nim/v1/chat/completions"
 NIM_MODEL = "mistralai/mistral-7b-instruct-v0.2"
 KEY = "a-key"
 EARLY = {"user_agent": "mistral-client-python/0.4.2", "accept": "application/json"}
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather",
+        "parameters": {"type": "object", "properties": {"city": {"enum": ["Paris"]}}, "required": ["city"]},
+    },
+}
 SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "mistral-openapi.json"
 
 
@@ -102,12 +110,85 @@ def test_everything_that_can_go_wrong_has_openais_shape(tiny_server: RunningServ
             (client.get("/openai/v1/no/such/path"), 404),
             (client.get("/openai/v1/models/no-such-model"), 404),
             (client.get(OPENAI), 405),
-            (client.post(OPENAI, json=body(messages=[{"role": "assistant", "content": "x"}])), 400),
+            (client.post(OPENAI, json=body(messages=[{"role": "tool", "content": "x"}])), 400),
         ]
     for response, status in answers:
         assert response.status_code == status, response.text
         assert response.json().keys() == {"error"}
         assert response.json()["error"]["message"]
+
+
+SAID = {"role": "assistant", "content": "Hello"}
+ASKED = {"role": "user", "content": "Hi"}
+TOLD = {"role": "system", "content": "Be brief."}
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [[SAID, ASKED], [ASKED, TOLD], [TOLD], [ASKED, SAID], [SAID], [SAID, TOLD], [SAID | {"prefix": True}]],
+)
+@pytest.mark.parametrize("path", [OPENAI, NIM])
+def test_openais_conversations_begin_and_end_with_any_role(
+    tiny_server: RunningServer, path: str, messages: list[dict[str, Any]]
+) -> None:
+    assert is_openai(posted(tiny_server, path, body(messages=messages)))
+    assert post(tiny_server, CHAT, body(messages=messages)).json()["type"] == "invalid_request_message_order"
+
+
+@pytest.mark.parametrize("wanted", ["json_object", "json_schema"])
+def test_a_bare_schema_beside_the_type_is_held(roomy_server: RunningServer, wanted: str) -> None:
+    schema = {"type": "object", "properties": {"city": {"enum": ["Paris"]}}, "required": ["city"]}
+    asked = body(response_format={"type": wanted, "schema": schema}, max_tokens=60)
+    (text,) = texts(posted(roomy_server, OPENAI, asked))
+    assert json.loads(text) == {"city": "Paris"}
+    wrong = post(roomy_server, OPENAI, body(response_format={"type": wanted, "schema": {"type": "colour"}})).json()
+    assert wrong["error"]["param"] == "response_format.schema"
+    assert "json_schema.schema" not in wrong["error"]["message"]
+
+
+ENDING: dict[str, dict[str, Any]] = {
+    "text": {},
+    "log-probabilities": {"logprobs": True},
+    "a call": {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 200},
+    "a cut call": {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 9},
+    "a function's call": {"functions": [WEATHER["function"]], "function_call": {"name": "get_weather"}},
+    "thinking": {"reasoning_effort": "low"},
+    "several choices and the usage": {"n": 2, "stream_options": {"include_usage": True}},
+}
+
+
+@pytest.mark.parametrize("fields", ENDING.values(), ids=ENDING)
+def test_openais_last_chunk_of_a_choice_has_nothing_but_its_finish_reason(
+    roomy_server: RunningServer, fields: dict[str, Any]
+) -> None:
+    chunks = chunks_of(post(roomy_server, OPENAI, body(stream=True, seed=1) | fields))
+    ends = [choice for chunk in chunks for choice in chunk["choices"] if choice["finish_reason"]]
+    assert len(ends) == fields.get("n", 1)
+    for end in ends:
+        assert (end["delta"], end["logprobs"]) == ({}, None)
+    assert [chunk["choices"] for chunk in chunks].count([]) == int("stream_options" in fields)
+
+
+def test_last_chunk_of_a_text_has_nothing_but_its_finish_reason(tiny_server: RunningServer) -> None:
+    asked = {"prompt": "Once", "max_tokens": 6, "seed": 1, "temperature": 0}
+    (whole,) = posted(tiny_server, "/v1/completions", asked)["choices"]
+    *pieces, end = [
+        chunk["choices"][0] for chunk in chunks_of(post(tiny_server, "/v1/completions", asked | {"stream": True}))
+    ]
+    assert "".join(piece["text"] for piece in pieces) == whole["text"]
+    assert {piece["finish_reason"] for piece in pieces} == {None}
+    assert (end["text"], end["finish_reason"]) == ("", whole["finish_reason"])
+
+
+def test_openais_answers_have_the_fingerprint_of_the_server(tiny_server: RunningServer, tiny_model: Path) -> None:
+    whole = posted(tiny_server, OPENAI, body())["system_fingerprint"]
+    text = posted(tiny_server, "/v1/completions", {"prompt": "Once", "max_tokens": 2})["system_fingerprint"]
+    chunks = {chunk["system_fingerprint"] for chunk in chunks_of(post(tiny_server, OPENAI, body(stream=True)))}
+    assert whole.startswith("fp_")
+    assert chunks == {whole} == {text}
+    assert "system_fingerprint" not in posted(tiny_server, CHAT, body())
+    with serving_scripted(tiny_model, deterministic=True) as other:
+        assert posted(other, OPENAI, body())["system_fingerprint"] != whole
 
 
 def test_a_stream_that_fails_ends_with_openais_error(tiny_model: Path) -> None:
@@ -300,16 +381,6 @@ def test_openai_is_spoken_at_v1_by_setting(tiny_model: Path) -> None:
 
 
 # The requests of Mistral's first client
-
-
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "The weather",
-        "parameters": {"type": "object", "properties": {"city": {"enum": ["Paris"]}}, "required": ["city"]},
-    },
-}
 
 
 def test_early_client_chats_and_streams(tiny_server: RunningServer) -> None:

@@ -31,8 +31,13 @@ class ChatService:
         """End the process that checks schemas."""
         await self._schemas.close()
 
-    async def start(self, request: ChatCompletionRequest, caller: Caller) -> Completion:
+    async def start(self, request: ChatCompletionRequest, caller: Caller, *, any_order: bool = False) -> Completion:
         """Start to answer a request.
+
+        Args:
+            request: the request.
+            caller: origin of the request.
+            any_order: as for ``read_conversation``.
 
         Raises:
             InvalidRequestError: it makes no sense, or asks for something unsupported.
@@ -44,16 +49,18 @@ class ChatService:
         refuse_unsupported(request)
         spec = read_answer_spec(request)
         await self._schemas.check(spec.schemas)
-        return await self._completions.start(self._spec(request, spec, caller))
+        return await self._completions.start(self._spec(request, spec, caller, any_order=any_order))
 
-    def _spec(self, request: ChatCompletionRequest, spec: AnswerSpec, caller: Caller) -> CompletionSpec:
+    def _spec(
+        self, request: ChatCompletionRequest, spec: AnswerSpec, caller: Caller, *, any_order: bool
+    ) -> CompletionSpec:
         system = self._safe_prompt if request.safe_prompt or request.safe_mode else None
         return CompletionSpec(
             caller=caller,
             model=request.model,
             kind="chat",
             build=lambda model: model.prompts.build(
-                request.messages, system=system, spec=spec, max_tokens=request.max_tokens
+                request.messages, system=system, spec=spec, max_tokens=request.max_tokens, any_order=any_order
             ),
             choices=request.n or 1,
             seed=request.random_seed,

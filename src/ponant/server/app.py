@@ -13,6 +13,7 @@ from ponant.api.errors import HTTPValidationErrorData, ValidationError
 from ponant.server.dialects.detection import DialectDetection
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
+from ponant.server.fingerprint import backend_fingerprint
 from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestLog
 from ponant.server.routes.chat import chat_routes
 from ponant.server.routes.embeddings import embeddings_routes
@@ -80,7 +81,12 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
         )
-    app.add_middleware(DialectDetection, default=settings.dialect, strict=settings.strict)
+    app.add_middleware(
+        DialectDetection,
+        default=settings.dialect,
+        strict=settings.strict,
+        fingerprint=backend_fingerprint(settings),
+    )
     app.add_middleware(RequestLog)
 
 

@@ -27,6 +27,23 @@ from tests.prompts.chat.messages import (
 
 
 @pytest.mark.parametrize(
+    ("messages", "turns"),
+    [
+        ([assistant(), user()], [("assistant", "A"), ("user", "U")]),
+        ([user(), system()], [("system", "S"), ("user", "U")]),
+        ([system(), user(), system()], [("system", "S\n\nS"), ("user", "U")]),
+        ([system()], [("system", "S"), ("user", "")]),
+        ([user(), assistant()], [("user", "U"), ("assistant", "A"), ("user", "")]),
+        ([user(), assistant(), system()], [("user", "U"), ("assistant", "A"), ("system", "S"), ("user", "")]),
+        ([assistant(prefix=True)], [("user", "")]),
+    ],
+)
+def test_conversations_in_any_order_end_with_a_question(messages: list[Any], turns: list[tuple[str, str]]) -> None:
+    conversation = read_conversation(MESSAGES.validate_python(messages), mistral_tool_ids=True, any_order=True)
+    assert [(turn.role, turn.text) for turn in conversation.turns] == turns
+
+
+@pytest.mark.parametrize(
     ("messages", "kind", "message"),
     [
         ([assistant()], ORDER, "Expected first role system or user, but got assistant"),

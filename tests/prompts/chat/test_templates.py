@@ -49,6 +49,13 @@ LATER = [USER, ANSWER, SYSTEM, MORE]
 CALLED = [USER, CALL, RESULT]
 
 
+@pytest.mark.parametrize("source", [CHATML, NO_SYSTEM, ALTERNATING, LLAMA, MISTRAL, TAGS, ARGUMENTS, LIST])
+@pytest.mark.parametrize("turns", [[ANSWER, USER], [SYSTEM, ANSWER, USER], [SYSTEM, Turn("user", "")]])
+def test_first_answer_needs_no_question(source: str, turns: list[Turn]) -> None:
+    prompt = rendered(source, turns)
+    assert all(turn.text in prompt for turn in turns)
+
+
 def rendered(source: str, turns: list[Turn]) -> str:
     return ChatTemplate(source, bos="<s>", eos="</s>").render(turns)
 

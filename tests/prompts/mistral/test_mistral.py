@@ -52,6 +52,7 @@ from tests.tekken_model import BOS, write_tekken_model
         ([SYSTEM, USER, ANSWER, AGAIN], [S, U, A, AGAIN_U]),
         ([USER, SYSTEM, AGAIN], [U, S, AGAIN_U]),
         ([Turn("user", "")], [messages.UserMessage(content="")]),
+        ([ANSWER, AGAIN], [messages.UserMessage(content=""), A, AGAIN_U]),
     ],
 )
 def test_conversation_has_the_librarys_tokens(model: Made, turns: list[Turn], said: list[Any]) -> None:

@@ -16,7 +16,7 @@ from ponant.api.messages import (
     UserMessage,
 )
 from ponant.errors import InvalidRequestError
-from ponant.prompts.chat.turns import Turn, joined_turns
+from ponant.prompts.chat.turns import Turn, ending_with_a_question, joined_turns
 
 _ORDER = "invalid_request_message_order"
 _MISTRAL_TOOL_ID = re.compile(r"[a-zA-Z0-9]{9}")
@@ -30,25 +30,28 @@ class Conversation:
     prefix: str = ""
 
 
-def read_conversation(messages: Sequence[Message], *, mistral_tool_ids: bool) -> Conversation:
+def read_conversation(messages: Sequence[Message], *, mistral_tool_ids: bool, any_order: bool = False) -> Conversation:
     """Validate messages and convert them to turns; adjacent turns of the same role are joined.
 
     Args:
         messages: the messages of a request, at least one.
         mistral_tool_ids: True if tool call ids must be 9 letters or digits, as Mistral's tokenizers require.
+        any_order: True if a conversation may begin and end with a message of any role.
 
     Raises:
         InvalidRequestError: the messages break a rule.
     """
     turns = [_turn(message, f"messages[{index}]") for index, message in enumerate(messages)]
-    _check_order(turns, messages)
+    if not any_order:
+        _check_ends(turns, messages[-1])
+    _check_prefixes(messages)
     if mistral_tool_ids:
         _check_tool_ids(turns)
     turns = _with_results_checked(turns)
     last = messages[-1]
-    if isinstance(last, AssistantMessage):
-        return Conversation(joined_turns(turns[:-1]), turns[-1].text)
-    return Conversation(joined_turns(turns))
+    if isinstance(last, AssistantMessage) and last.prefix:
+        return Conversation(joined_turns(turns[:-1]) or [Turn("user", "")], turns[-1].text)
+    return Conversation(ending_with_a_question(joined_turns(turns)))
 
 
 def _refusal(message: str, *, kind: str = "invalid_request_error") -> InvalidRequestError:
@@ -104,18 +107,22 @@ def _texts(message: Message, where: str) -> tuple[str, str]:
     return "".join(texts), "".join(thoughts)
 
 
-def _check_order(turns: Sequence[Turn], messages: Sequence[Message]) -> None:
-    first, last = turns[0].role, messages[-1]
+def _check_ends(turns: Sequence[Turn], last: Message) -> None:
+    first = turns[0].role
     if first not in ("system", "user"):
         raise _refusal(f"Expected first role system or user, but got {first}", kind=_ORDER)
     if isinstance(last, SystemMessage) or (isinstance(last, AssistantMessage) and not last.prefix):
         raise _refusal(
             f"Expected last role user or tool (or assistant with prefix true), but got {last.role}", kind=_ORDER
         )
+
+
+def _check_prefixes(messages: Sequence[Message]) -> None:
+    last = messages[-1]
     for index, message in enumerate(messages[:-1]):
         if isinstance(message, AssistantMessage) and message.prefix:
             raise _refusal(f"messages[{index}]: only the last message can have prefix true", kind=_ORDER)
-    if isinstance(last, AssistantMessage) and last.tool_calls:
+    if isinstance(last, AssistantMessage) and last.prefix and last.tool_calls:
         raise _refusal("An assistant message with prefix true cannot have tool_calls", kind=_ORDER)
 
 

@@ -58,6 +58,7 @@ class PromptBuilder:
         system: str | None = None,
         spec: AnswerSpec = FREE,
         max_tokens: int | None = None,
+        any_order: bool = False,
     ) -> Prompt:
         """Build the prompt of a conversation.
 
@@ -66,11 +67,12 @@ class PromptBuilder:
             system: system text to put before it.
             spec: specification of the answer.
             max_tokens: maximum length of the answer in tokens.
+            any_order: as for ``read_conversation``.
 
         Raises:
             InvalidRequestError: the messages break a rule, or exceed the context.
         """
-        rendered, conversation, calls, thinking = self._render(messages, system, spec)
+        rendered, conversation, calls, thinking = self._render(messages, system, spec, any_order=any_order)
         if thinking:
             thinking = replace(thinking, begun=rendered.begins_thinking)
         grammar = answer_grammar(
@@ -88,9 +90,11 @@ class PromptBuilder:
         return self._render(messages, None, spec)[0].tokens
 
     def _render(
-        self, messages: Sequence[Message], system: str | None, spec: AnswerSpec
+        self, messages: Sequence[Message], system: str | None, spec: AnswerSpec, *, any_order: bool = False
     ) -> tuple[Rendered, Conversation, CallFormat | None, Thinking | None]:
-        conversation = read_conversation(messages, mistral_tool_ids=self._renderer.needs_mistral_tool_ids)
+        conversation = read_conversation(
+            messages, mistral_tool_ids=self._renderer.needs_mistral_tool_ids, any_order=any_order
+        )
         calls = self._call_format(spec)
         thinking = (self._renderer.thinking or _DEFAULT_THINKING) if spec.reasoning else None
         turns = list(conversation.turns)

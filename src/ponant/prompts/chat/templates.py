@@ -13,7 +13,14 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.chat.turns import Turn, one_call_each, without_later_system, without_system, without_tools
+from ponant.prompts.chat.turns import (
+    Turn,
+    beginning_with_a_question,
+    one_call_each,
+    without_later_system,
+    without_system,
+    without_tools,
+)
 from ponant.prompts.tools.call_formats import BARE, LISTED, NAMED, TAGGED, CallFormat
 
 FALLBACK = (
@@ -71,6 +78,8 @@ class ChatTemplate:
             plain = without_system(plain)
         elif not self._supports_later_system:
             plain = without_later_system(plain)
+        if not self._supports_first_assistant:
+            plain = beginning_with_a_question(plain)
         return self._render(plain, tools, reasoning=reasoning)
 
     @cached_property
@@ -125,6 +134,10 @@ class ChatTemplate:
         return self._expresses(
             [Turn("user", _PROBE), Turn("assistant", _PROBE), Turn("system", _PROBE), Turn("user", _PROBE)]
         )
+
+    @cached_property
+    def _supports_first_assistant(self) -> bool:
+        return self._expresses([Turn("assistant", _PROBE), Turn("user", _PROBE)])
 
     @cached_property
     def _supports_tools(self) -> bool:

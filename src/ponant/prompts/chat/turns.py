@@ -33,6 +33,29 @@ def joined_turns(turns: Iterable[Turn]) -> list[Turn]:
     return joined
 
 
+def ending_with_a_question(turns: Sequence[Turn]) -> list[Turn]:
+    """Return joined turns that end with a user turn or a tool result, after which all models answer.
+
+    A system turn at the end moves before the user turn that it follows. After any other system or assistant turn at the
+    end comes an empty user turn.
+    """
+    fitted = list(turns)
+    if [turn.role for turn in fitted[-2:]] == ["user", "system"]:
+        fitted[-2:] = reversed(fitted[-2:])
+    elif fitted and fitted[-1].role in ("system", "assistant"):
+        fitted.append(Turn("user", ""))
+    return joined_turns(fitted)
+
+
+def beginning_with_a_question(turns: Sequence[Turn]) -> list[Turn]:
+    """Put an empty user turn before a first assistant turn, for templates that accept none there."""
+    fitted = list(turns)
+    first = next((index for index, turn in enumerate(fitted) if turn.role != "system"), 0)
+    if fitted and fitted[first].role == "assistant":
+        fitted.insert(first, Turn("user", ""))
+    return fitted
+
+
 def without_later_system(turns: Iterable[Turn]) -> list[Turn]:
     """Move all system texts into one turn at the head, for templates that accept none elsewhere."""
     turns = list(turns)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ponant.api.chat import Tool
 from ponant.api.messages import ToolCall
 from ponant.errors import InvalidRequestError, missing_extra
-from ponant.prompts.chat.turns import Turn, without_later_system, without_tools
+from ponant.prompts.chat.turns import Turn, beginning_with_a_question, without_later_system, without_tools
 from ponant.prompts.vocabulary import Vocabulary
 
 CallSyntax = Literal["none", "list", "arguments"]
@@ -173,6 +173,8 @@ class MistralTokens:
         if self._number < 7:
             plain = [replace(turn, text="") if turn.tool_calls else turn for turn in plain]
         spoken = [turn for turn in plain if turn.role != "assistant" or turn.text or turn.tool_calls or turn.thinking]
+        if spoken and spoken[0].role == "assistant":
+            spoken = beginning_with_a_question(spoken)
         return _with_call_ids(spoken)
 
     def _message(self, turn: Turn) -> Any:

@@ -87,6 +87,7 @@ class Dialect:
         tables: tables of the request's fields, by path. Bodies of other paths are the Mistral API's.
         answers: creates the writer of an answer; None for the Mistral API's answers.
         calls: form of calls in streams; None for that of the settings.
+        any_order: True if a conversation may begin and end with a message of any role.
         paths: the dialect's own paths, and the paths of the Mistral API that answer them.
     """
 
@@ -94,6 +95,7 @@ class Dialect:
     tables: Mapping[str, Table]
     answers: "Callable[[DialectExchange], Answers] | None" = None
     calls: CallStyle | None = None
+    any_order: bool = False
     paths: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -108,6 +110,7 @@ class DialectExchange:
         path: path of the request in the Mistral API.
         dialect: their dialect.
         body_tells: another dialect, used if the body has a field that only that dialect has.
+        fingerprint: fingerprint of the server.
         body: body as sent; empty before ``read``.
         sources: for each field of the translated body, the field of the sent body that it comes from.
     """
@@ -115,6 +118,7 @@ class DialectExchange:
     path: str = ""
     dialect: Dialect = MISTRAL
     body_tells: Dialect | None = None
+    fingerprint: str = ""
     body: Json = field(default_factory=dict[str, Any])
     sources: dict[str, str] = field(default_factory=dict[str, str])
 

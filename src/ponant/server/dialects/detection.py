@@ -33,17 +33,21 @@ class DialectDetection:
     Whole answers are translated here. Streams are translated as they are written.
     """
 
-    def __init__(self, app: ASGIApp, *, default: str = MISTRAL.name, strict: bool = False) -> None:
+    def __init__(
+        self, app: ASGIApp, *, default: str = MISTRAL.name, strict: bool = False, fingerprint: str = ""
+    ) -> None:
         """Use the default dialect at ``/v1``.
 
         Args:
             app: application that serves the Mistral API.
             default: a name of ``DIALECTS``. Other dialects are detected only if it is the Mistral API.
             strict: True to detect no dialect at ``/v1``, and to refuse all fields that the Mistral API refuses.
+            fingerprint: fingerprint of the server, for answers that have one.
         """
         self._app = app
         self._default = DIALECTS[default]
         self._strict = strict
+        self._fingerprint = fingerprint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -51,6 +55,7 @@ class DialectDetection:
             await self._app(scope, receive, send)
             return
         exchange = self._recognise(scope)
+        exchange.fingerprint = self._fingerprint
         if exchange.path != scope["path"]:
             scope["path"], scope["raw_path"] = exchange.path, exchange.path.encode()
         scope["exchange"] = exchange

@@ -65,4 +65,5 @@ NIM = Dialect(
     {CHAT: Table(CHAT_RULES | RULES, frozenset(ChatCompletionRequest.model_fields), _DEFAULTS)},
     _answers,
     calls="pieces",
+    any_order=True,
 )

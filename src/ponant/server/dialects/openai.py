@@ -32,6 +32,8 @@ EMBEDDINGS = "/v1/embeddings"
 _MODELS = "/v1/models"
 
 _DEFAULT_TEXT_LENGTH = 16
+_BARE_SCHEMA = "answer"
+"""Name of a schema without one."""
 
 
 def _seed(seed: Any) -> Fields:
@@ -92,9 +94,15 @@ def _function_call(choice: Any) -> Fields:
 
 
 def _response_format(wanted: Any) -> Fields:
+    """Translate the format of the answer. Some servers of this dialect take a bare schema next to the type."""
     known = _without_nulls(wanted)
-    if isinstance(known, dict) and "json_schema" in known:
+    if not isinstance(known, dict):
+        return {"response_format": known}
+    if "json_schema" in known:
         known["json_schema"] = _without_nulls(known["json_schema"])
+    elif "schema" in known and known.get("type") in ("json_object", "json_schema"):
+        schema = {"name": _BARE_SCHEMA, "schema": known.pop("schema")}
+        known |= {"type": "json_schema", "json_schema": schema}
     return {"response_format": known}
 
 
@@ -155,7 +163,7 @@ _CHAT: dict[str, Rule] = {
     "tool_choice": translated(_tool_choice, "kept; `allowed_tools` and custom tools are refused"),
     "functions": translated(_functions, "becomes `tools`, one call at a time; the answer has a `function_call`"),
     "function_call": translated(_function_call, "becomes `tool_choice`"),
-    "response_format": translated(_response_format, "kept"),
+    "response_format": translated(_response_format, "kept; `schema` may stand next to the type"),
     "prediction": translated(_prediction, "kept; parts of text are concatenated"),
     "stream_options": _STREAM_OPTIONS,
     "user": _USER,
@@ -226,5 +234,6 @@ OPENAI = Dialect(
     },
     _answers,
     calls="pieces",
+    any_order=True,
     paths={TEXT: TEXT},
 )

@@ -15,6 +15,8 @@ _CODES = {
     "not_supported": "unsupported_parameter",
 }
 _REASONS_TOLD = 3
+_NOTHING: Json = {"delta": {}, "text": "", "logprobs": None}
+"""Content of a choice's last chunk."""
 
 
 class OpenAIAnswers(TranslatedAnswers):
@@ -51,18 +53,27 @@ class OpenAIAnswers(TranslatedAnswers):
         """Return the event of an error, from which clients make their exceptions."""
         return to_json(self.error(status, error)[1])
 
+    def of_response(self, response: Mapping[str, Any], kind: str, choices: list[Json]) -> Json:
+        """Return the fields that whole answers and chunks share."""
+        return {
+            "id": response["id"],
+            "object": kind,
+            "created": response["created"],
+            "model": response["model"],
+            "system_fingerprint": self._exchange.fingerprint,
+            "choices": choices,
+        }
+
     @property
     def includes_usage(self) -> bool:
         """True if the request asks for the usage at the end of the stream."""
         return bool((self.body.get("stream_options") or {}).get("include_usage"))
 
     def streamed(self, chunk: Json, usage: Json | None) -> Iterable[Json]:
-        """Yield the chunk, and an event with the usage only if the request asks for it."""
-        if not self.includes_usage:
-            yield chunk
-            return
-        yield chunk | {"usage": None}
-        if usage:
+        """Yield the chunk, with finish reasons apart, and an event with the usage only if the request asks for it."""
+        for event in _ends_apart(chunk):
+            yield event | {"usage": None} if self.includes_usage else event
+        if usage and self.includes_usage:
             yield chunk | {"choices": [], "usage": usage}
 
     def _invalid(self, detail: list[Any]) -> Json:
@@ -102,6 +113,9 @@ class OpenAIAnswers(TranslatedAnswers):
     def _source(self, param: Any) -> str | None:
         if not isinstance(param, str):
             return None
+        sent_format = self.body.get("response_format")
+        if isinstance(sent_format, dict) and "schema" in sent_format:
+            param = param.replace("response_format.json_schema.schema", "response_format.schema")
         first = re.split(r"[.\[]", param, maxsplit=1)[0]
         return self._exchange.sources.get(first, first) + param.removeprefix(first)
 
@@ -120,7 +134,7 @@ class ChatAnswers(OpenAIAnswers):
             }
             for choice in response["choices"]
         ]
-        return _of_response(response, "chat.completion", choices) | {"usage": _usage(response["usage"])}
+        return self.of_response(response, "chat.completion", choices) | {"usage": _usage(response["usage"])}
 
     def chunk(self, chunk: Json) -> Iterable[Json]:
         """Return the translated events of a chunk."""
@@ -134,7 +148,7 @@ class ChatAnswers(OpenAIAnswers):
             for choice in chunk["choices"]
         ]
         usage = chunk.get("usage")
-        return self.streamed(_of_response(chunk, "chat.completion.chunk", choices), usage and _usage(usage))
+        return self.streamed(self.of_response(chunk, "chat.completion.chunk", choices), usage and _usage(usage))
 
     @property
     def _is_legacy(self) -> bool:
@@ -183,7 +197,7 @@ class TextAnswers(OpenAIAnswers):
         choices = [
             self._choice(choice, choice["message"].get("content") or "", begins=True) for choice in response["choices"]
         ]
-        return _of_response(response, "text_completion", choices) | {"usage": _usage(response["usage"])}
+        return self.of_response(response, "text_completion", choices) | {"usage": _usage(response["usage"])}
 
     def chunk(self, chunk: Json) -> Iterable[Json]:
         """Return the translated events of a chunk."""
@@ -192,7 +206,7 @@ class TextAnswers(OpenAIAnswers):
             for choice in chunk["choices"]
         ]
         usage = chunk.get("usage")
-        return self.streamed(_of_response(chunk, "text_completion", choices), usage and _usage(usage))
+        return self.streamed(self.of_response(chunk, "text_completion", choices), usage and _usage(usage))
 
     def _choice(self, choice: Json, text: str, *, begins: bool) -> Json:
         if begins and self.body.get("echo"):
@@ -253,9 +267,18 @@ def _error(message: str, kind: str, *, param: str | None = None, code: str | Non
     return {"message": message, "type": kind, "param": param, "code": code}
 
 
-def _of_response(response: Mapping[str, Any], kind: str, choices: list[Json]) -> Json:
-    same = {name: response[name] for name in ("id", "created", "model")}
-    return {"object": kind, **same, "choices": choices}
+def _ends_apart(chunk: Json) -> list[Json]:
+    """Return the chunk, and one without content for finish reasons, as OpenAI's last chunks have nothing else."""
+    choices = chunk["choices"]
+    ends = [
+        choice | {name: empty for name, empty in _NOTHING.items() if name in choice}
+        for choice in choices
+        if choice["finish_reason"]
+    ]
+    if all(end in choices for end in ends):
+        return [chunk]
+    pieces = [choice | {"finish_reason": None} for choice in choices]
+    return [chunk | {"choices": pieces}, chunk | {"choices": ends}]
 
 
 def _model(card: Mapping[str, Any]) -> Json:
