@@ -113,11 +113,12 @@ class OpenAIAnswers(TranslatedAnswers):
     def _source(self, param: Any) -> str | None:
         if not isinstance(param, str):
             return None
+        place = param
         sent_format = self.body.get("response_format")
         if isinstance(sent_format, dict) and "schema" in sent_format:
-            param = param.replace("response_format.json_schema.schema", "response_format.schema")
-        first = re.split(r"[.\[]", param, maxsplit=1)[0]
-        return self._exchange.sources.get(first, first) + param.removeprefix(first)
+            place = place.replace("response_format.json_schema.schema", "response_format.schema")
+        first = re.split(r"[.\[]", place, maxsplit=1)[0]
+        return self._exchange.sources.get(first, first) + place.removeprefix(first)
 
 
 class ChatAnswers(OpenAIAnswers):
