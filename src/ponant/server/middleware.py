@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ponant.api.errors import ErrorResponse
 from ponant.callers import Caller, caller_with
 from ponant.server.callers import set_caller
+from ponant.server.connection import is_abandoned
+from ponant.server.disconnect import GONE
 from ponant.server.errors import error_response
 
 logger = logging.getLogger("ponant.server")
@@ -51,7 +53,7 @@ class RequestLog:
                 extra={
                     "method": scope["method"],
                     "path": path,
-                    "status": status or "none",
+                    "status": GONE if is_abandoned(scope) else status or "none",
                     "seconds": round(time.perf_counter() - began, 3),
                     "request_id": request_id,
                 },

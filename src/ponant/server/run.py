@@ -17,6 +17,7 @@ import uvicorn
 
 from ponant._version import __version__
 from ponant.catalog.catalog import Catalog
+from ponant.server.connection import server_config
 from ponant.server.wiring import make_app, make_catalog, open_storage
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
@@ -127,12 +128,9 @@ def listen(settings: Settings) -> socket.socket:
 
 def _make_server(catalog: Catalog, settings: Settings, storage: LazyStorage) -> "_Server":
     app = make_app(catalog, settings, storage, stopping=lambda: server.should_exit)
-    config = uvicorn.Config(
+    config = server_config(
         app,
         lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
         timeout_keep_alive=_IDLE_CONNECTION_SECONDS,
         timeout_graceful_shutdown=int(settings.shutdown_timeout) + _SECONDS_AFTER_FAILING,
     )
