@@ -42,12 +42,61 @@ def post(server: RunningServer, **request: Any) -> httpx2.Response:
 
 def test_unknown_paths_are_404_and_unknown_methods_405(tiny_server: RunningServer) -> None:
     with tiny_server.client() as client:
-        for path in ("/", "/v1", "/v1/chat", "/v1/chat/completions/more", "/v2/models", "/docs/static/missing.js"):
+        for path in ("/v1", "/v1/chat", "/v1/chat/completions/more", "/v2/models", "/docs/static/missing.js"):
             assert_error(client.get(path), 404, "not_found")
         for method, path in (("GET", CHAT), ("DELETE", "/v1/models"), ("PUT", "/v1/models/tiny"), ("POST", "/health")):
             response = client.request(method, path)
             assert_error(response, 405, "method_not_allowed")
-            assert response.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        (CHAT, {"POST"}),
+        (f"/openai{CHAT}", {"POST"}),
+        ("/chat/completions/", {"POST"}),
+        ("/v1/models", {"GET"}),
+        ("/v1/models/a/b", {"GET", "DELETE"}),
+        ("/v1/files", {"GET", "POST"}),
+        ("/v1/files/x", {"GET", "DELETE"}),
+        ("/v1/files/x/content", {"GET"}),
+        ("/v1/fine_tuning/jobs", {"GET", "POST"}),
+        ("/v1/fine_tuning/jobs/x/cancel", {"POST"}),
+        ("/v1/fine_tuning/models/a/b", {"PATCH"}),
+        ("/v1/fine_tuning/models/a/archive", {"PATCH", "POST", "DELETE"}),
+        ("/health", {"GET"}),
+        ("/docs/static/swagger-ui.css", {"GET", "HEAD"}),
+    ],
+)
+def test_methods_of_a_path_are_listed_where_another_is_refused(
+    tiny_server: RunningServer, path: str, methods: set[str]
+) -> None:
+    with tiny_server.client() as client:
+        for method in ("PUT", "OPTIONS"):
+            response = client.request(method, path)
+            assert response.status_code == 405
+            assert set(response.headers["allow"].split(", ")) == methods
+
+
+@pytest.mark.parametrize("base", ["/", "//", "/v1/", "/v1//", "//v1/", "//v1///"])
+def test_doubled_slashes_and_slashes_at_the_end_change_nothing(tiny_server: RunningServer, base: str) -> None:
+    with tiny_server.client() as client:
+        for prefix in ("", "/openai", "//openai", "/nim/", "//nim//"):
+            if prefix and "v1" not in base:
+                continue
+            url = f"{tiny_server.url}{prefix}{base}"
+            for path in ("chat/completions", "chat//completions/"):
+                assert client.post(f"{url}{path}", json=body(max_tokens=1)).status_code == 200
+            assert client.get(f"{url}models/").json()["object"] == "list"
+            assert client.get(f"{url}models//tiny//").json()["id"] == "tiny"
+        assert client.get(f"{tiny_server.url}//health/").json() == {"status": "ok"}
+
+
+def test_first_page_is_that_of_the_api(tiny_server: RunningServer) -> None:
+    with tiny_server.client() as client:
+        response = client.get("/", follow_redirects=True)
+    assert response.url.path == "/docs"
+    assert response.headers["content-type"].startswith("text/html")
 
 
 def test_unknown_model_cannot_be_retrieved(tiny_server: RunningServer) -> None:

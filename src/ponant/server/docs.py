@@ -5,14 +5,14 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 _NO_ICON = "data:,"
 
 
 def add_docs(app: FastAPI) -> None:
-    """Serve the pages under ``/docs``."""
+    """Serve the pages under ``/docs``, and redirect ``/`` to them."""
     app.mount("/docs/static", StaticFiles(directory=_static_files()), name="docs-static")
 
     @app.get("/docs", include_in_schema=False)
@@ -24,6 +24,11 @@ def add_docs(app: FastAPI) -> None:
             swagger_css_url="/docs/static/swagger-ui.css",
             swagger_favicon_url=_NO_ICON,
         )
+
+
+    @app.get("/", include_in_schema=False)
+    async def start() -> RedirectResponse:
+        return RedirectResponse("/docs")
 
 
 def _static_files() -> Path:

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Mount
 
 from ponant.api.errors import ErrorResponse
 from ponant.catalog.catalog import UnknownModelError
@@ -24,6 +25,7 @@ logger = logging.getLogger("ponant.server")
 
 _RETRY_AFTER = {429: "5", 503: "2"}
 """Values of ``retry-after`` by status, in seconds."""
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _LONGEST_ECHO = 1000
 """Most characters of an invalid value that a response repeats."""
 
@@ -127,11 +129,24 @@ async def _invalid_body(request: Request, error: Exception) -> Response:
     return Response(json.dumps({"detail": detail}), 422, media_type="application/json")
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (methods := _methods(request)):
+        headers = {"allow": ", ".join(methods)}
     kinds = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
     body = ErrorResponse(message=str(error.detail), type=kinds.get(error.status_code, "invalid_request_error"))
-    return error_response(error.status_code, body, dict(error.headers or {}))
+    return error_response(error.status_code, body, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of the request's path, by all its routes; none for mounted applications."""
+    routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def _echo(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Detection of the dialect of requests, and translation of whole answers."""
 
+import re
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -62,12 +63,10 @@ class DialectDetection:
         await self._app(scope, receive, _AnswerSender(exchange, send).send)
 
     def _recognise(self, scope: Scope) -> DialectExchange:
-        path: str = scope["path"]
+        path = _without_spare_slashes(scope["path"])
         for prefix, dialect in _PREFIXES.items():
             if path.startswith(f"{prefix}/v1/"):
-                return DialectExchange(
-                    path.removeprefix(prefix).rstrip("/"), dialect
-                )  # a redirect to the path without a slash would lose the prefix
+                return DialectExchange(path.removeprefix(prefix), dialect)
         if path.partition("/")[2].partition("/")[0] in _RESOURCES:
             path = f"/v1{path}"
         if not path.startswith("/v1/"):
@@ -84,6 +83,11 @@ class DialectDetection:
             if agent.startswith(beginning):
                 return DialectExchange(path, dialect)
         return DialectExchange(path, body_tells=OPENAI)
+
+
+def _without_spare_slashes(path: str) -> str:
+    """Return a path without doubled slashes, which addresses that end in a slash make, and without one at its end."""
+    return re.sub("/{2,}", "/", path).rstrip("/") or "/"
 
 
 @dataclass
