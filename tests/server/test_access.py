@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -197,3 +198,90 @@ def test_pages_of_other_origins_are_not_let_in(keyed_server: RunningServer) -> N
     assert "access-control-allow-origin" not in preflight(keyed_server, other).headers
     called = get_models(keyed_server, origin=other, authorization="Bearer first-key")
     assert "access-control-allow-origin" not in called.headers
+
+
+# Requests of web pages to a server without keys
+
+FOREIGN = {
+    "another host": {"origin": "https://evil.example"},
+    "another port": {"origin": "http://localhost:3000"},
+    "a longer name": {"origin": "http://localhost.evil.example"},
+    "a longer port": {"origin": "http://localhost:80001"},
+    "this machine by another name": {"origin": "http://127.0.0.1:8000"},
+    "a sandboxed page": {"origin": "null"},
+    "an upper-case origin": {"origin": "HTTPS://EVIL.EXAMPLE"},
+    "two origins": [("origin", "http://localhost:8000"), ("origin", "https://evil.example")],
+    "a page that hides its origin": {"sec-fetch-site": "cross-site"},
+    "a page that calls itself by our name": {"origin": "http://localhost:8000", "sec-fetch-site": "cross-site"},
+    "a sandboxed page of the same site": {"origin": "null", "sec-fetch-site": "same-origin"},
+    "another host with a proxy": {"origin": "https://evil.example", "sec-fetch-site": "same-origin"},
+}
+OWN = {
+    "no page": {},
+    "the same origin": {"origin": "http://localhost:8000"},
+    "behind a proxy with TLS": {"origin": "https://localhost:8000", "sec-fetch-site": "same-origin"},
+    "in upper case": {"origin": "http://LOCALHOST:8000"},
+    "behind a proxy with another port": {"origin": "http://localhost:5173", "sec-fetch-site": "same-origin"},
+    "a browser's address bar": {"sec-fetch-site": "none"},
+    "an extension": {"origin": "chrome-extension://abc", "sec-fetch-site": "cross-site"},
+    "a desktop application": {"origin": "app://obsidian.md", "sec-fetch-site": "cross-site"},
+    "an editor": {"origin": "vscode-webview://abc", "sec-fetch-site": "cross-site"},
+    "a local page of an application": {"origin": "file://"},
+    "a named origin": {"origin": ORIGIN, "sec-fetch-site": "cross-site"},
+}
+CHANGES = {
+    "POST": ["/v1/files", CHAT, f"/openai{CHAT}", "/chat/completions", "/v1/fine_tuning/jobs/x/start", "//v1/files"],
+    "PATCH": ["/v1/fine_tuning/models/x"],
+    "DELETE": ["/v1/files/x", "/v1/models/x"],
+}
+
+
+@pytest.fixture(scope="module")
+def page_server(tiny_model: Path) -> Iterator[RunningServer]:
+    """Server without keys that lets the pages of one origin in."""
+    with serving_scripted(tiny_model, cors_origins=[ORIGIN]) as server:
+        yield server
+
+
+@pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
+def test_foreign_web_pages_cannot_change_anything(page_server: RunningServer, headers: Any) -> None:
+    given = [("host", "localhost:8000"), *(headers if isinstance(headers, list) else headers.items())]
+    form = {"file": ("a.jsonl", b'{"messages": []}\n')}
+    with page_server.client() as client:
+        for method, paths in CHANGES.items():
+            for path in paths:
+                response = client.request(method, path, headers=given)
+                assert response.status_code == 403, path
+                assert "cors_origins" in response.text
+        assert_error(client.post("/v1/files", files=form, headers=given), 403, "invalid_origin")
+        assert client.get("/v1/files").json()["total"] == 0
+        assert client.get("/v1/models", headers=given).status_code == 200
+
+
+@pytest.mark.parametrize("headers", OWN.values(), ids=OWN)
+def test_other_programs_and_own_pages_are_let_in(page_server: RunningServer, headers: dict[str, str]) -> None:
+    with page_server.client() as client:
+        for host in ("localhost:8000", *([] if "origin" in headers else ["localhost"])):
+            response = client.post(CHAT, json=body(), headers={"host": host} | headers)
+            assert response.status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://localhost", "https://localhost", "https://localhost:443"])
+def test_default_ports_are_equal(page_server: RunningServer, origin: str) -> None:
+    with page_server.client() as client:
+        for host in ("localhost", "localhost:80", "localhost:443"):
+            assert client.post(CHAT, json=body(), headers={"host": host, "origin": origin}).status_code == 200
+
+
+def test_foreign_pages_are_refused_without_the_host_check_too(tiny_model: Path) -> None:
+    with serving_scripted(tiny_model, auth=False) as server, server.client() as client:
+        own = client.post(CHAT, json=body(), headers={"host": "a.example:8000", "origin": "https://a.example:8000"})
+        foreign = client.post(CHAT, json=body(), headers={"origin": ORIGIN})
+    assert own.status_code == 200
+    assert_error(foreign, 403, "invalid_origin")
+
+
+def test_with_a_key_the_origin_does_not_matter(keyed_server: RunningServer) -> None:
+    with keyed_server.client(key="first-key") as client:
+        response = client.post(CHAT, json=body(), headers={"origin": "https://evil.example"})
+    assert response.status_code == 200

@@ -14,7 +14,7 @@ from ponant.server.dialects.detection import DialectDetection
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
 from ponant.server.fingerprint import backend_fingerprint
-from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, RequestLog
+from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, OwnPages, RequestLog
 from ponant.server.routes.chat import chat_routes
 from ponant.server.routes.embeddings import embeddings_routes
 from ponant.server.routes.files import files_routes
@@ -75,8 +75,10 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     )
     if settings.api_keys:
         app.add_middleware(Keys, keys=settings.api_keys)
-    elif settings.auth:
-        app.add_middleware(LoopbackHosts)
+    else:
+        app.add_middleware(OwnPages, allowed=[origin.lower() for origin in settings.cors_origins])
+        if settings.auth:
+            app.add_middleware(LoopbackHosts)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]

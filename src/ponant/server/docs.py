@@ -25,7 +25,6 @@ def add_docs(app: FastAPI) -> None:
             swagger_favicon_url=_NO_ICON,
         )
 
-
     @app.get("/", include_in_schema=False)
     async def start() -> RedirectResponse:
         return RedirectResponse("/docs")

@@ -1,4 +1,4 @@
-"""Middleware of all requests: ids, Host check, API keys, and size limits of bodies."""
+"""Middleware of all requests: ids, checks of hosts and of web pages, API keys, and size limits of bodies."""
 
 import hmac
 import logging
@@ -20,6 +20,9 @@ from ponant.server.disconnect import GONE
 from ponant.server.errors import error_response
 
 logger = logging.getLogger("ponant.server")
+
+_READING = ("GET", "HEAD", "OPTIONS")
+"""Methods of requests that change nothing."""
 
 
 class RequestLog:
@@ -79,13 +82,71 @@ class LoopbackHosts:
 
 
 def _names_loopback(host: str) -> bool:
-    name, colon, port = host.rpartition(":")
-    if not colon or not port.isdecimal():
-        name = host
+    name, _ = _name_and_port(host)
     try:
         return name.lower() == "localhost" or ip_address(name.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         return False
+
+
+class OwnPages:
+    """Refuses changing requests of foreign web pages, which browsers send without asking the server.
+
+    Requests of the same host, of origins in ``allowed``, and of programs that are not web pages pass.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
+        self._app = app
+        self._allowed = allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] == "http" and scope["method"] not in _READING and self._is_foreign(Headers(scope=scope)):
+            body = ErrorResponse(
+                message="This server accepts no requests from web pages of other origins. To allow them, name the "
+                "page's origin in the setting cors_origins.",
+                type="invalid_origin",
+            )
+            await error_response(403, body)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_foreign(self, headers: Headers) -> bool:
+        site = headers.get("sec-fetch-site", "").lower()
+        origins = [origin.lower() for origin in headers.getlist("origin")]
+        if not origins:
+            return site == "cross-site"
+        return any(
+            not self._is_allowed(origin) and _is_foreign_page(origin, headers.get("host", ""), site)
+            for origin in origins
+        )
+
+    def _is_allowed(self, origin: str) -> bool:
+        return any(allowed in ("*", origin) for allowed in self._allowed)
+
+
+def _is_foreign_page(origin: str, host: str, site: str) -> bool:
+    """True for the origin of a web page of another host or port.
+
+    Schemes are not compared, as a proxy may end TLS. A browser that calls the request ``same-origin`` sent it to a
+    proxy that changed the port of its Host header.
+    """
+    scheme, _, address = origin.partition("://")
+    if origin != "null" and scheme not in ("http", "https"):
+        return False
+    if origin == "null" or site == "cross-site":
+        return True
+    name, port = _name_and_port(address)
+    own_name, own_port = _name_and_port(host.lower())
+    return name != own_name or (port != own_port and site != "same-origin")
+
+
+def _name_and_port(address: str) -> tuple[str, str]:
+    """Return the name and the port of ``name:port``; the port is empty for the default ones."""
+    name, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal():
+        return address, ""
+    return name, "" if port in ("80", "443") else port
 
 
 class Keys:
