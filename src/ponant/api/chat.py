@@ -3,6 +3,7 @@
 The request has the fields of all documented versions. Every field may be absent or null; null means the default.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -17,6 +18,8 @@ MAX_CHOICES = 16
 """Most completions of one request."""
 
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+_TOKEN_ID = re.compile("[0-9]{1,9}")
+
 FinishReason = Literal["stop", "length", "model_length", "error", "tool_calls"]
 
 
@@ -84,7 +87,16 @@ def _refuse_none(messages: list[Message]) -> list[Message]:
     return messages
 
 
+def _check_token_ids(bias: dict[str, float]) -> dict[str, float]:
+    for token in bias:
+        if not _TOKEN_ID.fullmatch(token):
+            raise ValueError(f"the keys must be token ids, and {token[:40]!r} is none")
+    return bias
+
+
 StopString = Annotated[str, AfterValidator(_refuse_empty)]
+LogitBias = Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], AfterValidator(_check_token_ids)]
+"""Numbers to add to the logits of tokens, by token id."""
 
 
 class ChatCompletionRequest(RequestModel):
@@ -117,37 +129,47 @@ class ChatCompletionRequest(RequestModel):
     service_tier: str | None = Field(default=None, description="Accepted without effect: there is one tier.")
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    prompt_logprobs: bool | None = None
+    top_prompt_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    logit_bias: LogitBias | None = None
+    ignore_eos: bool | None = None
     safe_prompt: bool | None = False
     safe_mode: bool | None = Field(default=False, description="Older spelling of `safe_prompt`.")
 
 
 class TopLogprob(ResponseModel):
-    """A candidate token, its natural log-probability, and its bytes."""
+    """A candidate token, its natural log-probability, its bytes and its id.
+
+    A token that is no text, such as half a character, is spelled by its bytes.
+    """
 
     token: str
     logprob: float
     bytes: list[int]
+    token_id: int | SkipJsonSchema[None] = None
 
 
 class TokenLogprob(TopLogprob):
-    """A token of an answer, and the most likely tokens at its position."""
+    """A token, and the most likely tokens at its position. ``text_offset`` is its place in a text completion."""
 
     top_logprobs: list[TopLogprob]
+    text_offset: SkipJsonSchema[int | None] = None
 
 
 class ChoiceLogprobs(ResponseModel):
-    """The log-probabilities of a choice's tokens."""
+    """The log-probabilities of a choice's tokens, or of its prompt's tokens without the first one."""
 
     content: list[TokenLogprob]
 
 
 class ChatCompletionChoice(ResponseModel):
-    """One completion of a request. ``logprobs`` is present if the request asks for it."""
+    """One completion of a request. ``logprobs`` and ``prompt_logprobs`` are present if the request asks for them."""
 
     index: int
     message: AssistantMessage
     finish_reason: FinishReason
     logprobs: ChoiceLogprobs | SkipJsonSchema[None] = None
+    prompt_logprobs: ChoiceLogprobs | SkipJsonSchema[None] = None
 
 
 class ChatCompletionResponse(ResponseModel):
@@ -170,12 +192,16 @@ class DeltaMessage(ResponseModel):
 
 
 class CompletionResponseStreamChoice(ResponseModel):
-    """A piece of one completion in a stream. ``finish_reason`` is null except in the last piece."""
+    """A piece of one completion in a stream. ``finish_reason`` is null except in the last piece.
+
+    The first piece has the ``prompt_logprobs``.
+    """
 
     index: int
     delta: DeltaMessage
     finish_reason: FinishReason | None
     logprobs: ChoiceLogprobs | SkipJsonSchema[None] = None
+    prompt_logprobs: ChoiceLogprobs | SkipJsonSchema[None] = None
 
 
 class CompletionChunk(ResponseModel):

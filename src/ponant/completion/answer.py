@@ -10,11 +10,12 @@ from ponant.completion.calls import CallStyle
 class Answer(Protocol):
     """A request being answered: iterate over ``chunks`` once, or call ``collect`` once."""
 
-    def chunks(self, calls: CallStyle = "whole") -> AsyncIterator[CompletionChunk]:
+    def chunks(self, calls: CallStyle = "whole", *, running_usage: bool = False) -> AsyncIterator[CompletionChunk]:
         """Return the answer in pieces. An error of the engine, even a refusal, may come as late as here.
 
         Args:
             calls: form of calls.
+            running_usage: True to put the usage so far into every chunk.
         """
         ...
 

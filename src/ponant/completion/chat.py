@@ -6,7 +6,7 @@ from ponant.catalog.catalog import Catalog
 from ponant.completion.completion import Completion
 from ponant.completion.generation import CompletionStarter
 from ponant.completion.schemas.checker import SchemaChecker
-from ponant.completion.spec import CompletionSpec, stop_strings
+from ponant.completion.spec import CompletionSpec, logit_bias, stop_strings
 from ponant.completion.support import refuse_unsupported
 from ponant.prompts.answer.spec import AnswerSpec, read_answer_spec
 
@@ -75,5 +75,8 @@ class ChatService:
             frequency_penalty=request.frequency_penalty or 0.0,
             top_logprobs=(request.top_logprobs or 0) if request.logprobs else None,
             constrained_by="response_format" if spec.schema is not None else "tools" if spec.functions else None,
+            prompt_logprobs=(request.top_prompt_logprobs or 0) if request.prompt_logprobs else None,
+            logit_bias=logit_bias(request.logit_bias),
+            ignore_eos=bool(request.ignore_eos),
             prediction=request.prediction.content if request.prediction else None,
         )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ponant.api.chat import FinishReason, TokenLogprob
-from ponant.completion.logprobs import token_logprobs
+from ponant.completion.logprobs import TextPlaces, token_logprobs
 from ponant.completion.output import AnswerOutput
 from ponant.completion.parts import CallBegun, Part
 from ponant.engine.base import Delta
@@ -37,13 +37,16 @@ class Choice:
         grammar_failed: True if the completion ended because its grammar failed.
     """
 
-    def __init__(self, index: int, output: AnswerOutput, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, index: int, output: AnswerOutput, vocabulary: Vocabulary, *, places: TextPlaces | None = None
+    ) -> None:
         """Start with no tokens.
 
         Args:
             index: index of the choice.
             output: reads its tokens.
             vocabulary: spells the tokens of log-probabilities.
+            places: locates these tokens in a text completion.
         """
         self.finish: FinishReason | None = None
         self.accepted = 0
@@ -52,6 +55,7 @@ class Choice:
         self._index = index
         self._output = output
         self._vocabulary = vocabulary
+        self._places = places
         self._has_calls = False
 
     @property
@@ -70,7 +74,8 @@ class Choice:
         counted = self._output.tokens
         parts = self._output.push(delta.tokens)
         counted = self._output.tokens - counted
-        logprobs = token_logprobs(self._vocabulary, delta.tokens[:counted], (delta.logprobs or [])[:counted])
+        known = (delta.logprobs or [])[:counted]
+        logprobs = token_logprobs(self._vocabulary, delta.tokens[:counted], known, self._places)
         if delta.finish and not self._output.stopped:
             parts += self._output.finish()
         self._has_calls = self._has_calls or any(isinstance(part, CallBegun) for part in parts)

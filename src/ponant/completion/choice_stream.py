@@ -26,10 +26,23 @@ class ChoiceStream:
         self._calls = CallHolder(calls)
         self._logprobs: list[TokenLogprob] = []
 
-    def beginning(self, prefix: str) -> CompletionResponseStreamChoice:
-        """Return the first piece: the role, and the forced beginning of the answer."""
+    def beginning(
+        self, prefix: str, prompt_logprobs: list[TokenLogprob] | None, *, is_text: bool
+    ) -> CompletionResponseStreamChoice:
+        """Return the first piece: the role, and the forced beginning of the answer.
+
+        Args:
+            prefix: the forced beginning; empty for none.
+            prompt_logprobs: log-probabilities of the prompt, if they were asked for.
+            is_text: True if they are part of those of the answer, as its beginning is the prompt.
+        """
         delta = DeltaMessage(role="assistant", content=prefix)
-        return CompletionResponseStreamChoice(index=self._index, delta=delta, finish_reason=None)
+        piece = CompletionResponseStreamChoice(index=self._index, delta=delta, finish_reason=None)
+        if prompt_logprobs is not None and is_text:
+            piece.logprobs = ChoiceLogprobs(content=prompt_logprobs)
+        elif prompt_logprobs is not None:
+            piece.prompt_logprobs = ChoiceLogprobs(content=prompt_logprobs)
+        return piece
 
     def push(self, update: Update) -> CompletionResponseStreamChoice | None:
         """Return the piece that an update adds; None if there is nothing to send yet."""

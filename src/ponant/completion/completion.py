@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from ponant.api.base import UsageInfo
 from ponant.api.chat import (
@@ -19,6 +20,7 @@ from ponant.catalog.loading.loaded import LoadedModel
 from ponant.completion.calls import CallStyle
 from ponant.completion.choice import Choice, Update
 from ponant.completion.choice_stream import ChoiceStream
+from ponant.completion.logprobs import PromptLogprobs, TextPlaces
 from ponant.completion.message import call_ids, whole_message
 from ponant.completion.output import AnswerOutput
 from ponant.completion.spec import CompletionSpec
@@ -67,12 +69,15 @@ class Completion:
         self._engine = model.engine
         self._prompt = prompt
         self._request = request
+        self._is_text = spec.is_text
         self._predicted = spec.prediction is not None
         self._constrained_by = spec.constrained_by
+        scored = request.prompt_logprobs is not None
+        self._prompt_logprobs = PromptLogprobs(model.vocabulary, prompt) if scored else None
         self._timeout = timeout
         self._in_chunks = prompt.output_format.thinking is not None
         self._call_ids = [call_ids(seed, len(prompt.tokens)) for seed in request.seeds]
-        self._choices = [_choice(index, model, prompt, request, spec.stops) for index in range(len(request.seeds))]
+        self._choices = [_choice(index, model, prompt, spec) for index in range(len(request.seeds))]
         self._cached_tokens = 0
         self._timed_out = False
         self._generation: Generation | None = None
@@ -85,16 +90,17 @@ class Completion:
             QueueFullError: too many requests wait.
             EngineUnavailableError: the engine is not ready.
         """
-        if self._request.max_tokens == 0:
+        if self._is_empty:
             return
         self._generation = self._engine.generate(self._request)
         self._deadline = asyncio.get_running_loop().call_later(self._timeout, self._time_out)
 
-    async def chunks(self, calls: CallStyle = "whole") -> AsyncIterator[CompletionChunk]:
+    async def chunks(self, calls: CallStyle = "whole", *, running_usage: bool = False) -> AsyncIterator[CompletionChunk]:
         """Yield the chunks of a stream: the roles, then the pieces of all choices, with the usage in the last one.
 
         Args:
             calls: form of calls.
+            running_usage: True to put the usage so far into every chunk.
 
         Raises:
             EngineError: the engine refused the request, or failed under it.
@@ -111,12 +117,12 @@ class Completion:
             async for update in updates:
                 if not has_begun:
                     has_begun = True
-                    yield self._chunk([stream.beginning(self._prompt.prefix) for stream in streams])
+                    yield self._beginning(streams, has_usage=running_usage)
                 piece = streams[update.choice].push(update)
                 if piece is None:
                     continue
                 chunk = self._chunk([piece])
-                if self._is_complete:
+                if running_usage or self._is_complete:
                     chunk.usage = self._usage()
                 yield chunk
 
@@ -146,6 +152,11 @@ class Completion:
     def _is_complete(self) -> bool:
         return all(choice.finish for choice in self._choices)
 
+    @property
+    def _is_empty(self) -> bool:
+        """True if nothing needs to be computed."""
+        return self._request.max_tokens == 0 and self._prompt_logprobs is None
+
     def _time_out(self) -> None:
         self._timed_out = True
         self.cancel()
@@ -153,13 +164,24 @@ class Completion:
     async def _updates(self) -> AsyncGenerator[Update, None]:
         """Yield the updates of all choices. Raises as ``chunks``."""
         try:
-            if self._request.max_tokens == 0:
+            if self._is_empty:
                 for choice in self._choices:
                     yield choice.end("length")
                 return
             assert self._generation, "start comes first"
+            held: list[Update] = []  # until the log-probabilities of the prompt are there
             async for delta in self._generation:
-                yield self._update(delta, self._generation)
+                if self._prompt_logprobs and delta.prompt_logprobs:
+                    self._prompt_logprobs.push(delta.prompt_logprobs)
+                    if not delta.tokens and not delta.finish:
+                        continue
+                held.append(self._update(delta, self._generation))
+                if self._prompt_logprobs is None or self._prompt_logprobs.complete:
+                    for update in held:
+                        yield update
+                    held.clear()
+            for update in held:
+                yield update
             if self._timed_out:
                 raise DeadlineExceededError
         finally:
@@ -186,6 +208,15 @@ class Completion:
             )
         return CompletionFailedError("The model could not complete this prompt in the requested format")
 
+    def _beginning(self, streams: Sequence[ChoiceStream], *, has_usage: bool) -> CompletionChunk:
+        logprobs = self._prompt_logprobs.content if self._prompt_logprobs else None
+        chunk = self._chunk(
+            [stream.beginning(self._prompt.prefix, logprobs, is_text=self._is_text) for stream in streams]
+        )
+        if has_usage:
+            chunk.usage = self._usage()
+        return chunk
+
     def _chunk(self, choices: list[CompletionResponseStreamChoice]) -> CompletionChunk:
         return CompletionChunk(
             id=self.id, object="chat.completion.chunk", created=self.created, model=self.model, choices=choices
@@ -200,17 +231,19 @@ class Completion:
             ),
             finish_reason=self._choices[index].finish or "error",
         )
+        of_prompt = self._prompt_logprobs.content if self._prompt_logprobs else []
         if self._request.top_logprobs is not None:
             logprobs = itertools.chain.from_iterable(update.logprobs for update in updates)
-            choice.logprobs = ChoiceLogprobs(content=list(logprobs))
+            choice.logprobs = ChoiceLogprobs(content=[*(of_prompt if self._is_text else []), *logprobs])
+        if self._prompt_logprobs and not self._is_text:
+            choice.prompt_logprobs = ChoiceLogprobs(content=of_prompt)
         return choice
 
     def _usage(self) -> UsageInfo:
         return completion_usage(len(self._prompt.tokens), self._cached_tokens, self._choices, predicted=self._predicted)
 
 
-def _choice(index: int, model: LoadedModel, prompt: Prompt, request: GenerateRequest, stops: Sequence[str]) -> Choice:
-    output = AnswerOutput(
-        model.vocabulary.piece, stops, min_tokens=request.min_tokens, output_format=prompt.output_format
-    )
-    return Choice(index, output, model.vocabulary)
+def _choice(index: int, model: LoadedModel, prompt: Prompt, spec: CompletionSpec) -> Choice:
+    output_format = replace(prompt.output_format, end_tokens=frozenset()) if spec.ignore_eos else prompt.output_format
+    output = AnswerOutput(model.vocabulary.piece, spec.stops, min_tokens=spec.min_tokens, output_format=output_format)
+    return Choice(index, output, model.vocabulary, places=TextPlaces(len(prompt.prefix)) if spec.is_text else None)

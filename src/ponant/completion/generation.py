@@ -45,6 +45,7 @@ class CompletionStarter:
         """
         async with self._catalog.use(spec.model, spec.kind) as model:
             prompt = await asyncio.to_thread(spec.build, model)
+            _check_bias(spec, model.vocabulary.size)
             _check_capabilities(prompt, spec, model.engine.capabilities)
             _check_length(prompt, spec, model.engine.limits.context)
             prediction = await _prediction(prompt, spec, model)
@@ -60,7 +61,7 @@ class CompletionStarter:
             prompt=prompt.tokens,
             seeds=_seeds(spec.seed, spec.choices),
             max_tokens=spec.max_tokens,
-            min_tokens=spec.min_tokens,
+            min_tokens=model.engine.limits.context if spec.ignore_eos else spec.min_tokens,
             sampling=Sampling(
                 temperature=model.spec.default_temperature if spec.temperature is None else spec.temperature,
                 top_p=spec.top_p,
@@ -68,10 +69,12 @@ class CompletionStarter:
                 repetition_penalty=spec.repetition_penalty,
                 presence_penalty=spec.presence_penalty,
                 frequency_penalty=spec.frequency_penalty,
+                logit_bias=dict(spec.logit_bias),
             ),
             repeatable=spec.seed is not None and not self._always_reuse,
             prediction=prediction,
             top_logprobs=spec.top_logprobs,
+            prompt_logprobs=spec.prompt_logprobs,
             grammar=prompt.grammar,
             adapter=model.adapter,
         )
@@ -79,11 +82,23 @@ class CompletionStarter:
 
 def _check_capabilities(prompt: Prompt, spec: CompletionSpec, capabilities: Capabilities) -> None:
     """Raise InvalidRequestError if the request needs a feature that the engine does not have."""
-    missing = "grammars" if prompt.grammar is not None and not capabilities.grammars else None
-    if spec.top_logprobs is not None and not capabilities.logprobs:
-        missing = "log-probabilities"
-    if missing:
-        raise InvalidRequestError(f"The engine of this model does not support {missing}", kind="not_supported")
+    needed = {
+        "grammars": (prompt.grammar is not None, capabilities.grammars),
+        "log-probabilities": (spec.top_logprobs is not None, capabilities.logprobs),
+        "log-probabilities of prompts": (spec.prompt_logprobs is not None, capabilities.prompt_logprobs),
+        "logit_bias": (bool(spec.logit_bias), capabilities.logit_bias),
+    }
+    for feature, (is_needed, is_there) in needed.items():
+        if is_needed and not is_there:
+            raise InvalidRequestError(f"The engine of this model does not support {feature}", kind="not_supported")
+
+
+def _check_bias(spec: CompletionSpec, vocabulary_size: int) -> None:
+    """Raise InvalidRequestError if a bias is for a token that the model does not have."""
+    if (last := max(spec.logit_bias, default=-1)) >= vocabulary_size:
+        raise InvalidRequestError(
+            f"The model has no token {last}: its token ids are 0 to {vocabulary_size - 1}", param="logit_bias"
+        )
 
 
 def _check_length(prompt: Prompt, spec: CompletionSpec, context: int) -> None:

@@ -18,17 +18,17 @@ class JoinedCompletions:
         self._completions = completions
         self._choices = choices
 
-    async def chunks(self, calls: CallStyle = "whole") -> AsyncIterator[CompletionChunk]:
+    async def chunks(self, calls: CallStyle = "whole", *, running_usage: bool = False) -> AsyncIterator[CompletionChunk]:
         """Yield the chunks of all completions as they arrive, with the usage in the last one.
 
         Arguments and errors as for ``Completion.chunks``.
         """
-        queue = asyncio.Queue[CompletionChunk | Exception | None]()
+        queue = asyncio.Queue[tuple[int, CompletionChunk] | Exception | None]()
         followers = [
-            asyncio.create_task(self._follow(number, completion.chunks(calls), queue))
+            asyncio.create_task(self._follow(number, completion.chunks(calls, running_usage=running_usage), queue))
             for number, completion in enumerate(self._completions)
         ]
-        usages: list[UsageInfo] = []
+        usages: dict[int, UsageInfo] = {}
         try:
             running = len(followers)
             while running:
@@ -38,10 +38,11 @@ class JoinedCompletions:
                 if event is None:
                     running -= 1
                     continue
-                if event.usage:
-                    usages.append(event.usage)
-                is_last = len(usages) == len(followers)
-                yield self._chunk(event, total_usage(usages) if is_last else None)
+                number, chunk = event
+                if chunk.usage:
+                    usages[number] = chunk.usage
+                has_usage = running_usage or len(usages) == len(followers)
+                yield self._chunk(chunk, total_usage(usages.values()) if has_usage else None)
         finally:
             self.cancel()
             for follower in followers:
@@ -73,13 +74,13 @@ class JoinedCompletions:
         self,
         number: int,
         chunks: AsyncIterator[CompletionChunk],
-        queue: asyncio.Queue[CompletionChunk | Exception | None],
+        queue: asyncio.Queue[tuple[int, CompletionChunk] | Exception | None],
     ) -> None:
         try:
             async for chunk in chunks:
                 for choice in chunk.choices:
                     choice.index += number * self._choices
-                queue.put_nowait(chunk)
+                queue.put_nowait((number, chunk))
             queue.put_nowait(None)
         except Exception as error:
             queue.put_nowait(error)

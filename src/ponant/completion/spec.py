@@ -1,7 +1,7 @@
 """A request for completions as data, in the terms that chat, fill-in-the-middle and text requests share."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ponant.callers import Caller
@@ -27,6 +27,11 @@ class CompletionSpec:
         top_logprobs: number of most likely tokens whose log-probabilities each token has; None for no
             log-probabilities.
         constrained_by: field of the request whose schemas the completions follow; None for none.
+        prompt_logprobs: the same for the tokens of the prompt.
+        logit_bias: numbers to add to the logits of tokens, by token id.
+        ignore_eos: True to generate ``max_tokens`` tokens, or as many as the context holds.
+        is_text: True if the completion is a text with its prompt: log-probabilities name the tokens' places in it, and
+            those of the prompt precede the others.
         prediction: text that the completion probably consists of; None for none.
     """
 
@@ -47,9 +52,18 @@ class CompletionSpec:
     frequency_penalty: float = 0.0
     top_logprobs: int | None = None
     constrained_by: str | None = None
+    prompt_logprobs: int | None = None
+    logit_bias: Mapping[int, float] = field(default_factory=dict[int, float])
+    ignore_eos: bool = False
+    is_text: bool = False
     prediction: str | None = None
 
 
 def stop_strings(stop: str | list[str] | None) -> list[str]:
     """Return the stop strings of a request as a list."""
     return [stop] if isinstance(stop, str) else stop or []
+
+
+def logit_bias(bias: Mapping[str, float] | None) -> dict[int, float]:
+    """Return the biases of a request by token id."""
+    return {int(token): added for token, added in (bias or {}).items()}

@@ -1,27 +1,39 @@
 """Text completion requests: several prompts in one request, each continued or filled in."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
 
 from ponant.api.base import RequestModel
-from ponant.api.chat import MAX_CHOICES, StopString
+from ponant.api.chat import MAX_CHOICES, LogitBias, StopString
 from ponant.api.numbers import Count, Penalty, Seed, Share, Temperature
 from ponant.callers import Caller
 from ponant.completion.completion import Completion
 from ponant.completion.generation import CompletionStarter
 from ponant.completion.joined import JoinedCompletions
-from ponant.completion.spec import CompletionSpec, stop_strings
+from ponant.completion.spec import CompletionSpec, logit_bias, stop_strings
+from ponant.errors import InvalidRequestError
+from ponant.prompts.chat.prompt import Prompt
+from ponant.prompts.fim.prompts import FimPrompts
 
 MOST_PROMPTS = 128
 """Most texts of one request."""
 
 
+RawPrompt = str | list[Annotated[int, Field(ge=0)]]
+"""A text, or token ids."""
+
+
 class TextRequest(RequestModel):
-    """Body of a text completion request: ``n`` completions of each prompt, or of the text between it and the suffix."""
+    """Body of a text completion request: ``n`` completions of each prompt, or of the text between it and the suffix.
+
+    Without prompts, a text is written from its beginning. ``top_logprobs`` and ``echo`` together ask for the
+    log-probabilities of the prompts, too.
+    """
 
     model: str | None = None
-    prompts: Annotated[list[str], Field(min_length=1, max_length=MOST_PROMPTS)]
+    prompts: Annotated[list[RawPrompt], Field(min_length=1, max_length=MOST_PROMPTS)] | None = None
     suffix: str | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
@@ -33,6 +45,9 @@ class TextRequest(RequestModel):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    echo: bool | None = None
+    logit_bias: LogitBias | None = None
+    ignore_eos: bool | None = None
 
 
 class TextService:
@@ -43,9 +58,10 @@ class TextService:
 
     async def start(self, request: TextRequest, caller: Caller) -> JoinedCompletions:
         """Start to answer a request. Raises as ``CompletionStarter.start``."""
+        _check(request)
         started: list[Completion] = []
         try:
-            for prompt in request.prompts:
+            for prompt in request.prompts or [""]:
                 started.append(await self._completions.start(_spec(request, prompt, caller)))  # noqa: PERF401 - see except
         except BaseException:
             for completion in started:
@@ -54,12 +70,29 @@ class TextService:
         return JoinedCompletions(started, choices=request.n or 1)
 
 
-def _spec(request: TextRequest, prompt: str, caller: Caller) -> CompletionSpec:
+def _check(request: TextRequest) -> None:
+    if not request.suffix:
+        return
+    if any(not isinstance(prompt, str) for prompt in request.prompts or []):
+        raise InvalidRequestError("A suffix needs a prompt that is a text, not token ids", param="suffix")
+    if request.echo and request.top_logprobs is not None:
+        raise InvalidRequestError(
+            "With a suffix, echo and logprobs exclude each other: the tokens are not those of one text", param="echo"
+        )
+
+
+def _build(fim: FimPrompts, prompt: RawPrompt, request: TextRequest) -> Prompt:
+    if not isinstance(prompt, str) or not request.suffix:
+        return fim.build_raw(prompt, echo=bool(request.echo))
+    return replace(fim.build(prompt, request.suffix), prefix=prompt if request.echo else "")
+
+
+def _spec(request: TextRequest, prompt: RawPrompt, caller: Caller) -> CompletionSpec:
     return CompletionSpec(
         caller=caller,
         model=request.model,
         kind="fim",
-        build=lambda model: model.fim.build(prompt, request.suffix),
+        build=lambda model: _build(model.fim, prompt, request),
         choices=request.n or 1,
         seed=request.random_seed,
         stops=stop_strings(request.stop),
@@ -69,4 +102,8 @@ def _spec(request: TextRequest, prompt: str, caller: Caller) -> CompletionSpec:
         presence_penalty=request.presence_penalty or 0.0,
         frequency_penalty=request.frequency_penalty or 0.0,
         top_logprobs=request.top_logprobs,
+        prompt_logprobs=request.top_logprobs if request.echo else None,
+        logit_bias=logit_bias(request.logit_bias),
+        ignore_eos=bool(request.ignore_eos),
+        is_text=True,
     )

@@ -20,8 +20,11 @@ BackendState = Literal["starting", "ready", "restarting", "stopped"]
 class Sampling(msgspec.Struct, frozen=True):
     """Sampling parameters. The defaults leave the model's distribution unchanged.
 
-    Penalties apply to the tokens generated so far, not to the prompt. Temperature is applied first, then ``top_k``,
-    then ``top_p``. Temperature 0 takes the most likely token.
+    Biases and penalties are applied first, then temperature, then ``top_k``, then ``top_p``. Penalties apply to the
+    tokens generated so far, not to the prompt. Temperature 0 takes the most likely token.
+
+    Attributes:
+        logit_bias: numbers to add to the logits of tokens, by token id.
     """
 
     temperature: float = 1.0
@@ -30,6 +33,7 @@ class Sampling(msgspec.Struct, frozen=True):
     repetition_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    logit_bias: dict[int, float] = {}
 
     @property
     def penalizes(self) -> bool:
@@ -43,13 +47,14 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     Attributes:
         prompt: token ids.
         seeds: one seed per choice.
-        max_tokens: most tokens of a completion; None for the rest of the context.
+        max_tokens: most tokens of a completion; None for the rest of the context. 0 computes only the prompt.
         min_tokens: fewest tokens before an end-of-generation token may be drawn.
         sampling: sampling parameters.
         repeatable: hint: an idle engine should draw the same tokens again, independent of what it computed in between.
         prediction: hint: likely tokens of the completion. They change the speed, never the tokens.
         top_logprobs: number of most likely tokens whose log-probabilities each delta has; None for no
             log-probabilities.
+        prompt_logprobs: the same for the tokens of the prompt. All of the prompt is computed, even if it is cached.
         grammar: grammar of the completion, in llguidance's JSON form or its dialect of Lark. A token that the grammar
             determines is appended without being drawn, even an end before ``min_tokens``.
         adapter: id of a LoRA adapter; None for the base model.
@@ -63,6 +68,7 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     repeatable: bool = False
     prediction: list[int] = []
     top_logprobs: int | None = None
+    prompt_logprobs: int | None = None
     grammar: str | None = None
     adapter: str | None = None
 
@@ -80,7 +86,7 @@ class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Delta(msgspec.Struct, frozen=True, array_like=True):
-    """New tokens of one choice, without end-of-generation tokens.
+    """New tokens of one choice, without end-of-generation tokens; none if it only has log-probabilities of the prompt.
 
     Attributes:
         choice: index of the choice.
@@ -90,6 +96,8 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
         accepted: number of the prediction's tokens that were accepted so far.
         rejected: number of the prediction's tokens that were rejected so far.
         logprobs: one entry per token, if requested.
+        prompt_logprobs: entries of the next tokens of the prompt, if requested. Choice 0 has them, all before its first
+            token or its end. They begin with the prompt's second token, as the first one has none.
     """
 
     choice: int
@@ -99,6 +107,7 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
     accepted: int = 0
     rejected: int = 0
     logprobs: list[TokenLogprobs] | None = None
+    prompt_logprobs: list[TokenLogprobs] | None = None
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -116,17 +125,21 @@ class Limits(msgspec.Struct, frozen=True):
 class Capabilities(msgspec.Struct, frozen=True):
     """Optional features of an engine.
 
-    Requests that need a missing ``grammars`` or ``logprobs`` are refused. ``prediction`` is a hint, so it is ignored.
+    Requests that need a missing feature are refused. ``prediction`` is a hint, so it is ignored.
 
     Attributes:
         grammars: follows ``GenerateRequest.grammar``.
-        logprobs: returns log-probabilities.
+        logprobs: returns log-probabilities of generated tokens.
+        prompt_logprobs: returns those of the prompt's tokens, and computes a prompt without a completion.
+        logit_bias: follows ``Sampling.logit_bias``.
         adapters: is an ``AdapterHost``.
         prediction: uses ``GenerateRequest.prediction``.
     """
 
     grammars: bool = True
     logprobs: bool = True
+    prompt_logprobs: bool = True
+    logit_bias: bool = True
     adapters: bool = True
     prediction: bool = True
 

@@ -46,9 +46,12 @@ class StreamedAnswer(Response):
         async with events.kept_alive():
             try:
                 async with started(self._start, receive) as answer:
-                    async for chunk in answer.chunks(exchange.dialect.calls or self._calls):
+                    calls = exchange.dialect.calls or self._calls
+                    async for chunk in answer.chunks(calls, running_usage=answers.running_usage):
                         for event in answers.events(chunk):
                             await events.send(answers.framed(event))
+                for event in answers.ending():
+                    await events.send(answers.framed(event))
                 await events.send(answers.end)
             except ClientDisconnect:
                 return

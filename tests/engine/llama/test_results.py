@@ -31,6 +31,7 @@ class Outcome:
 
     tokens: list[int] = field(default_factory=list[int])
     logprobs: list[TokenLogprobs] = field(default_factory=list[TokenLogprobs])
+    prompt_logprobs: list[TokenLogprobs] = field(default_factory=list[TokenLogprobs])
     finish: FinishReason | None = None
     cached_tokens: int = 0
     accepted: int = 0
@@ -50,12 +51,16 @@ class Outcome:
         if self.finish:
             assert (len(self.tokens), self.finish) == (len(whole.tokens), whole.finish)
         assert self.tokens == whole.tokens[: len(self.tokens)]
-        own, others = self.logprobs, whole.logprobs[: len(self.logprobs)]
-        if exact:
-            assert own == others
-        assert [told.logprob for told in own] == pytest.approx([told.logprob for told in others], abs=1e-4)
-        for told, other in zip(own, others, strict=True):
-            assert [value for _, value in told.top] == pytest.approx([value for _, value in other.top], abs=1e-4)
+        check_logprobs(self.logprobs, whole.logprobs[: len(self.logprobs)], exact=exact)
+        check_logprobs(self.prompt_logprobs, whole.prompt_logprobs[: len(self.prompt_logprobs)], exact=exact)
+
+
+def check_logprobs(own: list[TokenLogprobs], others: list[TokenLogprobs], *, exact: bool) -> None:
+    if exact:
+        assert own == others
+    assert [told.logprob for told in own] == pytest.approx([told.logprob for told in others], abs=1e-4)
+    for told, other in zip(own, others, strict=True):
+        assert [value for _, value in told.top] == pytest.approx([value for _, value in other.top], abs=1e-4)
 
 
 async def outcomes_of(process: EngineProcess, asked: GenerateRequest, *, cancel_after: int = 0) -> list[Outcome]:
@@ -67,6 +72,12 @@ async def outcomes_of(process: EngineProcess, asked: GenerateRequest, *, cancel_
         outcome = outcomes[delta.choice]
         outcome.tokens += delta.tokens
         outcome.logprobs += delta.logprobs or []
+        if delta.prompt_logprobs:
+            assert (delta.choice, len(outcome.tokens) - len(delta.tokens)) == (0, 0)
+            outcome.prompt_logprobs += delta.prompt_logprobs
+        if asked.prompt_logprobs is not None and delta.choice == 0 and (delta.tokens or delta.finish):
+            assert len(outcome.prompt_logprobs) == len(asked.prompt) - 1
+            assert delta.cached_tokens == 0
         outcome.finish = delta.finish
         assert outcome.deltas == 0 or delta.cached_tokens == outcome.cached_tokens
         outcome.cached_tokens = delta.cached_tokens
@@ -135,17 +146,19 @@ def visits(draw: st.DrawFn) -> Visit:
                 Sampling(temperature=1.4),
                 Sampling(temperature=0.8, top_p=0.9, presence_penalty=1, repetition_penalty=1.3),
                 Sampling(temperature=0.8, top_k=30, frequency_penalty=-0.5),
+                Sampling(temperature=0.9, logit_bias={40: 5, 41: -100, 42: 7.5}),
             ]
         )
     )
     request = GenerateRequest(
         [*stem[: draw(st.sampled_from([0, 1, 10, 63, 64, 65, 130, 200]))], *tail],
         draw(st.lists(st.integers(0, 3), min_size=1, max_size=3)),
-        max_tokens=draw(st.sampled_from([1, 2, 20, 40, 90])),
+        max_tokens=draw(st.sampled_from([0, 1, 2, 20, 40, 90])),
         min_tokens=draw(st.sampled_from([0, 0, 15])),
         sampling=sampling,
         repeatable=draw(st.booleans()),
         top_logprobs=draw(st.sampled_from([None, None, 0, 3])),
+        prompt_logprobs=draw(st.sampled_from([None, None, None, 0, 2])),
     )
     return Visit(
         request,

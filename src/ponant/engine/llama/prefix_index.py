@@ -9,9 +9,9 @@ from ponant.engine.llama.block_trie import BLOCK, BlockTrie, common_prefix
 SHORTEST_SHARED = 8
 """Fewest tokens that are reused."""
 
-Reuse = Literal["anything", "what repeats", "all but the last block"]
-"""Tokens that a sequence may reuse: any; repeatable ones (see ``Computed``) in whole blocks; or any, but of exactly its
-own prompt only the whole blocks, so that the last block is computed in the same way as before."""
+Reuse = Literal["anything", "what repeats", "all but the last block", "nothing"]
+"""Tokens that a sequence may reuse: any; repeatable ones (see ``Computed``) in whole blocks; any, but of exactly its
+own prompt only the whole blocks, so that the last block is computed in the same way as before; or none."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -65,6 +65,8 @@ class PrefixIndex(Generic[Key]):
 
     def best(self, target: Computed, reuse: Reuse) -> tuple[Key | None, int]:
         """Return the key with the longest prefix that a sequence can reuse, and its length without the last token."""
+        if reuse == "nothing":
+            return None, 0
         limit = len(target.tokens) - 1
         if reuse == "what repeats":
             key, length = self._repeatable.find(target.adapter, target.tokens, limit)

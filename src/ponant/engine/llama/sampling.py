@@ -72,6 +72,9 @@ class Sampler:
     def _draw(self, logits: Floats, row: Row) -> int | None:
         sequence = row.sequence
         sampling = sequence.sampling
+        if sequence.bias is not None:
+            tokens, added = sequence.bias
+            logits[tokens] += added
         if sequence.grammar is not None:
             sequence.grammar.mask(logits)
         if sequence.counts is not None:
@@ -88,7 +91,7 @@ class Sampler:
         uniforms = sequence.uniforms(position)
         temperature = max(sampling.temperature, _LOWEST_TEMPERATURE)
         if 0 < sampling.top_k < len(logits):
-            candidates = self._holding_top_k(logits, sampling.top_k)
+            candidates = _holding_top_k(logits, sampling.top_k)
             weights = _weights(logits[candidates], largest, temperature)
             kept = _heaviest(weights, sampling.top_k, sampling.top_p, None)
             return int(candidates[kept[_invert(weights[kept], uniforms[0])]])
@@ -111,23 +114,36 @@ class Sampler:
         block = _invert(np.add.reduceat(weights, self._block_starts), first)
         return block * _BLOCK + _invert(weights[block * _BLOCK : (block + 1) * _BLOCK], second)
 
-    def _holding_top_k(self, logits: Floats, count: int) -> Indices:
-        """Return a set of tokens that contains the ``count`` likeliest ones."""
-        # The largest logits of all blocks belong to different tokens, so the count-th of them is a lower bound.
-        by_block = count <= len(self._block_starts)
-        largest = np.maximum.reduceat(logits, self._block_starts) if by_block else logits
-        bound = np.partition(largest, len(largest) - count)[len(largest) - count]
-        holding: Indices = (logits >= bound).nonzero()[0]
-        return holding
+
+def score(logits: Floats, tokens: abc.Sequence[int], top: int) -> list[TokenLogprobs]:
+    """Return the log-probabilities of tokens, each in a row of logits.
+
+    Args:
+        logits: float32, shape (number of tokens, vocabulary size).
+        tokens: token ids.
+        top: number of most likely tokens for each row.
+    """
+    return [log_probabilities(row, token, top) for row, token in zip(logits, tokens, strict=True)]
+
+
+def _holding_top_k(logits: Floats, count: int) -> Indices:
+    """Return a set of tokens that contains the ``count`` likeliest ones, in ascending order."""
+    # The largest logits of all blocks belong to different tokens, so the count-th of them is a lower bound.
+    starts = np.arange(0, len(logits), _BLOCK)
+    largest = np.maximum.reduceat(logits, starts) if count <= len(starts) else logits
+    bound = np.partition(largest, len(largest) - count)[len(largest) - count]
+    holding: Indices = (logits >= bound).nonzero()[0]
+    return holding
 
 
 def log_probabilities(logits: Floats, token: int, top: int) -> TokenLogprobs:
     """Return the log-probabilities of a token and of the ``top`` most likely ones, from the model's own logits."""
     largest = float(logits.max())
+    if not math.isfinite(largest):
+        return TokenLogprobs(-math.inf, [])
     total = largest + math.log(float(np.exp(logits - largest).sum(dtype=np.float64)))
-    others = max(len(logits) - top, 0)
-    likeliest = np.argpartition(logits, others)[others:] if top else np.empty(0, dtype=np.intp)
-    likeliest = likeliest[np.lexsort((likeliest, -logits[likeliest]))]
+    likeliest = _holding_top_k(logits, min(top, len(logits))) if top else np.empty(0, dtype=np.intp)
+    likeliest = likeliest[np.lexsort((likeliest, -logits[likeliest]))][:top]
     return TokenLogprobs(
         float(logits[token]) - total, [(int(other), float(logits[other]) - total) for other in likeliest]
     )

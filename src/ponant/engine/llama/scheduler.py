@@ -10,7 +10,7 @@ tokens are verified several at a time. Sequences with different adapters cannot 
 from collections import abc, deque
 from dataclasses import dataclass, field, replace
 
-from ponant.engine.base import Delta, FinishReason
+from ponant.engine.base import Delta, FinishReason, TokenLogprobs
 from ponant.engine.llama.block_trie import BLOCK, common_prefix
 from ponant.engine.llama.drafting import choose_lengths
 from ponant.engine.llama.kv_cache import KVCache
@@ -19,7 +19,7 @@ from ponant.engine.llama.prefix_index import Reuse
 from ponant.engine.llama.rotation import Rotation
 from ponant.engine.llama.sampling import Draw
 from ponant.engine.llama.sequence import WAITING, Sequence
-from ponant.engine.llama.step import Chunk, Step, next_chunk
+from ponant.engine.llama.step import Chunk, Step, next_chunk, within_rows
 from ponant.engine.llama.step_costs import USUAL_COSTS, StepCosts, StepTime
 
 FIXED_CHUNK = 256
@@ -30,6 +30,10 @@ _HEADROOM = 16
 
 _WORTH_WAITING_FOR = 32
 """Fewest tokens that a sequence must save to wait for a leader."""
+
+
+_SCORED_AT_ONCE = 0.5
+"""Share of a chunk to compute if its tokens are scored next to completions, as that takes up to twice as long."""
 
 
 @dataclass(slots=True)
@@ -43,7 +47,7 @@ class Scheduler:
         end_tokens: tokens that end a completion.
         costs: measured costs of steps.
         prefill: policy for the tokens of prompts.
-        most_draws: most tokens that a step may draw, drafts included.
+        most_draws: most rows of logits of a step: tokens that are drawn, with drafts, or scored.
         deterministic: each step has tokens of one sequence, in chunks with fixed borders. Each slot must have room for
             a whole context, as nothing may be preempted.
         contended: other engines wait for the same cores, so prompts are computed in small chunks.
@@ -110,41 +114,48 @@ class Scheduler:
         started, self._started = self._started, []
         return started
 
-    def advance(self, step: Step, drawn: abc.Iterable[abc.Sequence[Draw | None]]) -> abc.Iterator[tuple[int, Delta]]:
+    def advance(
+        self,
+        step: Step,
+        drawn: abc.Iterable[abc.Sequence[Draw | None]],
+        scored: abc.Iterable[list[TokenLogprobs]] = (),
+    ) -> abc.Iterator[tuple[int, Delta]]:
         """Append drawn tokens to their sequences; yields request ids with their deltas.
 
         Args:
             step: the step that was computed.
             drawn: for each drawing chunk, in order, the draw after its last token and those after its draft tokens;
                 None for a failed draw.
+            scored: for each chunk that scores, in order, the log-probabilities of the tokens after its scored ones.
         """
-        draws = iter(drawn)
+        draws, scores = iter(drawn), iter(scored)
         for chunk in step.chunks:
             sequence = chunk.sequence
+            computed = next(scores) if chunk.scored else None
+            prompt_logprobs = computed if sequence.choice == 0 else None
+            sequence.scored += chunk.scored
             if not chunk.draws:
                 self._compute(chunk, chunk.length)
+                if prompt_logprobs:
+                    yield sequence.request_id, sequence.delta([], None, None, prompt_logprobs)
                 continue
             if sequence.generated == 0:
                 self.cached_tokens += sequence.cached_tokens
             tokens, finish = self._accept(chunk, next(draws))
             if finish:
                 self._leave(sequence, keep=finish not in ("error", "grammar"))
+            logprobs = None if sequence.top_logprobs is None else [draw.logprobs for draw in tokens if draw.logprobs]
             yield (
                 sequence.request_id,
-                Delta(
-                    sequence.choice,
-                    [draw.token for draw in tokens],
-                    finish,
-                    sequence.cached_tokens,
-                    sequence.drafter.accepted if sequence.drafter else 0,
-                    sequence.drafter.rejected if sequence.drafter else 0,
-                    None if sequence.top_logprobs is None else [draw.logprobs for draw in tokens if draw.logprobs],
-                ),
+                sequence.delta([draw.token for draw in tokens], finish, logprobs, prompt_logprobs),
             )
 
     def _accept(self, chunk: Chunk, draws: abc.Sequence[Draw | None]) -> tuple[list[Draw], FinishReason | None]:
         """Append draws up to the first that differs from the draft; returns them, and the reason of an end."""
         sequence = chunk.sequence
+        if sequence.full:  # only the prompt was asked for
+            self._compute(chunk, chunk.length)
+            return [], sequence.limit_reason if draws[0] else "error"
         tokens = _take_unsent(sequence)
         finish: FinishReason | None = None
         right = 0
@@ -175,7 +186,8 @@ class Scheduler:
 
     def observe(self, step: StepTime) -> None:
         """Learn from the duration of a step."""
-        self.costs.observe(step)
+        if not step.scores:
+            self.costs.observe(step)
         self.prefill.observe(step)
 
     def preempt(self, *, keep: bool = False) -> None:
@@ -234,8 +246,13 @@ class Scheduler:
         """Return the tokens that a sequence may reuse. Restrictions make the results of an idle engine repeatable.
 
         Rounding depends on the batch that a token is computed in. A repeatable sequence reuses only tokens that it
-        would compute in the same way. A greedy one whose prompt is kept computes its last block again.
+        would compute in the same way. A greedy one whose prompt is kept computes its last block again. One whose prompt
+        is scored computes all of it.
         """
+        reuse = self._reuse_by_sampling(sequence)
+        return "nothing" if sequence.scores else reuse
+
+    def _reuse_by_sampling(self, sequence: Sequence) -> Reuse:
         if not self.running:
             self._undisturbed = sequence if sequence.repeatable and sequence.generated == 0 else None
             if sequence.repeatable:
@@ -257,7 +274,7 @@ class Scheduler:
 
     def _follow(self, sequence: Sequence) -> None:
         """Find a leader for a sequence: one that entered before and is computing the longest common prefix."""
-        if not self.cache.shares:
+        if not self.cache.shares or sequence.scores:
             return
         best_length = sequence.computed + _WORTH_WAITING_FOR - 1
         for leader in self.running:
@@ -321,8 +338,12 @@ class Scheduler:
         if len(computing) == 1:
             room = min(room, self._reproducible_chunk(prefilling[0]))
         plan = self.prefill.plan(rows + delayed, prefilling, room=room)
-        prompts = [next_chunk(sequence, length) for sequence, length in plan.tokens]
-        return chunks + prompts if plan.decodes else prompts
+        others = rows + delayed
+        prompts = [
+            next_chunk(sequence, length if not (others and sequence.scores) else max(1, int(length * _SCORED_AT_ONCE)))
+            for sequence, length in plan.tokens
+        ]
+        return within_rows(chunks + prompts if plan.decodes else prompts, self.most_draws)
 
     def _is_decoding(self, sequence: Sequence) -> bool:
         """True if a sequence only needs its last token computed, or the last ones that its grammar forced."""
@@ -367,7 +388,8 @@ class Scheduler:
         self.running.append(sequence)
         if sequence.computed < sequence.prompt_length:
             border = (sequence.computed // FIXED_CHUNK + 1) * FIXED_CHUNK
-            return next_chunk(sequence, min(border, sequence.prompt_length) - sequence.computed)
+            chunk = next_chunk(sequence, min(border, sequence.prompt_length) - sequence.computed)
+            return within_rows([chunk], self.most_draws)[0]
         return next_chunk(sequence, 1)
 
 

@@ -1,9 +1,11 @@
 """Sequences: completions in progress."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.base import FinishReason, Sampling
+from ponant.engine.base import Delta, FinishReason, Sampling, TokenLogprobs
 from ponant.engine.llama.drafting import Drafter
 from ponant.engine.llama.grammar import Grammar
 
@@ -49,6 +51,7 @@ class Sequence:
         tokens: tokens of the prompt and of the completion.
         prompt_length: number of ``tokens`` that are the prompt.
         limit: length of ``tokens`` at which the completion is cut.
+        limit_reason: reason of that end.
         computed: number of ``tokens`` with keys and values in the KV cache.
         slot: slot in the KV cache; ``WAITING`` for none.
         entered: the sequence has left the queue at least once.
@@ -58,7 +61,10 @@ class Sequence:
         grammar: grammar of the completion, if there is one.
         unsent: tokens that the grammar forced and that no delta has had yet.
         drafter: source of draft tokens, if there is one.
+        bias: tokens with the numbers to add to their logits, if there are any.
         top_logprobs: number of log-probabilities with each token; None for no log-probabilities.
+        prompt_logprobs: the same for tokens of the prompt.
+        scored: number of the prompt's tokens, without the first, whose log-probabilities were returned.
         adapter: id of the adapter; None for the base model.
     """
 
@@ -77,6 +83,7 @@ class Sequence:
         drafter: Drafter | None = None,
         grammar: Grammar | None = None,
         top_logprobs: int | None = None,
+        prompt_logprobs: int | None = None,
         adapter: str | None = None,
     ) -> None:
         self.request_id = request_id
@@ -91,13 +98,16 @@ class Sequence:
         self.cached_tokens = 0
         self.slot = WAITING
         self.counts = TokenCounts() if sampling.penalizes else None
+        self.bias = _as_arrays(sampling.logit_bias) if sampling.logit_bias else None
         self.limit = context if max_tokens is None else min(context, len(prompt) + max_tokens)
         self.drafter = drafter
         self.grammar = grammar
         self.unsent: list[int] = []
         self.top_logprobs = top_logprobs
+        self.prompt_logprobs = prompt_logprobs
+        self.scored = 0
         self.adapter = adapter
-        self._limit_reason: FinishReason = "model_length" if max_tokens is None else "length"
+        self.limit_reason: FinishReason = "model_length" if max_tokens is None else "length"
         self._generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
         self._uniforms: NDArray[np.float64] = np.empty((0, UNIFORMS_PER_TOKEN))
 
@@ -112,9 +122,38 @@ class Sequence:
         return len(self.tokens) - self.computed
 
     @property
+    def scores(self) -> bool:
+        """True if log-probabilities of the prompt remain to be returned."""
+        return self.prompt_logprobs is not None and self.scored < self.prompt_length - 1
+
+    @property
+    def full(self) -> bool:
+        """True if the limit is reached: no token may be appended."""
+        return len(self.tokens) >= self.limit
+
+    @property
     def greedy(self) -> bool:
         """True if the most likely token is always drawn."""
         return self.sampling.temperature == 0 or self.sampling.top_p == 0 or self.sampling.top_k == 1
+
+    def delta(
+        self,
+        tokens: list[int],
+        finish: FinishReason | None,
+        logprobs: list[TokenLogprobs] | None,
+        prompt_logprobs: list[TokenLogprobs] | None,
+    ) -> Delta:
+        """Return a delta with new tokens and log-probabilities."""
+        return Delta(
+            self.choice,
+            tokens,
+            finish,
+            self.cached_tokens,
+            self.drafter.accepted if self.drafter else 0,
+            self.drafter.rejected if self.drafter else 0,
+            logprobs,
+            prompt_logprobs,
+        )
 
     def uniforms(self, index: int) -> NDArray[np.float64]:
         """Return the random numbers for a generated token, which depend on the seed and its index alone.
@@ -141,7 +180,7 @@ class Sequence:
                 return "grammar"
             if self.grammar.done:  # complete, even if the limit is reached too
                 return "stop"
-        return self._limit_reason if len(self.tokens) >= self.limit else None
+        return self.limit_reason if self.full else None
 
     def append_forced(self) -> FinishReason | None:
         """Append the tokens that the grammar determines; returns the reason if the completion ends.
@@ -155,3 +194,7 @@ class Sequence:
             if finish:
                 break
         return finish
+
+
+def _as_arrays(bias: Mapping[int, float]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    return np.array(list(bias), dtype=np.intp), np.array(list(bias.values()), dtype=np.float32)

@@ -18,6 +18,7 @@ class Chunk:
         length: number of tokens.
         draws: a token is drawn from the logits of the last token, and one from those of each accepted draft token.
         draft: guesses of the following tokens, which are computed after them.
+        scored: number of the last tokens, before the one that draws, with whose logits the next ones are scored.
     """
 
     sequence: Sequence
@@ -25,6 +26,12 @@ class Chunk:
     length: int
     draws: bool
     draft: abc.Sequence[int] = ()
+    scored: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of logits, of the last tokens with those of the draft."""
+        return self.scored + (1 + len(self.draft) if self.draws else 0)
 
     @property
     def decodes(self) -> bool:
@@ -63,7 +70,8 @@ class Step:
 
     def timed(self, seconds: float) -> StepTime:
         """Return the step's size with its duration."""
-        return StepTime(self.decoded, self.prefilled, self.depth, seconds, self.delayed)
+        scores = any(chunk.scored for chunk in self.chunks)
+        return StepTime(self.decoded, self.prefilled, self.depth, seconds, self.delayed, scores)
 
     @property
     def depth(self) -> int:
@@ -73,4 +81,21 @@ class Step:
 
 def next_chunk(sequence: Sequence, length: int) -> Chunk:
     """Return the next ``length`` tokens of a sequence."""
-    return Chunk(sequence, sequence.computed, length, draws=length == sequence.remaining)
+    start = sequence.computed
+    scored = min(start + length, sequence.prompt_length - 1) - max(start, sequence.scored) if sequence.scores else 0
+    return Chunk(sequence, start, length, draws=length == sequence.remaining, scored=max(0, scored))
+
+
+def within_rows(chunks: abc.Iterable[Chunk], most_rows: int) -> list[Chunk]:
+    """Return chunks, with those that score shortened so that a step has at most ``most_rows`` rows of logits.
+
+    Every chunk keeps one row, for which there must be room.
+    """
+    fitting = list(chunks)
+    spare = most_rows - len(fitting)
+    for index, chunk in enumerate(fitting):
+        if chunk.scored:
+            excess = max(0, chunk.rows - 1 - spare)
+            fitting[index] = next_chunk(chunk.sequence, chunk.length - excess)
+            spare -= fitting[index].rows - 1
+    return fitting

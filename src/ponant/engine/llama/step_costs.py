@@ -30,6 +30,7 @@ class StepTime:
         depth: number of tokens before the deepest of the prompts' rows.
         seconds: duration.
         delayed: rows of other completions that had to wait for the step.
+        scores: tokens of prompts were scored, which takes longer than computing them.
     """
 
     decoded: int
@@ -37,6 +38,7 @@ class StepTime:
     depth: int
     seconds: float
     delayed: int = 0
+    scores: bool = False
 
     @property
     def is_large(self) -> bool:

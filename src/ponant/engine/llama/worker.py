@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.base import Delta, FinishReason, GenerateRequest
+from ponant.engine.base import Delta, FinishReason, GenerateRequest, TokenLogprobs
 from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.engine.llama.drafting import MOST_DRAFTED, Drafter, DraftText
 from ponant.engine.llama.frames import (
@@ -32,7 +32,7 @@ from ponant.engine.llama.memory import plan_memory
 from ponant.engine.llama.prefill import BurstPrefill
 from ponant.engine.llama.prefix_store import PrefixStore
 from ponant.engine.llama.reporter import Reporter
-from ponant.engine.llama.sampling import Draw, Row, Sampler
+from ponant.engine.llama.sampling import Draw, Row, Sampler, score
 from ponant.engine.llama.scheduler import Scheduler
 from ponant.engine.llama.sequence import Sequence
 from ponant.engine.llama.step import Chunk, Step
@@ -64,7 +64,7 @@ class EngineWorker:
         parallel = min(sizes.parallel, MOST_SLOTS - 1) if shares else sizes.parallel
         slots = min(2 * parallel, MOST_SLOTS - 1) if shares else parallel
         self._drafts = config.drafting and not config.deterministic and self._model.can_share_cells
-        most_draws = max(parallel, 1 + MOST_DRAFTED if self._drafts else 0)
+        most_draws = max(parallel, 1 + MOST_DRAFTED)
         self._model.open_context(
             cells=sizes.cells,
             slots=slots + 1 if shares else slots,
@@ -184,6 +184,7 @@ class EngineWorker:
     def _sequences(self, request_id: int, request: GenerateRequest, grammar: Grammar | None) -> list[Sequence]:
         """Return a sequence for each choice of a request."""
         drafts = self._drafts and not grammar
+        scores_all = self._scheduler.deterministic  # so that all choices are computed in the same way
         prompt = DraftText(request.prompt[-_LONGEST_FOLLOWED:]) if drafts else None
         prediction = DraftText(request.prediction) if drafts and request.prediction else None
         return [
@@ -200,6 +201,7 @@ class EngineWorker:
                 drafter=Drafter(prompt, prediction) if prompt else None,
                 grammar=grammar.copy() if grammar else None,
                 top_logprobs=request.top_logprobs,
+                prompt_logprobs=request.prompt_logprobs if choice == 0 or scores_all else None,
                 adapter=request.adapter,
             )
             for choice, seed in enumerate(request.seeds)
@@ -215,7 +217,7 @@ class EngineWorker:
                 chunk.sequence.slot,
                 chunk.start,
                 [*chunk.sequence.tokens[chunk.start : chunk.start + chunk.length], *chunk.draft],
-                1 + len(chunk.draft) if chunk.draws else 0,
+                chunk.rows,
             )
             for chunk in step.chunks
         ]
@@ -224,8 +226,9 @@ class EngineWorker:
         except KVCacheFullError:
             self._scheduler.preempt()
             return []
+        scored = _scored(step, logits)
         draws = self._draw(step, logits)
-        deltas = list(self._scheduler.advance(step, draws))
+        deltas = list(self._scheduler.advance(step, draws, scored))
         if any(
             None in drawn and not _has_failed_grammar(chunk) for chunk, drawn in zip(_drawing(step), draws, strict=True)
         ):
@@ -260,12 +263,32 @@ class EngineWorker:
         rows = [
             Row(chunk.sequence, chunk.draft[:guessed]) for chunk in drawing for guessed in range(1 + len(chunk.draft))
         ]
-        draws = iter(self._sampler.sample(logits, rows))
+        draws = iter(self._sampler.sample(_rows_to_draw_from(step, logits), rows))
         return [list(islice(draws, 1 + len(chunk.draft))) for chunk in drawing]
 
 
 def _drawing(step: Step) -> list[Chunk]:
     return [chunk for chunk in step.chunks if chunk.draws]
+
+
+def _rows_to_draw_from(step: Step, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rows of logits without those of scored tokens."""
+    if not any(chunk.scored for chunk in step.chunks):
+        return logits
+    return logits[[index >= chunk.scored for chunk in step.chunks for index in range(chunk.rows)]]
+
+
+def _scored(step: Step, logits: NDArray[np.float32]) -> list[list[TokenLogprobs]]:
+    """Return the log-probabilities of each chunk that scores tokens."""
+    scored: list[list[TokenLogprobs]] = []
+    row = 0
+    for chunk in step.chunks:
+        if chunk.scored:
+            sequence = chunk.sequence
+            following = sequence.tokens[sequence.scored + 1 : sequence.scored + 1 + chunk.scored]
+            scored.append(score(logits[row : row + chunk.scored], following, sequence.prompt_logprobs or 0))
+        row += chunk.rows
+    return scored
 
 
 def _has_failed_grammar(chunk: Chunk) -> bool:

@@ -28,12 +28,14 @@ class Prompt:
         prefix: forced beginning of the answer; empty for none.
         grammar: grammar of the answer; None for any text.
         output_format: format of the answer's output.
+        places: index of each token in ``prefix``, if that is the text of the prompt itself.
     """
 
     tokens: list[int]
     prefix: str = ""
     grammar: str | None = None
     output_format: OutputFormat = PLAIN
+    places: Sequence[int] = ()
 
 
 class PromptBuilder:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from ponant.prompts.answer.output_format import OutputFormat, TextFilter
 from ponant.prompts.chat.prompt import Prompt
 from ponant.prompts.chat.rendering import too_long
 from ponant.prompts.fim.filling import FillReader, SuffixReader
+from ponant.prompts.fim.raw import RawPart, RawPrompts
 from ponant.prompts.tokenizer import PromptTokenizer, is_marker, template_markers
 from ponant.prompts.vocabulary import Vocabulary
 
@@ -22,15 +23,16 @@ _LONGEST_BEGUN_LINE = 200
 _CODESTRAL = ("[PREFIX]", "[SUFFIX]")
 _SEED_CODER = ("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>")
 
-_END_TEXTS = frozenset(
+_MISTRAL_TEXTS = frozenset({*_CODESTRAL, "[MIDDLE]"})
+_FILE_TEXTS = frozenset(
     {
-        *("▁<EOT>", "<EOT>"),  # CodeLlama
         "<|file_separator|>",  # CodeGemma
         *("<file_sep>", "<repo_name>", "<filename>", "<reponame>", "<gh_stars>"),  # StarCoder, Granite, Mellum
-        *("<|file_sep|>", "<|repo_name|>", "<|fim_pad|>", "<|im_start|>"),  # Qwen
-        *("[PREFIX]", "[SUFFIX]", "[MIDDLE]"),  # Codestral
+        *("<|file_sep|>", "<|repo_name|>", "<|fim_pad|>"),  # Qwen
     }
 )
+"""Tokens between the files of a fill-in-the-middle prompt."""
+_END_TEXTS = _FILE_TEXTS | _MISTRAL_TEXTS | {"▁<EOT>", "<EOT>", "<|im_start|>"}  # CodeLlama's and Qwen's
 """Tokens that models write at the end of a filling. llama.cpp treats some of them as end tokens of any answer."""
 
 
@@ -76,6 +78,7 @@ class FimPrompts:
         markers = vocabulary.written_like(_END_TEXTS) | (self._format.markers if self._format else frozenset())
         self._end_tokens = markers - vocabulary.end_tokens
         self._tokenizer = PromptTokenizer(vocabulary, markers.union(template_markers(vocabulary).values()))
+        self._raw = RawPrompts(vocabulary, self._tokenizer, self._raw_markers())
         self._longest_piece = vocabulary.longest_piece()
 
     def build(self, prompt: str, suffix: str | None) -> Prompt:
@@ -84,9 +87,7 @@ class FimPrompts:
         Raises:
             InvalidRequestError: the texts exceed the context, or are empty.
         """
-        size = len(prompt.encode("utf-8", "replace")) + len((suffix or "").encode("utf-8", "replace"))
-        if size > self._context * self._longest_piece:
-            raise self._too_long(f"more than {self._context} tokens")
+        self._check_size(prompt, suffix or "")
         filling: Callable[[], TextFilter] | None = partial(SuffixReader, prompt, suffix) if suffix else None
         if self._encode:
             tokens = self._encode(prompt, suffix)
@@ -101,13 +102,64 @@ class FimPrompts:
             filling = partial(FillReader, prompt, suffix, begun=begun)
         if not tokens:
             raise InvalidRequestError("The prompt is empty", param="prompt")
-        if len(tokens) >= self._context:
-            raise self._too_long(f"{len(tokens)} tokens")
-        return Prompt(tokens, output_format=OutputFormat(end_tokens=self._end_tokens, filter=filling))
+        return self._prompt(tokens, filling)
+
+    def build_raw(self, prompt: str | Sequence[int], *, echo: bool = False) -> Prompt:
+        """Build the prompt of a text that the model continues. The model's own markers in a text are its tokens.
+
+        Args:
+            prompt: the text, or token ids, which are taken as they are. An empty one begins with the token at the
+                beginning of texts.
+            echo: the answer begins with the text of the prompt.
+
+        Raises:
+            InvalidRequestError: the prompt exceeds the context, has a token that the model does not have, or is empty
+                and the model has no such token.
+        """
+        parts = self._read_text(prompt) if isinstance(prompt, str) else self._read_tokens(prompt)
+        tokens = [token for part in parts for token in part.tokens]
+        if not tokens:
+            if self._raw.start is None:
+                raise InvalidRequestError("The model has no token that begins a text: send a prompt", param="prompt")
+            tokens = [self._raw.start]
+            parts = [RawPart(tokens, "")]
+        built = self._prompt(tokens)
+        if not echo:
+            return built
+        return replace(built, prefix="".join(part.text for part in parts), places=self._raw.places(parts))
 
     def continuation(self, text: str) -> list[int]:
         """Return the tokens of a text that follows a prompt."""
         return self._tokenizer.tokens(text, continues=True)
+
+    def _prompt(self, tokens: list[int], filling: Callable[[], TextFilter] | None = None) -> Prompt:
+        if len(tokens) >= self._context:
+            raise self._too_long(f"{len(tokens)} tokens")
+        return Prompt(tokens, output_format=OutputFormat(end_tokens=self._end_tokens, filter=filling))
+
+    def _check_size(self, *texts: str) -> None:
+        size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+        if size > self._context * self._longest_piece:
+            raise self._too_long(f"more than {self._context} tokens")
+
+    def _raw_markers(self) -> frozenset[int]:
+        if self._encode:
+            return self._vocabulary.written_like(_MISTRAL_TEXTS)
+        return self._format.markers | self._vocabulary.written_like(_FILE_TEXTS) if self._format else frozenset()
+
+    def _read_text(self, text: str) -> list[RawPart]:
+        self._check_size(text)
+        if self._encode and text and not self._raw.has_markers(text):
+            return [RawPart(self._encode(text, None), text)]
+        return [RawPart(self._beginning(), ""), *self._raw.read(text)]
+
+    def _read_tokens(self, tokens: Sequence[int]) -> list[RawPart]:
+        last = max(tokens, default=0)
+        if last >= self._vocabulary.size:
+            raise InvalidRequestError(
+                f"The model has no token {last}: its token ids are 0 to {self._vocabulary.size - 1}", param="prompt"
+            )
+        return self._raw.spell(tokens)
 
     def _beginning(self) -> list[int]:
         bos = self._vocabulary.bos

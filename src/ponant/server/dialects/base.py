@@ -40,6 +40,15 @@ class Answers:
         """Return the JSON of the events of a chunk."""
         return (chunk.model_dump_json(exclude_unset=True).encode(),)
 
+    @property
+    def running_usage(self) -> bool:
+        """True if every chunk of a stream has the usage so far."""
+        return False
+
+    def ending(self) -> Iterable[bytes]:
+        """Return the JSON of the events at the end of a complete stream."""
+        return ()
+
     def error_event(self, status: int, error: Json) -> bytes:
         """Return the JSON of the event of an error, whose HTTP status would have been ``status``.
 

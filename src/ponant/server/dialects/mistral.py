@@ -4,7 +4,7 @@ from ponant.api.chat import ChatCompletionRequest
 from ponant.server.dialects.base import Dialect, Json, TranslatedAnswers
 from ponant.server.dialects.table import KEPT, Rule, Table, refused
 
-_MORE = ("safe_mode",)
+_MORE = ("safe_mode", "logit_bias", "ignore_eos")
 """Fields that this server accepts although neither the specification nor Mistral's newest client has them."""
 
 

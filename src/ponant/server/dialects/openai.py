@@ -1,6 +1,5 @@
 """OpenAI's dialect: chat completions, text completions and embeddings translated to the Mistral API."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from ponant.api.chat import ChatCompletionRequest
@@ -34,6 +33,7 @@ _MODELS = "/v1/models"
 _DEFAULT_TEXT_LENGTH = 16
 _BARE_SCHEMA = "answer"
 """Name of a schema without one."""
+_STREAM_OPTION_NAMES = ("include_usage", "include_obfuscation", "continuous_usage_stats")
 
 
 def _seed(seed: Any) -> Fields:
@@ -117,18 +117,19 @@ def _stream_options(options: Any) -> Fields:
     if not isinstance(known, dict):
         raise RefusedFieldError("Input should be a valid dictionary", kind="dict_type")
     for name, value in known.items():
-        if name not in ("include_usage", "include_obfuscation"):
+        if name not in _STREAM_OPTION_NAMES:
             raise RefusedFieldError("Extra inputs are not permitted", name, kind="extra_forbidden")
         if not isinstance(value, bool):
             raise RefusedFieldError("Input should be a valid boolean", name, kind="bool_type")
     return {}
 
 
+def _are_token_ids(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
+
+
 def _prompt(prompt: Any) -> Fields:
-    texts = prompt if isinstance(prompt, list) else [prompt]
-    if any(isinstance(text, int | list) for text in texts):
-        raise RefusedFieldError("token ids are not accepted, as every model has its own. Send text.")
-    return {"prompts": texts}
+    return {"prompts": prompt if isinstance(prompt, list) and not _are_token_ids(prompt) else [prompt]}
 
 
 def _input(texts: Any) -> Fields:
@@ -137,22 +138,14 @@ def _input(texts: Any) -> Fields:
     return {"input": texts}
 
 
-def _echo(echo: Any) -> Fields:
-    if not isinstance(echo, bool):
-        raise RefusedFieldError("Input should be a valid boolean", kind="bool_type")
-    return {}
-
-
-def _check_echo(body: Mapping[str, Any]) -> None:
-    if body.get("echo") and body.get("logprobs") is not None:
-        raise RefusedFieldError("echo with logprobs is not supported: prompts have no log-probabilities", "echo")
-
-
 _SEED = translated(_seed, "renamed to `random_seed`; may be negative")
-_LOGIT_BIAS = only({}, why="token biases are not supported")
+_LOGIT_BIAS = Rule("kept; token ids of the model, -100 to 100", KEPT.translate)
+_IGNORE_EOS = Rule("kept (vLLM's); `true` generates `max_tokens` tokens", KEPT.translate)
 _USER = ignored("the user does not change the answer")
 _STREAM_OPTIONS = translated(
-    _stream_options, "`include_usage` ends a stream with the usage; `include_obfuscation` is ignored: it hides lengths"
+    _stream_options,
+    "`include_usage` ends a stream with the usage; `continuous_usage_stats` (vLLM's) puts the usage so far into every "
+    "event; `include_obfuscation` is ignored: it hides lengths",
 )
 
 _CHAT: dict[str, Rule] = {
@@ -173,6 +166,7 @@ _CHAT: dict[str, Rule] = {
     "prompt_cache_retention": ignored("caches change the speed of answers, not the text"),
     "prompt_cache_options": ignored("caches change the speed of answers, not the text"),
     "logit_bias": _LOGIT_BIAS,
+    "ignore_eos": _IGNORE_EOS,
     "modalities": only(["text"], why="models write text"),
     "audio": refused("models write text"),
     "verbosity": only("medium", why="models have no such setting; ask for it in a message"),
@@ -184,7 +178,9 @@ CHAT_RULES: dict[str, Rule] = dict.fromkeys(ChatCompletionRequest.model_fields, 
 
 _TEXT_RULES: dict[str, Rule] = {
     "model": KEPT,
-    "prompt": translated(_prompt, "becomes a list of texts; tokens are refused"),
+    "prompt": translated(
+        _prompt, "a text, token ids of the model, or a list of these; without one a text is written from its beginning"
+    ),
     "suffix": Rule("kept: the text between both is generated, as by `/v1/fim/completions`", KEPT.translate),
     "max_tokens": Rule(f"kept; {_DEFAULT_TEXT_LENGTH} by default", KEPT.translate),
     "temperature": KEPT,
@@ -195,10 +191,11 @@ _TEXT_RULES: dict[str, Rule] = {
     "presence_penalty": KEPT,
     "frequency_penalty": KEPT,
     "seed": _SEED,
-    "echo": translated(_echo, "the answer begins with the prompt; refused together with `logprobs`"),
+    "echo": Rule("kept: the answer begins with the prompt, `logprobs` too", KEPT.translate),
     "logprobs": Rule("renamed to `top_logprobs`; at most 20", renamed("top_logprobs").translate),
     "best_of": only(1, why="completions are not ranked"),
     "logit_bias": _LOGIT_BIAS,
+    "ignore_eos": _IGNORE_EOS,
     "stream_options": _STREAM_OPTIONS,
     "user": _USER,
 }
@@ -228,8 +225,8 @@ def _answers(exchange: DialectExchange) -> Answers:
 OPENAI = Dialect(
     "openai",
     {
-        CHAT: Table(CHAT_RULES, shared=frozenset(ChatCompletionRequest.model_fields)),
-        TEXT: Table(_TEXT_RULES, defaults={"max_tokens": _DEFAULT_TEXT_LENGTH}, check=_check_echo),
+        CHAT: Table(CHAT_RULES, shared=frozenset(ChatCompletionRequest.model_fields) - {"logit_bias", "ignore_eos"}),
+        TEXT: Table(_TEXT_RULES, defaults={"max_tokens": _DEFAULT_TEXT_LENGTH}),
         EMBEDDINGS: Table(_EMBEDDING_RULES, shared=frozenset(_EMBEDDING_RULES) - {"dimensions", "user"}),
     },
     _answers,

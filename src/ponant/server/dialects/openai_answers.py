@@ -1,13 +1,13 @@
 """Answers and errors in OpenAI's format, translated from those of the Mistral API."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic_core import to_json
 
 from ponant.server.dialects.base import DialectExchange, Json, TranslatedAnswers
+from ponant.server.dialects.openai_logprobs import chat_logprobs, text_logprobs
 
 _CODES = {
     "extra_forbidden": "unknown_parameter",
@@ -25,6 +25,7 @@ class OpenAIAnswers(TranslatedAnswers):
     def __init__(self, exchange: DialectExchange) -> None:
         """Write the answer to a request."""
         self._exchange = exchange
+        self._last: Json | None = None
         self.body = exchange.body
 
     def error(self, status: int, body: Json) -> tuple[int, Json]:
@@ -69,12 +70,23 @@ class OpenAIAnswers(TranslatedAnswers):
         """True if the request asks for the usage at the end of the stream."""
         return bool((self.body.get("stream_options") or {}).get("include_usage"))
 
+    @property
+    def running_usage(self) -> bool:
+        """True if the request asks for the usage so far in every chunk."""
+        return bool((self.body.get("stream_options") or {}).get("continuous_usage_stats"))
+
     def streamed(self, chunk: Json, usage: Json | None) -> Iterable[Json]:
-        """Yield the chunk, with finish reasons apart, and an event with the usage only if the request asks for it."""
+        """Yield the chunk, with finish reasons apart, and with the usage only if the request asks for it."""
+        self._last = chunk | {"choices": [], "usage": usage}
         for event in _ends_apart(chunk):
-            yield event | {"usage": None} if self.includes_usage else event
-        if usage and self.includes_usage:
-            yield chunk | {"choices": [], "usage": usage}
+            if self.running_usage:
+                yield event | {"usage": usage}
+            else:
+                yield event | {"usage": None} if self.includes_usage else event
+
+    def ending(self) -> Iterable[bytes]:
+        """Return an event with the usage if the request asks for it."""
+        return [to_json(self._last)] if self.includes_usage and self._last else []
 
     def _invalid(self, detail: list[Any]) -> Json:
         """Return the error of an invalid body."""
@@ -131,6 +143,7 @@ class ChatAnswers(OpenAIAnswers):
                 "index": choice["index"],
                 "message": self._message(choice["message"]),
                 "logprobs": _logprobs(choice.get("logprobs")),
+                **_prompt_logprobs(choice),
                 "finish_reason": self._finish(choice["finish_reason"]),
             }
             for choice in response["choices"]
@@ -144,6 +157,7 @@ class ChatAnswers(OpenAIAnswers):
                 "index": choice["index"],
                 "delta": self._delta(choice["delta"]),
                 "logprobs": _logprobs(choice.get("logprobs")),
+                **_prompt_logprobs(choice),
                 "finish_reason": self._finish(choice["finish_reason"]),
             }
             for choice in chunk["choices"]
@@ -188,55 +202,27 @@ class ChatAnswers(OpenAIAnswers):
 class TextAnswers(OpenAIAnswers):
     """Writer of text completions, from chat completions with the choices of all prompts in order."""
 
-    def __init__(self, exchange: DialectExchange) -> None:
-        """Write the answer to a request."""
-        super().__init__(exchange)
-        self._lengths = Counter[int]()
-
     def response(self, response: Json) -> Json:
         """Return the translation of a whole answer."""
-        choices = [
-            self._choice(choice, choice["message"].get("content") or "", begins=True) for choice in response["choices"]
-        ]
+        choices = [self._choice(choice, choice["message"], begins=True) for choice in response["choices"]]
         return self.of_response(response, "text_completion", choices) | {"usage": _usage(response["usage"])}
 
     def chunk(self, chunk: Json) -> Iterable[Json]:
         """Return the translated events of a chunk."""
         choices = [
-            self._choice(choice, choice["delta"].get("content") or "", begins="role" in choice["delta"])
-            for choice in chunk["choices"]
+            self._choice(choice, choice["delta"], begins="role" in choice["delta"]) for choice in chunk["choices"]
         ]
         usage = chunk.get("usage")
         return self.streamed(self.of_response(chunk, "text_completion", choices), usage and _usage(usage))
 
-    def _choice(self, choice: Json, text: str, *, begins: bool) -> Json:
-        if begins and self.body.get("echo"):
-            prompts = self.body["prompt"]
-            number = choice["index"] // (self.body.get("n") or 1)
-            text = (prompts[number] if isinstance(prompts, list) else prompts) + text
+    def _choice(self, choice: Json, message: Json, *, begins: bool) -> Json:
+        with_prompt = begins and bool(self.body.get("echo"))
+        known = choice.get("logprobs")
         return {
-            "text": text,
+            "text": message.get("content") or "",
             "index": choice["index"],
-            "logprobs": self._logprobs(choice["index"], choice.get("logprobs")),
+            "logprobs": text_logprobs(known["content"], with_prompt=with_prompt) if known else None,
             "finish_reason": _finish(choice["finish_reason"]),
-        }
-
-    def _logprobs(self, index: int, logprobs: Any) -> Json | None:
-        """Return log-probabilities as parallel lists. ``text_offset`` is the number of characters before each token."""
-        if not logprobs:
-            return None
-        content = logprobs["content"]
-        offsets: list[int] = []
-        for token in content:
-            offsets.append(self._lengths[index])
-            self._lengths[index] += len(token["token"])
-        return {
-            "tokens": [token["token"] for token in content],
-            "token_logprobs": [token["logprob"] for token in content],
-            "top_logprobs": [
-                {likely["token"]: likely["logprob"] for likely in token["top_logprobs"]} for token in content
-            ],
-            "text_offset": offsets,
         }
 
 
@@ -312,4 +298,9 @@ def _call_piece(call: Json) -> Json:
 
 
 def _logprobs(logprobs: Any) -> Json | None:
-    return {"content": logprobs["content"], "refusal": None} if logprobs else None
+    return {"content": chat_logprobs(logprobs["content"]), "refusal": None} if logprobs else None
+
+
+def _prompt_logprobs(choice: Json) -> Json:
+    """Return the log-probabilities of a prompt as the Mistral API has them; OpenAI's has none."""
+    return {"prompt_logprobs": choice["prompt_logprobs"]} if "prompt_logprobs" in choice else {}
