@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ponant.engine.base import BackendState, Capabilities, Delta, FinishReason, GenerateRequest, Limits
+from ponant.engine.base import (
+    BackendState,
+    Capabilities,
+    Delta,
+    FinishReason,
+    GenerateRequest,
+    Limits,
+    TokenLogprobs,
+)
 from ponant.engine.report import StepReport
 from ponant.errors import AdapterError, EngineError, EngineUnavailableError
 from ponant.prompts.vocabulary import Vocabulary
@@ -249,6 +257,8 @@ class ScriptedGeneration:
         self._drawn = dict.fromkeys(self._open, 0)
         self._most, self._full = _most_tokens(request, context)
         self._deltas: deque[Delta] = deque()
+        if request.prompt_logprobs is not None:
+            self._deltas.append(Delta(0, [], prompt_logprobs=_prompt_logprobs(request, request.prompt_logprobs)))
         self._failure: Exception | None = None
 
     @property
@@ -335,6 +345,12 @@ class ScriptedGeneration:
         self._open.difference_update(choices)
         if not self._open:
             self.ended.set()
+
+
+def _prompt_logprobs(request: GenerateRequest, top: int) -> list[TokenLogprobs]:
+    """Return log-probabilities of a prompt, by which each token is less likely than the one before."""
+    known = [(token, -float(number)) for number, token in enumerate(request.prompt[1:])]
+    return [TokenLogprobs(logprob, [(token, logprob)][:top]) for token, logprob in known]
 
 
 def _most_tokens(request: GenerateRequest, context: int) -> tuple[int, FinishReason]:

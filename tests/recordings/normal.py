@@ -31,7 +31,7 @@ _MEASURED = (
     "valid_mean_token_accuracy",
 )
 _CACHED = ("num_cached_tokens", "cached_tokens")
-_SAID = {"token": "<token>", "bytes": "<bytes>", "logprob": "<number>"}
+_SAID = {"token": "<token>", "bytes": "<bytes>", "logprob": "<number>", "token_id": "<number>"}
 _LONGEST, _MOST = 1000, 20
 """Maximum recorded length of a text in characters, and of a list in items."""
 _CUT = ("length", "model_length")

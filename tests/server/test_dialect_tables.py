@@ -234,7 +234,7 @@ def read_chat(**fields: Any) -> dict[str, Any]:
         ({"max_completion_tokens": 5, "max_tokens": None}, {"max_tokens": 5}),
         ({"max_completion_tokens": 5, "max_tokens": 5}, {"max_tokens": 5}),
         ({"seed": -1}, {"random_seed": 2**64 - 1}),
-        ({"user": "u", "store": False, "service_tier": "flex", "logit_bias": {}}, {}),
+        ({"user": "u", "store": False, "service_tier": "flex"}, {}),
         (
             {"tools": [{"type": "function", "function": {"name": "f", "strict": None}}]},
             {

@@ -83,6 +83,20 @@ def test_text_that_reads_like_a_token_stays_text(native_server: RunningServer) -
     assert hostile >= plain + 10
 
 
+def test_template_of_an_editor_is_read_in_text_completions_alone(native_server: RunningServer) -> None:
+    text = "<|fim_prefix|>a<|fim_suffix|>b<|fim_middle|>"
+    template = {"prompt": text, "max_tokens": 12, "temperature": 0, "echo": True}
+    expected = filling(native_server, prompt="a", suffix="b", temperature=0)
+    with native_server.client() as client:
+        completed = client.post("/v1/completions", json=template).json()
+        asked = client.post(
+            "/v1/chat/completions", json={"messages": [{"role": "user", "content": text}], "max_tokens": 1}
+        )
+    assert completed["usage"]["prompt_tokens"] == expected["usage"]["prompt_tokens"] == 5
+    assert completed["choices"][0]["text"] == text + expected["choices"][0]["message"]["content"]
+    assert asked.json()["usage"]["prompt_tokens"] > 40
+
+
 def test_model_without_tokens_for_it_is_asked(scripted_server: ScriptedServer) -> None:
     """The prompt includes the beginning of the answer; the answer may continue into the suffix and further text."""
     before, after = "The capital of France is", ", a city on the Seine."

@@ -95,7 +95,9 @@ class Completion:
         self._generation = self._engine.generate(self._request)
         self._deadline = asyncio.get_running_loop().call_later(self._timeout, self._time_out)
 
-    async def chunks(self, calls: CallStyle = "whole", *, running_usage: bool = False) -> AsyncIterator[CompletionChunk]:
+    async def chunks(
+        self, calls: CallStyle = "whole", *, running_usage: bool = False
+    ) -> AsyncIterator[CompletionChunk]:
         """Yield the chunks of a stream: the roles, then the pieces of all choices, with the usage in the last one.
 
         Args:

@@ -18,7 +18,9 @@ class JoinedCompletions:
         self._completions = completions
         self._choices = choices
 
-    async def chunks(self, calls: CallStyle = "whole", *, running_usage: bool = False) -> AsyncIterator[CompletionChunk]:
+    async def chunks(
+        self, calls: CallStyle = "whole", *, running_usage: bool = False
+    ) -> AsyncIterator[CompletionChunk]:
         """Yield the chunks of all completions as they arrive, with the usage in the last one.
 
         Arguments and errors as for ``Completion.chunks``.

@@ -160,7 +160,7 @@ def test_what_cannot_change_the_answer_is_taken(client: OpenAI) -> None:
     ("field", "value"),
     [
         ("store", True),
-        ("logit_bias", {"50256": -100}),
+        ("logit_bias", {"999999999": -100}),
         ("modalities", ["text", "audio"]),
         ("audio", {"voice": "alloy", "format": "mp3"}),
         ("verbosity", "low"),
