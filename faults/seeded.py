@@ -46,8 +46,8 @@ FAULTS = (
         "early-draw",
         "A prefill chunk draws a token although the last token of the prompt is not computed yet.",
         "src/ponant/engine/llama/step.py",
-        "draws=length == sequence.remaining)",
-        "draws=length >= sequence.remaining - 1)",
+        "draws=length == sequence.remaining,",
+        "draws=length >= sequence.remaining - 1,",
         ("tests/engine/llama/test_scheduler.py::test_deterministic_chunks_are_the_same_after_a_preemption",),
     ),
     # KV cache

@@ -31,6 +31,7 @@ OPERATIONS = [
 ADDITIONS = [
     "usage.completion_tokens_details",
     "choices[].logprobs",
+    "choices[].prompt_logprobs",
     "choices[].message.content[].signature",
     "choices[].delta.content[].signature",
     'choices[].finish_reason="model_length"',
