@@ -97,7 +97,9 @@ def _check_bias(spec: CompletionSpec, vocabulary_size: int) -> None:
     """Raise InvalidRequestError if a bias is for a token that the model does not have."""
     if (last := max(spec.logit_bias, default=-1)) >= vocabulary_size:
         raise InvalidRequestError(
-            f"The model has no token {last}: its token ids are 0 to {vocabulary_size - 1}", param="logit_bias"
+            f"logit_bias names token {last}, which the model does not have: its token ids are 0 to "
+            f"{vocabulary_size - 1}",
+            param="logit_bias",
         )
 
 

@@ -60,6 +60,16 @@ def test_log_probabilities_of_a_text_are_told(client: OpenAI) -> None:
     assert [offset for some in offsets for offset in some] == choice.logprobs.text_offset
 
 
+def test_prompts_are_scored_and_may_be_token_ids(client: OpenAI) -> None:
+    (choice,) = continued(client, prompt="The sea is", echo=True, logprobs=1, max_tokens=0).choices
+    known = choice.logprobs
+    assert "".join(known.tokens) == choice.text == "The sea is"
+    assert known.token_logprobs[0] is known.top_logprobs[0] is None
+    assert all(token in top for token, top in zip(known.tokens[1:], known.top_logprobs[1:], strict=True))
+    (of_ids,) = continued(client, prompt=[65, 66], echo=True).choices
+    assert of_ids.text == continued(client, prompt="AB", echo=True).choices[0].text
+
+
 def test_what_comes_between_two_texts_is_written(client: OpenAI) -> None:
     whole = continued(client, prompt="def area(width, height):\n    return ", suffix=" * height\n")
     assert isinstance(whole.choices[0].text, str)

@@ -157,7 +157,9 @@ class FimPrompts:
         last = max(tokens, default=0)
         if last >= self._vocabulary.size:
             raise InvalidRequestError(
-                f"The model has no token {last}: its token ids are 0 to {self._vocabulary.size - 1}", param="prompt"
+                f"The prompt has token {last}, which the model does not have: its token ids are 0 to "
+                f"{self._vocabulary.size - 1}",
+                param="prompt",
             )
         return self._raw.spell(tokens)
 
