@@ -13,7 +13,7 @@ import pytest
 
 from ponant.storage.storage import Storage
 from tests.in_process import EXACT, serving_in_process
-from tests.jobs import ANSWER, JOBS, Job, ask, create, dataset, error, job_of, states, upload, wait_for
+from tests.jobs import ANSWER, JOBS, Job, ask, create, dataset, error, get, job_of, states, upload, wait_for
 from tests.scripted_trainer import scripted_training_path
 from tests.serving import EXACT as EXACT_VARIABLES
 from tests.serving import RunningServer, ServerProcess, serving, wait_until
@@ -208,7 +208,8 @@ def test_bad_lines_fail_the_validation_unless_they_may_be_skipped(client: httpx2
 @pytest.mark.usefixtures("scripted_training")
 def test_running_jobs_are_cancelled_and_leave_nothing(client: httpx2.Client, data_dir: Path, file_id: str) -> None:
     running, waiting, others = [create(client, file_id, steps=100_000) for _ in range(3)]
-    wait_for(client, others["id"], "STARTED")
+    wait_for(client, others["id"], until=lambda job: states(job)[-1] == "STARTED")
+    assert get(client, others["id"])["status"] == "QUEUED"
     assert client.post(f"{JOBS}/{waiting['id']}/cancel").json()["status"] == "CANCELLED"
     wait_for(client, running["id"], until=lambda job: bool(job["checkpoints"] or _step(job) > 3))
     asked = [client.post(f"{JOBS}/{running['id']}/cancel").json()["status"] for _ in range(2)]
@@ -233,6 +234,29 @@ def test_running_jobs_are_cancelled_and_leave_nothing(client: httpx2.Client, dat
         refused = client.post(f"{JOBS}/{job['id']}/{what}")
         assert refused.status_code == 400
         assert "is CANCELLED" in refused.json()["message"]
+
+
+@pytest.mark.usefixtures("scripted_training")
+def test_jobs_are_queued_or_running_until_they_end(client: httpx2.Client, file_id: str) -> None:
+    asked = job_of(file_id, hyperparameters={"training_steps": None, "seq_len": None}) | {"training_files": [file_id]}
+    jobs = [client.post(JOBS, json=asked | {"auto_start": starts}).json() for starts in (True, False)]
+    for job in jobs:
+        assert (job["status"], job["training_files"], job["integrations"]) == ("QUEUED", [file_id], [])
+        assert set(job["metadata"].values()) == {None}
+        assert "data_tokens" in job["metadata"]
+    started = client.post(f"{JOBS}/{jobs[1]['id']}/start")
+    assert (started.status_code, started.json()["status"]) == (200, "QUEUED"), started.text
+    queued = [job["id"] for job in client.get(JOBS, params={"status": "QUEUED"}).json()["data"]]
+    assert jobs[1]["id"] in queued
+    for job in jobs:
+        ended = wait_for(client, job["id"], until=lambda job: job["status"] not in ("QUEUED", "RUNNING"))
+        assert ended["status"] == "SUCCESS"
+        assert states(ended) == ["QUEUED", "VALIDATING", "VALIDATED", "STARTED", "RUNNING", "SUCCESS"]
+        assert None not in ended["hyperparameters"].values()
+        assert ended["hyperparameters"]["epochs"] == pytest.approx(3, abs=0.5)
+        assert ended["metadata"]["data_tokens"] > 0
+    again = client.post(f"{JOBS}/{jobs[1]['id']}/start")
+    assert (again.status_code, "is SUCCESS" in again.json()["message"]) == (400, True)
 
 
 def _step(job: Job) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ponant.api.base import RequestModel, ResponseModel
 from ponant.api.numbers import LARGEST_COUNT, Weight
@@ -28,6 +28,11 @@ class TrainingFile(RequestModel):
 
     file_id: Uuid
     weight: Weight = 1.0
+
+
+def _from_id(file: Any) -> Any:
+    """Return the training file with an id, as older requests name it."""
+    return {"file_id": file} if isinstance(file, str) else file
 
 
 class CompletionTrainingParametersIn(RequestModel):
@@ -78,7 +83,7 @@ class JobIn(RequestModel):
 
     Attributes:
         model: model to train: any name of a served base model.
-        training_files: training data.
+        training_files: training data; a file may also be given as its id.
         validation_files: ids of the files for validation.
         suffix: part of the new model's name.
         integrations: services that also receive the metrics.
@@ -90,7 +95,7 @@ class JobIn(RequestModel):
     """
 
     model: str
-    training_files: list[TrainingFile] = Field(default=[])
+    training_files: list[Annotated[TrainingFile, BeforeValidator(_from_id)]] = Field(default=[])
     validation_files: list[Uuid] | None = None
     suffix: str | None = Field(default=None, max_length=18)
     integrations: list[WandbIntegration] | None = None
@@ -103,7 +108,7 @@ class JobIn(RequestModel):
 
 
 class CompletionTrainingParameters(ResponseModel):
-    """Training parameters of a job, as requested."""
+    """Training parameters of a job, as requested. After the validation of the files, none of them is null."""
 
     training_steps: int | None = None
     learning_rate: float = 1e-4
@@ -154,7 +159,7 @@ class CompletionJobOut(ResponseModel):
         training_files, validation_files: ids.
         fine_tuned_model: id of the resulting model.
         trained_tokens: number of tokens trained so far.
-        metadata: estimates, after the validation of the files.
+        metadata: estimates; null values before the validation of the files.
     """
 
     id: Uuid

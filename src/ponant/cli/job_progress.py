@@ -117,7 +117,7 @@ class _JobLines:
         self._step = 0
 
     def show(self, job: "CompletionDetailedJobOut") -> None:
-        state = _STATES.get(job.status, job.status)
+        state = _state_of(job)
         checkpoints = [checkpoint for checkpoint in job.checkpoints[::-1] if checkpoint.step_number > self._step]
         if checkpoints and self._state != _STATES["RUNNING"]:
             self._say_once(_STATES["RUNNING"])
@@ -164,7 +164,7 @@ class _JobBar:
             if job.status == "RUNNING":
                 speed += f", {duration(progress.eta_seconds)} left"
             self._bar.update(self._task, total=progress.steps, completed=progress.step)
-        state = _STATES.get(job.status, job.status)
+        state = _state_of(job)
         if job.status in ENDS and not self._losses:  # the bar would look as if the job waited
             self._live.update(state)
             return
@@ -183,6 +183,13 @@ class _JobBar:
         if checkpoints and checkpoints[0].metrics.valid_loss is not None:
             lines.append(f"step {checkpoints[0].step_number}: {measures(checkpoints[0])}")
         return Group(self._bar, *(Text(line) for line in lines))
+
+
+def _state_of(job: "CompletionDetailedJobOut") -> str:
+    """Return the state of a job for users. While its status is QUEUED, its newest event tells what it waits for."""
+    states = (event.data["status"] for event in job.events if event.name == "status-updated" and event.data)
+    status = next(states, job.status) if job.status == "QUEUED" else job.status
+    return _STATES.get(status, status)
 
 
 def _of(job: "CompletionDetailedJobOut") -> str:

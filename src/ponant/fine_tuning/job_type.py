@@ -14,6 +14,7 @@ from ponant.fine_tuning.runs import (
     clean_run,
     name_of_result,
     plan_of,
+    planned_hyperparameters,
     refresh_run,
     skipped_lines,
     unclean_folders,
@@ -89,8 +90,12 @@ class FineTuningJobType:
                 if skipped := skipped_lines(validated, job):
                     await self.store.note(job.id, "lines-skipped", {"files": skipped})
                 ahead = await self.store.in_states("STARTED", "RUNNING")
-                states = ("VALIDATED", "STARTED") if job.auto_start else ("VALIDATED",)
-                await self.store.move(job.id, *states, plan=plan_of(validated, ahead))
+                await self.store.keep_validated(
+                    job.id,
+                    plan=plan_of(validated, ahead),
+                    hyperparameters=planned_hyperparameters(validated),
+                    is_next=not ahead,
+                )
             case Failed(error=error, message=message):
                 state = "FAILED_VALIDATION" if error in _INVALID else "FAILED"
                 await self.fail(job, error, message, state=state)

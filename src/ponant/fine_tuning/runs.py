@@ -134,6 +134,12 @@ def plan_of(validated: Validated, ahead: Sequence["FineTuningJobRow"] = ()) -> d
     }
 
 
+def planned_hyperparameters(validated: Validated) -> dict[str, Any]:
+    """Return the hyperparameters that follow from the files or have a default of the trainer."""
+    plan = validated.plan
+    return {"training_steps": plan.steps, "epochs": plan.epochs, "seq_len": Hyperparameters().seq_len}
+
+
 def skipped_lines(validated: Validated, job: "FineTuningJobRow") -> list[dict[str, Any]]:
     """Return, for each file with skipped lines, their number and the first ones with reasons."""
     ids = [*(file["file_id"] for file in job.training_files), *job.validation_files]

@@ -124,12 +124,17 @@ class FineTuningService:
         return await (await self._storage.open()).fine_tuning_jobs.page(wanted, number=number, size=size)
 
     async def start(self, job_id: str, caller: Caller) -> "FineTuningJobRow":
-        """Start a validated job. Raises UnknownJobError, and InvalidRequestError if the job is in another state."""
+        """Start a job, at once or after its validation.
+
+        Raises:
+            InvalidRequestError: the job has been started, or has ended.
+            UnknownJobError: there is no such job.
+        """
         storage = await self._storage.open()
         try:
-            job = await storage.fine_tuning_jobs.move(job_id, "STARTED")
+            job = await storage.fine_tuning_jobs.start(job_id)
         except JobStateError as error:
-            raise InvalidRequestError(f"{error}; only VALIDATED jobs can be started") from None
+            raise InvalidRequestError(f"{error}; only jobs that have not been started can be started") from None
         self._wake()
         return job
 

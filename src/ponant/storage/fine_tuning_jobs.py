@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, case, or_, select
 from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
@@ -25,8 +25,18 @@ FINE_TUNING_STATES = JobStates(
     },
 )
 
+_QUEUED = "QUEUED"
 _STATUS = "status-updated"
 _PROGRESS = "progress"
+
+
+def shown_status(job: FineTuningJobRow) -> str:
+    """Return the status of a job in the API, whose clients wait for jobs that are ``QUEUED`` or ``RUNNING``.
+
+    A job that continues by itself is queued until it is trained.
+    """
+    waits = job.status == "VALIDATING" or (job.status == "STARTED" and job.auto_start)
+    return _QUEUED if waits else job.status
 
 
 class FineTuningJobStore(JobStore[FineTuningJobRow]):
@@ -55,6 +65,43 @@ class FineTuningJobStore(JobStore[FineTuningJobRow]):
         return await self._database.read(
             lambda session: (session.scalars(events).all(), session.scalars(checkpoints).all())
         )
+
+    async def start(self, id_: str) -> FineTuningJobRow:
+        """Start a validated job, or let a job start once it is validated. Raises JobStateError in other states."""
+
+        def write(session: Session) -> FineTuningJobRow:
+            job = self._get(session, id_, writes=True)
+            if job.status in (_QUEUED, "VALIDATING"):
+                job.auto_start = True
+            else:
+                self._advance(session, job, "STARTED")
+            return job
+
+        return await self._database.write(write)
+
+    async def keep_validated(
+        self, id_: str, *, plan: dict[str, Any], hyperparameters: dict[str, Any], is_next: bool
+    ) -> None:
+        """Store the outcome of a validation, and start the job if it starts by itself.
+
+        Args:
+            id_: id of the job.
+            plan: estimates.
+            hyperparameters: values of hyperparameters that the job leaves open.
+            is_next: True if no other job is trained or waits for that, so that the training begins at once.
+        """
+
+        def write(session: Session) -> None:
+            job = self._get(session, id_, writes=True)
+            given = {name: value for name, value in job.hyperparameters.items() if value is not None}
+            job.plan, job.hyperparameters = plan, job.hyperparameters | hyperparameters | given
+            self._advance(session, job, "VALIDATED")
+            if job.auto_start:
+                self._advance(session, job, "STARTED")
+            if job.auto_start and is_next:
+                self._advance(session, job, "RUNNING")
+
+        await self._database.write(write)
 
     async def finish(self, id_: str, model: FineTunedModelRow, trained_tokens: int) -> None:
         """Store the success of a job and its model. Raises JobStateError if the job is not running."""
@@ -109,10 +156,23 @@ class FineTuningJobStore(JobStore[FineTuningJobRow]):
         session.add(FineTuningEventRow(job_id=job.id, name=_STATUS, data=data, created_at=job.modified_at))
 
 
+_SHOWN_STATUS = case(
+    (
+        or_(
+            FineTuningJobRow.status == "VALIDATING",
+            and_(FineTuningJobRow.status == "STARTED", FineTuningJobRow.auto_start.is_(True)),
+        ),
+        _QUEUED,
+    ),
+    else_=FineTuningJobRow.status,
+)
+"""``shown_status`` as SQL."""
+
+
 def _conditions(wanted: FineTuningJobFilter) -> list[ColumnElement[bool]]:
-    columns = {
+    columns: dict[str, Any] = {
         "model": FineTuningJobRow.model,
-        "status": FineTuningJobRow.status,
+        "status": _SHOWN_STATUS,
         "suffix": FineTuningJobRow.suffix,
         "wandb_project": FineTuningJobRow.wandb_project,
         "wandb_name": FineTuningJobRow.wandb_name,

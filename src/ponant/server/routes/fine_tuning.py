@@ -47,6 +47,8 @@ JobIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
 _WORKSPACE = "default"
 """The only workspace."""
+_NO_ESTIMATES = JobMetadataOut(**dict.fromkeys(JobMetadataOut.model_fields))
+"""Metadata of a job whose files have not been validated."""
 
 
 def fine_tuning_routes(service: FineTuningService, storage: LazyStorage) -> APIRouter:
@@ -173,11 +175,13 @@ def _seconds(moment: datetime | None) -> float | None:
 
 
 def _fields(job: "FineTuningJobRow") -> dict[str, Any]:
+    from ponant.storage.fine_tuning_jobs import shown_status  # already imported by the storage
+
     return {
         "id": job.id,
         "auto_start": job.auto_start,
         "model": job.model,
-        "status": job.status,
+        "status": shown_status(job),
         "created_at": job.created_at,
         "modified_at": job.modified_at,
         "training_files": [file["file_id"] for file in job.training_files],
@@ -185,9 +189,9 @@ def _fields(job: "FineTuningJobRow") -> dict[str, Any]:
         "object": "job",
         "fine_tuned_model": job.fine_tuned_model,
         "suffix": job.suffix,
-        "integrations": [WandbIntegrationOut(**one) for one in job.integrations] or None,
+        "integrations": [WandbIntegrationOut(**one) for one in job.integrations],
         "trained_tokens": job.trained_tokens,
-        "metadata": JobMetadataOut(**job.plan) if job.plan else None,
+        "metadata": JobMetadataOut(**job.plan) if job.plan else _NO_ESTIMATES,
         "job_type": "completion",
         "hyperparameters": CompletionTrainingParameters(**job.hyperparameters),
         "repositories": [],
