@@ -156,6 +156,91 @@ def test_odd_names_are_kept(client: httpx2.Client, name: str) -> None:
     assert client.get(f"{FILES}/{file['id']}/content").content == LINE
 
 
+def sent_form(
+    client: httpx2.Client, disposition: str, *, before: bytes = b"", after: bytes = b"", size: int = 1000
+) -> httpx2.Response:
+    """Upload a form whose file part has a Content-Disposition, sent in pieces of ``size`` bytes."""
+    field = b'--b.1\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n'
+    head = b"--b.1\r\nContent-Disposition: form-data; name=file%b\r\n\r\n" % disposition.encode()
+    form = before + field + head + LINE + b"\r\n--b.1--" + after
+    pieces = (form[start : start + size] for start in range(0, len(form), size))
+    return client.post(FILES, content=pieces, headers={"content-type": "multipart/form-data; boundary=b.1"})
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ("; filename*=utf-8''donn%C3%A9es.jsonl", "données.jsonl"),
+        ("; filename*=UTF-8'fr'donn%C3%A9es%20d%27%C3%A9t%C3%A9.jsonl", "données d'été.jsonl"),
+        ("; filename*=iso-8859-1''donn%E9es.jsonl", "données.jsonl"),
+        ("; FileName*=\"utf-8''donn%C3%A9es.jsonl\"", "données.jsonl"),
+        ("; filename=a.jsonl; filename*=utf-8''%E6%95%B0.jsonl", "数.jsonl"),
+        ("; filename*=utf-8''%E6%95%B0.jsonl; filename=a.jsonl", "数.jsonl"),
+        ("; filename=\"=?utf-8?B?ZG9ubsOpZXMuanNvbmw=?=\"; filename*=utf-8''donn%C3%A9es.jsonl", "données.jsonl"),
+        ('; filename="=?utf-8?B?ZG9ubsOpZXMuanNvbmw=?="', "données.jsonl"),
+        ('; filename="=?UTF-8?Q?donn=C3=A9es?= =?utf-8?q?=2Ejsonl?="', "données.jsonl"),
+        ('; filename="=?what?B?ZG9u?="', "=?what?B?ZG9u?="),
+        ("; filename*0*=utf-8''donn%C3%A9; filename*1=es.jsonl", "données.jsonl"),
+        ("; filename=\"a; filename*=utf-8''b\"", "a; filename*=utf-8''b"),
+        ('; filename="examples/fixtures/x.jsonl"', "x.jsonl"),
+        ('; filename="../../x.jsonl"', "x.jsonl"),
+        ('; filename="C:\\\\data\\\\x.jsonl"', "x.jsonl"),
+        ('; filename="C:\\data\\x.jsonl"', "x.jsonl"),
+        ('; filename="/x.jsonl"', "x.jsonl"),
+        ("; filename*=utf-8''examples%2Ffixtures%5Cx.jsonl", "x.jsonl"),
+    ],
+)
+def test_name_is_read_as_clients_write_it(client: httpx2.Client, disposition: str, name: str) -> None:
+    response = sent_form(client, disposition)
+    assert response.status_code == 200, response.text
+    assert response.json()["filename"] == name
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        "; filename*=utf-8''donn%E9es.jsonl",
+        "; filename*=utf-8''a%00b",
+        "; filename*=utf-8''a%0D%0Ab",
+        "; filename*=",
+        "; filename=.",
+        "; filename=examples/..",
+        "; filename=examples/",
+        f"; filename=examples/{'x' * 256}",
+        "",
+    ],
+)
+def test_name_that_cannot_be_kept_is_refused(client: httpx2.Client, disposition: str) -> None:
+    assert_error(sent_form(client, disposition), 400, "invalid_request_error")
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    "before",
+    [b"This is a form.\r\n", b"\r\n", b"--b.12\r\n", b"--b.1 \r\nx --b.1\r\n", b"a--b.1\r\n\r\n", b"x" * 500 + b"\r\n"],
+)
+def test_text_before_and_after_a_form_is_skipped(client: httpx2.Client, before: bytes, size: int) -> None:
+    response = sent_form(client, "; filename=a.jsonl", before=before, after=b"\r\nThe end.", size=size)
+    assert response.status_code == 200, response.text
+    assert response.json()["bytes"] == len(LINE)
+
+
+def test_form_without_its_boundary_is_refused(client: httpx2.Client) -> None:
+    kind = {"content-type": "multipart/form-data; boundary=b.1"}
+    for content in (b"", b"--b.2\r\n\r\n", b"x" * 100_000, b"a --b.1\r\n"):
+        assert "ends before" in assert_error(
+            client.post(FILES, content=content, headers=kind), 400, "invalid_request_error"
+        )
+
+
+@pytest.mark.parametrize("kind", [None, "application/json", "multipart/form-data", "multipart/mixed; boundary=x"])
+def test_upload_that_is_not_a_form_names_the_header(client: httpx2.Client, kind: str | None) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    message = assert_error(client.post(FILES, content=b"{}", headers=headers), 400, "invalid_request_error")
+    assert "Content-Type" in message
+    assert (kind or "multipart/form-data") in message
+
+
 def test_signed_address_needs_no_key_and_is_for_its_file_and_time_alone(tiny_model: Path, tmp_path: Path) -> None:
     with (
         serving_scripted(tiny_model, data_dir=tmp_path, api_keys=["secret"]) as server,

@@ -1,5 +1,6 @@
 """Multipart forms with a file, parsed while they arrive."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,9 +10,12 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ponant.errors import InvalidRequestError
+from ponant.server.file_names import encoded_file_name, plain_file_name
 
 _LONGEST_VALUE = 1024
 """Most bytes of a field other than the file."""
+_LONGEST_ECHO = 100
+"""Most characters of an invalid header that an error repeats."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class FilePart:
     """The head of a file in a form.
 
     Attributes:
-        name: file name given by the client.
+        name: file name given by the client, without folders.
         content_type: media type given by the client; None if there is none.
     """
 
@@ -40,6 +44,8 @@ class FileSink(Protocol):
 class FormReader:
     """Parser of a form with one file and short fields. The file's content is passed on as it arrives.
 
+    Text before the first boundary is skipped.
+
     Attributes:
         fields: values of the fields so far, by name.
     """
@@ -58,7 +64,11 @@ class FormReader:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
-            raise InvalidRequestError("The body must be a form: multipart/form-data with a boundary")
+            sent = f"is {content_type[:_LONGEST_ECHO]}" if content_type else "is missing"
+            raise InvalidRequestError(
+                f"The body must be a form: the header Content-Type {sent}; it must be multipart/form-data with a "
+                "boundary"
+            )
         self.fields: dict[str, str] = {}
         self._file_field = file_field
         self._sink = sink
@@ -69,6 +79,9 @@ class FormReader:
         self._headers: dict[bytes, bytes] = {}
         self._field: str | None = None
         self._value = b""
+        self._first_boundary: re.Pattern[bytes] | None = re.compile(rb"\n--%b(?=\r\n|--)" % re.escape(boundary))
+        self._longest_boundary = len(boundary) + 5
+        self._before = b"\n"
         with _form_errors():
             self._parser = MultipartParser(
                 boundary,
@@ -87,12 +100,24 @@ class FormReader:
     def feed(self, data: bytes) -> None:
         """Parse a piece of the body. Raises InvalidRequestError, and the errors of the sink."""
         with _form_errors():
-            self._parser.write(data)
+            self._parser.write(self._without_preamble(data))
 
     def finish(self) -> None:
         """Check that the form is complete. Raises InvalidRequestError."""
         if not self._complete:
             raise InvalidRequestError("The form ends before it is complete")
+
+    def _without_preamble(self, data: bytes) -> bytes:
+        """Return the part of the data from the first boundary on."""
+        if self._first_boundary is None:
+            return data
+        data = self._before + data
+        found = self._first_boundary.search(data)
+        if found is None:
+            self._before = data[-self._longest_boundary :]
+            return b""
+        self._first_boundary = None
+        return data[found.start() + 1 :]
 
     def _on_part_begin(self) -> None:
         self._headers = {}
@@ -109,13 +134,15 @@ class FormReader:
         self._header_name = self._header_value = b""
 
     def _on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
+        encoded_name = encoded_file_name(disposition)
         name = _text(options.get(b"name", b""), "the name of a field")
         if not name:
             raise InvalidRequestError("A part of the form has no name")
         if name in self.fields or (name == self._file_field and self._has_file):
             raise InvalidRequestError(f"The form has the field {name} twice", param=name)
-        is_file = b"filename" in options
+        is_file = b"filename" in options or encoded_name is not None
         if is_file != (name == self._file_field):
             needed = "must be a file, with a file name" if name == self._file_field else "cannot be a file"
             raise InvalidRequestError(f"The field {name} {needed}", param=name)
@@ -123,7 +150,8 @@ class FormReader:
         if is_file:
             self._has_file = True
             content_type, _ = parse_options_header(self._headers.get(b"content-type"))
-            part = FilePart(_text(options[b"filename"], "the file's name"), content_type.decode("latin-1") or None)
+            file_name = _text(options[b"filename"], "the file's name") if encoded_name is None else encoded_name
+            part = FilePart(plain_file_name(file_name), content_type.decode("latin-1") or None)
             self._sink.begin(part, dict(self.fields))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:

@@ -160,9 +160,9 @@ class Upload:
 
 
 def _check_name(name: str) -> None:
-    """Check a file name. It is never used on disk, but a path in it would be a risk for other programs."""
-    if name in (".", "..") or "/" in name or "\\" in name:
-        problem = "has a folder in it"
+    """Check a file name. It is never used on disk, but is handed to other programs."""
+    if name in (".", ".."):
+        problem = "is a folder"
     elif any(unicodedata.category(character) == "Cc" for character in name):
         problem = "has control characters in it"
     elif not name.strip():
