@@ -236,6 +236,13 @@ def test_strict_refuses_what_the_api_refuses(strict_server: RunningServer, field
     assert (reason["loc"], reason["input"]) == (["body", field], value)
 
 
+def test_strict_refuses_token_ids(strict_server: RunningServer) -> None:
+    for tokens in ([1, 2], [[1], [2]]):
+        response = post(strict_server, "/v1/embeddings", {"model": "mistral-embed", "input": tokens})
+        assert response.status_code == 422, response.text
+        assert "send text" in response.text
+
+
 def test_strict_recognises_nobody(strict_server: RunningServer) -> None:
     refused = post(strict_server, CHAT, body(seed=1), user_agent="OpenAI/Python 3")
     assert refused.status_code == 422

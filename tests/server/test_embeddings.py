@@ -20,7 +20,7 @@ from openai.types import CreateEmbeddingResponse
 
 from tests.in_process import ScriptedServer
 from tests.serving import EXACT, RunningServer, ServerProcess, serving, wait_until
-from tests.tiny_embedder import WIDTH
+from tests.tiny_embedder import SPECIAL, WIDTH, WORDS
 
 EMBEDDINGS = "/v1/embeddings"
 TEXTS = ["How do I bake bread?", "Wie backe ich Brot?", "The market fell sharply on Monday.", "x", "é" * 50]
@@ -183,6 +183,27 @@ def test_ten_clients_at_once_get_their_own(embedding_server: RunningServer) -> N
         assert vectors(embedding_server, texts[-1])[0] @ result[-1] > 1 - 1e-6
 
 
+def test_token_ids_are_read_like_their_text(embedding_server: RunningServer) -> None:
+    words = {word: number for number, word in enumerate((*SPECIAL, *WORDS))}
+    plain = [words[word] for word in ("the", "cat", "sleeps")]
+    around = [words["[CLS]"], *plain, words["[SEP]"]]
+    expected = vectors(embedding_server, ["the cat sleeps", "dog"])
+    assert np.allclose(vectors(embedding_server, plain), expected[:1], atol=1e-6)
+    for tokens in (plain, around):
+        response = embed(embedding_server, [tokens, [words["dog"]]])
+        assert np.allclose([entry["embedding"] for entry in response.json()["data"]], expected, atol=1e-6)
+        assert response.json()["usage"]["prompt_tokens"] == 8
+    openai = OpenAI(api_key="any", base_url=f"{embedding_server.url}/openai/v1")
+    theirs = openai.embeddings.create(model="mistral-embed", input=plain)
+    assert np.allclose(theirs.data[0].embedding, expected[0], atol=1e-6)
+
+
+def test_bundled_model_takes_text_only(scripted_server: ScriptedServer) -> None:
+    response = embed(scripted_server, [[1, 2]])
+    assert response.status_code == 400
+    assert "takes no token ids: send text" in response.json()["message"]
+
+
 # Refusals
 
 
@@ -190,7 +211,11 @@ def test_ten_clients_at_once_get_their_own(embedding_server: RunningServer) -> N
     ("fields", "status", "words"),
     [
         ({"input": None}, 422, "input"),
-        ({"input": [1, 2]}, 422, "input"),
+        ({"input": [1, "a"]}, 422, "input"),
+        ({"input": [[1], [-1]]}, 422, "input"),
+        ({"input": [[1], []]}, 400, "Text 1 of the input is empty"),
+        ({"input": [[1], [9, 5000]]}, 400, "Text 1 of the input has token 5000, which model mistral-embed does not"),
+        ({"input": [5] * 70}, 400, "Text 0 of the input has 72 tokens, and model mistral-embed takes 64"),
         ({"input": "a\0b"}, 422, "text 0 has a NUL character"),
         ({"input": ["a", "a\0b"]}, 422, "text 1 has a NUL character"),
         ({"output_dimension": 0}, 422, "output_dimension"),

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from ponant.api.base import RequestModel, ResponseModel, UsageInfo
 from ponant.api.numbers import PositiveCount
@@ -11,22 +12,31 @@ EmbeddingDtype: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary
 EncodingFormat: TypeAlias = Literal["float", "base64"]
 
 
-def _without_nul(inputs: str | list[str]) -> str | list[str]:
+TextInput: TypeAlias = str | list[str] | SkipJsonSchema[list[list[Annotated[int, Field(ge=0)]]]]
+
+
+def _nested(inputs: Any) -> Any:
+    """Return a list of token ids as the list of one text."""
+    is_one = isinstance(inputs, list) and bool(inputs) and all(type(token) is int for token in inputs)
+    return [inputs] if is_one else inputs
+
+
+def _without_nul(inputs: TextInput) -> TextInput:
     for index, text in enumerate([inputs] if isinstance(inputs, str) else inputs):
-        if "\0" in text:
+        if isinstance(text, str) and "\0" in text:
             raise ValueError(f"text {index} has a NUL character")
     return inputs
 
 
 class EmbeddingRequest(RequestModel):
-    """Body of an embeddings request. The input is one text or several, sent as ``input``.
+    """Body of an embeddings request. The input is one text or several, sent as ``input``, or their token ids.
 
     ``docs/embeddings.md`` describes the number types other than float. With base64, an embedding is the base64 encoding
     of its numbers in memory; those of float32 are little-endian.
     """
 
     model: str
-    inputs: Annotated[str | list[str], AfterValidator(_without_nul), Field(alias="input")]
+    inputs: Annotated[TextInput, BeforeValidator(_nested), AfterValidator(_without_nul), Field(alias="input")]
     metadata: dict[str, Any] | None = None
     output_dimension: PositiveCount | None = None
     output_dtype: EmbeddingDtype = "float"

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from ponant.api.base import UsageInfo
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse, EmbeddingResponseData
 from ponant.callers import Caller
-from ponant.engine.embed.base import Embedder, InputTooLongError, TextVectors
+from ponant.engine.embed.base import Embedder, EmbeddingText, InputTooLongError, TextVectors
 from ponant.errors import InvalidRequestError
 
 MOST_TEXTS = 2048
@@ -50,9 +50,10 @@ class EmbeddingService:
             QueueFullError: too many requests wait.
             EngineUnavailableError: the model's embedder is not ready, or died.
         """
-        texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
+        texts: Sequence[EmbeddingText] = [request.inputs] if isinstance(request.inputs, str) else request.inputs
         _check(texts)
         async with self._models.use(request.model, kind="embed") as model:
+            _check_tokens(texts, request.model, model.embedder.info.vocabulary_size)
             dimensions = model.embedder.info.dimensions
             if request.output_dimension is not None and request.output_dimension > dimensions:
                 raise InvalidRequestError(
@@ -67,7 +68,22 @@ class EmbeddingService:
         return await asyncio.to_thread(_response, request, embeddings)
 
 
-def _check(texts: Sequence[str]) -> None:
+def _check_tokens(texts: Sequence[EmbeddingText], model: str, vocabulary_size: int) -> None:
+    """Raise InvalidRequestError if the input has token ids that the model does not take."""
+    for index, text in enumerate(texts):
+        if isinstance(text, str):
+            continue
+        if not vocabulary_size:
+            raise InvalidRequestError(f"Model {model} takes no token ids: send text", param="input")
+        if (last := max(text)) >= vocabulary_size:
+            raise InvalidRequestError(
+                f"Text {index} of the input has token {last}, which model {model} does not have: its token ids are "
+                f"0 to {vocabulary_size - 1}",
+                param="input",
+            )
+
+
+def _check(texts: Sequence[EmbeddingText]) -> None:
     if not texts:
         raise InvalidRequestError("The input is empty: it must be a text or a list of texts", param="input")
     if len(texts) > MOST_TEXTS:

@@ -18,6 +18,7 @@ class PooledModel:
     """Weights and, after ``open_context``, the buffers to compute vectors with.
 
     Attributes:
+        vocabulary_size: number of token ids.
         own_context: longest text in tokens that the model was trained with.
         weights_memory: size of the weights in bytes.
         dimensions: length of a vector.
@@ -30,7 +31,7 @@ class PooledModel:
         self._path = path
         self._model = load_model(path, vocab_only=False)
         self._vocab: Any = c.llama_model_get_vocab(self._model)
-        self._vocabulary_size: int = c.llama_vocab_n_tokens(self._vocab)
+        self.vocabulary_size: int = c.llama_vocab_n_tokens(self._vocab)
         self.own_context: int = c.llama_model_n_ctx_train(self._model)
         self.weights_memory: int = c.llama_model_size(self._model)
         self.dimensions: int = c.llama_model_n_embd_out(self._model)
@@ -80,7 +81,7 @@ class PooledModel:
             RuntimeError: llama.cpp failed.
         """
         chunks = [(slot, 0, tokens, len(tokens)) for slot, tokens in enumerate(texts)]
-        self._batch.fill(chunks, self._texts, self._capacity, self._vocabulary_size)
+        self._batch.fill(chunks, self._texts, self._capacity, self.vocabulary_size)
         status: int = self._compute(self._context, self._batch.struct)
         if status != 0:
             raise RuntimeError(f"llama.cpp failed with status {status}")

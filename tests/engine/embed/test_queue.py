@@ -13,6 +13,7 @@ def queue_of(*requests: list[int]) -> EmbeddingQueue[str]:
         queue.add(Job(number, [str(length) for length in lengths], 4))
     while job := queue.next_to_prepare():
         text = job.texts[len(job.prepared)]
+        assert isinstance(text, str)
         job.prepared.append(Prepared(text, int(text)))
     return queue
 

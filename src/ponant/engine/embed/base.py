@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 USUAL_CONTEXT = 4096
 """Default of the longest text in tokens. A text is computed as a whole, in memory that is allocated at the start."""
+
+
+EmbeddingText: TypeAlias = str | list[int]
+"""A text, or its token ids. The tokens that the model adds around a text may be missing."""
 
 
 class EmbedderConfig(msgspec.Struct, frozen=True):
@@ -39,12 +43,21 @@ class EmbedderConfig(msgspec.Struct, frozen=True):
 
 
 class EmbedderInfo(msgspec.Struct, frozen=True):
-    """Sizes of a running embedder: ``context`` is the longest text in tokens, memory is in bytes."""
+    """Sizes of a running embedder.
+
+    Attributes:
+        dimensions: length of a vector.
+        context: longest text in tokens.
+        weights_memory: size of the weights in bytes.
+        threads: compute threads.
+        vocabulary_size: number of token ids; 0 if the embedder takes text only.
+    """
 
     dimensions: int
     context: int
     weights_memory: int
     threads: int
+    vocabulary_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +96,7 @@ class Embedder(Backend, Protocol):
         """Sizes of the embedder. Raises EngineUnavailableError before the start."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> TextVectors:
+    async def embed(self, texts: Sequence[EmbeddingText]) -> TextVectors:
         """Embed texts without NUL characters. Cancelling the call drops the texts that are not yet in a batch.
 
         Raises:

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ponant.engine.embed.base import EmbedderConfig, EmbedderInfo
+from ponant.engine.embed.base import EmbedderConfig, EmbedderInfo, EmbeddingText
 from ponant.engine.embed.e5_weights import CONTEXT, weights_file
 from ponant.engine.embed.model import FIRST_COUNTED, Prepared
 from ponant.errors import ModelLoadError, missing_extra
@@ -41,8 +41,10 @@ class E5:
         self._truncate = config.truncate
         self.info = EmbedderInfo(self._model.dim, context, weights.stat().st_size, threads)
 
-    def prepare(self, text: str) -> Prepared[str]:
+    def prepare(self, text: EmbeddingText) -> Prepared[str]:
         """Count the tokens of a text, and truncate it if the model is configured to."""
+        if not isinstance(text, str):
+            raise TypeError("the library takes no token ids")
         text = text.encode("utf-8", "replace").decode().replace(_OVERFLOWING, _ITS_FORM)
         tokens = self._count(text[:FIRST_COUNTED])
         is_whole = len(text) <= FIRST_COUNTED

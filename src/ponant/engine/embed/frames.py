@@ -2,7 +2,7 @@
 
 import msgspec
 
-from ponant.engine.embed.base import EmbedderConfig, EmbedderInfo
+from ponant.engine.embed.base import EmbedderConfig, EmbedderInfo, EmbeddingText
 from ponant.processes.frames import Loaded, LoadFailed
 
 
@@ -16,7 +16,7 @@ class Embed(msgspec.Struct, tag=True, frozen=True):
     """To the worker: embed these texts. Later frames refer to the request by ``id``."""
 
     id: int
-    texts: list[str]
+    texts: list[EmbeddingText]
 
 
 class Drop(msgspec.Struct, tag=True, frozen=True):

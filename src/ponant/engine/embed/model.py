@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from ponant.engine.embed.base import EmbedderInfo
+from ponant.engine.embed.base import EmbedderInfo, EmbeddingText
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class EmbeddingModel(Protocol[Content]):
         """Sizes of the model."""
         ...
 
-    def prepare(self, text: str) -> Prepared[Content]:
+    def prepare(self, text: EmbeddingText) -> Prepared[Content]:
         """Count the tokens of a text, and truncate it if the model is configured to."""
         ...
 

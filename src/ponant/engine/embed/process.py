@@ -8,6 +8,7 @@ from ponant.engine.embed.base import (
     EmbedderConfig,
     EmbedderInfo,
     EmbeddingFailedError,
+    EmbeddingText,
     InputTooLongError,
     TextVectors,
 )
@@ -68,11 +69,14 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
             f"{info.dimensions} dimensions, {info.threads} threads"
         )
 
-    async def embed(self, texts: Sequence[str]) -> TextVectors:
+    async def embed(self, texts: Sequence[EmbeddingText]) -> TextVectors:
         """Embed texts; see ``Embedder.embed``."""
-        if any("\0" in text for text in texts):
+        if any("\0" in text for text in texts if isinstance(text, str)):
             raise ValueError("a text has a NUL character")
         self._worker.check_ready()
+        size = self.info.vocabulary_size
+        if any(not 0 <= token < size for text in texts if not isinstance(text, str) for token in text):
+            raise ValueError("a text has a token that the model does not have")
         if not texts:
             return self._embeddings(b"", [])
         if len(self._requests) > self._queue_limit:

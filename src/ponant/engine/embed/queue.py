@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ponant.engine.embed.base import EmbeddingText
 from ponant.engine.embed.model import Prepared
 
 Content = TypeVar("Content")
@@ -15,7 +16,7 @@ Content = TypeVar("Content")
 class Job(Generic[Content]):
     """A running request. Its texts are computed in any order, into the rows of ``vectors``."""
 
-    def __init__(self, request_id: int, texts: Sequence[str], dimensions: int) -> None:
+    def __init__(self, request_id: int, texts: Sequence[EmbeddingText], dimensions: int) -> None:
         self.id = request_id
         self.texts = texts
         self.prepared: list[Prepared[Content]] = []

@@ -1,8 +1,10 @@
 """The Mistral API, strict, and in variants for some of its clients."""
 
+from typing import Any
+
 from ponant.api.chat import ChatCompletionRequest
 from ponant.server.dialects.base import Dialect, Json, TranslatedAnswers
-from ponant.server.dialects.table import KEPT, Rule, Table, refused
+from ponant.server.dialects.table import KEPT, Fields, RefusedFieldError, Rule, Table, refused, translated
 
 _MORE = ("safe_mode", "logit_bias", "ignore_eos")
 """Fields that this server accepts although neither the specification nor Mistral's newest client has them."""
@@ -14,7 +16,15 @@ def _strict_chat() -> Table:
     return Table(rules, shared=frozenset(rules))
 
 
-STRICT = Dialect("mistral", {"/v1/chat/completions": _strict_chat()})
+def _input(texts: Any) -> Fields:
+    if isinstance(texts, list) and any(isinstance(text, int | list) for text in texts):
+        raise RefusedFieldError("the Mistral API takes no token ids, and this server is strict: send text")
+    return {"input": texts}
+
+
+_STRICT_EMBEDDINGS = Table({"input": translated(_input, "kept; token ids are refused")})
+
+STRICT = Dialect("mistral", {"/v1/chat/completions": _strict_chat(), "/v1/embeddings": _STRICT_EMBEDDINGS})
 """The Mistral API without additional fields."""
 
 

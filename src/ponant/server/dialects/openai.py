@@ -132,12 +132,6 @@ def _prompt(prompt: Any) -> Fields:
     return {"prompts": prompt if isinstance(prompt, list) and not _are_token_ids(prompt) else [prompt]}
 
 
-def _input(texts: Any) -> Fields:
-    if isinstance(texts, list) and any(isinstance(text, int | list) for text in texts):
-        raise RefusedFieldError("token ids are not accepted, as every model has its own. Send text.")
-    return {"input": texts}
-
-
 _SEED = translated(_seed, "renamed to `random_seed`; may be negative")
 _LOGIT_BIAS = Rule("kept; token ids of the model, -100 to 100", KEPT.translate)
 _IGNORE_EOS = Rule("kept (vLLM's); `true` generates `max_tokens` tokens", KEPT.translate)
@@ -202,7 +196,7 @@ _TEXT_RULES: dict[str, Rule] = {
 
 _EMBEDDING_RULES: dict[str, Rule] = {
     "model": KEPT,
-    "input": translated(_input, "kept; tokens are refused"),
+    "input": Rule("kept; token ids of the model, too, unless it is the bundled one", KEPT.translate),
     "dimensions": renamed("output_dimension"),
     "encoding_format": KEPT,
     "user": _USER,
