@@ -7,9 +7,6 @@ VENV_MISTRALAI1 := .venv-mistralai1
 # Tests of one file share models and servers, so files are what is divided between the processes, in the order of
 # tests/conftest.py.
 IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-SOAKED := tests/fine_tuning/test_survival.py tests/clients tests/client/test_calls.py tests/server/test_tools.py \
-	tests/server/test_tool_turns.py tests/server/test_structured_output.py tests/server/test_reasoning.py \
-	tests/training/test_agreement.py tests/training/test_training.py
 # An engine that is built without regard to this processor: it computes with AVX2 where it could with AVX-512.
 VENV_PORTABLE := .venv-portable
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
@@ -28,10 +25,10 @@ test: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
 unit: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/engine tests/prompts tests/completion $(ARGS)
 
-# Longer trials: processes killed at twenty random moments, the bundled model trained by the official client, all calls
-# of the client in all ways, more answers of models that may say anything.
+# All tests with their longer trials (tests/soak.py): processes killed at twenty random moments, the bundled model trained
+# by the official client, all calls of the client in all ways, more random examples and rounds.
 soak: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
-	PONANT_SOAK=1 $(VENV)/bin/python -m pytest $(IN_PARALLEL) $(SOAKED) $(ARGS)
+	PONANT_SOAK=1 $(VENV)/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 # All tests in a random order of files, with another number of threads and on another build of the engine: none may
 # depend on what rounding makes of a model's words. SEED=... makes an order again.

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import llama_cpp  # noqa: F401 - before ponant, as each of them takes over llama.cpp's log
 import pytest
+from hypothesis import settings
 
 from ponant.weights.bundled import BUNDLED
 from ponant.weights.locate import locate
 from tests.in_process import EXACT, ScriptedServer, ServerInProcess, serving_in_process, serving_scripted
 from tests.scripted_trainer import scripted_training_path
 from tests.serving import THREADS, RunningServer, serving
+from tests.soak import examples
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
 
@@ -22,6 +24,9 @@ _TESTS = Path(__file__).parent
 _LONGEST_FIRST = ["training", "clients", "server", "engine", "fine_tuning", "cli", "client", "recordings", "weights"]
 _SEED = os.environ.get("PONANT_TEST_SHUFFLE")
 """Seed of a random order of files. Tests of one file keep their order, as they share servers."""
+
+settings.register_profile("ponant", max_examples=examples(100))
+settings.load_profile("ponant")
 
 
 def pytest_report_header() -> str | None:

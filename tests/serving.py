@@ -19,10 +19,6 @@ import psutil
 START_SECONDS = 60
 THREADS = int(os.environ.get("PONANT_TEST_THREADS", "1"))
 """Compute threads of served models; the default of one leaves the other core to the second test process."""
-SOAK = "PONANT_SOAK"
-"""Environment variable that enables the longer trials of tests (``make soak``)."""
-ANSWERS = 8 if os.environ.get(SOAK) else 3
-"""Answers per request for which the grammar leaves a tiny model any choice."""
 EXACT = {"PONANT_FLASH_ATTENTION": "false", "PONANT_KV_TYPE": "f32"}
 """Settings under which a tiny F32 model gives equal results for every shape of batch."""
 

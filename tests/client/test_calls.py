@@ -1,7 +1,6 @@
 """The same calls in every way and with the official client have the same results and exceptions."""
 
 import json
-import os
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,8 @@ from ponant.client.errors import ClientError, MistralError
 from tests.client.calls import CALLS, comparable, files, joined, parameters
 from tests.client.ways import WAYS, Way
 from tests.missing import skip_or_fail
-from tests.serving import SOAK, RunningServer, environment
+from tests.serving import RunningServer, environment
+from tests.soak import SOAK
 
 SOME = [
     "complete: seeded",
@@ -31,9 +31,7 @@ SOME = [
     "no server listens",
 ]
 """Calls of every kind. One way makes all calls, and so do the others under PONANT_SOAK=1 (``make soak``)."""
-CASES = [
-    (way, call) for index, way in enumerate(WAYS) for call in (CALLS if index == 0 or os.environ.get(SOAK) else SOME)
-]
+CASES = [(way, call) for index, way in enumerate(WAYS) for call in (CALLS if index == 0 or SOAK else SOME)]
 
 FOLDER = Path(__file__).parent
 OFFICIAL = FOLDER.parents[1] / ".venv-mistralai1" / "bin" / "python"

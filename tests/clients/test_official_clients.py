@@ -1,6 +1,5 @@
 """Official clients, unchanged, against a running server. Each suite runs in an environment with its client."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,8 @@ import pytest
 
 from tests.in_process import ScriptedServer
 from tests.missing import skip_or_fail
-from tests.serving import EXACT, SOAK, RunningServer, environment, serving
+from tests.serving import EXACT, RunningServer, environment, serving
+from tests.soak import soaked
 from tests.tiny_model import write_tiny_model
 from tests.training.extra import skip_without_training
 
@@ -50,7 +50,7 @@ def test_client_fine_tunes_a_model(tiny_server: RunningServer) -> None:
     run(FIRST_GENERATION, "fine_tuning_suite.py", PONANT_TEST_URL=tiny_server.url, PONANT_TEST_MODEL="tiny")
 
 
-@pytest.mark.skipif(not os.environ.get(SOAK), reason="takes minutes; run: make soak")
+@soaked
 def test_client_fine_tunes_the_bundled_model(tmp_path: Path, base_weights: Path) -> None:
     skip_without_training()
     (tmp_path / "fine_tuning").mkdir()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ponant.completion.calls import CallHolder, CallStyle
 from ponant.completion.parts import Arguments, CallBegun, Part, Text
+from tests.soak import examples
 
 ANSWER: list[list[Part]] = [
     [Text("a")],
@@ -45,7 +46,7 @@ def test_end_is_always_sent(style: CallStyle) -> None:
     assert pushed(style, [FIRST[:2], []])[-1] == ([] if style == "pieces" else FIRST[:2])
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(deadline=None, max_examples=examples(100), derandomize=True)
 @hypothesis.given(cuts=st.lists(st.integers(0, 7), max_size=5))
 def test_no_call_is_in_two_pieces(cuts: list[int]) -> None:
     parts: list[Part] = [Text("a"), *FIRST, *SECOND]

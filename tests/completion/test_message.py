@@ -15,6 +15,7 @@ from ponant.api.messages import AssistantMessage, TextChunk, ThinkChunk, ToolCal
 from ponant.completion.message import call_ids, delta_message, whole_message
 from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
 from tests.gathering import gathered
+from tests.soak import examples
 
 
 def call_id(index: int) -> str:
@@ -193,7 +194,7 @@ def answers(draw: st.DrawFn) -> list[Part]:
     return parts
 
 
-@settings(deadline=None, max_examples=200, derandomize=True)
+@settings(deadline=None, max_examples=examples(200), derandomize=True)
 @hypothesis.given(answers(), st.lists(st.integers(0, 20), max_size=6), st.booleans())
 def test_message_is_the_same_however_it_is_streamed(parts: list[Part], at: list[int], in_chunks: bool) -> None:
     in_chunks = in_chunks or any(isinstance(part, Thought) for part in parts)

@@ -12,6 +12,7 @@ from ponant.completion.parts import Arguments, CallBegun, Part, Text, Thought
 from ponant.completion.stops import StopScanner
 from ponant.prompts.answer.output_format import PLAIN, OutputFormat, Thinking
 from ponant.prompts.tools.call_formats import NAMED, TAGGED
+from tests.soak import examples
 
 
 def until_stop(text: str, stops: list[str]) -> str:
@@ -53,7 +54,7 @@ stop_lists = st.lists(
 cuts = st.lists(st.integers(0, 60), max_size=25)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(text=texts, stops=stop_lists, at=cuts)
 @example(text="abcd", stops=["abcd", "bc"], at=[])
 @example(text="abcd", stops=["abcd", "bc"], at=[1, 2, 3])
@@ -66,7 +67,7 @@ def test_text_is_shown_up_to_the_first_stop_however_it_is_cut(text: str, stops: 
     assert "".join(shown_by_token(cut(data, at), stops)) == until_stop(data.decode(), stops)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(text=texts, stops=stop_lists, at=cuts)
 def test_nothing_is_shown_that_a_stop_could_still_take_back(text: str, stops: list[str], at: list[int]) -> None:
     pieces = cut(text.encode("utf-8", "replace"), at)
@@ -80,7 +81,7 @@ def test_nothing_is_shown_that_a_stop_could_still_take_back(text: str, stops: li
             assert until_stop(complete + rest, stops).startswith(shown)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(text=texts, stops=stop_lists, at=cuts)
 def test_no_more_is_held_back_than_may_become_a_stop(text: str, stops: list[str], at: list[int]) -> None:
     pieces = cut(text.encode("utf-8", "replace"), at)
@@ -96,7 +97,7 @@ def test_no_more_is_held_back_than_may_become_a_stop(text: str, stops: list[str]
         assert not held or any(stop.startswith(held) and stop != held for stop in stops)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(data=st.one_of(st.binary(max_size=20), st.lists(st.sampled_from(list("漢😀é".encode()))).map(bytes)), at=cuts)
 def test_only_invalid_bytes_are_replaced(data: bytes, at: list[int]) -> None:
     """An incomplete character at the end is not invalid: it was cut off."""

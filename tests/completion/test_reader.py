@@ -29,6 +29,7 @@ from tests.prompts.styles import (
     matcher,
     with_trigger,
 )
+from tests.soak import examples
 
 # Fixed answers
 
@@ -249,7 +250,7 @@ def any_answers(draw: st.DrawFn) -> tuple[OutputFormat, Pieces]:
     return reading, pieces_of(written, reading)
 
 
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(deadline=None, max_examples=examples(300), derandomize=True)
 @hypothesis.given(any_answers(), st.lists(st.integers(0, 120), max_size=12))
 def test_parts_are_the_same_however_the_text_is_cut(made: tuple[OutputFormat, Pieces], at: list[int]) -> None:
     reading, pieces = made
@@ -258,7 +259,7 @@ def test_parts_are_the_same_however_the_text_is_cut(made: tuple[OutputFormat, Pi
     assert read(reading, cut(pieces, range(sum(len(text) for text, _ in pieces)))) == parts
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=examples(150), derandomize=True)
 @hypothesis.given(any_answers())
 def test_text_is_neither_lost_nor_changed_where_there_is_no_call(made: tuple[OutputFormat, Pieces]) -> None:
     reading, pieces = made
@@ -333,7 +334,7 @@ def test_arguments_of_any_depth_are_read(depth: int) -> None:
     assert made.calls == [("weather", given), CALL]
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(deadline=None, max_examples=examples(60), derandomize=True)
 @hypothesis.given(
     st.dictionaries(st.text(max_size=5), st.recursive(st.text(max_size=5) | st.none(), st.lists, max_leaves=4))
 )

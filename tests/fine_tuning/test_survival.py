@@ -17,12 +17,13 @@ import psutil
 import pytest
 
 from tests.jobs import ANSWER, ENDS, Job, ask, create, dataset, error, get, states, upload, wait_for
-from tests.serving import EXACT, SOAK, ServerProcess, serving, wait_until
+from tests.serving import EXACT, ServerProcess, serving, wait_until
+from tests.soak import SOAK
 from tests.training.extra import skip_without_training
 
 skip_without_training()
 
-ROUNDS = range(20) if os.environ.get(SOAK) else [5]
+ROUNDS = range(20) if SOAK else [5]
 VICTIMS = (("trainer",), ("server",), ("server", "trainer"))
 MOMENTS: dict[str, Callable[[Job], bool]] = {
     "created": lambda job: True,

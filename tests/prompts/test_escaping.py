@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponant.prompts.escaping import Escaping
+from tests.soak import examples
 
 CONTROLS = ["<a>", "<a><b", "[I]", "[/I]", "aba", "<a>[I"]
 letters = st.text("<>[]/Iab x", max_size=8)
@@ -47,7 +48,7 @@ def test_escaped_marks_count_too() -> None:
     assert list(escaping.parts(repr([escaping.escape("<|a|>")]))) == [("['", True), ("<|a|>", False), ("']", True)]
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(st.lists(st.tuples(letters, st.booleans()), max_size=6))
 def test_parts_that_may_be_read_have_no_control_token_of_the_texts(pieces: list[tuple[str, bool]]) -> None:
     escaping = Escaping(CONTROLS)

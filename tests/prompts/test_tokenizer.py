@@ -25,6 +25,7 @@ from ponant.prompts.fim.prompts import FimPrompts
 from ponant.prompts.tokenizer import PromptTokenizer, template_markers
 from tests.prompts.chat_templates import CHATML, TAGS_AND_THINKING
 from tests.prompts.fim.test_fim import spaced_vocabulary
+from tests.soak import examples
 from tests.tiny_model import write_tiny_model
 
 CONTEXT = 4096
@@ -116,7 +117,7 @@ def harmless(prompts: PromptBuilder) -> list[int]:
     return prompts.build(messages, spec=spec).tokens
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(text=hostile_texts)
 def test_conversations_have_the_markers_of_the_template_alone(
     vocabulary: GGUFVocabulary, prompts: PromptBuilder, harmless: list[int], text: str
@@ -129,7 +130,7 @@ def test_conversations_have_the_markers_of_the_template_alone(
         assert written(vocabulary, tokens) == written(vocabulary, harmless).replace("QQ", text)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(text=hostile_texts, suffix=st.none() | hostile_texts.filter(bool))
 def test_documents_have_no_markers(
     vocabulary: GGUFVocabulary, documents: FimPrompts, text: str, suffix: str | None

@@ -20,6 +20,7 @@ from ponant.server.dialects.table import RefusedFieldError
 from ponant.server.wiring import make_app, make_catalog
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
+from tests.soak import examples
 
 UNAVAILABLE = 503
 """Status of every valid request while the models are not loaded."""
@@ -83,7 +84,7 @@ def is_clear(response: Any, refusals: set[int]) -> bool:
     return response.status_code == UNAVAILABLE or response.status_code in refusals
 
 
-every = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+every = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @every

@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 from tests.chatting import answer, ask, assert_error, events, texts
 from tests.gathering import gathered
 from tests.in_process import EXACT, serving_in_process
-from tests.serving import ANSWERS, RunningServer
+from tests.serving import RunningServer
+from tests.soak import ANSWERS
 from tests.tiny_model import write_tiny_model
 
 REASONING = {"prompt_mode": "reasoning"}

@@ -9,7 +9,8 @@ import pytest
 from tests.chatting import answer, events, texts
 from tests.gathering import gathered
 from tests.server.schemas import PERSON, assert_satisfies, json_schema
-from tests.serving import ANSWERS, RunningServer
+from tests.serving import RunningServer
+from tests.soak import ANSWERS
 
 JSON_OBJECT: dict[str, Any] = {"type": "json_object"}
 OBJECT: dict[str, Any] = {"type": "object"}

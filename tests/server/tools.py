@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from tests.serving import ANSWERS
+from tests.soak import ANSWERS
 
 
 def tool(name: str, parameters: Any, **fields: Any) -> dict[str, Any]:

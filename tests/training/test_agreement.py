@@ -1,6 +1,5 @@
 """PEFT, the served adapter and the merged model give the same logits for a real trained model."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from ponant.training.export import export_adapter
 from ponant.training.job import Hyperparameters
 from ponant.training.merge import merge
 from ponant.training.packing import PackedSequence
-from tests.serving import SOAK
+from tests.soak import SOAK
 from tests.training.extra import skip_without_training
 from tests.training.llamacpp import computed
 
@@ -63,7 +62,7 @@ def test_bundled_model_with_an_adapter_is_the_same_everywhere(
     moved, rounded = apart(by_peft, without), apart(computed(bundled_model, TOKENS), without)
     assert moved > 5 * rounded  # otherwise the next assertions are weak
     assert apart(computed(bundled_model, TOKENS, adapter), by_peft) < ROUNDED * rounded
-    if os.environ.get(SOAK):  # tiny models are merged in tests of the export
+    if SOAK:  # tiny models are merged in tests of the export
         merged = tmp_path / "merged.gguf"
         merge(bundled_model, adapter, merged, weights="f16")
         assert apart(computed(merged, TOKENS), by_peft) < EXACT * moved

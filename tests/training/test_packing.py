@@ -12,6 +12,7 @@ from ponant.training.dataset import EncodedFile
 from ponant.training.job import Hyperparameters
 from ponant.training.packing import Packer, Position, SequenceStream
 from ponant.training.plan import estimate_speed, make_plan
+from tests.soak import examples
 
 
 def file_of(lengths: list[int], first: int = 0) -> EncodedFile:
@@ -27,7 +28,7 @@ def seen(packer: Packer, epoch: int = 0) -> Counter[int]:
     return Counter(sample for samples in packer.epoch(epoch) for sample in samples)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.integers(2, 50), min_size=1, max_size=100), st.integers(0, 5), st.integers(0, 5))
 def test_an_epoch_has_every_sample_once_in_sequences_that_are_not_too_long(
     lengths: list[int], seed: int, epoch: int

@@ -14,6 +14,7 @@ from ponant.api.messages import Message
 from ponant.prompts.answer.spec import FREE, read_answer_spec
 from ponant.training.samples import BadLineError, Encoded, SampleEncoder
 from tests.prompts.chat_templates import LLAMA, TAGS
+from tests.soak import examples
 from tests.tiny_model import write_tiny_model
 from tests.training.encoders import Model
 
@@ -283,7 +284,7 @@ _messages = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     line=st.fixed_dictionaries({"messages": st.lists(_messages, max_size=6) | _values}, optional={"tools": _values})
     | _values
@@ -309,7 +310,7 @@ def _encoder(model: Model) -> SampleEncoder:
     return _encoders.setdefault(id(model), model.encoder())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     texts=st.lists(
         st.text(st.characters(codec="utf-8", max_codepoint=0x2FFF), max_size=30)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ponant.training.job import DatasetFile, Hyperparameters, TrainingRun, Wandb, write_run
-from tests.serving import SOAK
+from tests.soak import SOAK
 from tests.tiny_adapter import write_tiny_adapter
 from tests.tiny_model import build_vocabulary, write_tiny_model
 from tests.training.extra import skip_without_training
@@ -135,7 +135,7 @@ def test_metrics_are_kept_as_csv(trained: tuple[Path, list[dict[str, Any]]]) -> 
     assert [int(row["step"]) for row in measured] == [8, 16, 24]
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM] if os.environ.get(SOAK) else [signal.SIGKILL])
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM] if SOAK else [signal.SIGKILL])
 def test_a_run_that_was_ended_goes_on_with_the_same_losses(
     tmp_path: Path,
     tiny_model: Path,

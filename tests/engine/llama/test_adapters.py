@@ -18,6 +18,7 @@ from ponant.engine.llama.process import EngineProcess
 from ponant.errors import AdapterError, EngineUnavailableError
 from ponant.llamacpp.adapter_file import check_adapter_file
 from tests.engine.llama.test_process import LONG_PROMPT, PROMPT, cached_tokens, engine, request, tokens_of
+from tests.soak import examples
 from tests.tiny_adapter import adapter_matrices, write_tiny_adapter
 from tests.tiny_model import write_tiny_model
 
@@ -258,7 +259,7 @@ async def test_bad_file_is_refused_and_the_engine_goes_on(
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_no_file_gets_past_the_check_by_another_error(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -18,6 +18,7 @@ from ponant.engine.llama.process import EngineProcess
 from ponant.llamacpp.vocabulary import GGUFVocabulary
 from tests.engine.llama.test_process import engine
 from tests.serving import THREADS
+from tests.soak import examples
 from tests.tiny_model import write_tiny_model
 
 CONTEXT = 300
@@ -226,7 +227,7 @@ async def check_visits(process: EngineProcess, alone: Alone, together: list[Visi
 mixes = st.lists(visits(), min_size=1, max_size=8)
 few = settings(
     deadline=None,
-    max_examples=40,
+    max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -11,6 +11,7 @@ from ponant.engine.base import Sampling
 from ponant.engine.llama.sampling import Row, Sampler
 from ponant.engine.llama.sequence import UNIFORMS_PER_TOKEN, Sequence
 from tests.engine.llama.drawing import NO_END, Doubles, Floats, sequence
+from tests.soak import examples
 
 
 def tokens_of(sampler: Sampler, logits: Floats, sequences: list[Sequence]) -> list[int | None]:
@@ -350,7 +351,7 @@ def test_random_numbers_depend_on_seed_and_position_alone() -> None:
     assert all(0 <= number < 1 for one in everything for number in one)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(
     size=st.sampled_from([3, 40, 700]),
     generated=st.lists(st.integers(0, 699), max_size=5),

@@ -14,6 +14,7 @@ from ponant.engine.llama.scheduler import FIXED_CHUNK
 from ponant.engine.llama.sequence import Sequence
 from ponant.engine.llama.step import Chunk, Step
 from tests.engine.llama.scheduling import END, completion, drawn_as, scheduler
+from tests.soak import examples
 
 
 @dataclass(eq=False)
@@ -367,37 +368,37 @@ def traffics(
     )
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 @given(traffics())
 def test_random_traffic_without_sharing(traffic: Traffic) -> None:
     Simulation(traffic).run()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(traffics(shares=True))
 def test_random_traffic_that_shares_prefixes(traffic: Traffic) -> None:
     Simulation(traffic).run()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(traffics(deterministic=True))
 def test_random_traffic_under_deterministic(traffic: Traffic) -> None:
     Simulation(traffic).run()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(traffics(guesses=True) | traffics(guesses=True, shares=True))
 def test_random_traffic_that_is_guessed(traffic: Traffic) -> None:
     Simulation(traffic).run()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(traffics(guesses=True, shares=True, repeats=True))
 def test_random_traffic_that_repeats_itself(traffic: Traffic) -> None:
     Simulation(traffic).run()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(
     traffics(adapters=True, shares=True)
     | traffics(adapters=True, shares=True, guesses=True, repeats=True)

@@ -42,6 +42,7 @@ from tests.prompts.chat_templates import (
     TIGHT,
     TOOLS,
 )
+from tests.soak import examples
 from tests.tiny_model import write_tiny_model
 
 
@@ -54,7 +55,7 @@ def test_conversation_becomes_what_the_model_was_taught(vocabulary: GGUFVocabula
     assert tokens.count(end[0]) == 2
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(texts=st.lists(hostile_texts, min_size=1, max_size=5), system=st.none() | hostile_texts, forced=hostile_texts)
 def test_control_tokens_are_those_of_the_template_alone(
     vocabulary: GGUFVocabulary, texts: list[str], system: str | None, forced: str
@@ -71,7 +72,7 @@ def test_control_tokens_are_those_of_the_template_alone(
     assert prompt.prefix == forced
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(texts=st.lists(hostile_texts, min_size=1, max_size=5), forced=hostile_texts, split=st.booleans())
 def test_texts_that_stand_against_each_other_form_no_control_token(
     vocabulary: GGUFVocabulary, texts: list[str], forced: str, split: bool
@@ -127,7 +128,7 @@ def tool_conversation(text: str, *, as_json: bool, escaped: bool) -> list[Messag
     ]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     text=hostile_texts,
     template=st.sampled_from([CHATML, TIGHT, TOOLS]),

@@ -60,6 +60,7 @@ from tests.prompts.chat_templates import (
     XML,
 )
 from tests.prompts.styles import follow
+from tests.soak import examples
 from tests.tiny_model import write_tiny_model
 
 CITY = {
@@ -353,7 +354,7 @@ def test_hints_stand_before_a_conversation_without_a_system_text(vocabulary: GGU
     assert text_in(vocabulary, prompt.tokens) == f"system\n{OBJECT_HINT}\nuser\nU\nassistant\n"
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=examples(150), derandomize=True)
 @given(
     texts=st.tuples(hostile_texts, hostile_texts, hostile_texts, hostile_texts),
     template=st.sampled_from([CHATML, TAGS, PARAMETERS, TIGHT_LIST, XML]),
@@ -377,7 +378,7 @@ def test_tools_and_schemas_form_no_control_token(
     assert controls_in(vocabulary, tokens) == expected
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(deadline=None, max_examples=examples(150), derandomize=True)
 @given(text=hostile_texts, template=st.sampled_from([CHATML, TAGS, TAGS_AND_THINKING, PARAMETERS, XML]))
 def test_results_and_thinking_form_no_control_token(vocabulary: GGUFVocabulary, text: str, template: str) -> None:
     call = ToolCall(id="abcdefgh1", function=FunctionCall(name=text, arguments={text: text}))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ponant.prompts.answer.output_format import TextFilter
 from ponant.prompts.fim.filling import FillReader, SuffixReader
+from tests.soak import examples
 
 DEF = "def add(a, b):\n"
 INDENTED = DEF + "    "
@@ -221,7 +222,7 @@ fragments = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     prompt=fragments,
     suffix=fragments,
@@ -245,7 +246,7 @@ def test_same_filling_however_the_answer_is_cut(
     assert read(FillReader(prompt, suffix, begun=begun), pieces) == whole
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(prompt=fragments, suffix=fragments, answer=st.text("abc \n()", max_size=30))
 def test_answer_without_fence_and_repetition_is_the_filling(prompt: str, suffix: str, answer: str) -> None:
     space = re.search(r"[ \t]*\Z", prompt)

@@ -17,6 +17,7 @@ from ponant.prompts.chat.prompt import Prompt, PromptBuilder
 from ponant.prompts.fim.filling import FillReader, SuffixReader
 from ponant.prompts.fim.prompts import FimPrompts
 from tests.prompts.chat_templates import CHATML
+from tests.soak import examples
 from tests.tiny_model import _add_hyperparameters, build_vocabulary, write_tiny_model
 
 CONTEXT = 256
@@ -207,7 +208,7 @@ hostile = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(prompt=hostile, suffix=hostile.filter(bool))
 def test_text_that_reads_like_a_control_token_stays_text(qwen: GGUFVocabulary, prompt: str, suffix: str) -> None:
     tokens = prompts(qwen, context=4096).build(prompt, suffix).tokens
@@ -383,7 +384,7 @@ def test_answer_does_not_begin_with_a_line_that_is_very_long(bundled: GGUFVocabu
     assert written(bundled, made.build("a\n" + "b" * 201, "S").tokens).endswith("assistant\n```\n")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(prompt=hostile, suffix=hostile.filter(bool))
 def test_question_has_the_control_tokens_of_the_template_alone(
     bundled: GGUFVocabulary, prompt: str, suffix: str

@@ -14,6 +14,7 @@ from ponant.prompts.json_schema.document import UnusableSchemaError
 from ponant.prompts.json_schema.patterns import PatternError, translate_pattern
 from ponant.prompts.json_schema.rules import json_rules
 from tests.json_grammar import accepts, documents, matcher_of
+from tests.soak import examples
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
@@ -241,7 +242,7 @@ ranges = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(schema=ranges)
 def test_bounds_hold_for_who_reads_doubles(schema: dict[str, Any]) -> None:
     bounds = [Decimal(str(bound)) for word, bound in schema.items() if word != "type"]
@@ -272,7 +273,7 @@ expressions = st.recursive(
 
 
 @pytest.mark.filterwarnings("ignore:Possible")
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(
     expression=expressions,
     anchors=st.sampled_from([("", ""), ("^", ""), ("", "$"), ("^", "$")]),
