@@ -14,18 +14,33 @@ class KeyValueFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - overrides a method of logging
         """Return the line with its ``key=value`` pairs."""
         facts = [f"{key}={_quoted(value)}" for key, value in vars(record).items() if key not in _STANDARD]
-        return " ".join([super().formatMessage(record), *facts])
+        return " ".join([_escaped(super().formatMessage(record)), *facts])
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and indented lines with a traceback. Control characters are escaped."""
+        first, *others = super().format(record).split("\n")
+        return "\n".join([first, *(f"  {_escaped(line)}" for line in others)])
 
 
 def _quoted(value: object) -> str:
     text = str(value)
-    return repr(text) if not text or any(character.isspace() for character in text) else text
+    is_plain = text and text.isprintable() and not any(character.isspace() for character in text)
+    return text if is_plain else repr(text).encode("utf-8", "backslashreplace").decode()
+
+
+def _escaped(text: str) -> str:
+    """Return a text with escapes in place of control characters and others that cannot be printed."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def configure_logging(level: str) -> None:
-    """Write log lines of at least this level to stderr."""
+    """Write log lines of at least this level to stderr, and warnings of libraries in the same format."""
     handler = logging.StreamHandler()
     handler.setFormatter(KeyValueFormatter())
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
     logger = logging.getLogger("ponant")
     logger.handlers = [handler]
     logger.setLevel(level.upper())

@@ -291,12 +291,16 @@ def read_settings(file: Path | None, **flags: Any) -> Settings:
 
     Raises:
         FileNotFoundError: ``file`` does not exist.
+        OSError: the file cannot be read, or it is a folder, a FIFO or a device.
         pydantic.ValidationError: a value is invalid.
         tomllib.TOMLDecodeError: the file is not TOML.
     """
-    if file is not None and not file.is_file():
+    if file is not None and not file.exists():
         raise FileNotFoundError(file)
-    reading = _file.set(file or DEFAULT_FILE)
+    chosen = file or DEFAULT_FILE
+    if chosen.exists() and not chosen.is_file():
+        raise OSError(f"{chosen} is not a regular file")
+    reading = _file.set(chosen)
     try:
         return Settings(**flags)
     finally:

@@ -118,6 +118,12 @@ def test_model_of_a_job_is_described(client: httpx2.Client, trained: Job) -> Non
     assert not cards["embedder"]["capabilities"]["fine_tuning"]
 
 
+def test_files_of_a_job_are_private(data_dir: Path, trained: Job) -> None:
+    paths = [data_dir / "fine_tuning", *(data_dir / "fine_tuning").rglob("*")]
+    assert any(trained["id"] in path.parts and path.suffix == ".gguf" for path in paths)
+    assert [path for path in paths if path.lstat().st_mode & 0o077] == []
+
+
 def test_what_is_left_on_disk_is_the_model_and_its_metrics(data_dir: Path, trained: Job) -> None:
     folder = data_dir / "fine_tuning" / trained["id"]
     wait_until(lambda: not (folder / "run.json").exists())

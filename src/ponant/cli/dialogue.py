@@ -13,6 +13,7 @@ from rich.console import Console
 from ponant.cli.chat_session import ChatSession
 from ponant.cli.terminal import show_markdown
 from ponant.client.errors import ClientError
+from ponant.private_files import make_folder, make_private, open_file
 
 HELP = """\
 /system [TEXT]        set the system prompt; without TEXT, remove it
@@ -129,8 +130,9 @@ class Dialogue:
 
 def _history(file: Path) -> History:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.open("a").close()
+        make_folder(file.parent)
+        open_file(file, "ab").close()
+        make_private(file)
     except OSError:
         return InMemoryHistory()
     return FileHistory(str(file))

@@ -32,6 +32,8 @@ def exit_on_bad_settings(config: Path | None) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         fail(f"the settings file {error} does not exist")
+    except OSError as error:
+        fail(f"the settings file {config or 'ponant.toml'} cannot be read: {error.strerror or error}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         fail(f"{config or 'ponant.toml'} is not valid TOML: {error}")
     except SettingsError as error:

@@ -20,6 +20,7 @@ from ponant.fine_tuning.runs import (
     unclean_folders,
 )
 from ponant.jobs.lane import Lane
+from ponant.private_files import without_folders
 from ponant.storage.storage import Storage
 from ponant.storage.tables import FineTunedModelRow, FineTuningJobRow
 from ponant.training.events import Done, Event, Failed, Stopped, Validated
@@ -72,7 +73,7 @@ class FineTuningJobType:
     async def fail(self, job: FineTuningJobRow, error: str, message: str, *, state: str = "FAILED") -> None:
         """Mark a job as failed with a state, and clean it. Arguments and errors as of ``JobType``."""
         logger.warning("job failed", extra={"job": job.id, "error": error, "reason": message})
-        await self.clean(await self.store.move(job.id, state, error=message))
+        await self.clean(await self.store.move(job.id, state, error=without_folders(message)))
 
     async def clean(self, job: FineTuningJobRow) -> None:
         """Remove the files that a job in a final state no longer needs."""

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from ponant.private_files import open_file
 from ponant.processes.child_process import ChildProcess
+from ponant.processes.temporary_folder import TemporaryFolder
 from ponant.training.events import Done, Event, Failed, Stopped, Validated
 
 _MAX_EVENT_BYTES = 2**24
@@ -38,26 +40,29 @@ class TrainerProcess:
             folder: folder with the description of the run.
             nice: value by which the priority is lowered, 0 to 19.
             dry_run: validate the dataset only.
+
+        Temporary files of the process and its libraries are in a folder that is removed with it.
         """
         options = ["--dry-run"] if dry_run else []
-        with (folder / _LOG).open("ab") as log:
-            process = await ChildProcess.start(
-                "ponant.training.worker",
-                str(folder),
-                *options,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                environment=os.environ | {"PYTHONUNBUFFERED": "1"},
-                line_limit=_MAX_EVENT_BYTES,
-            )
-        process.lower_priority(nice)
-        trainer = cls(process, folder)
-        try:
-            yield trainer
-        finally:
-            reading = asyncio.ensure_future(process.stdout.read())  # a full pipe would block its end
-            await asyncio.shield(asyncio.ensure_future(trainer.stop()))
-            reading.cancel()
+        with await asyncio.to_thread(TemporaryFolder) as temporary:
+            with open_file(folder / _LOG, "ab") as log:
+                process = await ChildProcess.start(
+                    "ponant.training.worker",
+                    str(folder),
+                    *options,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=log,
+                    environment=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary.path)},
+                    line_limit=_MAX_EVENT_BYTES,
+                )
+            process.lower_priority(nice)
+            trainer = cls(process, folder)
+            try:
+                yield trainer
+            finally:
+                reading = asyncio.ensure_future(process.stdout.read())  # a full pipe would block its end
+                await asyncio.shield(asyncio.ensure_future(trainer.stop()))
+                reading.cancel()
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield the events of the process. The last one is final, even if the process died without it."""
@@ -82,7 +87,7 @@ class TrainerProcess:
                 "the training process was killed, probably because the machine ran out of memory. Lower seq_len, "
                 "train a smaller model, or stop other programs"
             )
-        with (self._folder / _LOG).open("rb") as log:
+        with open_file(self._folder / _LOG, "rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
             words = log.read().decode("utf-8", "replace").strip().splitlines()
         name = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"

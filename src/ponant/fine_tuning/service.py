@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import tempfile
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,8 @@ from ponant.catalog.served import ServedModel
 from ponant.errors import EngineUnavailableError, InvalidRequestError, missing_extra
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.runs import clean_run, describe_run
+from ponant.private_files import without_folders
+from ponant.processes.temporary_folder import TemporaryFolder
 from ponant.storage.descriptions import FineTuningJobFilter
 from ponant.storage.errors import JobStateError, UnknownFileError
 from ponant.storage.lazy import LazyStorage
@@ -91,17 +92,17 @@ class FineTuningService:
         _, run = await self._describe(request, caller)
         last = None
         async with self._dry_runs:
-            with tempfile.TemporaryDirectory(prefix="ponant-dry-run-") as folder:
+            with TemporaryFolder() as folder:
                 without_key = structs.replace(run, wandb=None)  # a dry run needs no key
-                await asyncio.to_thread(write_run, without_key, Path(folder))
-                async with TrainerProcess.start(Path(folder), nice=self._nice, dry_run=True) as process:
+                await asyncio.to_thread(write_run, without_key, folder.path)
+                async with TrainerProcess.start(folder.path, nice=self._nice, dry_run=True) as process:
                     async for event in process.events():
                         last = event
         match last:
             case Validated():
                 return last
             case Failed(error="invalid_dataset" | "bad_seq_len" as kind, message=message):
-                raise InvalidRequestError(message, kind=kind, param="training_files")
+                raise InvalidRequestError(without_folders(message), kind=kind, param="training_files")
             case _:
                 reason = last.message if isinstance(last, Failed) else "the process was stopped"
                 raise EngineUnavailableError(f"the files could not be checked: {reason}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ponant.jobs.retry import pause_after
+from ponant.private_files import make_folder, open_file
 
 _POLL_SECONDS = 1.0
 
@@ -27,8 +28,8 @@ async def folder_lock(folder: Path) -> AsyncIterator[None]:
 
 def open_lock_file(folder: Path) -> TextIO:
     """Open the lock file of a folder; create the folder if necessary. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return (folder / ".lock").open("w")
+    make_folder(folder)
+    return open_file(folder / ".lock", "w")
 
 
 async def _lock_file(folder: Path) -> TextIO:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ponant.errors import AdapterError
+from ponant.private_files import open_file
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -111,7 +112,7 @@ class _Header:
 def check_adapter_file(path: Path, architecture: str) -> None:
     """Raise AdapterError unless a file is a LoRA adapter for an architecture, with finite numbers."""
     try:
-        with path.open("rb") as file:
+        with open_file(path, "rb") as file:
             try:
                 header = _Header(file.read(_LONGEST_HEADER))
                 _check(header, file, architecture)

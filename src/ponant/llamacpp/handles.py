@@ -2,13 +2,16 @@
 
 import ctypes
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from ponant.errors import AdapterError, ModelLoadError
 from ponant.llamacpp.bindings import c
+from ponant.private_files import open_file
 
 _GGUF_MAGIC = b"GGUF"
+_FIRST_OF_SPLIT = re.compile(r"(?P<name>.+)-00001-of-(?P<count>\d{5})\.gguf", re.DOTALL)
 _LOG_LEVEL_ERROR = 4
 _errors: list[str] = []
 
@@ -33,9 +36,24 @@ c.llama_backend_init()
 
 
 def check_model_file(path: Path) -> None:
-    """Raise ModelLoadError unless a path is a readable GGUF file."""
+    """Raise ModelLoadError unless a path is a readable GGUF file, and the other files of split weights are."""
+    for part in _parts(path):
+        _check_magic(part)
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return the existing files of split weights by the first one; the path itself for any other file."""
+    name = _FIRST_OF_SPLIT.fullmatch(path.name)
+    if not name:
+        return [path]
+    numbers = range(2, int(name["count"]) + 1)
+    others = [path.with_name(f"{name['name']}-{number:05}-of-{name['count']}.gguf") for number in numbers]
+    return [path, *(other for other in others if other.exists())]
+
+
+def _check_magic(path: Path) -> None:
     try:
-        with path.open("rb") as file:
+        with open_file(path, "rb") as file:
             magic = file.read(len(_GGUF_MAGIC))
     except FileNotFoundError:
         raise ModelLoadError(f"there is no file {path}") from None

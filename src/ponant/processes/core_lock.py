@@ -15,6 +15,8 @@ from typing import Self
 
 import msgspec
 
+from ponant.private_files import write_bytes
+
 SLOTS = 64
 """Workers per lock."""
 
@@ -34,7 +36,7 @@ class CoreSlot(msgspec.Struct, frozen=True):
 
 def make_lock_file(path: Path) -> None:
     """Write the file of a lock with ``SLOTS`` slots."""
-    path.write_bytes(bytes((1 + 2 * SLOTS) * _FLOAT_BYTES))
+    write_bytes(path, bytes((1 + 2 * SLOTS) * _FLOAT_BYTES))
 
 
 def free_slot(slot: CoreSlot) -> None:

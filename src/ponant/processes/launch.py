@@ -9,11 +9,15 @@ when the pipe ``LIFELINE``, whose other end only the parent has, is closed.
 """
 
 import ctypes
+import logging
 import os
 import runpy
 import select
 import signal
 import sys
+from types import TracebackType
+
+from ponant.logs import configure_logging
 
 KERNEL_WATCHES = sys.platform == "linux"
 """True if the kernel kills a process when its parent ends; it then needs no lifeline."""
@@ -57,11 +61,17 @@ def _fork_watcher(lifeline: int) -> None:
     os._exit(0)
 
 
+def _log_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger("ponant").critical("process ended by an error", exc_info=(kind, error, trace))
+
+
 def main() -> None:
     """Run the module of the command line."""
     parent, lifeline, module, *arguments = sys.argv[1:]
     os.umask(_PRIVATE)
     tie_to_parent(int(parent), int(lifeline) if int(lifeline) >= 0 else None)
+    configure_logging("warning")
+    sys.excepthook = _log_error
     sys.argv[1:] = arguments
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -17,6 +17,7 @@ from ponant.catalog.catalog import UnknownModelError
 from ponant.completion.completion import CompletionFailedError
 from ponant.engine.embed.base import EmbeddingFailedError
 from ponant.errors import DeadlineExceededError, EngineUnavailableError, InvalidRequestError, QueueFullError
+from ponant.private_files import without_folders
 from ponant.server.dialects.base import exchange_of
 from ponant.server.disconnect import GONE
 from ponant.storage.errors import StorageError, StorageFullError, UnknownFileError, UnknownJobError
@@ -54,15 +55,17 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
                 message=f"The server is busy: {error}. Try again later.", type="rate_limited", code="1300"
             )
         case EngineUnavailableError():
-            return 503, ErrorResponse(message=f"Service unavailable: {error}.", type="unavailable", code="3700")
+            return 503, ErrorResponse(
+                message=f"Service unavailable: {without_folders(str(error))}.", type="unavailable", code="3700"
+            )
         case DeadlineExceededError():
             return 504, ErrorResponse(
                 message="The request took longer than the server allows.", type="timeout", code="3704"
             )
         case EmbeddingFailedError():
-            return 500, ErrorResponse(message=f"{error}.", type="embedding_failed", code="3500")
+            return 500, ErrorResponse(message=f"{without_folders(str(error))}.", type="embedding_failed", code="3500")
         case CompletionFailedError():
-            return 500, ErrorResponse(message=f"{error}.", type="completion_failed", code="3500")
+            return 500, ErrorResponse(message=f"{without_folders(str(error))}.", type="completion_failed", code="3500")
         case _:
             return 500, ErrorResponse(message="Internal server error.", type="internal_server_error", code="1000")
 

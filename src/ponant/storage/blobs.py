@@ -16,6 +16,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
+from ponant.private_files import make_folder, opener
 from ponant.storage.errors import StorageError, StorageFullError
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ class Blobs:
         """Use a folder; create it if necessary. Raises StorageError."""
         self._folder = folder
         with _disk_errors():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(folder)
 
     def create(self, id_: str) -> BlobWriter:
         """Begin a blob. Raises StorageError."""
@@ -145,7 +146,7 @@ def _part_of(path: Path) -> Path:
 
 def _create_locked(path: Path) -> FileIO:
     while True:
-        file = FileIO(path, "xb")
+        file = FileIO(path, "xb", opener=opener)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file.fileno()).st_nlink:
@@ -159,7 +160,7 @@ def _create_locked(path: Path) -> FileIO:
 def _open_locked(path: Path, *, wait: bool = True) -> FileIO | None:
     """Open and lock a file. Returns None if there is none, or if another process locks it and ``wait`` is False."""
     try:
-        file = FileIO(path, "rb+")
+        file = FileIO(path, "rb+", opener=opener)
     except FileNotFoundError:
         return None
     try:

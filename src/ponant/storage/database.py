@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -11,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from ponant.errors import missing_extra
+from ponant.private_files import check_file, open_file
 from ponant.storage.errors import StorageError, StorageFullError
 from ponant.storage.migrate import migrate
 from ponant.storage.threads import in_thread
@@ -83,9 +85,23 @@ def _engine(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StorageError(f"database_url must be a URL of SQLite or PostgreSQL: {error}") from None
     if engine.dialect.name == "sqlite":
+        _prepare_file(parsed.database)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_file(database: str | None) -> None:
+    """Create SQLite's file for this user only; SQLite gives its other files the same rights. Raises StorageError."""
+    if not database or database == ":memory:" or database.startswith("file:"):
+        return
+    path = Path(database)
+    try:
+        for suffix in ("-wal", "-shm", "-journal"):
+            check_file(path.with_name(path.name + suffix))
+        open_file(path, "ab").close()
+    except OSError as error:
+        raise StorageError(f"the database {path} cannot be opened: {error.strerror}") from error
 
 
 def _with_driver(url: URL) -> URL:

@@ -11,7 +11,7 @@ from ponant.callers import Caller
 from ponant.storage.blobs import Blobs, BlobWriter
 from ponant.storage.database import Database
 from ponant.storage.descriptions import FileDetails, FileFilter
-from ponant.storage.errors import UnknownFileError
+from ponant.storage.errors import StorageError, UnknownFileError
 from ponant.storage.pages import read_page
 from ponant.storage.tables import FileRow
 from ponant.storage.threads import in_thread
@@ -57,10 +57,12 @@ class FileStore:
         return await read_page(self._database, FileRow, conditions, number=number, size=size)
 
     def content(self, file: FileRow) -> Path:
-        """Return the path of a file's content. Raises UnknownFileError if it was deleted."""
+        """Return the path of a file's content. Raises UnknownFileError if it was deleted, and StorageError."""
         path = self._blobs.path(file.id)
         if not path.exists():
             raise UnknownFileError(file.id)
+        if not path.is_file():
+            raise StorageError(f"{path} is not a regular file")
         return path
 
     async def delete(self, id_: str, *, caller: Caller) -> None:

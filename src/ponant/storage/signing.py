@@ -6,6 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
+from ponant.private_files import read_bytes
 from ponant.storage.errors import StorageError
 
 _SECRET_BYTES = 32
@@ -27,7 +28,7 @@ class Signer:
         try:
             if not path.exists():
                 _write_secret(path)
-            secret = path.read_bytes()
+            secret = read_bytes(path)
         except OSError as error:
             raise StorageError(f"cannot store the signing secret in data_dir: {error}") from error
         if len(secret) != _SECRET_BYTES:

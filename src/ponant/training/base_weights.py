@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from ponant.errors import missing_extra
+from ponant.private_files import check_file, make_folder, open_file
 from ponant.training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def load_base(model: Path, cache: Path, *, dtype: torch.dtype, weights: Path | N
     """
     folder = weights or _cached(model, cache)
     try:
+        for path in folder.iterdir():
+            if not path.is_dir():
+                check_file(path)
         base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             str(folder), dtype=dtype, local_files_only=True, attn_implementation="sdpa"
         )
@@ -55,15 +59,15 @@ def load_base(model: Path, cache: Path, *, dtype: torch.dtype, weights: Path | N
 def _cached(model: Path, cache: Path) -> Path:
     """Return the folder with the weights of a GGUF file in float32; create it if necessary."""
     try:
-        with model.open("rb") as file:
+        with open_file(model, "rb") as file:
             name = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError as error:
         raise _unreadable(model, error) from error
     folder = cache / f"{model.stem}-{name}"
     if folder.is_dir():
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / ".lock").open("w") as lock:
+    make_folder(cache)
+    with open_file(cache / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():  # another process may have created it meanwhile
             _fill(folder, model)

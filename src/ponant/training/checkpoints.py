@@ -6,16 +6,18 @@ from typing import Any
 
 import torch
 
+from ponant.private_files import make_folder, open_file
+
 _KEPT = 2
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write a checkpoint, and remove all but the last two. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / f"step-{step:08}.pt"
     part = path.with_name(f"{path.name}.part")
     try:
-        with part.open("wb") as file:
+        with open_file(part, "wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
@@ -39,4 +41,4 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 def _checkpoints(folder: Path) -> list[Path]:
     """Return the paths of the checkpoints, the last first."""
-    return sorted(folder.glob("step-*.pt"), reverse=True)
+    return sorted((path for path in folder.glob("step-*.pt") if path.is_file()), reverse=True)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ponant.private_files import check_file, make_folder, open_file, read_bytes, write_bytes
 from ponant.training.report import BadLine, FileReport
 from ponant.training.samples import BadLineError, SampleEncoder
 
@@ -40,11 +41,11 @@ def encode_file(source: Path, folder: Path, encoder: SampleEncoder, *, max_inval
     """
     if not source.is_file():
         raise InvalidDatasetError(f"the file {source.name} no longer exists. Upload it again and create a new job")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lines = invalid = cut = fim = learned = 0
     bad_lines: list[BadLine] = []
     offsets = array("q", [0])
-    with (folder / "tokens").open("wb") as tokens_file, (folder / "learned").open("wb") as learned_file:
+    with open_file(folder / "tokens", "wb") as tokens_file, open_file(folder / "learned", "wb") as learned_file:
         for number, line in _lines(source):
             lines += 1
             try:
@@ -61,16 +62,16 @@ def encode_file(source: Path, folder: Path, encoder: SampleEncoder, *, max_inval
                 np.array(sample.learned, np.bool_).tofile(learned_file)
                 learned += sum(sample.learned)
                 offsets.append(offsets[-1] + len(sample.tokens))
-    np.array(offsets, np.int64).tofile(folder / "offsets")
+    write_bytes(folder / "offsets", np.array(offsets, np.int64).tobytes())
     report = FileReport(lines, len(offsets) - 1, offsets[-1], learned, cut, fim, invalid, bad_lines)
-    (folder / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    write_bytes(folder / "report.json", msgspec.json.format(msgspec.json.encode(report)))
     _check(report, source.name, max_invalid)
     return report
 
 
 def read_report(folder: Path) -> FileReport:
     """Read the report of an encoded file. Raises OSError or msgspec.DecodeError."""
-    return msgspec.json.decode((folder / "report.json").read_bytes(), type=FileReport)
+    return msgspec.json.decode(read_bytes(folder / "report.json"), type=FileReport)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ class EncodedFile:
 
     @classmethod
     def open(cls, folder: Path) -> "EncodedFile":
-        """Map the samples in a folder."""
+        """Map the samples in a folder. Raises OSError."""
+        for name in ("tokens", "learned", "offsets"):
+            check_file(folder / name)
         return cls(
             np.memmap(folder / "tokens", np.int32, "r"),
             np.memmap(folder / "learned", np.bool_, "r"),
@@ -120,7 +123,7 @@ def _whole(line: bytes | None) -> bytes:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """Yield the lines that are not blank with their numbers, from 1; None for a line that is too long."""
-    with path.open("rb") as file:
+    with open_file(path, "rb") as file:
         number = 0
         while line := file.readline(MAX_LINE_BYTES + 2):
             number += 1

@@ -41,6 +41,7 @@ def text_of(reader: Any, key: str) -> str:
 def written_whole(target: Path) -> Iterator[Path]:
     """Yield a path to write to. The file replaces the target if the block succeeds."""
     part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)
     try:
         yield part
         with part.open("rb") as file:

@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from ponant.private_files import make_folder, read_bytes, write_bytes
+
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -91,13 +93,12 @@ class TrainingRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def write_run(run: TrainingRun, folder: Path) -> None:
     """Write the description of a run into its folder; create the folder if necessary."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     part = folder / "run.json.part"
-    part.touch(mode=0o600)  # it can contain an API key
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(run)))
+    write_bytes(part, msgspec.json.format(msgspec.json.encode(run)))
     part.replace(folder / "run.json")
 
 
 def read_run(folder: Path) -> TrainingRun:
     """Read the description in a run's folder. Raises OSError or msgspec.DecodeError."""
-    return msgspec.json.decode((folder / "run.json").read_bytes(), type=TrainingRun)
+    return msgspec.json.decode(read_bytes(folder / "run.json"), type=TrainingRun)

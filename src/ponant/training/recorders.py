@@ -7,6 +7,7 @@ from typing import Protocol, TextIO
 
 import msgspec
 
+from ponant.private_files import opener
 from ponant.training.events import Event, TrainingStep, Validation
 
 
@@ -45,7 +46,7 @@ class CsvRecorder:
                 whole = [row for row in csv.reader(file) if len(row) == len(self._COLUMNS) and row[0].isdigit()]
             kept = [row for row in whole if int(row[0]) <= after]
         part = path.with_name(f"{path.name}.part")
-        with part.open("w", newline="") as file:
+        with open(part, "w", newline="", opener=opener) as file:
             csv.writer(file).writerows([self._COLUMNS, *kept])
         part.replace(path)
         self._path = path
@@ -59,5 +60,5 @@ class CsvRecorder:
                 self._write(event.step, "", "", "", metrics.valid_loss, metrics.valid_mean_token_accuracy)
 
     def _write(self, *row: float | str | None) -> None:
-        with self._path.open("a", newline="") as file:
+        with open(self._path, "a", newline="", opener=opener) as file:
             csv.writer(file).writerow(row)

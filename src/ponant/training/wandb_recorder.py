@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ponant.errors import missing_extra
+from ponant.private_files import write_bytes
 from ponant.training.errors import TrainingError
 from ponant.training.events import Done, Event, Failed, Stopped, TrainingStep, Validation
 from ponant.training.job import Wandb
@@ -119,7 +120,7 @@ def _run_id(folder: Path) -> str:
     path = folder / "wandb-id"
     if not path.is_file():
         part = path.with_name("wandb-id.part")
-        part.write_text(secrets.token_hex(4))
+        write_bytes(part, secrets.token_hex(4).encode())
         part.replace(path)
     return path.read_text()
 

@@ -33,6 +33,7 @@ import psutil
 
 from ponant.errors import ModelLoadError, missing_extra
 from ponant.llamacpp.vocabulary import GGUFVocabulary
+from ponant.private_files import make_folder, open_file, write_bytes
 from ponant.prompts.build import build_prompts
 from ponant.training.dataset import EncodedFile, InvalidDatasetError, encode_file, read_report
 from ponant.training.errors import ExportError, TrainingError
@@ -119,7 +120,7 @@ class TrainingProcess:
         encoder = _encoder(run, vocabulary)
         part = folder.with_name(f"{kind}.part")
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        make_folder(part)
         reports = [
             encode_file(Path(path), part / str(index), encoder, max_invalid=run.invalid_sample_skip_percentage)
             for index, path in enumerate(paths)
@@ -178,7 +179,7 @@ class TrainingProcess:
         path = self._folder / "precision"
         if not path.is_file():
             part = path.with_name("precision.part")
-            part.write_text(choose())
+            write_bytes(part, choose().encode())
             part.replace(path)
         return path.read_text()
 
@@ -278,7 +279,7 @@ def _failure(error: Exception) -> Failed:
 def run_folder(process: TrainingProcess, folder: Path, *, dry_run: bool = False) -> int:
     """Execute the run of a folder, with errors as its last event. Returns the exit code."""
     try:
-        with (folder / ".lock").open("w") as lock:
+        with open_file(folder / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             run = read_run(folder)
             if run.memory:

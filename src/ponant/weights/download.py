@@ -16,6 +16,7 @@ from typing import Literal
 
 import httpx2
 
+from ponant.private_files import make_folder, open_file
 from ponant.sizes import megabytes
 from ponant.weights.attempts import (
     PERMANENT_ERRORS,
@@ -116,7 +117,7 @@ def fetch_file(
     if download.is_complete():
         return
     folder = download.target.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     download.target.unlink(missing_ok=True)
     for part in folder.glob("*.part"):
         if part.name.startswith(f"{download.target.name}.") and part != download.part:
@@ -147,7 +148,7 @@ class _Transfer:
     def run(self) -> None:
         size, part = self.download.size, self.download.part
         self.digest = self.download.checksum.start(size)
-        with part.open("ab", buffering=0) as file:
+        with open_file(part, "ab") as file:
             self._resume(os.fstat(file.fileno()).st_size)
             self.watcher.begin(self.download.target.name, size, self.done)
             while True:
@@ -268,7 +269,7 @@ def _strong(etag: str | None) -> str | None:
 
 
 def _read_into(digest: "hashlib._Hash", path: Path) -> None:
-    with path.open("rb") as file:
+    with open_file(path, "rb") as file:
         while block := file.read(_READ_SIZE):
             digest.update(block)
 

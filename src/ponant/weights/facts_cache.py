@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ponant._version import __version__
+from ponant.private_files import make_folder, read_bytes, write_bytes
 from ponant.weights.facts import Facts, read_facts
 from ponant.weights.file_names import files_of
 
@@ -61,9 +62,9 @@ class FactsCache:
         content = msgspec.json.encode(_CachedFacts(self._content.reader, kept))
         part = self._file.with_name(f"{self._file.name}-{os.getpid()}")
         with contextlib.suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._file.parent)
             try:
-                part.write_bytes(content)
+                write_bytes(part, content)
                 part.replace(self._file)
             finally:
                 part.unlink(missing_ok=True)
@@ -72,7 +73,7 @@ class FactsCache:
 def _read(file: Path) -> _CachedFacts:
     reader = _reader()
     with contextlib.suppress(OSError, RecursionError, msgspec.MsgspecError):
-        content = msgspec.json.decode(file.read_bytes(), type=_CachedFacts)
+        content = msgspec.json.decode(read_bytes(file), type=_CachedFacts)
         if content.reader == reader:
             return content
     return _CachedFacts(reader)

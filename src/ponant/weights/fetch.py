@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from ponant.private_files import make_folder
 from ponant.weights.attempts import DownloadError, RefusedError, Watcher
 from ponant.weights.download import Download, check_disk_space, fetch_file
 from ponant.weights.errors import ModelNotFoundError
@@ -25,7 +26,7 @@ def fetch(name: HubName, models_dir: Path, watcher: Watcher) -> Path:
         ModelNotFoundError: the download failed.
     """
     try:
-        models_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(models_dir)
         with locked_repository(name.repository, models_dir, watcher):
             return find_stored(name, models_dir) or _fetch(name, models_dir, watcher)
     except (HubError, DownloadError) as error:

@@ -10,6 +10,7 @@ import httpx2
 import msgspec
 
 from ponant._version import __version__
+from ponant.private_files import read_bytes
 from ponant.transports.environment import EnvironmentTransport
 from ponant.transports.proxies import clear_text_proxy
 from ponant.weights.attempts import DownloadError, Watcher, get
@@ -161,7 +162,7 @@ def _token() -> str | None:
     file = Path(os.environ.get("HF_TOKEN_PATH") or Path(home) / "token")
     token = os.environ.get("HF_TOKEN", "").strip()
     try:
-        return token or file.read_text().strip() or None
+        return token or read_bytes(file).decode().strip() or None
     except (OSError, UnicodeDecodeError):
         return None
 

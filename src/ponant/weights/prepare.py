@@ -25,6 +25,7 @@ import msgspec
 from ponant.engine.base import Engine, GenerateRequest
 from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.machine import default_threads
+from ponant.private_files import make_folder, open_file, read_bytes, write_bytes
 from ponant.processes.child_process import ChildProcess
 from ponant.sizes import megabytes
 
@@ -135,7 +136,7 @@ class Preparer:
             return path
         if vocabulary.metadata.get("split.count", "1") not in ("0", "1"):
             raise PreparationError("the weights are split into several files")
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         record = await asyncio.to_thread(self._read, path)
         if not await asyncio.to_thread(self._is_decided, record):
             async with self._locked() as lock:
@@ -253,7 +254,7 @@ class Preparer:
     @contextlib.asynccontextmanager
     async def _locked(self) -> AsyncIterator[int]:
         """Hold the lock of the folder, so that only one server writes to it. Yield the lock's file descriptor."""
-        with (self._folder / ".lock").open("w") as file:
+        with open_file(self._folder / ".lock", "w") as file:
             waits = False
             while True:
                 try:
@@ -284,7 +285,7 @@ class Preparer:
     def _write(self, record: Record) -> None:
         file = self._folder / f"{_name(record)}.json"
         part = file.with_name(f"{file.name}.part")
-        part.write_bytes(msgspec.json.format(msgspec.json.encode(record)))
+        write_bytes(part, msgspec.json.format(msgspec.json.encode(record)))
         part.replace(file)
 
 
@@ -324,13 +325,13 @@ def _name(record: Record) -> str:
 
 def _facts(path: Path) -> FileFacts:
     state = path.stat()
-    with path.open("rb") as file:
+    with open_file(path, "rb") as file:
         return FileFacts(state.st_size, state.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _sync(path: Path) -> FileFacts:
     """Flush a file to disk and return its identity."""
-    with path.open("rb") as file:
+    with open_file(path, "rb") as file:
         os.fsync(file.fileno())
     return _facts(path)
 
@@ -348,7 +349,7 @@ def _is_whole(copy: Path, facts: FileFacts | None) -> bool:
 def _decode(file: Path) -> Record | None:
     """Return a record; None if it cannot be read."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Record)
+        return msgspec.json.decode(read_bytes(file), type=Record)
     except (OSError, msgspec.MsgspecError):
         return None
 

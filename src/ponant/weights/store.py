@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ponant.private_files import make_folder, open_file
 from ponant.weights.bundled import BUNDLED
 from ponant.weights.errors import ModelNotFoundError
 from ponant.weights.file_names import AmbiguousWeightsError, NoSuchWeightsError, Weights, choose, whole_weights
@@ -131,8 +132,8 @@ def unfinished(models_dir: Path) -> dict[str, int]:
 def locked_repository(repository: str, models_dir: Path, watcher: "Watcher") -> Iterator[None]:
     """Hold the lock of a repository. Only one process at a time changes its files."""
     locks = models_dir / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with (locks / f"{repository.replace('/', '--')}.lock").open("w") as file:
+    make_folder(locks)
+    with open_file(locks / f"{repository.replace('/', '--')}.lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,12 +1,11 @@
 """Assignment of workers to processor cores."""
 
 import contextlib
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from ponant.errors import ModelLoadError
 from ponant.processes.core_lock import SLOTS, CoreSlot, free_slot, make_lock_file
+from ponant.processes.temporary_folder import TemporaryFolder
 
 
 class Cores:
@@ -23,11 +22,11 @@ class Cores:
             cores: number of cores.
             threads: threads of each worker that may be started.
         """
-        self._folder = tempfile.TemporaryDirectory(prefix="ponant-", ignore_cleanup_errors=True)
+        self._folder = TemporaryFolder()
         groups = max(1, cores // max(threads, default=cores))
         self._free: dict[str, list[int]] = {}
         for group in range(groups):
-            file = Path(self._folder.name, f"cores-{group}")
+            file = self._folder.path / f"cores-{group}"
             make_lock_file(file)
             self._free[str(file)] = list(reversed(range(SLOTS)))
 
@@ -46,4 +45,4 @@ class Cores:
 
     def close(self) -> None:
         """Delete the lock files. All workers must have ended."""
-        self._folder.cleanup()
+        self._folder.close()
