@@ -378,3 +378,18 @@ def test_every_name_of_the_public_faces_is_there() -> None:
     for face in (models, utils):
         assert [name for name in face.__all__ if not hasattr(face, name)] == []
     assert utils.eventstreaming.EventStream is utils.EventStream
+
+
+def test_prompt_logprobs_are_asked_for_and_read(over_http: Mistral) -> None:
+    response = over_http.chat.complete(
+        model="tiny",
+        messages=[{"role": "user", "content": "é"}],
+        max_tokens=1,
+        prompt_logprobs=True,
+        top_prompt_logprobs=2,
+    )
+    known = response.choices[0].prompt_logprobs
+    assert known
+    assert len(known.content) == (response.usage.prompt_tokens or 0) - 1
+    assert [len(token.top_logprobs) for token in known.content] == [2] * len(known.content)
+    assert all(token.token_id is not None for token in known.content)

@@ -73,6 +73,8 @@ class ChatParameters(OptionParameters, total=False):
     repetition_penalty: OptionalNullable[float]
     logprobs: OptionalNullable[bool]
     top_logprobs: OptionalNullable[int]
+    prompt_logprobs: OptionalNullable[bool]
+    top_prompt_logprobs: OptionalNullable[int]
     reasoning_effort: OptionalNullable[ReasoningEffort]
     guardrails: OptionalNullable[Iterable[GuardrailConfig | Object]]
     prompt_cache_key: OptionalNullable[str]
@@ -108,6 +110,8 @@ class Chat(Resource):
         repetition_penalty: OptionalNullable[float] = UNSET,
         logprobs: OptionalNullable[bool] = UNSET,
         top_logprobs: OptionalNullable[int] = UNSET,
+        prompt_logprobs: OptionalNullable[bool] = UNSET,
+        top_prompt_logprobs: OptionalNullable[int] = UNSET,
         reasoning_effort: OptionalNullable[ReasoningEffort] = UNSET,
         guardrails: OptionalNullable[Iterable[GuardrailConfig | Object]] = UNSET,
         prompt_cache_key: OptionalNullable[str] = UNSET,
@@ -142,6 +146,8 @@ class Chat(Resource):
             repetition_penalty: Factor by which tokens that have occurred become less likely; 1 for none.
             logprobs: True to return the log probability of each token of the answer.
             top_logprobs: Number of most likely alternatives to return for each token, with their log probabilities.
+            prompt_logprobs: True to return the log probability of each token of the prompt but the first.
+            top_prompt_logprobs: Number of most likely alternatives to return for each of these tokens.
             reasoning_effort: "low" and above to let the model think before it answers; "none" or "minimal" for no
                 thinking.
             guardrails: Guardrails that block content.
@@ -172,6 +178,8 @@ class Chat(Resource):
                 "repetition_penalty": repetition_penalty,
                 "logprobs": logprobs,
                 "top_logprobs": top_logprobs,
+                "prompt_logprobs": prompt_logprobs,
+                "top_prompt_logprobs": top_prompt_logprobs,
                 "reasoning_effort": reasoning_effort,
                 "guardrails": guardrails,
                 "prompt_cache_key": prompt_cache_key,

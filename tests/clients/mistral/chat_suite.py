@@ -2,6 +2,7 @@
 """Chat: answers, streams, choices, seeds."""
 
 import asyncio
+import inspect
 import re
 import time
 from typing import Any
@@ -40,6 +41,23 @@ def test_an_answer_has_the_shape_of_the_api(mistral: Mistral, name: str) -> None
     assert text_of(response).strip()
     assert not response.choices[0].message.tool_calls
     assert_adds_up(response.usage)
+
+
+def test_log_probabilities_of_answers_and_prompts_have_the_clients_types(mistral: Mistral) -> None:
+    if "prompt_logprobs" not in inspect.signature(mistral.chat.complete).parameters:
+        pytest.skip("the client has none")
+    fields: Any = {"logprobs": True, "top_logprobs": 1, "prompt_logprobs": True, "top_prompt_logprobs": 2}
+    response = complete(mistral, max_tokens=3, **fields)
+    (choice,) = response.choices
+    assert len(choice.logprobs.content) == 3
+    assert len(choice.prompt_logprobs.content) == response.usage.prompt_tokens - 1
+    for tokens, top in ((choice.logprobs.content, 1), (choice.prompt_logprobs.content, 2)):
+        for token in tokens:
+            assert isinstance(token.token_id, int)
+            assert len(token.top_logprobs) == top
+    first, *_ = stream(mistral, max_tokens=3, **fields)
+    told = [token.token_id for token in first.choices[0].prompt_logprobs.content]
+    assert told == [token.token_id for token in choice.prompt_logprobs.content]
 
 
 @pytest.mark.skipif(MODEL != SCRIPTED, reason="what the model says is not certain")
