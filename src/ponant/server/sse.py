@@ -11,9 +11,12 @@ from starlette.types import Receive, Scope, Send
 
 from ponant.completion.answer import Start
 from ponant.completion.calls import CallStyle
-from ponant.server.dialects.base import exchange_of
+from ponant.server.dialects.base import Answers, exchange_of
 from ponant.server.disconnect import started
 from ponant.server.errors import describe
+
+_SEPARATORS = tuple((character.encode(), f"\\u{ord(character):04x}".encode()) for character in "\x85\u2028\u2029")
+"""Characters that are legal in JSON, and that clients take for ends of lines, as ``str.splitlines`` does."""
 
 
 class StreamedAnswer(Response):
@@ -49,9 +52,9 @@ class StreamedAnswer(Response):
                     calls = exchange.dialect.calls or self._calls
                     async for chunk in answer.chunks(calls, running_usage=answers.running_usage):
                         for event in answers.events(chunk):
-                            await events.send(answers.framed(event))
+                            await events.send(_framed(answers, event))
                 for event in answers.ending():
-                    await events.send(answers.framed(event))
+                    await events.send(_framed(answers, event))
                 await events.send(answers.end)
             except ClientDisconnect:
                 return
@@ -59,8 +62,15 @@ class StreamedAnswer(Response):
                 if not events.started:
                     raise
                 status, body = describe(error)
-                await events.send(answers.framed(answers.error_event(status, body.model_dump())))
+                await events.send(_framed(answers, answers.error_event(status, body.model_dump())))
             await events.end()
+
+
+def _framed(answers: Answers, event: bytes) -> bytes:
+    """Return the bytes of an event in a stream, given its JSON, in which separators of lines are escaped."""
+    for separator, escaped in _SEPARATORS:
+        event = event.replace(separator, escaped)
+    return answers.framed(event)
 
 
 class _EventSender:
