@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from ponant.engine.base import TokenLogprobs
+from ponant.engine.base import Delta, TokenLogprobs
 from tests.chatting import CHAT
 from tests.in_process import ScriptedServer
-from tests.scripted_engine import Delta
 
 MESSAGES = {"messages": [{"role": "user", "content": "Hello"}]}
 PROMPT = {"prompt": "Hello"}

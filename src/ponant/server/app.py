@@ -14,7 +14,7 @@ from ponant.server.dialects.detection import DialectDetection
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
 from ponant.server.fingerprint import backend_fingerprint
-from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, OwnPages, RequestLog
+from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, OwnPages, PlainBodies, RequestLog
 from ponant.server.routes.chat import chat_routes
 from ponant.server.routes.embeddings import embeddings_routes
 from ponant.server.routes.files import files_routes
@@ -73,6 +73,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         BodyLimit, limit=settings.max_body_size, larger={("POST", "/v1/files"): settings.max_file_size + _FORM_SIZE}
     )
+    app.add_middleware(PlainBodies)
     if settings.api_keys:
         app.add_middleware(Keys, keys=settings.api_keys)
     else:

@@ -26,6 +26,8 @@ logger = logging.getLogger("ponant.server")
 
 _RETRY_AFTER = {429: "5", 503: "2"}
 """Values of ``retry-after`` by status, in seconds."""
+ENCODED = "unsupported_content_encoding"
+"""Type of the error for compressed bodies."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _LONGEST_ECHO = 1000
 """Most characters of an invalid value that a response repeats."""
@@ -137,7 +139,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == 405 and (methods := _methods(request)):
         headers = {"allow": ", ".join(methods)}
-    kinds = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+    kinds = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 415: ENCODED}
     body = ErrorResponse(message=str(error.detail), type=kinds.get(error.status_code, "invalid_request_error"))
     return error_response(error.status_code, body, headers)
 

@@ -1,38 +1,55 @@
 """JSON bodies, parsed strictly (no NaN, no lone surrogates, limited nesting) and translated to the Mistral API."""
 
-import json
 from collections.abc import Callable, Coroutine
+from email.message import Message
 from typing import Any
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic_core import from_json
 
 from ponant.server.dialects.base import exchange_of
 from ponant.server.dialects.table import RefusedFieldError
+from ponant.server.json_text import JsonTextError, parse_json
+
+_LONGEST_ECHO = 100
+"""Most characters of an invalid header that an error repeats."""
 
 
 class _StrictRequest(Request):
-    refused: RefusedFieldError | None = None
+    content: Any = None
 
     async def json(self) -> Any:
-        """Return the translated body.
+        """Return the translated body."""
+        return self.content
+
+    async def parse(self) -> None:
+        """Parse and translate the body, unless it is empty.
 
         Raises:
-            json.JSONDecodeError: the body is not JSON. It becomes a 422.
-            HTTPException: a field is refused.
+            RequestValidationError: the body is not JSON, or a field is refused.
+            HTTPException: the body is compressed (415).
         """
         body = await self.body()
+        if not body:
+            return
+        kind = self.headers.get("content-type")
+        if not _is_json(kind):
+            said = f"is {kind[:_LONGEST_ECHO]}" if kind else "is missing"
+            message = f"The header Content-Type {said}; it must be application/json"
+            raise _invalid("content_type", ("header", "content-type"), message, kind)
         try:
-            sent = from_json(body, allow_inf_nan=False)
-        except ValueError as error:
-            raise json.JSONDecodeError(str(error), body[:100].decode("utf-8", "replace"), 0) from None
+            sent = parse_json(body)
+        except JsonTextError as error:
+            raise _invalid("json_invalid", ("body",), str(error), {}) from None
+        exchange = exchange_of(self.scope)
         try:
-            return exchange_of(self.scope).read(sent)
+            self.content = exchange.read(sent)
         except RefusedFieldError as error:
-            self.refused = error
-            raise HTTPException(422) from error  # FastAPI passes on no other exception
+            value: Any = exchange.body
+            for step in error.where:
+                value = value[step]
+            raise _invalid(error.kind, ("body", *error.where), str(error), value) from None
 
 
 class StrictJsonRoute(APIRoute):
@@ -44,20 +61,21 @@ class StrictJsonRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             strictly = _StrictRequest(request.scope, request.receive)
-            try:
-                return await handle(strictly)
-            except HTTPException:
-                if strictly.refused is None:
-                    raise
-                raise _invalid(strictly.refused, exchange_of(request.scope).body) from None
+            if self.body_field:
+                await strictly.parse()
+            return await handle(strictly)
 
         return strict
 
 
-def _invalid(error: RefusedFieldError, body: Any) -> RequestValidationError:
-    """Return the error in the form of the wire types' validation errors."""
-    value = body
-    for step in error.where:
-        value = value[step]
-    reason = {"type": error.kind, "loc": ("body", *error.where), "msg": str(error), "input": value}
-    return RequestValidationError([reason])
+def _is_json(content_type: str | None) -> bool:
+    """True for application/json and application/...+json."""
+    message = Message()
+    message["content-type"] = content_type or ""
+    subtype = message.get_content_subtype()
+    return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
+
+
+def _invalid(kind: str, location: tuple[str | int, ...], message: str, value: Any) -> RequestValidationError:
+    """Return an error in the form of the wire types' validation errors."""
+    return RequestValidationError([{"type": kind, "loc": location, "msg": message, "input": value}])

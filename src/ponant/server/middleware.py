@@ -17,12 +17,15 @@ from ponant.callers import Caller, caller_with
 from ponant.server.callers import set_caller
 from ponant.server.connection import is_abandoned
 from ponant.server.disconnect import GONE
-from ponant.server.errors import error_response
+from ponant.server.errors import ENCODED, error_response
+from ponant.server.json_text import COMPRESSION_REFUSED
 
 logger = logging.getLogger("ponant.server")
 
 _READING = ("GET", "HEAD", "OPTIONS")
 """Methods of requests that change nothing."""
+_LONGEST_ECHO = 100
+"""Most characters of an invalid header that an error repeats."""
 
 
 class RequestLog:
@@ -179,6 +182,24 @@ class Keys:
 def _encodings(key: str) -> set[bytes]:
     """Return a key as clients send it: in UTF-8, or in Latin-1 if it can be encoded so."""
     return {key.encode(), key.encode("latin-1", "ignore") if max(key) <= "\xff" else key.encode()}
+
+
+class PlainBodies:
+    """Refuses bodies that are compressed by their ``content-encoding`` header."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] == "http":
+            encoding = Headers(scope=scope).get("content-encoding", "").strip().lower()
+            if encoding not in ("", "identity"):
+                message = COMPRESSION_REFUSED.format(encoding[:_LONGEST_ECHO])
+                body = ErrorResponse(message=message, type=ENCODED)
+                await error_response(415, body, {"accept-encoding": "identity"})(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class BodyLimit:
