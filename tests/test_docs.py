@@ -6,7 +6,7 @@ import click
 import pytest
 
 from ponant.cli.serve import serve
-from ponant.server.dialects import mistral, nim, openai, openai_messages
+from ponant.server.dialects import mistral, nim, openai, openai_jobs, openai_messages
 from ponant.server.dialects.detection import DIALECTS
 from ponant.server.dialects.table import Rule
 from ponant.settings import ModelSettings, Settings
@@ -59,6 +59,7 @@ DIALECT_TABLES: dict[str, dict[str, Rule]] = {
     },
     "OpenAI: text completions": dict(openai.OPENAI.tables[openai.TEXT].rules),
     "OpenAI: embeddings": dict(openai.OPENAI.tables[openai.EMBEDDINGS].rules),
+    "OpenAI: files and fine-tuning": openai_jobs.RULES,
     "NVIDIA NIM: chat completions": nim.RULES,
     "The Mistral API: strict": dict(mistral.STRICT.tables[openai.CHAT].rules),
 }

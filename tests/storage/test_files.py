@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ponant.callers import ANYONE
-from ponant.storage.descriptions import FileDetails, FileFilter
+from ponant.storage.descriptions import FileDetails, FileFilter, Page
 from ponant.storage.errors import StorageError, UnknownFileError
 from ponant.storage.signing import Signer
 from ponant.storage.storage import Storage
@@ -71,7 +71,7 @@ async def test_file_is_gone_when_its_time_is_over(
     monkeypatch.setattr("time.time", lambda: later)
     with pytest.raises(UnknownFileError):
         await storage.files.find(goes.id, caller=ANYONE)
-    found, total = await storage.files.page(FileFilter(), caller=ANYONE, number=0, size=10)
+    found, total = await storage.files.page(FileFilter(), Page(size=10), caller=ANYONE)
     assert ([file.id for file in found], total) == ([stays.id], 1)
     third = await add(storage)
     assert contents(tmp_path) == sorted([stays.id, third.id])
@@ -104,7 +104,7 @@ async def test_search_takes_signs_as_they_are(storage: Storage) -> None:
         await add(storage, filename=name)
 
     async def found(search: str) -> list[str]:
-        page, total = await storage.files.page(FileFilter(search=search), caller=ANYONE, number=0, size=10)
+        page, total = await storage.files.page(FileFilter(search=search), Page(size=10), caller=ANYONE)
         assert total == len(page)
         return [file.filename for file in page]
 
@@ -117,7 +117,7 @@ async def test_search_takes_signs_as_they_are(storage: Storage) -> None:
 
 async def test_page_far_out_is_empty(storage: Storage) -> None:
     await add(storage)
-    assert await storage.files.page(FileFilter(), caller=ANYONE, number=10**30, size=10) == ([], 1)
+    assert await storage.files.page(FileFilter(), Page(number=10**30, size=10), caller=ANYONE) == ([], 1)
 
 
 def test_secret_is_this_users_alone_and_stays(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.runs import clean_run, describe_run
 from ponant.private_files import without_folders
 from ponant.processes.temporary_folder import TemporaryFolder
-from ponant.storage.descriptions import FineTuningJobFilter
+from ponant.storage.descriptions import FineTuningJobFilter, Page
 from ponant.storage.errors import JobStateError, UnknownFileError
 from ponant.storage.lazy import LazyStorage
 from ponant.training.events import Failed, Validated
@@ -112,17 +112,19 @@ class FineTuningService:
         return await (await self._storage.open()).fine_tuning_jobs.find(job_id)
 
     async def page(
-        self, wanted: FineTuningJobFilter, caller: Caller, *, number: int, size: int
+        self, wanted: FineTuningJobFilter, page: Page, caller: Caller
     ) -> tuple[Sequence["FineTuningJobRow"], int]:
-        """Return a page of jobs, the newest first, and the number of jobs on all pages.
+        """Return a page of jobs, and the number of jobs on all pages.
 
         Args:
             wanted: conditions that the jobs fulfil.
+            page: the page.
             caller: origin of the request.
-            number: number of the page, from 0.
-            size: most jobs of a page.
+
+        Raises:
+            UnknownJobError: there is no job that the page comes after.
         """
-        return await (await self._storage.open()).fine_tuning_jobs.page(wanted, number=number, size=size)
+        return await (await self._storage.open()).fine_tuning_jobs.page(wanted, page)
 
     async def start(self, job_id: str, caller: Caller) -> "FineTuningJobRow":
         """Start a job, at once or after its validation.

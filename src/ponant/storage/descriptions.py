@@ -20,6 +20,23 @@ class FileDetails:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page of a list.
+
+    Attributes:
+        number: number of the page, from 0.
+        size: most items of the page.
+        after: id of the item before the first page; None for none. The total counts the items after it.
+        oldest_first: True for the oldest items first, else the newest.
+    """
+
+    number: int = 0
+    size: int = 100
+    after: str | None = None
+    oldest_first: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class FileFilter:
     """Conditions on files; None matches all.
 

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from sqlalchemy import ColumnElement, Select, delete, false, or_, select
 from ponant.callers import Caller
 from ponant.storage.blobs import Blobs, BlobWriter
 from ponant.storage.database import Database
-from ponant.storage.descriptions import FileDetails, FileFilter
+from ponant.storage.descriptions import FileDetails, FileFilter, Page
 from ponant.storage.errors import StorageError, UnknownFileError
 from ponant.storage.pages import read_page
 from ponant.storage.tables import FileRow
 from ponant.storage.threads import in_thread
+
+_REMEMBERED = 10_000
 
 
 class FileStore:
@@ -24,6 +27,8 @@ class FileStore:
         """Open the files, and remove uploads that a crash has interrupted. Blocks."""
         self._database = database
         self._blobs = Blobs(folder)
+        self._deleted = OrderedDict[str, int]()
+        """Numbers of the files deleted last, as a client may delete the files of a list while it reads the list."""
         self._blobs.sweep(self._is_stored)
         self._remove_expired()
 
@@ -42,19 +47,19 @@ class FileStore:
             raise UnknownFileError(id_)
         return file
 
-    async def page(
-        self, wanted: FileFilter, *, caller: Caller, number: int, size: int
-    ) -> tuple[Sequence[FileRow], int]:
-        """Return a page of files, the newest first, and the number of files on all pages.
+    async def page(self, wanted: FileFilter, page: Page, *, caller: Caller) -> tuple[Sequence[FileRow], int]:
+        """Return a page of files, and the number of files on all pages.
 
         Args:
             wanted: conditions that the files meet.
+            page: the page. The file that it comes after may have been deleted meanwhile.
             caller: origin of the request.
-            number: number of the page, from 0.
-            size: files per page.
+
+        Raises:
+            UnknownFileError: there is no file that the page comes after.
         """
-        conditions = [_is_current(), *_conditions(wanted)]
-        return await read_page(self._database, FileRow, conditions, number=number, size=size)
+        after = None if page.after is None else await self._number(page.after, caller)
+        return await read_page(self._database, FileRow, [_is_current(), *_conditions(wanted)], page, after=after)
 
     def content(self, file: FileRow) -> Path:
         """Return the path of a file's content. Raises UnknownFileError if it was deleted, and StorageError."""
@@ -70,6 +75,10 @@ class FileStore:
         file = await self.find(id_, caller=caller)
         if not await in_thread(self._delete, file.id):
             raise UnknownFileError(id_)
+
+    async def _number(self, id_: str, caller: Caller) -> int:
+        """Return the number of a file, even of one that was deleted lately. Raises UnknownFileError."""
+        return self._deleted[id_] if id_ in self._deleted else (await self.find(id_, caller=caller)).number
 
     def _add(self, writer: BlobWriter, details: FileDetails) -> FileRow:
         self._remove_expired()
@@ -102,8 +111,13 @@ class FileStore:
 
     def _forget(self, id_: str) -> bool:
         """Delete the row of a file. Returns False if there was none."""
-        statement = delete(FileRow).where(FileRow.id == id_).returning(FileRow.id)
-        return self._database.write_now(lambda session: session.scalar(statement)) is not None
+        statement = delete(FileRow).where(FileRow.id == id_).returning(FileRow.number)
+        number = self._database.write_now(lambda session: session.scalar(statement))
+        if number is not None:
+            self._deleted[id_] = number
+            while len(self._deleted) > _REMEMBERED:
+                self._deleted.popitem(last=False)
+        return number is not None
 
     def _is_stored(self, id_: str) -> bool:
         statement = select(FileRow.id).where(FileRow.id == id_)

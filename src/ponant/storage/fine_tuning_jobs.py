@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, case, or_, select
 from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
-from ponant.storage.descriptions import FineTuningJobFilter
+from ponant.storage.descriptions import FineTuningJobFilter, Page
 from ponant.storage.job_states import JobStates
 from ponant.storage.jobs import JobStore, seconds_now
 from ponant.storage.pages import read_page
@@ -45,17 +45,13 @@ class FineTuningJobStore(JobStore[FineTuningJobRow]):
     def __init__(self, database: Database) -> None:
         super().__init__(database, FineTuningJobRow, FINE_TUNING_STATES)
 
-    async def page(
-        self, wanted: FineTuningJobFilter, *, number: int, size: int
-    ) -> tuple[Sequence[FineTuningJobRow], int]:
-        """Return a page of jobs, the newest first, and the number of jobs on all pages.
+    async def page(self, wanted: FineTuningJobFilter, page: Page) -> tuple[Sequence[FineTuningJobRow], int]:
+        """Return a page of the jobs that meet conditions, and the number of jobs on all pages.
 
-        Args:
-            wanted: conditions that the jobs meet.
-            number: number of the page, from 0.
-            size: jobs per page.
+        Raises UnknownJobError if there is no job that the page comes after.
         """
-        return await read_page(self._database, FineTuningJobRow, _conditions(wanted), number=number, size=size)
+        after = None if page.after is None else (await self.find(page.after)).number
+        return await read_page(self._database, FineTuningJobRow, _conditions(wanted), page, after=after)
 
     async def history(self, id_: str) -> tuple[Sequence[FineTuningEventRow], Sequence[FineTuningCheckpointRow]]:
         """Return the events and the checkpoints of a job, the newest first."""

@@ -1,6 +1,7 @@
 """Dialects of the API, and the dialect of a request and its answer."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -97,7 +98,8 @@ class Dialect:
         answers: creates the writer of an answer; None for the Mistral API's answers.
         calls: form of calls in streams; None for that of the settings.
         any_order: True if a conversation may begin and end with a message of any role.
-        paths: the dialect's own paths, and the paths of the Mistral API that answer them.
+        paths: the dialect's own paths, and the paths of the Mistral API that answer them. ``{id}`` stands for a part of
+            a path.
     """
 
     name: str
@@ -106,6 +108,13 @@ class Dialect:
     calls: CallStyle | None = None
     any_order: bool = False
     paths: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def served_path(self, path: str) -> str | None:
+        """Return the path of the Mistral API that answers one of the dialect's own paths; None for any other path."""
+        for own, served in self.paths.items():
+            if match := re.fullmatch(own.replace("{id}", "([^/]+)"), path):
+                return served.replace("{id}", match[1]) if match.groups() else served
+        return None
 
 
 MISTRAL = Dialect("mistral", {})
@@ -116,10 +125,11 @@ class DialectExchange:
     """The dialect of a request and its answer.
 
     Attributes:
-        path: path of the request in the Mistral API.
+        path: path of the request, without the prefix of a dialect.
         dialect: their dialect.
         body_tells: another dialect, used if the body has a field that only that dialect has.
         fingerprint: fingerprint of the server.
+        query: query of the request.
         body: body as sent; empty before ``read``.
         sources: for each field of the translated body, the field of the sent body that it comes from.
     """
@@ -128,8 +138,14 @@ class DialectExchange:
     dialect: Dialect = MISTRAL
     body_tells: Dialect | None = None
     fingerprint: str = ""
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Json = field(default_factory=dict[str, Any])
     sources: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def served_path(self) -> str:
+        """Path of the Mistral API that answers the request."""
+        return self.dialect.served_path(self.path) or self.path
 
     def read(self, body: Any) -> Any:
         """Return the body of the request, translated to the Mistral API.

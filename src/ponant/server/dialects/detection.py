@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,8 +16,6 @@ DIALECTS = {dialect.name: dialect for dialect in (MISTRAL, NIM, OPENAI)}
 """The dialects that the settings can name."""
 _PREFIXES = {"/openai": OPENAI, "/nim": NIM}
 """Paths with a fixed dialect, by prefix."""
-_OWN_PATHS = {path: dialect for dialect in (OPENAI, NIM) for path in dialect.paths}
-"""Paths that only one dialect has."""
 _AGENTS = {
     "OpenAI/": OPENAI,
     "AsyncOpenAI/": OPENAI,
@@ -57,8 +56,10 @@ class DialectDetection:
             return
         exchange = self._recognise(scope)
         exchange.fingerprint = self._fingerprint
-        if exchange.path != scope["path"]:
-            scope["path"], scope["raw_path"] = exchange.path, exchange.path.encode()
+        exchange.query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        served = exchange.served_path
+        if served != scope["path"]:
+            scope["path"], scope["raw_path"] = served, served.encode()
         scope["exchange"] = exchange
         await self._app(scope, receive, _AnswerSender(exchange, send).send)
 
@@ -71,9 +72,9 @@ class DialectDetection:
             path = f"/v1{path}"
         if not path.startswith("/v1/"):
             return DialectExchange(path)
-        if path in _OWN_PATHS:
-            dialect = _OWN_PATHS[path]
-            return DialectExchange(dialect.paths[path], dialect)
+        for dialect in DIALECTS.values():
+            if dialect.served_path(path):
+                return DialectExchange(path, dialect)
         if self._strict:
             return DialectExchange(path, STRICT)
         if self._default is not MISTRAL:

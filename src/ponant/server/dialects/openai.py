@@ -11,6 +11,9 @@ from ponant.server.dialects.openai_answers import (
     OpenAIAnswers,
     TextAnswers,
 )
+from ponant.server.dialects.openai_files import FILES, FileAnswers
+from ponant.server.dialects.openai_jobs import HISTORIES, JOBS, HistoryAnswers, JobAnswers
+from ponant.server.dialects.openai_jobs import TABLE as JOB_TABLE
 from ponant.server.dialects.openai_messages import read_messages, text_of_parts
 from ponant.server.dialects.table import (
     KEPT,
@@ -212,8 +215,16 @@ def is_model(path: str) -> bool:
 
 
 def _answers(exchange: DialectExchange) -> Answers:
+    path = exchange.path
     kinds = {CHAT: ChatAnswers, TEXT: TextAnswers, EMBEDDINGS: EmbeddingAnswers}
-    return kinds.get(exchange.path, ModelAnswers if is_model(exchange.path) else OpenAIAnswers)(exchange)
+    if path in kinds:
+        return kinds[path](exchange)
+    if OPENAI.served_path(path):
+        return HistoryAnswers(exchange)
+    for root, kind in ((_MODELS, ModelAnswers), (FILES, FileAnswers), (JOBS, JobAnswers)):
+        if path == root or path.startswith(f"{root}/"):
+            return kind(exchange)
+    return OpenAIAnswers(exchange)
 
 
 OPENAI = Dialect(
@@ -221,10 +232,11 @@ OPENAI = Dialect(
     {
         CHAT: Table(CHAT_RULES, shared=frozenset(ChatCompletionRequest.model_fields) - {"logit_bias", "ignore_eos"}),
         TEXT: Table(_TEXT_RULES, defaults={"max_tokens": _DEFAULT_TEXT_LENGTH}),
+        JOBS: JOB_TABLE,
         EMBEDDINGS: Table(_EMBEDDING_RULES, shared=frozenset(_EMBEDDING_RULES) - {"dimensions", "user"}),
     },
     _answers,
     calls="pieces",
     any_order=True,
-    paths={TEXT: TEXT},
+    paths={TEXT: TEXT, **HISTORIES},
 )

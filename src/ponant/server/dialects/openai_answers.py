@@ -111,6 +111,8 @@ class OpenAIAnswers(TranslatedAnswers):
 
         For values of several possible types, pydantic's locations contain type names, which are left out.
         """
+        if location[:1] == ["query"]:
+            return ".".join(str(step) for step in location[1:]) or None
         steps = location[1:]
         place = ""
         value: Any = self.body

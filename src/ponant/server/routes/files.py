@@ -23,7 +23,7 @@ from ponant.api.files import (
 from ponant.errors import InvalidRequestError
 from ponant.server.callers import caller_of
 from ponant.server.errors import error_response
-from ponant.server.pages import PageNumber, PageSize, check_page
+from ponant.server.pages import After, Limit, Order, PageNumber, PageSize, page_of
 from ponant.server.upload import Upload
 from ponant.storage.descriptions import FileFilter
 from ponant.storage.lazy import LazyStorage
@@ -77,13 +77,16 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
         search: str | None = None,
         purpose: FilePurpose | None = None,
         mimetypes: Annotated[list[str] | None, Query()] = None,
+        after: After = None,
+        limit: Limit = None,
+        order: Order = "desc",
     ) -> ListFilesOut:
-        check_page(page, page_size)
+        asked = page_of(page, page_size, after=after, limit=limit, order=order)
         wanted = FileFilter(
             sample_types=sample_type, sources=source, mimetypes=mimetypes, purpose=purpose, search=search
         )
         files = (await storage.open()).files
-        found, total = await files.page(wanted, caller=caller_of(request.scope), number=page, size=page_size)
+        found, total = await files.page(wanted, asked, caller=caller_of(request.scope))
         data = [FileSchema(**_fields(file)) for file in found]
         if include_total:
             return ListFilesOut(data=data, object="list", total=total)

@@ -34,7 +34,7 @@ from ponant.fine_tuning.runs import plan_of
 from ponant.fine_tuning.service import FineTuningService
 from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
-from ponant.server.pages import PageNumber, PageSize, check_page
+from ponant.server.pages import After, Limit, PageNumber, PageSize, page_of
 from ponant.server.routes.models import OWNER, unknown_model
 from ponant.storage.descriptions import FineTuningJobFilter
 from ponant.storage.lazy import LazyStorage
@@ -68,8 +68,10 @@ def fine_tuning_routes(service: FineTuningService, storage: LazyStorage) -> APIR
         wandb_project: str | None = None,
         wandb_name: str | None = None,
         suffix: str | None = None,
+        after: After = None,
+        limit: Limit = None,
     ) -> JobsOut:
-        check_page(page, page_size)
+        asked = page_of(page, page_size, after=after, limit=limit)
         wanted = FineTuningJobFilter(
             model=model,
             status=status,
@@ -79,7 +81,7 @@ def fine_tuning_routes(service: FineTuningService, storage: LazyStorage) -> APIR
             created_after=_seconds(created_after),
             created_before=_seconds(created_before),
         )
-        found, total = await service.page(wanted, caller_of(request.scope), number=page, size=page_size)
+        found, total = await service.page(wanted, asked, caller_of(request.scope))
         return JobsOut(data=[CompletionJobOut(**_fields(job)) for job in found], object="list", total=total)
 
     @router.post(
