@@ -11,7 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ponant.prompts.json_schema.document import UnusableSchemaError
-from ponant.prompts.json_schema.patterns import PatternError, translate_pattern
+from ponant.prompts.json_schema.patterns import translate_pattern
+from ponant.prompts.json_schema.reader import PatternError
 from ponant.prompts.json_schema.rules import json_rules
 from tests.json_grammar import accepts, documents, matcher_of
 from tests.soak import examples
@@ -295,7 +296,7 @@ def test_regular_expression_matches_no_more_than_it_says(
 
 @pytest.mark.parametrize(
     "pattern",
-    [r"a\b", "(?!a)b", "(?<=a)b", r"(a)\1", "a{,2}", "a*+", "[]a]", r"\Z", r"\cA", r"\ud800", "[b-a]", "[a", "a\\"],
+    [r"(a)\1", "a{,2}", "a*+", "[]a]", r"\Z", r"\cA", r"\ud800", "[b-a]", "[a", "a\\"],
 )
 def test_regular_expression_that_readers_do_not_agree_on_is_refused(pattern: str) -> None:
     with pytest.raises(PatternError):

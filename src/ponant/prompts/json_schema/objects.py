@@ -6,7 +6,8 @@ from typing import Any
 from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
 from ponant.prompts.json_schema.keywords import count_of, list_of, mapping_of, names_of
 from ponant.prompts.json_schema.logic import Schema
-from ponant.prompts.json_schema.patterns import NamePattern, PatternError, name_pattern, translate_pattern
+from ponant.prompts.json_schema.patterns import NamePattern, name_pattern, translate_pattern
+from ponant.prompts.json_schema.reader import PatternError
 
 Translate = Callable[[Any, Path], Schema]
 

@@ -20,7 +20,8 @@ from ponant.prompts.json_schema.keywords import count_of, list_of, mapping_of
 from ponant.prompts.json_schema.logic import Logic, Schema, canonical
 from ponant.prompts.json_schema.numbers import bounds, can_combine, divisor, is_exact
 from ponant.prompts.json_schema.objects import object_keywords
-from ponant.prompts.json_schema.patterns import PatternError, translate_pattern, writable
+from ponant.prompts.json_schema.patterns import translate_patterns, writable
+from ponant.prompts.json_schema.reader import PatternError
 
 _MOST_SUBSCHEMAS = 20_000
 _TYPES = frozenset(["null", "boolean", "number", "integer", "string", "array", "object"])
@@ -298,7 +299,9 @@ def _string(keywords: dict[str, Any], path: Path) -> dict[str, Any]:
     if "pattern" in keywords:
         if not isinstance(keywords["pattern"], str):
             raise UnusableSchemaError('"pattern" must be a string')
-        found["pattern"] = translate_pattern(keywords["pattern"])
+        found["pattern"], *others = translate_patterns(keywords["pattern"])
+        if others:
+            found["allOf"] = [{"pattern": other} for other in others]
     elif not found and keywords.get("format") in _FORMATS:
         found["format"] = keywords["format"]
     return found

@@ -1,0 +1,192 @@
+r"""Regular expressions of JSON schemas, rewritten to mean the same in all dialects.
+
+JSON Schema uses ECMAScript's dialect, validators use their language's, and llguidance uses Rust's. The translation
+matches only what both ECMAScript and Python match: ``\w`` becomes the ASCII word characters, and ``\W`` the characters
+that are word characters neither in ASCII nor in Unicode. For names of properties, the translation that matches in
+either dialect is needed as well.
+
+All classes exclude the control characters that have no short escape in JSON. The grammars have no other escapes, and
+llguidance takes a class with all control characters for one that also contains ``"`` and ``\``.
+"""
+
+import re
+
+_WRITABLE = r"[^\x00-\x07\x0B\x0E-\x1F\x7F]"
+_SPACES = r"\t\n\x0B\f\r \x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"
+_CLASSES = {
+    "d": ("0-9", r"\p{Nd}"),
+    "w": ("0-9A-Za-z_", r"_\p{L}\p{M}\p{N}\p{Pc}"),
+    "s": (_SPACES, _SPACES + r"\x1C-\x1F\x{85}\x{FEFF}"),
+}
+"""Members of a class in all dialects, and in any dialect."""
+_CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
+_HEXADECIMAL = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
+_PROPERTY = re.compile(r"[pP]\{\w+\}")
+_QUANTIFIER = re.compile(r"[*+?]|\{\d+(?:,\d*)?\}")
+_GROUP = re.compile(r"\((?:\?(?::|P?<[A-Za-z_]\w*>))?(?!\?)")
+
+
+class PatternError(Exception):
+    """A regular expression cannot be used in a grammar. The message states the reason."""
+
+
+class PatternReader:
+    """Translator of one regular expression, from left to right. llguidance checks that parentheses match."""
+
+    def __init__(self, pattern: str, *, wide: bool) -> None:
+        """Translate to what any dialect matches if ``wide`` is set, otherwise to what all match."""
+        self._pattern = pattern
+        self._wide = wide
+        self._at = 0
+        self.ambiguous = False
+        self.broad = not pattern.isascii()
+
+    def read(self) -> str:
+        """Return the translation. Raises PatternError."""
+        written = []
+        if self._pattern.startswith("(?i)"):
+            written.append("(?i)")
+            self._at = 4
+        while self._at < len(self._pattern):
+            written.append(self._next())
+        return "".join(written)
+
+    def _next(self) -> str:
+        if quantifier := self._take(_QUANTIFIER):
+            return self._quantified(quantifier)
+        character = self._pattern[self._at]
+        if character == "(":
+            return self._group()
+        self._at += 1
+        match character:
+            case "\\":
+                return self._escape()
+            case "[":
+                return self._class()
+            case ".":
+                self.broad = True
+                return self._either(r"[^\n\r\x{2028}\x{2029}]", r"[^\n]")
+            case "$" if self._wide:
+                return r"(?:\n?$)"
+            case ")" | "|" | "^" | "$":
+                return character
+            case "{" if self._pattern.startswith(",", self._at):
+                raise PatternError("{,n} differs between dialects of regular expressions")
+        return _literal(character)
+
+    def _quantified(self, quantifier: str) -> str:
+        lazy = self._take(re.compile(r"\?"))
+        if self._take(_QUANTIFIER):
+            raise PatternError("there is nothing to repeat before a quantifier")
+        return quantifier + (lazy or "")
+
+    def _group(self) -> str:
+        if self._take(_GROUP):
+            return "(?:"
+        kinds = {"(?=": "lookahead", "(?!": "lookahead", "(?<=": "lookbehind", "(?<!": "lookbehind"}
+        shown = next((start for start in kinds if self._pattern.startswith(start, self._at)), "(?")
+        raise PatternError(f"{kinds.get(shown, 'an extension')}, {shown}…), is not supported")
+
+    def _escape(self) -> str:
+        kind = self._pattern[self._at : self._at + 1]
+        if kind in "bB":
+            raise PatternError(f"\\{kind} is not supported" if kind else "it ends with a backslash")
+        if kind.isdigit() and kind != "0":
+            raise PatternError("references to groups are not supported")
+        if shorthand := self._shorthand():
+            return self._either(*shorthand)
+        return _literal(self._escaped_character())
+
+    def _shorthand(self) -> tuple[str, str] | None:
+        """Return the class of an escape in all dialects and in any; None if the escape is not a class."""
+        if named := self._take(_PROPERTY):
+            self.broad = True
+            return f"\\{named}", f"\\{named}"
+        kind = self._pattern[self._at : self._at + 1]
+        if kind.lower() not in _CLASSES:
+            return None
+        self._at += 1
+        self.broad = self.broad or kind.isupper()
+        narrow, wide = _CLASSES[kind.lower()]
+        wide += narrow
+        return (narrow, wide) if kind.islower() else (f"[^{wide}]", f"[^{narrow}]")
+
+    def _escaped_character(self) -> str:
+        if self._take(re.compile(r"0(?!\d)")):
+            return "\0"
+        if found := _HEXADECIMAL.match(self._pattern, self._at):
+            self._at = found.end()
+            return self._with_low_surrogate(int(found[1] or found[2] or found[3], 16))
+        kind = self._pattern[self._at : self._at + 1]
+        self._at += 1
+        if kind in _CONTROLS:
+            return _CONTROLS[kind]
+        if not kind or kind.isalnum():
+            raise PatternError(f"\\{kind} differs between dialects of regular expressions")
+        return kind
+
+    def _with_low_surrogate(self, code: int) -> str:
+        if 0xD800 <= code < 0xDC00 and (low := self._take(re.compile(r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"))):
+            self.broad = True
+            return chr(0x10000 + (code - 0xD800) * 0x400 + int(low[2:], 16) - 0xDC00)
+        if 0xD800 <= code < 0xE000 or code > 0x10FFFF:
+            raise PatternError("half a surrogate pair is not a character")
+        self.broad = self.broad or code > 0x7F
+        return chr(code)
+
+    def _class(self) -> str:
+        negated = self._take(re.compile(r"\^")) is not None
+        if self._pattern.startswith("]", self._at):
+            raise PatternError("[] differs between dialects of regular expressions")
+        members = []
+        while not self._take(re.compile("]")):
+            members.append(self._member())
+        narrow, wide = ("".join(parts) for parts in zip(*members, strict=True))
+        if not negated:
+            return self._either(narrow, wide)
+        self.broad = True
+        return self._either(f"[^{wide}]", f"[^{narrow}]")
+
+    def _either(self, narrow: str, wide: str) -> str:
+        """Return a class of the members in all dialects, or in any if ``wide`` is set."""
+        self.ambiguous = self.ambiguous or narrow != wide
+        return f"[[{wide if self._wide else narrow}]&&{_WRITABLE}]"
+
+    def _member(self) -> tuple[str, str]:
+        first = self._class_atom()
+        if isinstance(first, tuple):
+            return first
+        if not re.compile("-[^]]").match(self._pattern, self._at):
+            return _literal(first), _literal(first)
+        before = self._at
+        self._at += 1
+        last = self._class_atom()
+        if isinstance(last, tuple):
+            self._at = before
+            return _literal(first), _literal(first)
+        if first > last:
+            raise PatternError("the range of a class ends before it begins")
+        between = f"{_literal(first)}-{_literal(last)}"
+        return between, between
+
+    def _class_atom(self) -> str | tuple[str, str]:
+        """Return a character, or the class of an escape."""
+        if self._at >= len(self._pattern):
+            raise PatternError("a class has no end")
+        character = self._pattern[self._at]
+        self._at += 1
+        if character != "\\":
+            return character
+        if self._take(re.compile("b")):
+            return "\b"
+        return self._shorthand() or self._escaped_character()
+
+    def _take(self, expected: re.Pattern[str]) -> str | None:
+        found = expected.match(self._pattern, self._at)
+        if found:
+            self._at = found.end()
+        return found and found[0]
+
+
+def _literal(character: str) -> str:
+    return character if character.isalnum() and character.isascii() else rf"\x{{{ord(character):X}}}"
