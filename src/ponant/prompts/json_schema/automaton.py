@@ -5,15 +5,15 @@ of alternatives, each of which is a state of the automaton and a set of nested c
 Lookbehinds and word boundaries depend on the past of the text. Both change with each character, and both are numbered.
 """
 
-from collections.abc import Sequence as Items
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ponant.prompts.json_schema.characters import ALL, NEWLINE, Ranges, common, inverted, shorthand
-from ponant.prompts.json_schema.expressions import Anchor, Characters, Choice, Look, Node, Repeat, Sequence
+from ponant.prompts.json_schema.characters import NEWLINE, Ranges, common, shorthand
+from ponant.prompts.json_schema.expressions import Anchor, Branches, Chain, Characters, Look, Node, Repeat
 from ponant.prompts.json_schema.reader import PatternError
+from ponant.prompts.json_schema.traits import classes_of, depends_on_words, is_anchored
 
 _MOST_STATES = 4_000
-_MOST_CLASSES = 60
 _MOST_WORK = 250_000
 """Limit of the transitions that are followed, about half a second of work."""
 TOO_COMPLEX = "it is too complex to follow with its lookarounds"
@@ -73,11 +73,11 @@ class Automaton:
         classes: sets of characters.
     """
 
-    def __init__(self, nodes: Items[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node]) -> None:
         """Divide the characters into classes. Raises PatternError if there are too many."""
-        self.classes = _classes(nodes)
+        self.classes = classes_of(nodes)
         self._masks: dict[Ranges, int] = {}
-        self._words = tuple(self._mask(word) for word in shorthand("w")) if _depends_on_words(nodes) else (0, 0)
+        self._words = tuple(self._mask(word) for word in shorthand("w")) if depends_on_words(nodes) else (0, 0)
         self._free: list[list[tuple[_Guard | None, int]]] = []
         self._reading: list[list[tuple[int, int]]] = []
         self._behind: list[tuple[int, int]] = []
@@ -97,16 +97,16 @@ class Automaton:
         self._newline = self._state(accepting=False)
         self._link(self._newline, self._mask(NEWLINE), self._end)
 
-    def formula(self, node: Node, *, dialects: Items[int] = (0, 1)) -> int:
+    def formula(self, node: Node, *, dialects: Sequence[int] = (0, 1)) -> int:
         """Return the condition that a text matches an expression somewhere, in both dialects or in one."""
         found = [self._number(frozenset({(self._searching(node, dialect), _NONE)})) for dialect in dialects]
         return self.all_of(found)
 
-    def all_of(self, formulas: Items[int]) -> int:
+    def all_of(self, formulas: Sequence[int]) -> int:
         """Return the condition that several hold."""
         return self._number(frozenset({(None, frozenset((formula, True) for formula in formulas))}))
 
-    def any_of(self, formulas: Items[int]) -> int:
+    def any_of(self, formulas: Sequence[int]) -> int:
         """Return the condition that one of several holds."""
         return self._number(frozenset().union(*(self._formulas[formula] for formula in formulas)))
 
@@ -281,7 +281,7 @@ class Automaton:
         self._accepting.add(end)
         first = self._state(accepting=False)
         self._free[first].append((None, begin))
-        if not _is_anchored(node):
+        if not is_anchored(node):
             self._link(first, self._any, first)
         return first
 
@@ -291,14 +291,14 @@ class Automaton:
         match node:
             case Characters(sets):
                 self._link(begin, self._mask(sets[dialect]), end)
-            case Sequence(parts):
+            case Chain(parts):
                 last = begin
                 for part in parts:
                     first, after = self._build(part, dialect, behind=behind)
                     self._free[last].append((None, first))
                     last = after
                 self._free[last].append((None, end))
-            case Choice(parts):
+            case Branches(parts):
                 for part in parts:
                     first, last = self._build(part, dialect, behind=behind)
                     self._free[begin].append((None, first))
@@ -367,49 +367,3 @@ class Automaton:
             found = sum(1 << index for index, one in enumerate(self.classes) if common(one, ranges))
             self._masks[ranges] = found
         return found
-
-
-def _classes(nodes: Items[Node]) -> list[Ranges]:
-    sets: dict[Ranges, None] = {NEWLINE: None}
-    if _depends_on_words(nodes):
-        sets |= dict.fromkeys(shorthand("w"))
-    todo = list(nodes)
-    while todo:
-        match todo.pop():
-            case Characters(both):
-                sets |= dict.fromkeys(both)
-            case Sequence(parts) | Choice(parts):
-                todo += parts
-            case Repeat(part) | Look(part):
-                todo.append(part)
-    classes = [ALL]
-    for ranges in sets:
-        outside = inverted(ranges)
-        classes = [part for one in classes for part in (common(one, ranges), common(one, outside)) if part]
-        if len(classes) > _MOST_CLASSES:
-            raise PatternError("it has too many sets of characters next to its lookarounds")
-    return classes
-
-
-def _depends_on_words(nodes: Items[Node]) -> bool:
-    todo = list(nodes)
-    while todo:
-        match todo.pop():
-            case Anchor("b" | "B"):
-                return True
-            case Sequence(parts) | Choice(parts):
-                todo += parts
-            case Repeat(part) | Look(part):
-                todo.append(part)
-    return False
-
-
-def _is_anchored(node: Node) -> bool:
-    match node:
-        case Anchor("^"):
-            return True
-        case Sequence((first, *_)):
-            return _is_anchored(first)
-        case Choice(parts):
-            return all(map(_is_anchored, parts))
-    return False

@@ -1,7 +1,7 @@
 """Deterministic automata, and the regular expressions of their languages."""
 
 from collections import deque
-from collections.abc import Sequence as Items
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ponant.prompts.json_schema.automaton import FALSE, TOO_COMPLEX, TRUE, Automaton
@@ -37,7 +37,7 @@ def regular_expression(automaton: Automaton, formula: int) -> str:
     return f"^{_eliminated(automaton, table)}$"
 
 
-def is_same(automaton: Automaton, left: int, right: Items[int]) -> bool:
+def is_same(automaton: Automaton, left: int, right: Sequence[int]) -> bool:
     """Return True if a formula holds for the same texts as all of others together. Raises PatternError."""
     first = left, tuple(right), automaton.start()
     seen, todo = {first}, deque([first])

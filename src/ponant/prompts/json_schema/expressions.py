@@ -35,14 +35,14 @@ class Characters:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class Chain:
     """Parts after one another."""
 
     parts: tuple["Node", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Branches:
     """One of several parts."""
 
     parts: tuple["Node", ...]
@@ -73,7 +73,7 @@ class Anchor:
     kind: str
 
 
-Node = Characters | Sequence | Choice | Repeat | Look | Anchor
+Node = Characters | Chain | Branches | Repeat | Look | Anchor
 
 _LOOKS = re.compile(r"\(\?(<?)([=!])")
 _REPEATED = re.compile(r"\{(\d+)(,?)(\d*)\}")
@@ -124,13 +124,13 @@ class _TreeReader(PatternReader):
         branches = [self._sequence(depth)]
         while self._take(re.compile(r"\|")):
             branches.append(self._sequence(depth))
-        return branches[0] if len(branches) == 1 else Choice(tuple(branches))
+        return branches[0] if len(branches) == 1 else Branches(tuple(branches))
 
     def _sequence(self, depth: int) -> Node:
         parts: list[Node] = []
         while self._at < len(self._pattern) and self._pattern[self._at] not in "|)":
             parts.append(self._repeated(self._part(depth)))
-        return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
+        return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
     def _part(self, depth: int) -> Node:
         character = self._pattern[self._at]
@@ -253,65 +253,14 @@ class _TreeReader(PatternReader):
         return (folded(sets[0], unicode=False), folded(sets[1], unicode=True)) if self._folds else sets
 
 
-def asserts(node: Node) -> bool:
-    """Return True if an expression has lookarounds or word boundaries."""
-    match node:
-        case Sequence(parts) | Choice(parts):
-            return any(map(asserts, parts))
-        case Repeat(part):
-            return asserts(part)
-    return isinstance(node, Look) or (isinstance(node, Anchor) and node.kind in "bB")
-
-
-def looks_back(node: Node) -> bool:
-    """Return True if an expression depends on the text before it."""
-    match node:
-        case Sequence(parts) | Choice(parts):
-            return any(map(looks_back, parts))
-        case Repeat(part):
-            return looks_back(part)
-        case Look(part, behind):
-            return behind or looks_back(part)
-    return isinstance(node, Anchor) and node.kind != "$"
-
-
-def without_assertions(node: Node) -> Node:
-    """Return an expression without its lookarounds and word boundaries."""
-    match node:
-        case Sequence(parts) | Choice(parts):
-            return type(node)(tuple(map(without_assertions, parts)))
-        case Repeat(part, least, most):
-            return Repeat(without_assertions(part), least, most)
-        case Look() | Anchor("b" | "B"):
-            return Sequence(())
-    return node
-
-
-def without_counts(node: Node) -> Node:
-    """Return an expression whose counted repetitions are unlimited."""
-    match node:
-        case Sequence(parts) | Choice(parts):
-            return type(node)(tuple(map(without_counts, parts)))
-        case Repeat(part, least, most):
-            small = (most or least) <= _SMALL
-            return Repeat(without_counts(part), *((least, most) if small else (min(least, 1), None)))
-        case Look(part, behind, negative):
-            return Look(part, behind, negative)
-    return node
-
-
-_SMALL = 4
-"""Counts that do not make an automaton large."""
-
-
 def text_of(node: Node) -> str:
     """Return an expression without assertions for llguidance. It matches what all dialects match."""
     match node:
         case Characters((ecma, python)):
             return written(common(ecma, python))
-        case Sequence(parts):
+        case Chain(parts):
             return "".join(map(text_of, parts))
-        case Choice(parts):
+        case Branches(parts):
             return f"(?:{'|'.join(map(text_of, parts))})"
         case Repeat(part, least, most):
             return f"(?:{text_of(part)}){{{least},{'' if most is None else most}}}"

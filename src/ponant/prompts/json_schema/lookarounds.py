@@ -11,17 +11,14 @@ from ponant.prompts.json_schema.automaton import TOO_COMPLEX, Automaton
 from ponant.prompts.json_schema.determinized import is_same, regular_expression
 from ponant.prompts.json_schema.expressions import (
     Anchor,
+    Chain,
     Node,
-    Sequence,
-    asserts,
     has_assertions,
-    looks_back,
     read_expression,
     text_of,
-    without_assertions,
-    without_counts,
 )
 from ponant.prompts.json_schema.reader import PatternError, PatternReader
+from ponant.prompts.json_schema.traits import asserts, looks_back, without_assertions, without_counts
 
 _LONGEST = 2_000
 _ATOM = re.compile(r"\\[dDwWsS.^$*+?(){}|/\[\]\\-]|\[(?:\\.|[^\]\\])+\]|[^\\\[\](){}|^$*+?]", re.DOTALL)
@@ -102,13 +99,13 @@ def _expanded(pattern: str) -> list[str]:
 
 def _split(node: Node) -> tuple[Node, Node] | None:
     """Split an expression into a part without assertions and a rest that does not depend on it, if there are such."""
-    if not isinstance(node, Sequence):
+    if not isinstance(node, Chain):
         return None
     at = next((at for at, part in enumerate(node.parts) if asserts(part)), 0)
-    after = Sequence((Anchor("^"), *node.parts[at:]))
-    if at < 2 or looks_back(Sequence(node.parts[at:])) or any(isinstance(part, Anchor) for part in node.parts[1:at]):
+    after = Chain((Anchor("^"), *node.parts[at:]))
+    if at < 2 or looks_back(Chain(node.parts[at:])) or any(isinstance(part, Anchor) for part in node.parts[1:at]):
         return None
-    return Sequence(node.parts[:at]), after
+    return Chain(node.parts[:at]), after
 
 
 def _separated(pattern: str) -> list[str]:
