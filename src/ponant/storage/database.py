@@ -1,5 +1,6 @@
 """The database: SQLite in a file, or PostgreSQL."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +16,13 @@ from ponant.errors import missing_extra
 from ponant.private_files import check_file, open_file
 from ponant.storage.errors import StorageError, StorageFullError
 from ponant.storage.migrate import migrate
-from ponant.storage.threads import in_thread
+from ponant.storage.reserve import Reserve
+from ponant.storage.threads import in_thread, in_writing_thread, seconds_for_locks
 
 T = TypeVar("T")
 
-_BUSY_SECONDS = 30
-"""Seconds that a transaction of SQLite waits for a lock."""
+_LEAST_ROOM = 2**16
+"""Bytes on a disk that is full: fewer than SQLite needs to begin a transaction."""
 _DISK_FULL = "53100"
 """SQLSTATE of a full disk in PostgreSQL."""
 
@@ -43,12 +45,14 @@ class Database:
         """
         self._engine = _engine(url)
         self._writing = self._engine.execution_options(writes=True)
+        file = _file_of(self._engine.url)
+        self._reserve = Reserve(file.with_name(f"{file.name}-reserve")) if file else None
         try:
-            with _translated(self._engine), self._writing.begin() as connection:
-                migrate(connection)
+            self._with_reserve(self._migrate)
         except BaseException:
             self.close()
             raise
+        self.fill_reserve()
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Return the result of ``work``, whose objects stay usable. Raises StorageError."""
@@ -56,7 +60,11 @@ class Database:
 
     async def write(self, work: Callable[[Session], T]) -> T:
         """Return the result of ``work`` after the commit; roll back if it raises. Raises StorageError."""
-        return await in_thread(self.write_now, work)
+        return await in_writing_thread(self.write_now, work)
+
+    async def free(self, work: Callable[[Session], T]) -> T:
+        """Return the result of ``work``, which leads to the deletion of files; see ``free_now``."""
+        return await in_writing_thread(self.free_now, work)
 
     def read_now(self, work: Callable[[Session], T]) -> T:
         """Read in the calling thread; see ``read``. Blocks."""
@@ -65,6 +73,31 @@ class Database:
     def write_now(self, work: Callable[[Session], T]) -> T:
         """Write in the calling thread; see ``write``. Blocks."""
         return self._run(self._writing, work)
+
+    def free_now(self, work: Callable[[Session], T]) -> T:
+        """Write in the calling thread, on a full disk with the space of the reserve. Blocks.
+
+        The caller then deletes files and calls ``fill_reserve``.
+        """
+        return self._with_reserve(lambda: self.write_now(work))
+
+    def fill_reserve(self) -> None:
+        """Set space apart for deletions on a full disk. Blocks."""
+        if self._reserve:
+            self._reserve.fill()
+
+    def _with_reserve(self, work: Callable[[], T]) -> T:
+        """Return the result of ``work``, which is called again with the space of the reserve if the disk is full."""
+        try:
+            return work()
+        except StorageFullError:
+            if not (self._reserve and self._reserve.release()):
+                raise
+        return work()
+
+    def _migrate(self) -> None:
+        with _translated(self._engine), self._writing.begin() as connection:
+            migrate(connection)
 
     def close(self) -> None:
         """Close all connections."""
@@ -85,17 +118,24 @@ def _engine(url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StorageError(f"database_url must be a URL of SQLite or PostgreSQL: {error}") from None
     if engine.dialect.name == "sqlite":
-        _prepare_file(parsed.database)
+        _prepare_file(_file_of(parsed))
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
-def _prepare_file(database: str | None) -> None:
+def _file_of(url: URL) -> Path | None:
+    """Return SQLite's file; None for a database without one."""
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return Path(url.database) if is_file and url.database and not url.database.startswith("file:") else None
+
+
+def _prepare_file(path: Path | None) -> None:
     """Create SQLite's file for this user only; SQLite gives its other files the same rights. Raises StorageError."""
-    if not database or database == ":memory:" or database.startswith("file:"):
+    if path is None:
         return
-    path = Path(database)
     try:
         for suffix in ("-wal", "-shm", "-journal"):
             check_file(path.with_name(path.name + suffix))
@@ -115,13 +155,22 @@ def _with_driver(url: URL) -> URL:
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # the driver's own transactions exclude changes of tables
-    for pragma in (f"busy_timeout = {_BUSY_SECONDS * 1000}", "journal_mode = WAL", "foreign_keys = ON"):
+    for pragma in (_busy_timeout(), "journal_mode = WAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(f"PRAGMA {_busy_timeout()}")
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _busy_timeout() -> str:
+    return f"busy_timeout = {1 + int(1000 * seconds_for_locks())}"
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {1 + int(1000 * seconds_for_locks())}")
 
 
 @contextmanager
@@ -131,8 +180,17 @@ def _translated(engine: Engine) -> Iterator[None]:
         yield
     except DBAPIError as error:
         cause = error.orig
-        full = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        full = getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or _has_no_room(engine.url)
         if full or getattr(cause, "sqlstate", None) == _DISK_FULL:
             raise StorageFullError("the disk of the database is full") from error
         name = engine.url.render_as_string(hide_password=True)
         raise StorageError(f"the database {name} cannot be used: {cause}") from error
+
+
+def _has_no_room(url: URL) -> bool:
+    """Return True if the disk of SQLite's file is full: SQLite reports that in several ways."""
+    file = _file_of(url)
+    try:
+        return file is not None and shutil.disk_usage(file.parent).free < _LEAST_ROOM
+    except OSError:
+        return False

@@ -15,7 +15,7 @@ from ponant.storage.descriptions import FileDetails, FileFilter, Page
 from ponant.storage.errors import StorageError, UnknownFileError
 from ponant.storage.pages import read_page
 from ponant.storage.tables import FileRow
-from ponant.storage.threads import in_thread
+from ponant.storage.threads import in_thread, in_writing_thread
 
 _REMEMBERED = 10_000
 
@@ -38,7 +38,8 @@ class FileStore:
 
     async def add(self, writer: BlobWriter, details: FileDetails, *, caller: Caller) -> FileRow:
         """Add a file whose content is written completely."""
-        return await in_thread(self._add, writer, details)
+        await in_thread(writer.flush)
+        return await in_writing_thread(self._add, writer, details)
 
     async def find(self, id_: str, *, caller: Caller) -> FileRow:
         """Return a file. Raises UnknownFileError."""
@@ -73,7 +74,7 @@ class FileStore:
     async def delete(self, id_: str, *, caller: Caller) -> None:
         """Delete a file. Open readers of its content keep it. Raises UnknownFileError."""
         file = await self.find(id_, caller=caller)
-        if not await in_thread(self._delete, file.id):
+        if not await in_writing_thread(self._delete, file.id):
             raise UnknownFileError(id_)
 
     async def _number(self, id_: str, caller: Caller) -> int:
@@ -97,7 +98,6 @@ class FileStore:
             created_at=now,
             expires_at=None if details.seconds is None else now + int(details.seconds),
         )
-        writer.flush()
         self._database.write_now(lambda session: session.add(file))
         try:
             writer.publish()
@@ -107,12 +107,14 @@ class FileStore:
         return file
 
     def _delete(self, id_: str) -> bool:
-        return self._blobs.delete(id_, lambda: self._forget(id_))
+        is_deleted = self._blobs.delete(id_, lambda: self._forget(id_))
+        self._database.fill_reserve()
+        return is_deleted
 
     def _forget(self, id_: str) -> bool:
         """Delete the row of a file. Returns False if there was none."""
         statement = delete(FileRow).where(FileRow.id == id_).returning(FileRow.number)
-        number = self._database.write_now(lambda session: session.scalar(statement))
+        number = self._database.free_now(lambda session: session.scalar(statement))
         if number is not None:
             self._deleted[id_] = number
             while len(self._deleted) > _REMEMBERED:

@@ -49,6 +49,7 @@ class FineTunedStore:
     async def delete(self, id_: str) -> None:
         """Delete a model, if there is one, and its files."""
         statement = delete(FineTunedModelRow).where(FineTunedModelRow.id == id_).returning(FineTunedModelRow.job_id)
-        job_id = await self._database.write(lambda session: session.scalar(statement))
+        job_id = await self._database.free(lambda session: session.scalar(statement))
         if job_id:
             await in_thread(shutil.rmtree, self.folder / job_id, ignore_errors=True)
+        await in_thread(self._database.fill_reserve)

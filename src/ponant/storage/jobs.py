@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ponant.storage.database import Database
 from ponant.storage.errors import JobStateError, UnknownJobError
-from ponant.storage.job_states import CANCELLATION_REQUESTED, JobStates
+from ponant.storage.job_states import CANCELLATION_REQUESTED, CANCELLED, JobStates
 from ponant.storage.tables import JobRow
 
 Row = TypeVar("Row", bound=JobRow)
@@ -76,7 +76,8 @@ class JobStore(Generic[Row]):
                 self._advance(session, job, state, error)
             return job
 
-        return await self._database.write(write)
+        # Files of a cancelled job are deleted next.
+        return await (self._database.free(write) if CANCELLED in states else self._database.write(write))
 
     async def cancel(self, id_: str) -> Row:
         """Cancel a job, or request it while a process works on the job. Raises JobStateError in a final state."""
@@ -87,7 +88,7 @@ class JobStore(Generic[Row]):
                 self._advance(session, job, self.states.on_cancel(job.status))
             return job
 
-        return await self._database.write(write)
+        return await self._database.free(write)
 
     def _get(self, session: Session, id_: str, *, writes: bool = False) -> Row:
         """Return a job. With ``writes``, lock its row in PostgreSQL; SQLite locks the whole database anyway."""

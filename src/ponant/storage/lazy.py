@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ponant.storage.errors import StorageError
 from ponant.storage.location import has_storage, make_data_dir
-from ponant.storage.threads import in_thread
+from ponant.storage.threads import in_writing_thread
 
 if TYPE_CHECKING:
     from ponant.storage.storage import Storage
@@ -36,8 +36,10 @@ class LazyStorage:
         self._data_dir = data_dir
         self._database_url = database_url
         self._storage: Storage | None = None
-        self._opening = threading.Lock()
+        self._lock = threading.Lock()
+        self._opening: asyncio.Task[Storage] | None = None
         self._opened = asyncio.Event()
+        self._closed = False
         make_data_dir(data_dir)
         if not os.access(data_dir, os.W_OK | os.X_OK):
             raise StorageError(f"cannot write in data_dir {data_dir}; give another --data-dir")
@@ -49,20 +51,30 @@ class LazyStorage:
 
     def open_now(self) -> "Storage":
         """Return the storage. Blocks. Raises StorageError if it cannot be opened; the next call tries again."""
-        with self._opening:
+        with self._lock:
             if self._storage is None:
                 from ponant.storage.storage import Storage
 
-                self._storage = Storage.open(self._data_dir, self._database_url)
+                storage = Storage.open(self._data_dir, self._database_url)
+                if self._closed:
+                    storage.close()
+                    raise StorageError("the server is shutting down")
+                self._storage = storage
             return self._storage
 
     async def open(self) -> "Storage":
-        """Return the storage. Raises as ``open_now``."""
-        if self._storage is None:
-            await in_thread(self.open_now)
+        """Return the storage. Raises as ``open_now``. Callers at the same time share one attempt, and one thread."""
+        if self._storage:
+            return self._storage
+        if self._opening is None:
+            self._opening = asyncio.create_task(in_writing_thread(self.open_now))
+            self._opening.add_done_callback(self._finish_opening)
+        return await asyncio.shield(self._opening)
+
+    def _finish_opening(self, opening: "asyncio.Task[Storage]") -> None:
+        self._opening = None
+        if not opening.cancelled() and not opening.exception():
             self._opened.set()
-        assert self._storage
-        return self._storage
 
     async def when_in_use(self) -> "Storage":
         """Wait until the storage is in use, and return it."""
@@ -77,6 +89,7 @@ class LazyStorage:
                     await self._opened.wait()
 
     def close(self) -> None:
-        """Close the storage, if it was opened."""
+        """Close the storage, if it was opened. It cannot be opened again."""
+        self._closed = True
         if self._storage:
             self._storage.close()

@@ -9,7 +9,7 @@ DATABASE = "ponant.db"
 """File name of the database in the data folder."""
 _OWN = frozenset(
     {
-        *(DATABASE + suffix for suffix in ("", "-wal", "-shm", "-journal")),
+        *(DATABASE + suffix for suffix in ("", "-wal", "-shm", "-journal", "-reserve")),
         "chat-history",
         "files",
         "fine_tuning",
