@@ -222,7 +222,6 @@ def test_bundled_model_takes_text_only(scripted_server: ScriptedServer) -> None:
         ({"output_dtype": "int4"}, 422, "output_dtype"),
         ({"encoding_format": "hex"}, 422, "encoding_format"),
         ({"dims": 5}, 422, "dims"),
-        ({"model": None}, 422, "model"),
         ({"input": []}, 400, "The input is empty"),
         ({"input": ""}, 400, "Text 0 of the input is empty"),
         ({"input": ["a", "", "b"]}, 400, "Text 1 of the input is empty"),

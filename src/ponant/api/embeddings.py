@@ -35,7 +35,7 @@ class EmbeddingRequest(RequestModel):
     of its numbers in memory; those of float32 are little-endian.
     """
 
-    model: str
+    model: str | None = None
     inputs: Annotated[TextInput, BeforeValidator(_nested), AfterValidator(_without_nul), Field(alias="input")]
     metadata: dict[str, Any] | None = None
     output_dimension: PositiveCount | None = None

@@ -108,7 +108,10 @@ def _check_length(prompt: Prompt, spec: CompletionSpec, context: int) -> None:
     length = len(prompt.tokens)
     if length + (spec.max_tokens or 0) > context or (spec.max_tokens is None and length >= context):
         size = f"{length} tokens"
-        raise too_long(f"{size} and max_tokens is {spec.max_tokens}" if spec.max_tokens else size, context)
+        error = too_long(f"{size} and max_tokens is {spec.max_tokens}" if spec.max_tokens else size, context)
+        if spec.kind == "fim":
+            error.param = "max_tokens" if length < context else "prompt"
+        raise error
     if spec.max_tokens is not None and spec.min_tokens > spec.max_tokens:
         raise InvalidRequestError("min_tokens is greater than max_tokens", param="min_tokens")
 

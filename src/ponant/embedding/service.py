@@ -20,15 +20,20 @@ class ServedEmbedder(Protocol):
     """A loaded embedding model."""
 
     @property
+    def id(self) -> str:
+        """Id of the model."""
+        ...
+
+    @property
     def embedder(self) -> Embedder:
         """The embedder of the model."""
         ...
 
 
 class ServedEmbedders(Protocol):
-    """The embedding models by name."""
+    """The embedding models by name. None stands for the first one."""
 
-    def use(self, name: str, *, kind: Literal["embed"]) -> AbstractAsyncContextManager[ServedEmbedder]:
+    def use(self, name: str | None, *, kind: Literal["embed"]) -> AbstractAsyncContextManager[ServedEmbedder]:
         """Return a context manager that keeps the model of this name loaded."""
         ...
 
@@ -53,19 +58,20 @@ class EmbeddingService:
         texts: Sequence[EmbeddingText] = [request.inputs] if isinstance(request.inputs, str) else request.inputs
         _check(texts)
         async with self._models.use(request.model, kind="embed") as model:
-            _check_tokens(texts, request.model, model.embedder.info.vocabulary_size)
+            name = request.model or model.id
+            _check_tokens(texts, name, model.embedder.info.vocabulary_size)
             dimensions = model.embedder.info.dimensions
             if request.output_dimension is not None and request.output_dimension > dimensions:
                 raise InvalidRequestError(
-                    f"output_dimension is {request.output_dimension}, but the vectors of model {request.model} have "
+                    f"output_dimension is {request.output_dimension}, but the vectors of model {name} have "
                     f"{dimensions} dimensions",
                     param="output_dimension",
                 )
             try:
                 embeddings = await model.embedder.embed(texts)
             except InputTooLongError as error:
-                raise _too_long(error, request.model) from None
-        return await asyncio.to_thread(_response, request, embeddings)
+                raise _too_long(error, name) from None
+        return await asyncio.to_thread(_response, request, name, embeddings)
 
 
 def _check_tokens(texts: Sequence[EmbeddingText], model: str, vocabulary_size: int) -> None:
@@ -105,7 +111,7 @@ def _too_long(error: InputTooLongError, model: str) -> InvalidRequestError:
     )
 
 
-def _response(request: EmbeddingRequest, embeddings: TextVectors) -> EmbeddingResponse:
+def _response(request: EmbeddingRequest, model: str, embeddings: TextVectors) -> EmbeddingResponse:
     from ponant.embedding.numbers import quantized, shortened, written  # here, as it imports numpy
 
     vectors = shortened(embeddings.vectors, request.output_dimension or embeddings.vectors.shape[1])
@@ -120,6 +126,6 @@ def _response(request: EmbeddingRequest, embeddings: TextVectors) -> EmbeddingRe
         id=f"embd-{uuid.uuid4().hex}",
         object="list",
         data=data,
-        model=request.model,
+        model=model,
         usage=UsageInfo(prompt_tokens=tokens, completion_tokens=0, total_tokens=tokens),
     )

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -29,6 +30,8 @@ _RETRY_AFTER = {429: "5", 503: "2"}
 ENCODED = "unsupported_content_encoding"
 """Type of the error for compressed bodies."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_CHECK = re.compile(r"constrained-|function-(?:after|before|wrap)\[[^\[\]]*\(\), ([^\[\]]*)\]")
+"""Pydantic's names of checks in the name of a type."""
 _LONGEST_ECHO = 1000
 """Most characters of an invalid value that a response repeats."""
 
@@ -125,7 +128,7 @@ async def _invalid_body(request: Request, error: Exception) -> Response:
     detail = [
         {
             "type": reason["type"],
-            "loc": exchange.as_sent(reason["loc"]),
+            "loc": [_plain(step) for step in exchange.as_sent(reason["loc"])],
             "msg": reason["msg"],
             "input": _echo(reason.get("input")),
         }
@@ -142,6 +145,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
     kinds = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large", 415: ENCODED}
     body = ErrorResponse(message=str(error.detail), type=kinds.get(error.status_code, "invalid_request_error"))
     return error_response(error.status_code, body, headers)
+
+
+def _plain(step: str | int) -> str | int:
+    """Return a step of a location without pydantic's names of checks: ``str`` for ``function-after[check(), str]``."""
+    while isinstance(step, str) and (check := _CHECK.search(step)):
+        step = f"{step[: check.start()]}{check[1] or ''}{step[check.end() :]}"
+    return step
 
 
 def _methods(request: Request) -> list[str]:

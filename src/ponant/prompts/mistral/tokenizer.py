@@ -158,7 +158,7 @@ class MistralTokens:
 
         if not self.has_fim:
             raise InvalidRequestError("The model cannot fill in the middle", param="suffix")
-        with _refusals_translated():
+        with _refusals_translated(param="prompt"):
             request = FIMRequest(prompt=_clean(prompt), suffix=suffix and _clean(suffix))
             return list(self._tokenizer.encode_fim(request).tokens)
 
@@ -270,8 +270,8 @@ def _clean(text: str) -> str:
 
 
 @contextmanager
-def _refusals_translated() -> Iterator[None]:
-    """Translate the library's errors into errors of the request."""
+def _refusals_translated(param: str = "messages") -> Iterator[None]:
+    """Translate the library's errors into errors of the request's field ``param``."""
     from mistral_common import exceptions
 
     try:
@@ -281,11 +281,11 @@ def _refusals_translated() -> Iterator[None]:
     except exceptions.MistralCommonException as error:
         is_order = error.message.startswith("Unexpected role")
         kind = "invalid_request_message_order" if is_order else "invalid_request_error"
-        raise InvalidRequestError(error.message, kind=kind, param="messages") from None
+        raise InvalidRequestError(error.message, kind=kind, param=param) from None
     except RecursionError:
-        raise InvalidRequestError("The request is nested too deep", param="messages") from None
+        raise InvalidRequestError("The request is nested too deep", param=param) from None
     except (AssertionError, NotImplementedError, ValueError) as error:
-        raise InvalidRequestError(f"The model's tokenizer refuses the request: {error}", param="messages") from None
+        raise InvalidRequestError(f"The model's tokenizer refuses the request: {error}", param=param) from None
 
 
 def _load(path: Path) -> Any:

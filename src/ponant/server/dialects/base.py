@@ -168,13 +168,33 @@ class DialectExchange:
         return translation.fields
 
     def as_sent(self, location: Sequence[str | int]) -> list[str | int]:
-        """Return the location in the sent body of one in the translated body, such as ``("body", "random_seed")``."""
+        """Return the location in the sent body of one in the translated body, such as ``("body", "random_seed")``.
+
+        Steps that the translation added are left out, except for the last one, which may be a missing field.
+        """
         whole, *steps = location
-        return [
-            whole,
-            *(self.sources.get(step, step) if isinstance(step, str) else step for step in steps[:1]),
-            *steps[1:],
-        ]
+        if not steps or self.sources.get(str(steps[0]), steps[0]) == steps[0]:
+            return [whole, *steps]
+        source = self.sources[str(steps[0])]
+        found: list[str | int] = [source]
+        value: Any = self.body.get(source)
+        for step in steps[1:]:
+            is_missing = isinstance(value, dict) and step == steps[-1]
+            try:
+                value = value[step]
+            except (LookupError, TypeError):
+                if not is_missing:
+                    continue
+            found.append(step)
+        return [whole, *found]
+
+    def param_as_sent(self, param: str) -> str:
+        """Return the place in the sent body of one in the translated body, such as ``tools[0].function.name``."""
+        steps = [int(step) if step.isdecimal() else step for step in re.findall(r"[^.\[\]]+", param)]
+        if self.sources.get(str(steps[0]), steps[0]) == steps[0]:
+            return param
+        _, *found = self.as_sent(["body", *steps])
+        return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found).removeprefix(".")
 
     @cached_property
     def answers(self) -> Answers:

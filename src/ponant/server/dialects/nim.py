@@ -7,7 +7,7 @@ from pydantic import Field
 from ponant.api.chat import ChatCompletionRequest
 from ponant.server.dialects.base import Answers, Dialect, DialectExchange, Json
 from ponant.server.dialects.openai import CHAT, CHAT_RULES, is_model
-from ponant.server.dialects.openai_answers import ChatAnswers, ModelAnswers
+from ponant.server.dialects.openai_answers import ChatAnswers, ModelAnswers, OpenAIAnswers
 from ponant.server.dialects.table import KEPT, Rule, Table, checked
 
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -39,11 +39,15 @@ RULES: dict[str, Rule] = {
 """Rules of the fields that NIM documents. All other fields have those of OpenAI's dialect."""
 
 
-class _MistralErrors:
-    """Writer of the Mistral API's errors."""
+class _MistralErrors(OpenAIAnswers):
+    """Writer of the Mistral API's errors, which name the fields as they were sent."""
 
     def error(self, status: int, body: Json) -> tuple[int, Json]:
-        return status, body
+        param = body.get("param")
+        if not isinstance(param, str):
+            return status, body
+        sent = self._exchange.param_as_sent(param)
+        return status, body | {"param": sent, "message": str(body["message"]).replace(param, sent)}
 
 
 class _ChatAnswers(_MistralErrors, ChatAnswers):

@@ -1,6 +1,5 @@
 """Answers and errors in OpenAI's format, translated from those of the Mistral API."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -131,8 +130,7 @@ class OpenAIAnswers(TranslatedAnswers):
         sent_format = self.body.get("response_format")
         if isinstance(sent_format, dict) and "schema" in sent_format:
             place = place.replace("response_format.json_schema.schema", "response_format.schema")
-        first = re.split(r"[.\[]", place, maxsplit=1)[0]
-        return self._exchange.sources.get(first, first) + place.removeprefix(first)
+        return self._exchange.param_as_sent(place)
 
 
 class ChatAnswers(OpenAIAnswers):
