@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.in_process import ScriptedServer
+from ponant.engine.base import GenerateRequest
+from tests.in_process import ScriptedServer, serving_scripted
 from tests.missing import skip_or_fail
+from tests.scripted_engine import Script
 from tests.serving import EXACT, RunningServer, environment, serving
 from tests.soak import soaked
 from tests.tiny_model import write_tiny_model
@@ -45,9 +47,16 @@ def test_client_gets_an_answer_that_ends_by_itself(scripted_server: ScriptedServ
     run(python, suite, "-k", "by_itself", PONANT_TEST_URL=scripted_server.url, PONANT_TEST_MODEL="scripted")
 
 
-def test_client_fine_tunes_a_model(tiny_server: RunningServer) -> None:
+@pytest.mark.usefixtures("scripted_training")
+def test_client_fine_tunes_a_model(tiny_model: Path) -> None:
+    """The training is scripted, and so are the answers of the base and of the trained model."""
     skip_without_training()
-    run(FIRST_GENERATION, "fine_tuning_suite.py", PONANT_TEST_URL=tiny_server.url, PONANT_TEST_MODEL="tiny")
+
+    def script(request: GenerateRequest) -> Script:
+        return ("the and a hello",) if request.adapter else ("Hello",)
+
+    with serving_scripted(tiny_model, ("tiny",), engine={"usual": script}) as server:
+        run(FIRST_GENERATION, "fine_tuning_suite.py", PONANT_TEST_URL=server.url, PONANT_TEST_MODEL="tiny")
 
 
 @soaked

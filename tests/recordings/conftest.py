@@ -9,6 +9,7 @@ import pytest
 
 from tests.recordings.logged import Log
 from tests.recordings.recording import Recording
+from tests.scripted_trainer import scripted_training_path
 from tests.serving import EXACT, RunningServer, ServerProcess, serving
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import build_vocabulary, write_tiny_model
@@ -59,7 +60,10 @@ class LoggedServer:
 def guarded_server(
     tmp_path_factory: pytest.TempPathFactory, endless_model: Path, tiny_embedder: Path
 ) -> Iterator[LoggedServer]:
-    """Strict server with a key, limits of every kind, and models that fail. Tests leave no files or jobs there."""
+    """Strict server with a key, limits of every kind, and models that fail. Tests leave no files or jobs there.
+
+    Its training is scripted.
+    """
     folder = tmp_path_factory.mktemp("guarded")
     write_tiny_model(folder / "failing.gguf", nan_tokens=[build_vocabulary().id_of(HOPELESS)])
     write_tiny_embedder(folder / "failing-embedder.gguf", nan_word=HOPELESS_WORD)
@@ -74,6 +78,7 @@ def guarded_server(
         "PONANT_MAX_BODY_SIZE": "10000",
         "PONANT_MAX_FILE_SIZE": "20000",
         "PONANT_CORS_ORIGINS": "https://app.example.org",
+        "PYTHONPATH": scripted_training_path(),
     }
     with serving(*models, *flags, log=folder / "log", **EXACT, **limits) as server:
         (folder / "gone.gguf").unlink()

@@ -23,7 +23,9 @@ from ponant.storage.migrate import migrate
 from ponant.storage.storage import Storage
 from ponant.storage.tables import Base, FileRow, FineTuningJobRow
 from tests.missing import skip_or_fail
+from tests.soak import SOAK
 
+SERVERS = 4 if SOAK else 2
 OPENING = """
 import sys
 from pathlib import Path
@@ -96,7 +98,7 @@ def test_servers_that_start_at_once_do_not_disturb_each_other(url: str, tmp_path
     address = "" if url.startswith("sqlite") else url
     command = [sys.executable, "-c", OPENING, str(tmp_path / "data"), address]
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    servers = [subprocess.Popen(command, **pipes) for _ in range(4)]
+    servers = [subprocess.Popen(command, **pipes) for _ in range(SERVERS)]
     for server in servers:
         assert server.stdout and server.stdout.readline() == b"ready\n"
     for server in servers:
@@ -104,7 +106,7 @@ def test_servers_that_start_at_once_do_not_disturb_each_other(url: str, tmp_path
         server.stdin.write(b"go\n")
         server.stdin.flush()
     errors = [server.communicate()[1].decode() for server in servers]
-    assert [server.returncode for server in servers] == [0] * 4, "".join(errors)
+    assert [server.returncode for server in servers] == [0] * SERVERS, "".join(errors)
 
 
 async def test_transaction_is_kept_whole_or_not_at_all(url: str) -> None:

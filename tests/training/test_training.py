@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ponant.training.job import DatasetFile, Hyperparameters, TrainingRun, Wandb, write_run
-from tests.soak import SOAK
+from tests.soak import SOAK, soaked
 from tests.tiny_adapter import write_tiny_adapter
 from tests.tiny_model import build_vocabulary, write_tiny_model
 from tests.training.extra import skip_without_training
@@ -63,11 +63,9 @@ def trained(
         checkpoint_every=8,
         name="tiny",
     )
-    process = start(folder)
-    output, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    assert errors == ""  # no output of libraries
-    return folder, [json.loads(line) for line in output.splitlines()]
+    status, events = train(folder)
+    assert status == 0, events
+    return folder, events
 
 
 def losses(events: list[dict[str, Any]]) -> dict[int, float]:
@@ -158,7 +156,9 @@ def test_a_run_that_was_ended_goes_on_with_the_same_losses(
         if event["event"] == "step" and event["step"] == 11:
             os.kill(process.pid, ending)
             break
-    first = [json.loads(line) for line in process.communicate()[0].splitlines() if line.endswith("}")]
+    output, errors = process.communicate()
+    assert errors == ""  # no output of libraries
+    first = [json.loads(line) for line in output.splitlines() if line.endswith("}")]
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("1")  # an incomplete row
 
@@ -301,6 +301,21 @@ def test_a_loss_that_is_no_number_fails_with_advice(tmp_path: Path, cache: Path)
     assert "learning_rate below" in failed["message"]
 
 
+def test_memory_that_cannot_be_had_fails_with_advice(
+    tmp_path: Path, tiny_model: Path, lines: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    describe(tmp_path, tiny_model, lines, cache=cache, training_steps=1)
+    monkeypatch.setattr("ponant.training.lora.LoraTrainer.train", lambda *_, **__: torch.empty(2**50))
+
+    failed = failure(tmp_path)
+
+    assert failed["error"] == "out_of_memory"
+    assert "Lower seq_len" in failed["message"]
+
+
+@soaked  # a process of its own and a long sequence take many seconds
 def test_too_little_memory_fails_with_advice(tmp_path: Path, cache: Path) -> None:
     model = tmp_path / "long.gguf"
     write_tiny_model(model, context_length=65536)
