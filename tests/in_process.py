@@ -28,7 +28,7 @@ from ponant.llamacpp.vocabulary import open_vocabulary
 from ponant.processes.core_lock import CoreSlot
 from ponant.prompts.build import build_prompts
 from ponant.server.connection import server_config
-from ponant.server.run import listen, running_app
+from ponant.server.run import connection_limits, listen, running_app
 from ponant.server.wiring import make_app
 from ponant.settings import Settings, read_settings
 from ponant.storage.lazy import LazyStorage
@@ -158,7 +158,7 @@ def _listening(
 
         async def serve() -> None:
             async with make_app() as app:
-                config = server_config(app, lifespan="off")
+                config = server_config(app, connection_limits(settings), lifespan="off")
                 server = uvicorn.Server(config)
                 ending.add_done_callback(lambda _: setattr(server, "should_exit", True))
                 started.set_result(asyncio.get_running_loop())

@@ -203,6 +203,15 @@ class Settings(BaseSettings):
     shutdown_timeout: float = Field(
         default=30, ge=0, description="Time for running requests to finish at shutdown, in seconds."
     )
+    head_timeout: float = Field(
+        default=10, gt=0, description="Time for a client to send the head of a request, in seconds."
+    )
+    body_timeout: float = Field(
+        default=30, gt=0, description="Longest pause between two pieces of a request's body, in seconds."
+    )
+    idle_timeout: float = Field(
+        default=75, gt=0, description="Time between two requests after which a connection is closed, in seconds."
+    )
     max_body_size: Memory = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
     max_file_size: Memory = Field(default=ByteSize(512 * 2**20), description="Largest uploaded file, such as 512MiB.")
     flash_attention: bool = Field(

@@ -1,217 +1,145 @@
-"""Connections: upgrade offers, heads in pieces, pipelining, disconnects."""
+"""Connections that wait for their client: time limits, and the number of connections."""
 
 import contextlib
 import json
 import logging
-import re
+import resource
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 
+from ponant.server import run
 from tests.chatting import CHAT, body
-from tests.in_process import ScriptedServer
-from tests.scripted_engine import Gate
+from tests.in_process import serving_scripted
 from tests.serving import RunningServer, wait_until
 
-H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
-"""Offer that Java's client sends with every request."""
-OFFERS = {
-    "h2c": H2C,
-    "h2c in lower case": H2C.lower(),
-    "websocket": "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
-    "several": "Upgrade: h2c\r\nUpgrade: TLS/1.3, IRC/6.9\r\nConnection: upgrade\r\n",
-    "without connection": "Upgrade: h2c\r\n",
-    "connection alone": "Connection: upgrade\r\n",
-}
+MOST = 6
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+RAISE = """
+import resource
+from ponant.server.connection_limits import most_connections, raise_descriptor_limit
+before = most_connections()
+raise_descriptor_limit()
+print(before, most_connections(), *resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
 
 
-class Connection:
-    """Connection of a client that writes its requests itself."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.send = connection.sendall
-        self.incoming = connection.makefile("rb")
-
-    def read(self) -> tuple[int, Any]:
-        """Return the status and the JSON of the next response."""
-        head = b"".join(iter(self.incoming.readline, b"\r\n"))
-        length = re.search(rb"content-length: (\d+)", head)
-        assert length, head
-        return int(head.split()[1]), json.loads(self.incoming.read(int(length[1])))
-
-    def read_tokens(self) -> int:
-        """Return the number of tokens of the next answer."""
-        status, answer = self.read()
-        assert status == 200, answer
-        tokens: int = answer["usage"]["completion_tokens"]
-        return tokens
-
-
-@contextlib.contextmanager
-def connected(server: RunningServer) -> Iterator[Connection]:
-    url = httpx2.URL(server.url)
-    with socket.create_connection((url.host, url.port), timeout=60) as opened:
-        connection = Connection(opened)
-        with connection.incoming:
-            yield connection
-
-
-def chat(offer: str = "", *, tokens: int = 1, chunked: bool = False, **fields: Any) -> bytes:
-    """Return a chat request whose answer has ``tokens`` tokens."""
-    content = json.dumps(body(**{"max_tokens": tokens, **fields})).encode()
-    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(content)}"
-    head = f"POST {CHAT}?a=b HTTP/1.1\r\nHost: localhost\r\n{offer}Content-Type: application/json\r\n{length}\r\n\r\n"
-    half = len(content) // 2
-    parts = (b"%x\r\n%b\r\n" % (len(part), part) for part in (content[:half], content[half:], b""))
-    return head.encode() + (b"".join(parts) if chunked else content)
-
-
-def get(offer: str, path: str = "/v1/models") -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{offer}\r\n".encode()
-
-
-@pytest.mark.parametrize("chunked", [False, True])
-@pytest.mark.parametrize("offer", OFFERS.values(), ids=OFFERS)
-def test_request_with_an_upgrade_offer_is_answered_with_its_body(
-    scripted_server: ScriptedServer, offer: str, chunked: bool
-) -> None:
-    with connected(scripted_server) as connection:
-        for tokens in (1, 2):
-            connection.send(chat(offer, tokens=tokens, chunked=chunked))
-            assert connection.read_tokens() == tokens
-        connection.send(get(offer))
-        assert connection.read()[0] == 200
-
-
-def test_pipelined_requests_with_and_without_offers_are_answered_in_order(scripted_server: ScriptedServer) -> None:
-    requests = [chat(H2C, tokens=2), chat(tokens=1), get(H2C), chat(H2C, tokens=1, chunked=True), chat(H2C, tokens=2)]
-    with connected(scripted_server) as connection:
-        connection.send(b"".join(requests))
-        assert [connection.read_tokens(), connection.read_tokens()] == [2, 1]
-        assert connection.read()[0] == 200
-        assert [connection.read_tokens(), connection.read_tokens()] == [1, 2]
-
-
-@pytest.mark.parametrize("size", [1, 7, 64])
-def test_head_and_body_may_come_in_pieces(scripted_server: ScriptedServer, size: int) -> None:
-    data = chat(H2C, tokens=2) + chat(H2C, tokens=1, chunked=True)
-    with connected(scripted_server) as connection:
-        for start in range(0, len(data), size):
-            connection.send(data[start : start + size])
-        assert [connection.read_tokens(), connection.read_tokens()] == [2, 1]
-
-
-def test_expected_continue_is_sent_before_the_body(scripted_server: ScriptedServer) -> None:
-    head, _, content = chat(H2C + "Expect: 100-continue\r\n").partition(b"\r\n\r\n")
-    with connected(scripted_server) as connection:
-        connection.send(head + b"\r\n\r\n")
-        assert connection.incoming.read(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        connection.send(content)
-        assert connection.read_tokens() == 1
-
-
-def test_connection_is_closed_if_the_client_asks_for_it(scripted_server: ScriptedServer) -> None:
-    with connected(scripted_server) as connection:
-        connection.send(chat("Connection: close, upgrade\r\nUpgrade: h2c\r\n") + get(""))
-        assert connection.read_tokens() == 1
-        assert connection.incoming.read() == b""
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n" + get(""),
-        get("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n" + H2C),
-        get("Content-Length: 5\r\nContent-Length: 6\r\n" + H2C),
-        get("Transfer-Encoding: chunked, identity\r\n" + H2C),
-        get("Upgrade : h2c\r\nConnection: upgrade\r\n"),
-        get("Upgrade: h2c\r\n folded: yes\r\nConnection: upgrade\r\n"),
-        get("Upgrade: h2c\r\nConnection: upgrade\r\nX: a\rb\r\n"),
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    ],
-)
-def test_requests_that_could_be_read_in_two_ways_are_refused_and_end_the_connection(
-    scripted_server: ScriptedServer, request_: bytes
-) -> None:
-    with connected(scripted_server) as connection:
-        connection.send(request_)
-        answer = connection.incoming.read()
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert answer.count(b"HTTP/1.1 ") == 1
-
-
-@pytest.mark.parametrize("later", [False, True])
-def test_disconnect_ends_the_running_request_of_a_pipeline(scripted_server: ScriptedServer, later: bool) -> None:
-    gate = Gate()
-    scripted_server.engine.play("Hello", gate, "never")
-    with connected(scripted_server) as connection:
-        connection.send(chat(tokens=100) + (b"" if later else get("")))
-        assert gate.reached.wait(30)
-        generation = scripted_server.engine.generations[-1]
-        if later:
-            connection.send(get("") * 2)
-    wait_until(generation.ended.is_set, 10)
-
-
-# Abandoned requests
+@pytest.fixture(scope="module")
+def hasty(tiny_model: Path) -> Iterator[RunningServer]:
+    """Server with short time limits."""
+    with serving_scripted(tiny_model, head_timeout=0.5, body_timeout=1, idle_timeout=0.5) as server:
+        yield server
 
 
 @pytest.fixture
-def requests_logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO, "ponant.server")
-    return caplog
+def small(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningServer]:
+    """Server with few connections, whose clients have all the time."""
+    monkeypatch.setattr(run, "most_connections", lambda: MOST)
+    with serving_scripted(tiny_model, head_timeout=600, body_timeout=600) as server:
+        yield server
 
 
-def logged(requests: pytest.LogCaptureFixture, path: str) -> list[int]:
-    """Wait for log lines of requests to a path, and return their statuses."""
-    wait_until(lambda: any(vars(record).get("path") == path for record in requests.records))
-    return [vars(record)["status"] for record in requests.records if vars(record).get("path") == path]
+@contextlib.contextmanager
+def connected(server: RunningServer, data: bytes = b"") -> Iterator[socket.socket]:
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as client:
+        client.sendall(data)
+        yield client
 
 
-@pytest.mark.parametrize("path", [CHAT, f"/openai{CHAT}"])
-@pytest.mark.parametrize("stream", [False, True])
-def test_abandoned_answer_is_logged_as_499(
-    scripted_server: ScriptedServer, requests_logged: pytest.LogCaptureFixture, path: str, stream: bool
+def received(client: socket.socket) -> bytes:
+    """Return all bytes until the server closes the connection."""
+    data = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := client.recv(65536):
+            data += piece
+    return data
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"", b""),
+        (b"\r\n", b""),
+        (b"GET /he", b"HTTP/1.1 408 "),
+        (HEAD, b"HTTP/1.1 408 "),
+        (HEAD + b"Content-Length: 10\r\n\r\n{", b"HTTP/1.1 408 "),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"HTTP/1.1 408 "),
+        (HEALTH, b"HTTP/1.1 200 "),
+        (HEALTH + b"\r\n", b"HTTP/1.1 200 "),
+        (HEALTH + b"GET /he", b"HTTP/1.1 200 "),
+    ],
+)
+def test_clients_that_send_nothing_more_are_disconnected(hasty: RunningServer, sent: bytes, answer: bytes) -> None:
+    with connected(hasty, sent) as client:
+        data = received(client)
+    assert data.startswith(answer)
+    assert bool(data) == bool(answer)
+    if b" 408 " in data:
+        error = json.loads(data.rpartition(b"\r\n\r\n")[2])
+        assert (error["object"], error["type"]) == ("error", "timeout")
+
+
+def test_slow_bodies_and_slow_answers_are_served(hasty: RunningServer) -> None:
+    content = json.dumps(body(max_tokens=3)).encode()
+    with connected(hasty, HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(content)) as client:
+        third = len(content) // 3
+        for piece in (content[:third], content[third : 2 * third], content[2 * third :]):
+            with contextlib.suppress(TimeoutError):
+                client.settimeout(0.6)
+                client.recv(1)
+            client.sendall(piece)
+        client.settimeout(30)
+        assert received(client).startswith(b"HTTP/1.1 200 ")
+
+
+def test_new_connections_replace_those_that_wait_longest(
+    small: RunningServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gate = Gate()
-    scripted_server.engine.play("Hello", gate, "never")
-    with connected(scripted_server) as connection:
-        connection.send(chat(tokens=100, stream=stream).replace(CHAT.encode(), path.encode()))
-        assert gate.reached.wait(30)
-        if stream:
-            assert b" 200 " in connection.incoming.readline()
-    assert logged(requests_logged, path) == [499]
+    with caplog.at_level(logging.WARNING, "ponant.server"), contextlib.ExitStack() as stack:
+        logger = logging.getLogger("ponant")
+        propagates, logger.propagate = logger.propagate, True
+        silent = [stack.enter_context(connected(small)) for _ in range(3 * MOST)]
+        with connected(small, HEALTH) as client:
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        logger.propagate = propagates
+        assert received(silent[0]) == b""
+        silent[-1].sendall(HEALTH)
+        assert silent[-1].recv(1000).startswith(b"HTTP/1.1 200 ")
+    assert [record.message for record in caplog.records].count("connections near the limit") == 1
 
 
-def test_abandoned_upload_and_download_are_logged_as_499(
-    scripted_server: ScriptedServer, requests_logged: pytest.LogCaptureFixture
-) -> None:
-    with scripted_server.client() as client:
-        upload = {"file": ("big.pdf", b"x" * 2**25)}
-        file = client.post("/v1/files", files=upload, data={"purpose": "ocr"}).json()
-        content = f"/v1/files/{file['id']}/content"
-        assert logged(requests_logged, "/v1/files") == [200]
-        with connected(scripted_server) as connection:
-            connection.send(get("", content))
-            assert b" 200 " in connection.incoming.readline()
-        assert logged(requests_logged, content) == [499]
-        client.delete(f"/v1/files/{file['id']}")
-    requests_logged.clear()
-    with connected(scripted_server) as connection:
-        head = "Host: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n"
-        connection.send(f"POST /v1/files HTTP/1.1\r\n{head}--x\r\n".encode())
-    assert logged(requests_logged, "/v1/files") == [499]
+def test_busy_server_still_reports_its_health(small: RunningServer) -> None:
+    with contextlib.ExitStack() as stack:
+        busy = [stack.enter_context(connected(small, HEAD + b"Content-Length: 9\r\n\r\n")) for _ in range(MOST)]
+        with small.client() as client:
+            wait_until(lambda: client.get("/v1/models").status_code == 503)
+            assert client.get("/health").status_code == 200
+            assert client.get("/ready").status_code == 200
+        for connection in busy:
+            connection.close()
+        wait_until(lambda: _chat_status(small) == 200)
 
 
-def test_complete_answer_is_logged_with_its_status_even_if_the_connection_ends(
-    scripted_server: ScriptedServer, requests_logged: pytest.LogCaptureFixture
-) -> None:
-    with connected(scripted_server) as connection:
-        connection.send(chat("Connection: close\r\n", stream=True))
-        assert connection.incoming.read().endswith(b"\r\n0\r\n\r\n")
-    assert logged(requests_logged, CHAT) == [200]
+def _chat_status(server: RunningServer) -> int:
+    with server.client() as client:
+        return client.post(CHAT, json=body(max_tokens=1)).status_code
+
+
+def test_limit_of_descriptors_is_raised_as_far_as_it_goes() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    result = subprocess.run(
+        ["sh", "-c", 'ulimit -S -n 256 && exec "$0" -c "$1"', sys.executable, RAISE],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, after, soft, now_hard = map(int, result.stdout.split())
+    assert before < 256 <= after < soft
+    assert now_hard == hard

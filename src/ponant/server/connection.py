@@ -1,5 +1,7 @@
-"""Connections of HTTP/1.1 clients: uvicorn's protocol, without upgrades to other protocols."""
+"""Connections of HTTP/1.1 clients: uvicorn's protocol, without upgrades to other protocols, and with time limits."""
 
+import asyncio
+import functools
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -7,8 +9,12 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from ponant.api.errors import ErrorResponse
+from ponant.server.connection_limits import ConnectionLimits, OpenConnections
+from ponant.server.errors import error_response
+
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Scope
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ABANDONED = "ponant.abandoned"
 _UPGRADE = b"upgrade"
@@ -17,15 +23,27 @@ _MOST_PIPELINED = 16
 """Most requests that wait for the one before. The connection is not read while there are more."""
 
 
-def server_config(app: "ASGIApp", **options: Any) -> uvicorn.Config:
+_HEALTH = ("/health", "/ready")
+
+
+def server_config(app: "ASGIApp", limits: ConnectionLimits, **options: Any) -> uvicorn.Config:
     """Return the configuration of a uvicorn server whose connections are ``ClientConnection``.
 
     Args:
         app: the application.
+        limits: limits of the connections.
         options: further arguments of ``uvicorn.Config``.
     """
+    connect = functools.partial(ClientConnection, limits=limits, others=OpenConnections(limits.most))
     return uvicorn.Config(
-        app, http=ClientConnection, ws="none", log_config=None, access_log=False, server_header=False, **options
+        app,
+        http=cast("type[asyncio.Protocol]", connect),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=cast("int", limits.idle),
+        **options,
     )
 
 
@@ -39,15 +57,68 @@ class ClientConnection(HttpToolsProtocol):
 
     Clients such as Java's offer HTTP/2 (``Upgrade: h2c``) with every request, and a server may ignore the offer. The
     base class drops the bodies of such requests. A disconnect ends all requests of the connection, also pipelined ones.
+
+    A client has limited time for the head of a request, and between two pieces of its body.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, limits: ConnectionLimits, others: OpenConnections, **options: Any) -> None:
         super().__init__(*args, **options)
         self.parser: RequestParser = RequestParser(self)  # type: ignore[assignment]
         self._open = deque[RequestResponseCycle]()
+        self._limits = limits
+        self._others = others
+        self._in_head = False
+        self._in_body = False
+        self._deadline: float | None = None
+        """Time of the event loop at which the client must have sent more; None if nothing is expected."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        if not self._others.add(self):
+            self.app = _HealthOnly(self.app)
+        self._expect_within(self._limits.head)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse a piece of the stream of requests."""
+        super().data_received(data)
+        if self._deadline is None and self.timeout_keep_alive_task is None and self._is_idle():
+            self._expect_within(self._limits.head)  # it sent a line break between two requests
+
+    def on_message_begin(self) -> None:
+        """Begin the head of a request."""
+        super().on_message_begin()
+        if not self._in_head:
+            self._in_head = True
+            self._expect_within(self._limits.head)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        super().on_body(body)
+        self._expect_within(self._limits.body)
+
+    def on_message_complete(self) -> None:
+        """End the body of a request."""
+        self._in_body = False
+        self._deadline = None
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """End a request, and begin the next one."""
+        super().on_response_complete()
+        if self._is_idle():
+            self._others.wait(self)
+
+    def evict(self) -> None:
+        """Close the connection."""
+        self.transport.close()
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
+        self._in_head, self._in_body = False, True
+        self._others.work(self)
+        self._expect_within(self._limits.body)
         super().on_headers_complete()
         while self._open and self._open[0].response_complete:
             self._open.popleft()
@@ -57,13 +128,79 @@ class ClientConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all requests of the connection."""
+        self._others.remove(self)
+        if self._timer:
+            self._timer.cancel()
+        self._abandon()
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
+    def _abandon(self) -> None:
         for cycle in self._open:
             if not cycle.response_complete:
                 cast("dict[str, Any]", cycle.scope)[_ABANDONED] = True
                 cycle.disconnected = True
                 cycle.message_event.set()
         self._open.clear()
-        super().connection_lost(exc)
+
+    def _is_idle(self) -> bool:
+        """True if no request has begun, or all are answered."""
+        return not (self._in_head or self._in_body) and all(cycle.response_complete for cycle in self._open)
+
+    def _expect_within(self, seconds: float) -> None:
+        """Expect data of the client within a number of seconds. A timer that runs is kept, as that is cheaper."""
+        self._deadline = self.loop.time() + seconds
+        if self._timer is None:
+            self._timer = self.loop.call_at(self._deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._deadline is None or self.transport.is_closing():
+            return
+        now = self.loop.time()
+        if self.flow.read_paused or self._is_held_up():
+            self._deadline = now + self._limits.body
+        if now < self._deadline:
+            self._timer = self.loop.call_at(self._deadline, self._on_timer)
+            return
+        if self._in_head or (self._in_body and not self.cycle.response_started):
+            self.transport.write(_TIMEOUT_RESPONSE)
+        self._abandon()
+        self.transport.close()
+
+    def _is_held_up(self) -> bool:
+        """True if a response has begun but not ended, or the client may not send its body yet."""
+        return any(
+            not cycle.response_complete and (cycle.response_started or cycle.waiting_for_100_continue)
+            for cycle in self._open
+        )
+
+
+def _timeout_response() -> bytes:
+    body = ErrorResponse(message="The request did not arrive in time.", type="timeout", code="3704")
+    response = error_response(408, body, {"connection": "close"})
+    headers = [b"%b: %b" % header for header in response.raw_headers]
+    return b"\r\n".join([b"HTTP/1.1 408 Request Timeout", *headers, b"", bytes(response.body)])
+
+
+_TIMEOUT_RESPONSE = _timeout_response()
+
+
+class _HealthOnly:
+    """The application of a connection beyond the limit: it reports the server's health and refuses all else."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Handle a request."""
+        if scope["path"] in _HEALTH:
+            await self._app(scope, receive, send)
+            return
+        body = ErrorResponse(
+            message="The server has too many connections. Try again later.", type="unavailable", code="3700"
+        )
+        await error_response(503, body, {"connection": "close"})(scope, receive, send)
 
 
 class RequestParser:

@@ -18,6 +18,7 @@ import uvicorn
 from ponant._version import __version__
 from ponant.catalog.catalog import Catalog
 from ponant.server.connection import server_config
+from ponant.server.connection_limits import ConnectionLimits, most_connections, raise_descriptor_limit
 from ponant.server.wiring import make_app, make_catalog, open_storage
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _BACKLOG = 2048
-_IDLE_CONNECTION_SECONDS = 75
 _SECONDS_AFTER_FAILING = 5
 """Time for connections to send their last event after requests were failed at a shutdown."""
 
@@ -49,6 +49,7 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
         StorageError: the data folder or the database cannot be used.
     """
     listener = listen(settings)
+    raise_descriptor_limit()
     with contextlib.closing(listener):
         say(f"Ponant {__version__}")
         catalog = make_catalog(settings, say=say)
@@ -126,12 +127,22 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits of connections by the settings and the file descriptors of this process."""
+    return ConnectionLimits(
+        head=settings.head_timeout,
+        body=settings.body_timeout,
+        idle=settings.idle_timeout,
+        most=most_connections(),
+    )
+
+
 def _make_server(catalog: Catalog, settings: Settings, storage: LazyStorage) -> "_Server":
     app = make_app(catalog, settings, storage, stopping=lambda: server.should_exit)
     config = server_config(
         app,
+        connection_limits(settings),
         lifespan="on",
-        timeout_keep_alive=_IDLE_CONNECTION_SECONDS,
         timeout_graceful_shutdown=int(settings.shutdown_timeout) + _SECONDS_AFTER_FAILING,
     )
     server = _Server(config)
