@@ -1,21 +1,32 @@
 """Text completions over HTTP: log-probabilities, echoed prompts, token ids, and fields of vLLM."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ponant.engine.base import Delta, TokenLogprobs
-from tests.in_process import ScriptedServer
+from tests.in_process import EXACT, ScriptedServer, serving_in_process
 from tests.serving import RunningServer
-from tests.tiny_model import build_vocabulary
+from tests.tiny_model import build_vocabulary, write_tiny_model
 
 TEXT = "/v1/completions"
+FIM_TOKENS = {"<|fim_prefix|>": "fim_pre", "<|fim_suffix|>": "fim_suf", "<|fim_middle|>": "fim_mid"}
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 4}
 VOCABULARY = build_vocabulary()
 END = VOCABULARY.id_of("<|im_end|>")
 UNICORN = "🦄".encode()
 FIRST, SECOND, LONE = (VOCABULARY.id_of(data) for data in ("😀".encode()[:2], "😀".encode()[2:], b"\x98"))
+
+
+@pytest.fixture(scope="module")
+def native_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Server with a tiny model that has FIM tokens."""
+    path = tmp_path_factory.mktemp("native") / "filler.gguf"
+    write_tiny_model(path, more_controls=FIM_TOKENS)
+    with serving_in_process(path, **EXACT) as server:
+        yield server
 
 
 def complete(server: RunningServer, **fields: Any) -> dict[str, Any]:
@@ -176,6 +187,25 @@ def test_prompt_is_scored_without_a_completion(tiny_server: RunningServer, strea
         choices = complete(tiny_server, **fields)["choices"]
     assert [(choice["text"], choice["finish_reason"]) for choice in choices] == [("the and", "length"), ("a", "length")]
     assert [len(choice["logprobs"]["tokens"]) for choice in choices] == [2, 1]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_token_that_ends_a_scored_text_has_an_entry(native_server: RunningServer, stream: bool) -> None:
+    """Evaluation tools take the last entry for the generated token, whatever it is."""
+    for text in ("<|im_end|>", "<|fim_suffix|>"):
+        token = str(build_vocabulary(tuple(FIM_TOKENS)).id_of(text))
+        fields: dict[str, Any] = {"prompt": "a and", "logprobs": 1, "max_tokens": 1, "logit_bias": {token: 100}}
+        if stream:
+            choice = joined(streamed(native_server, echo=True, **fields))
+        else:
+            response = complete(native_server, echo=True, **fields)
+            choice = response["choices"][0]
+            assert response["usage"]["completion_tokens"] == 0
+        assert (choice["text"], choice["finish_reason"]) == ("a and", "stop")
+        assert choice["logprobs"]["tokens"] == ["a", " and", text]
+        assert choice["logprobs"]["text_offset"] == [0, 1, 5]
+        plain = complete(native_server, **fields)["choices"][0]["logprobs"]
+        assert plain is None or plain["tokens"] == []
 
 
 def test_echo_alone_needs_no_computation_of_the_prompt(scripted_server: ScriptedServer) -> None:

@@ -38,7 +38,13 @@ class Choice:
     """
 
     def __init__(
-        self, index: int, output: AnswerOutput, vocabulary: Vocabulary, *, places: TextPlaces | None = None
+        self,
+        index: int,
+        output: AnswerOutput,
+        vocabulary: Vocabulary,
+        *,
+        places: TextPlaces | None = None,
+        writes_end: bool = False,
     ) -> None:
         """Start with no tokens.
 
@@ -47,6 +53,7 @@ class Choice:
             output: reads its tokens.
             vocabulary: spells the tokens of log-probabilities.
             places: locates these tokens in a text completion.
+            writes_end: True if they include the token that ended the completion.
         """
         self.finish: FinishReason | None = None
         self.accepted = 0
@@ -56,6 +63,7 @@ class Choice:
         self._output = output
         self._vocabulary = vocabulary
         self._places = places
+        self._writes_end = writes_end
         self._has_calls = False
 
     @property
@@ -74,8 +82,10 @@ class Choice:
         counted = self._output.tokens
         parts = self._output.push(delta.tokens)
         counted = self._output.tokens - counted
-        known = (delta.logprobs or [])[:counted]
-        logprobs = token_logprobs(self._vocabulary, delta.tokens[:counted], known, self._places)
+        tokens = delta.tokens if delta.end is None else [*delta.tokens, delta.end]
+        ended = self._output.ended or (delta.end is not None and not self._output.stopped)
+        known = (delta.logprobs or [])[: counted + (1 if ended and self._writes_end else 0)]
+        logprobs = token_logprobs(self._vocabulary, tokens[: len(known)], known, self._places)
         if delta.finish and not self._output.stopped:
             parts += self._output.finish()
         self._has_calls = self._has_calls or any(isinstance(part, CallBegun) for part in parts)

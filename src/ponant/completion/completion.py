@@ -248,4 +248,10 @@ class Completion:
 def _choice(index: int, model: LoadedModel, prompt: Prompt, spec: CompletionSpec) -> Choice:
     output_format = replace(prompt.output_format, end_tokens=frozenset()) if spec.ignore_eos else prompt.output_format
     output = AnswerOutput(model.vocabulary.piece, spec.stops, min_tokens=spec.min_tokens, output_format=output_format)
-    return Choice(index, output, model.vocabulary, places=TextPlaces(len(prompt.prefix)) if spec.is_text else None)
+    return Choice(
+        index,
+        output,
+        model.vocabulary,
+        places=TextPlaces(len(prompt.prefix)) if spec.is_text else None,
+        writes_end=spec.is_text and spec.prompt_logprobs is not None,
+    )

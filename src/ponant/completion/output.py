@@ -53,6 +53,11 @@ class AnswerOutput:
         """True if a stop string or an end token was found. Further tokens are ignored."""
         return self._scanner.found or self._ended
 
+    @property
+    def ended(self) -> bool:
+        """True if an end token was found, or the end of a filling."""
+        return self._ended
+
     def push(self, tokens: Iterable[int]) -> list[Part]:
         """Decode tokens and return the parts that can be shown. Tokens after a stop string are not counted."""
         parts: list[Part] = []

@@ -95,9 +95,10 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
         cached_tokens: number of the prompt's tokens that were reused from the cache.
         accepted: number of the prediction's tokens that were accepted so far.
         rejected: number of the prediction's tokens that were rejected so far.
-        logprobs: one entry per token, if requested.
+        logprobs: one entry per token, and one for ``end``, if requested.
         prompt_logprobs: entries of the next tokens of the prompt, if requested. Choice 0 has them, all before its first
             token or its end. They begin with the prompt's second token, as the first one has none.
+        end: end-of-generation token that was drawn after the tokens, if the engine knows it.
     """
 
     choice: int
@@ -108,6 +109,7 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
     rejected: int = 0
     logprobs: list[TokenLogprobs] | None = None
     prompt_logprobs: list[TokenLogprobs] | None = None
+    end: int | None = None
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -7,9 +7,8 @@ from ponant.engine.llama.drafting import Drafter, DraftText
 from ponant.engine.llama.kv_cache import KVCache
 from ponant.engine.llama.prefill import BurstPrefill
 from ponant.engine.llama.prefix_store import PrefixStore
-from ponant.engine.llama.sampling import Draw
 from ponant.engine.llama.scheduler import Scheduler
-from ponant.engine.llama.sequence import Sequence
+from ponant.engine.llama.sequence import Draw, Sequence
 from ponant.engine.llama.step import Step
 from ponant.engine.llama.step_costs import StepCosts
 

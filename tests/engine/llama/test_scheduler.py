@@ -147,7 +147,7 @@ def test_all_are_preempted_in_the_order_of_arrival() -> None:
 @pytest.mark.parametrize(
     ("drawn", "expected"),
     [
-        pytest.param([5, END], [Delta(0, [5]), Delta(0, [], "stop")], id="the model's own end"),
+        pytest.param([5, END], [Delta(0, [5]), Delta(0, [], "stop", end=END)], id="the model's own end"),
         pytest.param([5, 6, 7], [Delta(0, [5]), Delta(0, [6]), Delta(0, [7], "length")], id="max_tokens"),
         pytest.param([5, None], [Delta(0, [5]), Delta(0, [], "error")], id="a failure"),
     ],

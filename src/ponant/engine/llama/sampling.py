@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.base import Sampling, TokenLogprobs
-from ponant.engine.llama.sequence import Sequence, TokenCounts
+from ponant.engine.llama.sequence import Draw, Sequence, TokenCounts
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -31,14 +31,6 @@ class Row:
 
     sequence: Sequence
     drafted: abc.Sequence[int] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """Drawn token with the requested log-probabilities."""
-
-    token: int
-    logprobs: TokenLogprobs | None = None
 
 
 class Sampler:

@@ -17,8 +17,7 @@ from ponant.engine.llama.kv_cache import KVCache
 from ponant.engine.llama.prefill import PrefillPolicy
 from ponant.engine.llama.prefix_index import Reuse
 from ponant.engine.llama.rotation import Rotation
-from ponant.engine.llama.sampling import Draw
-from ponant.engine.llama.sequence import WAITING, Sequence
+from ponant.engine.llama.sequence import WAITING, Draw, Sequence
 from ponant.engine.llama.step import Chunk, Step, next_chunk, within_rows
 from ponant.engine.llama.step_costs import USUAL_COSTS, StepCosts, StepTime
 
@@ -137,33 +136,36 @@ class Scheduler:
             if not chunk.draws:
                 self._compute(chunk, chunk.length)
                 if prompt_logprobs:
-                    yield sequence.request_id, sequence.delta([], None, None, prompt_logprobs)
+                    yield sequence.request_id, sequence.delta(prompt_logprobs=prompt_logprobs)
                 continue
             if sequence.generated == 0:
                 self.cached_tokens += sequence.cached_tokens
-            tokens, finish = self._accept(chunk, next(draws))
+            tokens, end, finish = self._accept(chunk, next(draws))
             if finish:
                 self._leave(sequence, keep=finish not in ("error", "grammar"))
-            logprobs = None if sequence.top_logprobs is None else [draw.logprobs for draw in tokens if draw.logprobs]
-            yield (
-                sequence.request_id,
-                sequence.delta([draw.token for draw in tokens], finish, logprobs, prompt_logprobs),
-            )
+            yield sequence.request_id, sequence.delta(tokens, end, finish, prompt_logprobs)
 
-    def _accept(self, chunk: Chunk, draws: abc.Sequence[Draw | None]) -> tuple[list[Draw], FinishReason | None]:
-        """Append draws up to the first that differs from the draft; returns them, and the reason of an end."""
+    def _accept(
+        self, chunk: Chunk, draws: abc.Sequence[Draw | None]
+    ) -> tuple[list[Draw], Draw | None, FinishReason | None]:
+        """Append draws up to the first that differs from the draft.
+
+        Returns:
+            The appended draws, that of an end-of-generation token, and the reason of an end.
+        """
         sequence = chunk.sequence
         if sequence.full:  # only the prompt was asked for
             self._compute(chunk, chunk.length)
-            return [], sequence.limit_reason if draws[0] else "error"
+            return [], None, sequence.limit_reason if draws[0] else "error"
         tokens = _take_unsent(sequence)
+        end: Draw | None = None
         finish: FinishReason | None = None
         right = 0
         for index, draw in enumerate(draws):
             if draw is None:
                 finish = "grammar" if sequence.grammar and sequence.grammar.failed else "error"
             elif draw.token in self.end_tokens:
-                finish = "stop"
+                end, finish = draw, "stop"
             else:
                 tokens.append(draw)
                 finish = sequence.append(draw.token)
@@ -177,7 +179,7 @@ class Scheduler:
             self.cache.forget_drafts(sequence.slot)
         if sequence.drafter and chunk.draft:
             sequence.drafter.settle(right, len(chunk.draft) - right)
-        return tokens, finish
+        return tokens, end, finish
 
     def _compute(self, chunk: Chunk, count: int) -> None:
         """Record that the first ``count`` tokens of a chunk are computed."""

@@ -1,6 +1,7 @@
 """Sequences: completions in progress."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,14 @@ from ponant.engine.llama.grammar import Grammar
 WAITING = -1
 UNIFORMS_PER_TOKEN = 8
 _TOKENS_PREPARED_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Drawn token with the requested log-probabilities."""
+
+    token: int
+    logprobs: TokenLogprobs | None = None
 
 
 class TokenCounts:
@@ -138,21 +147,24 @@ class Sequence:
 
     def delta(
         self,
-        tokens: list[int],
-        finish: FinishReason | None,
-        logprobs: list[TokenLogprobs] | None,
-        prompt_logprobs: list[TokenLogprobs] | None,
+        draws: Iterable[Draw] = (),
+        end: Draw | None = None,
+        finish: FinishReason | None = None,
+        prompt_logprobs: list[TokenLogprobs] | None = None,
     ) -> Delta:
-        """Return a delta with new tokens and log-probabilities."""
+        """Return a delta with new tokens, and the end-of-generation token after them if there is one."""
+        tokens = list(draws)
+        drawn = [*tokens, end] if end else tokens
         return Delta(
             self.choice,
-            tokens,
+            [draw.token for draw in tokens],
             finish,
             self.cached_tokens,
             self.drafter.accepted if self.drafter else 0,
             self.drafter.rejected if self.drafter else 0,
-            logprobs,
+            None if self.top_logprobs is None else [draw.logprobs for draw in drawn if draw.logprobs],
             prompt_logprobs,
+            end.token if end else None,
         )
 
     def uniforms(self, index: int) -> NDArray[np.float64]:

@@ -32,9 +32,9 @@ from ponant.engine.llama.memory import plan_memory
 from ponant.engine.llama.prefill import BurstPrefill
 from ponant.engine.llama.prefix_store import PrefixStore
 from ponant.engine.llama.reporter import Reporter
-from ponant.engine.llama.sampling import Draw, Row, Sampler, score
+from ponant.engine.llama.sampling import Row, Sampler, score
 from ponant.engine.llama.scheduler import Scheduler
-from ponant.engine.llama.sequence import Sequence
+from ponant.engine.llama.sequence import Draw, Sequence
 from ponant.engine.llama.step import Chunk, Step
 from ponant.engine.llama.step_costs import StepCosts
 from ponant.errors import AdapterError, ModelLoadError
