@@ -98,7 +98,7 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
         logprobs: one entry per token, and one for ``end``, if requested.
         prompt_logprobs: entries of the next tokens of the prompt, if requested. Choice 0 has them, all before its first
             token or its end. They begin with the prompt's second token, as the first one has none.
-        end: end-of-generation token that was drawn after the tokens, if the engine knows it.
+        end: end-of-generation token that was drawn after the tokens; None if the engine does not report it.
     """
 
     choice: int
