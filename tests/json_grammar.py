@@ -13,13 +13,13 @@ _TOKENIZER = LLTokenizer("byte")
 _ENDING = frozenset(b'"}]')
 
 
-def matcher_of(schema: dict[str, Any]) -> LLMatcher:
-    """Return the grammar of a schema.
+def matcher_of(schema: dict[str, Any], *, strict: bool = True) -> LLMatcher:
+    """Return the grammar of a schema. Unless it is strict, keywords that cannot be enforced are left out.
 
     Raises:
         UnusableSchemaError: the schema cannot be enforced.
     """
-    matcher = LLMatcher(_TOKENIZER, f"start: {json_rules([schema])[0]}", log_level=0)
+    matcher = LLMatcher(_TOKENIZER, f"start: {json_rules([schema], strict=[strict])[0]}", log_level=0)
     assert not matcher.is_error(), matcher.get_error()
     return matcher
 

@@ -100,3 +100,25 @@ def test_choice_whose_grammar_fails_ends_with_an_error(scripted_server: Scripted
     scripted_server.engine.play(Delta(0, [], "grammar"), End())
     choices = posted(scripted_server, CHAT, n=2, **JSON_ANSWER).json()["choices"]
     assert [choice["finish_reason"] for choice in choices] == ["error", "stop"]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"properties": {"a": {"type": "string", "pattern": r"^(.)(?!\1)"}}},
+        {"properties": {"a": {"uniqueItems": True}}},
+        {"properties": {"a": {"contains": {"const": 1}}}},
+        {"properties": {"a": {"multipleOf": 0.01}}},
+        {"properties": {"a": {"not": {"items": {"type": "string"}}}}},
+        {"properties": {"a": {"oneOf": [{"type": "string", "pattern": "a"}, {"type": "string"}]}}},
+        {"patternProperties": {r"(a)\1": {}}, "additionalProperties": False},
+    ],
+)
+def test_tool_with_a_keyword_that_cannot_be_enforced_is_refused_if_it_is_strict(
+    scripted_server: ScriptedServer, parameters: dict[str, Any]
+) -> None:
+    function = {"name": "f", "parameters": {"type": "object"} | parameters}
+    answer = posted(scripted_server, CHAT, tools=[{"type": "function", "function": function}])
+    assert answer.json()["choices"][0]["message"]["content"] == "Hello world"
+    strict = [{"type": "function", "function": function | {"strict": True}}]
+    assert_error(posted(scripted_server, CHAT, tools=strict), 400, "invalid_request_error")

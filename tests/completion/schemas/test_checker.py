@@ -229,6 +229,21 @@ async def test_schemas_of_a_request_share_the_size(checker: SchemaChecker) -> No
         await checker.check(half)
 
 
+async def test_keywords_that_are_left_out_are_named_in_the_log(
+    checker: SchemaChecker, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = {"a": {"type": "string", "pattern": r"(a)\1", "maxLength": 9}, "b": {"items": {"uniqueItems": True}}}
+    loose = NamedSchema("tools[0].function.parameters", {"type": "object", "properties": parts}, strict=False)
+    with caplog.at_level("WARNING", "ponant.schemas"):
+        await checker.check([loose])
+    assert [vars(record)["keywords"] for record in caplog.records] == [
+        "tools[0].function.parameters.properties.a.pattern tools[0].function.parameters.properties.b.items.uniqueItems"
+    ]
+    for schema in (loose.schema, {"type": "object", "properties": {"a": {"pattern": "[a"}}}):
+        with pytest.raises(InvalidRequestError, match="the regular expression"):
+            await checker.check([NamedSchema("a", schema, strict=schema is loose.schema)])
+
+
 async def test_known_schema_needs_no_process() -> None:
     checker = SchemaChecker(remembered=2)
     bad = {"uniqueItems": True}

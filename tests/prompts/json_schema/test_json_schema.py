@@ -230,6 +230,27 @@ def test_what_cannot_be_followed_is_refused_where_it_is(schema: dict[str, Any], 
     assert info.value.path == path
 
 
+@pytest.mark.parametrize(
+    ("schema", "taken", "refused"),
+    [
+        ({"type": "string", "pattern": r"(a)\1", "maxLength": 2}, ["b"], ["abc", 1]),
+        ({"type": "array", "uniqueItems": True, "maxItems": 30, "items": {"type": "string"}}, [["a", "a"]], [[1]]),
+        ({"type": "number", "multipleOf": 0.01, "maximum": 1}, [0.5], [2]),
+        ({"type": "string", "oneOf": [{"pattern": "a"}, {"pattern": "b"}]}, ["ab", "a"], ["c", 1]),
+        ({"type": "object", "required": ["a"], "minProperties": 4}, [{"a": 1}], [{}]),
+        ({"type": "object", "if": {"items": {}}, "then": {"required": ["a"]}, "required": ["b"]}, [{"b": 1}], [{}]),
+    ],
+)
+def test_keyword_that_cannot_be_enforced_is_left_out_alone(
+    schema: dict[str, Any], taken: list[Any], refused: list[Any]
+) -> None:
+    with pytest.raises(UnusableSchemaError):
+        json_rules([schema])
+    matcher = matcher_of(schema, strict=False)
+    assert [document for document in taken if not accepts(matcher, document)] == []
+    assert [document for document in refused if accepts(matcher, document)] == []
+
+
 numbers = st.one_of(
     st.integers(-30, 30),
     st.integers(2**53 - 3, 2**53 + 3),

@@ -5,7 +5,7 @@ from contextlib import suppress
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponant.prompts.json_schema.patterns import name_pattern, translate_patterns
@@ -134,7 +134,7 @@ def test_expression_matches_what_all_dialects_match(expression: str, texts: list
         in_all = all(re.compile(part) for part in translate_patterns(expression))
         matcher = matcher_of({"type": "string", "pattern": expression})
     except (PatternError, AssertionError, re.error):
-        assume(False)
+        return
     assert in_all
     python, ecmascript = re.compile(expression), in_ecmascript(expression)
     for text in texts:

@@ -40,7 +40,7 @@ class _Fault:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A schema to check: its JSON text, and the SHA-256 digest of that."""
+    """A schema to check: its JSON text, and the SHA-256 digest of that and of its strictness."""
 
     schema: NamedSchema
     text: bytes
@@ -139,13 +139,14 @@ class SchemaChecker:
         try:
             process = await self._running()
             with contextlib.suppress(ConnectionError):
-                process.stdin.write(b"[" + b",".join(job.text for job in todo) + b"]\n")
+                pairs = (b"[%b,%b]" % (job.text, b"true" if job.schema.strict else b"false") for job in todo)
+                process.stdin.write(b"[" + b",".join(pairs) + b"]\n")
                 await process.stdin.drain()
             while todo:
                 answer = await process.stdout.readline()
                 if not answer.endswith(b"\n"):
                     raise _ProcessDiedError(await process.wait())
-                known[todo[0].digest] = self._remember(todo[0], _read(answer))
+                known[todo[0].digest] = self._remember(todo[0], _read(answer, todo[0].schema.where))
                 del todo[0]
         except asyncio.CancelledError:
             await self._end(at_once=True)
@@ -198,7 +199,7 @@ def _jobs(schemas: Sequence[NamedSchema]) -> list[_Job]:
             else:
                 left -= len(text)
                 if left >= 0:
-                    jobs.append(_Job(named, text, hashlib.sha256(text).digest()))
+                    jobs.append(_Job(named, text, hashlib.sha256(b"%d %b" % (named.strict, text)).digest()))
                     continue
         size = f"the schemas of a request may have {_LARGEST // 2**10} kB of JSON together"
         raise _error(named, fault or _Fault(f"it is too large: {size}"))
@@ -224,9 +225,13 @@ def _shape_fault(schema: dict[str, Any], left: int) -> _Fault | None:
     return None
 
 
-def _read(answer: bytes) -> _Fault | None:
+def _read(answer: bytes, where: str) -> _Fault | None:
     found = json.loads(answer)
     if found is None:
+        return None
+    if left_out := found.get("left_out"):
+        names = " ".join(f"{where}{path}" for path in left_out)
+        logger.warning("keywords of a schema cannot be enforced and are left to the prompt", extra={"keywords": names})
         return None
     if error := found.get("error"):
         logger.error("schema check failed", extra={"error": error})

@@ -5,8 +5,9 @@ of address space beyond those of the started process. It is a process of its own
 need unbounded time or memory. A job over the time limit ends the process by SIGALRM; one over the memory limit ends it
 in a way that depends on llguidance. The checker reads the exit status.
 
-Each line on standard input is a job: a JSON list of schemas. For each schema, one line is written to standard output:
-``null`` or ``{"reason": …, "path": …}``, with an ``error`` if the check itself failed. The process ends with its input.
+Each line on standard input is a job: a JSON list of schemas, each as a pair with True if it is strict. For each schema,
+one line is written to standard output: ``null``, ``{"reason": …, "path": …}``, with an ``error`` if the check itself
+failed, or ``{"left_out": […]}`` with the paths of keywords that are not enforced. The process ends with its input.
 """
 
 import json
@@ -35,6 +36,8 @@ llguidance's own limit is 200,000.
 """
 _LONGEST_REASON = 300
 _LONGEST_PATH = 200
+_MOST_LEFT_OUT = 20
+"""Number of keywords of a schema that a warning names."""
 _NICENESS = 5
 _STACK = 4 * 2**20
 """Bytes of the stack: half of an engine's usual stack, as a margin for deeply nested schemas."""
@@ -62,13 +65,23 @@ _WORDINGS = {
 
 
 class FaultFinder:
-    """Finder of faults in schemas."""
+    """Finder of faults in schemas.
+
+    Attributes:
+        left_out: paths of the keywords that the last schema was checked without.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self._strict = True
+        self.left_out: dict[Path, None] = {}
 
-    def find(self, schema: dict[str, Any]) -> tuple[str, Path] | None:
-        """Return the reason why a schema cannot be used and the path of the faulty part; None if it can be used."""
+    def find(self, schema: dict[str, Any], *, strict: bool = True) -> tuple[str, Path] | None:
+        """Return the reason why a schema cannot be used and the path of the faulty part; None if it can be used.
+
+        Unless it is ``strict``, keywords that cannot be enforced are left out.
+        """
+        self._strict, self.left_out = strict, {}
         search_until = time.monotonic() + self._seconds / 2
         reason = self._try(schema, ())
         if reason is None or isinstance(reason, tuple):
@@ -96,7 +109,7 @@ class FaultFinder:
     def _try(self, schema: dict[str, Any], part: Path) -> str | tuple[str, Path] | None:
         """Return the reason why a part of a schema cannot be used, with the path of the fault if it is known."""
         try:
-            rule = part_rule(schema, part)
+            rule = part_rule(schema, part, left_out=None if self._strict else self.left_out)
         except UnusableSchemaError as error:
             return str(error), error.path or ()
         except RecursionError:
@@ -172,8 +185,8 @@ def main() -> None:
                 broad_tokenizer()  # built once, outside of the time limit
             signal.setitimer(signal.ITIMER_REAL, seconds)
             schemas = json.loads(line)
-            for left, schema in zip(reversed(range(len(schemas))), schemas, strict=True):
-                answer = _answer(finder, schema)
+            for left, (schema, strict) in zip(reversed(range(len(schemas))), schemas, strict=True):
+                answer = _answer(finder, schema, strict)
                 if not left:
                     signal.setitimer(signal.ITIMER_REAL, 0)
                 _tell(answer)
@@ -195,17 +208,22 @@ def _lower(limit: int, value: int) -> None:
     resource.setrlimit(limit, (value if now == resource.RLIM_INFINITY else min(now, value), most))
 
 
-def _answer(finder: FaultFinder, schema: dict[str, Any]) -> dict[str, str] | None:
+def _answer(finder: FaultFinder, schema: dict[str, Any], strict: bool) -> dict[str, Any] | None:
     try:
-        fault = finder.find(schema)
+        fault = finder.find(schema, strict=strict)
     except MemoryError:
         raise
     except BaseException as error:  # llguidance's panics are not exceptions
         return {"reason": "it cannot be compiled", "path": "", "error": type(error).__name__}
     if fault is None:
-        return None
+        paths = list(finder.left_out)[:_MOST_LEFT_OUT]
+        return {"left_out": [_written(path) for path in paths]} if paths else None
     reason, path = fault
-    return {"reason": reason[:_LONGEST_REASON], "path": "".join(f".{step}" for step in path)[:_LONGEST_PATH]}
+    return {"reason": reason[:_LONGEST_REASON], "path": _written(path)}
+
+
+def _written(path: Path) -> str:
+    return "".join(f".{step}" for step in path)[:_LONGEST_PATH]
 
 
 def _tell(result: Any) -> None:

@@ -66,7 +66,7 @@ def read_answer_spec(request: ChatCompletionRequest) -> AnswerSpec:
     spec = _without_schemas(request, tools if choice != "none" else [], choice, schema)
     _check_prefix(request, spec)
     schemas = [
-        NamedSchema(f"tools[{index}].function.parameters", arguments_schema(tool.function))
+        NamedSchema(f"tools[{index}].function.parameters", arguments_schema(tool.function), strict=tool.function.strict)
         for index, tool in enumerate(tools)
         if tool.function in spec.functions
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ponant.prompts.json_schema.document import Path, UnusableSchemaError
+from ponant.prompts.json_schema.document import Path, UnsupportedKeywordError
 from ponant.prompts.json_schema.keywords import count_of, list_of
 from ponant.prompts.json_schema.logic import Schema
 
@@ -25,15 +25,14 @@ def array_keywords(keywords: dict[str, Any], path: Path, subschema: Callable[[An
     if rest not in keywords and "unevaluatedItems" in keywords:
         rest = "unevaluatedItems"
         if keywords[rest] is not True and any(keyword in keywords for keyword in _IN_PLACE):
-            raise UnusableSchemaError(
-                '"unevaluatedItems" is not supported together with keywords that may evaluate items'
-            )
+            reason = '"unevaluatedItems" is not supported together with keywords that may evaluate items'
+            raise UnsupportedKeywordError(reason, "unevaluatedItems")
     if rest in keywords:
         found["items"] = subschema(keywords[rest], (*path, rest))
     if keywords.get("uniqueItems", False) is not False and _longest(found) > 1:
-        raise UnusableSchemaError('"uniqueItems" is not supported')
+        raise UnsupportedKeywordError('"uniqueItems" is not supported', "uniqueItems")
     if "contains" in keywords and (count_of(keywords, "minContains") != 0 or "maxContains" in keywords):
-        raise UnusableSchemaError('"contains" is not supported')
+        raise UnsupportedKeywordError('"contains" is not supported', "contains", "minContains", "maxContains")
     return found
 
 

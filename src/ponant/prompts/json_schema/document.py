@@ -57,6 +57,14 @@ class UnusableSchemaError(Exception):
         self.path = path
 
 
+class UnsupportedKeywordError(UnusableSchemaError):
+    """Some keywords cannot be enforced exactly. Without ``keywords`` the schema can be translated."""
+
+    def __init__(self, reason: str, *keywords: str, path: Path | None = None) -> None:
+        super().__init__(reason, path)
+        self.keywords = keywords
+
+
 class Document:
     """A schema with its references."""
 

@@ -115,7 +115,7 @@ class _TreeReader(PatternReader):
             self._at = 4
         found = self._choice(0)
         if self._at < len(self._pattern):
-            raise PatternError("a parenthesis closes no group")
+            raise PatternError("a parenthesis closes no group", invalid=True)
         return found
 
     def _choice(self, depth: int) -> Node:
@@ -137,7 +137,7 @@ class _TreeReader(PatternReader):
         if character == "(":
             return self._bracketed(depth)
         if character in "*+?" or _REPEATED.match(self._pattern, self._at):
-            raise PatternError("there is nothing to repeat before a quantifier")
+            raise PatternError("there is nothing to repeat before a quantifier", invalid=True)
         self._at += 1
         match character:
             case "\\":
@@ -164,12 +164,12 @@ class _TreeReader(PatternReader):
             least = int(found[1])
             most = int(found[3]) if found[3] else None if found[2] else least
             if most is not None and most < least:
-                raise PatternError("the bounds of a quantifier are in the wrong order")
+                raise PatternError("the bounds of a quantifier are in the wrong order", invalid=True)
         else:
             return part
         self._take(re.compile(r"\?"))
         if self._take(re.compile(r"[*+?]|\{\d+(?:,\d*)?\}")):
-            raise PatternError("there is nothing to repeat before a quantifier")
+            raise PatternError("there is nothing to repeat before a quantifier", invalid=True)
         if isinstance(part, Look | Anchor):
             raise PatternError("a quantifier after an assertion differs between dialects of regular expressions")
         return Repeat(part, least, most)
@@ -182,13 +182,13 @@ class _TreeReader(PatternReader):
             self._group()
             found = self._choice(depth + 1)
         if not self._take(re.compile(r"\)")):
-            raise PatternError("a group has no end")
+            raise PatternError("a group has no end", invalid=True)
         return found
 
     def _escaped(self) -> Node:
         kind = self._pattern[self._at : self._at + 1]
         if not kind:
-            raise PatternError("it ends with a backslash")
+            raise PatternError("it ends with a backslash", invalid=True)
         if kind.isdigit() and kind != "0":
             raise PatternError("references to groups are not supported")
         if sets := self._sets():
@@ -234,13 +234,13 @@ class _TreeReader(PatternReader):
             self._at = before
             return single(first), single(first)
         if first > last:
-            raise PatternError("the range of a class ends before it begins")
+            raise PatternError("the range of a class ends before it begins", invalid=True)
         return between(first, last), between(first, last)
 
     def _atom(self) -> str | Sets:
         """Return a character of a class, or the sets of an escape."""
         if self._at >= len(self._pattern):
-            raise PatternError("a class has no end")
+            raise PatternError("a class has no end", invalid=True)
         character = self._pattern[self._at]
         self._at += 1
         if character != "\\":

@@ -163,7 +163,7 @@ def _end_of_group(pattern: str, at: int) -> int:
         depth += (character == "(") - (character == ")")
         if not depth:
             return place + 1
-    raise PatternError("a group has no end")
+    raise PatternError("a group has no end", invalid=True)
 
 
 def _has_branches(pattern: str) -> bool:

@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
 
-from ponant.prompts.json_schema.document import UnusableSchemaError
+from ponant.prompts.json_schema.document import UnsupportedKeywordError, UnusableSchemaError
 
 Number = int | float
 
@@ -49,9 +49,10 @@ def divisor(keywords: dict[str, Any]) -> dict[str, Any]:
     if value == int(value):
         return {"multipleOf": int(value)}
     if Fraction(str(value)) != Fraction(value) or not is_exact(value):
-        raise UnusableSchemaError(
+        raise UnsupportedKeywordError(
             f'"multipleOf": {value} is not supported, because JSON readers would round some of its multiples; '
-            "whole numbers, halves, quarters and so on are supported"
+            "whole numbers, halves, quarters and so on are supported",
+            "multipleOf",
         )
     return {"multipleOf": value}
 

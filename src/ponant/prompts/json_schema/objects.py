@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
+from ponant.prompts.json_schema.document import Document, Path, UnsupportedKeywordError, UnusableSchemaError
 from ponant.prompts.json_schema.keywords import count_of, list_of, mapping_of, names_of
 from ponant.prompts.json_schema.logic import Schema
 from ponant.prompts.json_schema.patterns import NamePattern, name_pattern, translate_pattern
@@ -11,6 +11,8 @@ from ponant.prompts.json_schema.reader import PatternError
 
 Translate = Callable[[Any, Path], Schema]
 
+_NAMED = ("patternProperties", "additionalProperties", "unevaluatedProperties")
+"""Keywords that depend on ``patternProperties``."""
 _IN_PLACE = ("anyOf", "oneOf", "if", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef")
 
 
@@ -50,7 +52,10 @@ def _patterns(keywords: dict[str, Any], path: Path, subschema: Translate, found:
             patterns[pattern] = name_pattern(pattern)
         except PatternError as error:
             place = (*path, "patternProperties", pattern)
-            raise UnusableSchemaError(f"the regular expression: {error}", place) from error
+            reason = f"the regular expression: {error}"
+            if error.invalid:
+                raise UnusableSchemaError(reason, place) from error
+            raise UnsupportedKeywordError(reason, *_NAMED, path=place) from error
     others = found.get("additionalProperties", True)
     if others is not True:
         _refuse_ambiguous(list(patterns.values()), found)
@@ -70,9 +75,10 @@ def _refuse_ambiguous(patterns: list[NamePattern], found: dict[str, Any]) -> Non
     for pattern in patterns:
         others = any(other.broad for other in patterns if other is not pattern)
         if pattern.ambiguous and (others or odd_names or found["additionalProperties"] is not False):
-            raise UnusableSchemaError(
+            raise UnsupportedKeywordError(
                 'regular expressions of "patternProperties" that differ between dialects are not supported together '
-                "with others or with a schema for additional properties"
+                "with others or with a schema for additional properties",
+                *_NAMED,
             )
 
 
@@ -86,9 +92,8 @@ def _evaluated(keywords: dict[str, Any], document: Document) -> dict[str, None]:
             continue
         unknown = ("patternProperties", "additionalProperties", "unevaluatedProperties")
         if any(keyword in part for keyword in (*_IN_PLACE, *(unknown if part is not keywords else ()))):
-            raise UnusableSchemaError(
-                '"unevaluatedProperties" is not supported together with alternatives, conditions or patterns'
-            )
+            reason = '"unevaluatedProperties" is not supported together with alternatives, conditions or patterns'
+            raise UnsupportedKeywordError(reason, "unevaluatedProperties")
         names |= dict.fromkeys(mapping_of(part, "properties"))
         parts = [*list_of(part, "allOf"), *([document.resolve(part["$ref"])[0]] if "$ref" in part else ())]
         todo += [added for added in parts if id(added) not in seen]
@@ -114,13 +119,15 @@ def _count(keywords: dict[str, Any], found: dict[str, Any]) -> None:
             found.pop("patternProperties", None)
             optional, closed = [], True
         elif (optional and not closed) or (closed and 1 < room < len(optional)):
-            raise UnusableSchemaError('"maxProperties" is not supported together with optional properties')
+            reason = '"maxProperties" is not supported together with optional properties'
+            raise UnsupportedKeywordError(reason, "maxProperties")
         elif not closed or room < len(optional):
             found["maxProperties"] = most
     if fewest > 1 and closed and fewest == len(optional):
         found["required"] = [*required, *optional]
     elif fewest > 1:
-        raise UnusableSchemaError('"minProperties" is supported up to one more than there are required properties')
+        reason = '"minProperties" is supported up to one more than there are required properties'
+        raise UnsupportedKeywordError(reason, "minProperties")
     elif fewest == 1 and optional and not closed:
         found["anyOf"] = [{"required": [name]} for name in optional]
         found["anyOf"].append({"properties": dict.fromkeys(optional, False), "minProperties": len(required) + 1})
@@ -140,7 +147,7 @@ def _named(schema: Any, document: Document) -> dict[str, Any]:
         if not said:
             return {}
         if said == {"pattern"} and isinstance(keywords["pattern"], str):
-            return {"patternProperties": {translate_pattern(keywords["pattern"]): True}, "additionalProperties": False}
+            return {"patternProperties": {_name(keywords["pattern"]): True}, "additionalProperties": False}
         if said in ({"enum"}, {"const"}):
             values = list_of(keywords, "enum") if "enum" in keywords else [keywords["const"]]
             names = [value for value in values if isinstance(value, str)]
@@ -150,4 +157,15 @@ def _named(schema: Any, document: Document) -> dict[str, Any]:
             lengths = f"{count_of(keywords, 'minLength') or 0},{'' if longest is None else longest}"
             pattern = translate_pattern(rf"^[\s\S]{{{lengths}}}$")
             return {"patternProperties": {pattern: True}, "additionalProperties": False}
-    raise UnusableSchemaError('"propertyNames" is supported with a pattern, an enum or lengths only')
+    reason = '"propertyNames" is supported with a pattern, an enum or lengths only'
+    raise UnsupportedKeywordError(reason, "propertyNames")
+
+
+def _name(pattern: str) -> str:
+    try:
+        return translate_pattern(pattern)
+    except PatternError as error:
+        reason = f'the regular expression of "pattern": {error}'
+        if error.invalid:
+            raise UnusableSchemaError(reason) from error
+        raise UnsupportedKeywordError(reason, "propertyNames") from error

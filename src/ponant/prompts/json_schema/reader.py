@@ -27,7 +27,14 @@ _GROUP = re.compile(r"\((?:\?(?::|P?<[A-Za-z_]\w*>))?(?!\?)")
 
 
 class PatternError(Exception):
-    """A regular expression cannot be used in a grammar. The message states the reason."""
+    """A regular expression cannot be used in a grammar. The message states the reason.
+
+    ``invalid`` is True if it is no regular expression at all.
+    """
+
+    def __init__(self, reason: str, *, invalid: bool = False) -> None:
+        super().__init__(reason)
+        self.invalid = invalid
 
 
 class PatternReader:
@@ -77,7 +84,7 @@ class PatternReader:
     def _quantified(self, quantifier: str) -> str:
         lazy = self._take(re.compile(r"\?"))
         if self._take(_QUANTIFIER):
-            raise PatternError("there is nothing to repeat before a quantifier")
+            raise PatternError("there is nothing to repeat before a quantifier", invalid=True)
         return quantifier + (lazy or "")
 
     def _group(self) -> str:
@@ -90,7 +97,7 @@ class PatternReader:
     def _escape(self) -> str:
         kind = self._pattern[self._at : self._at + 1]
         if kind in "bB":
-            raise PatternError(f"\\{kind} is not supported" if kind else "it ends with a backslash")
+            raise PatternError(f"\\{kind} is not supported" if kind else "it ends with a backslash", invalid=not kind)
         if kind.isdigit() and kind != "0":
             raise PatternError("references to groups are not supported")
         if shorthand := self._shorthand():
@@ -165,14 +172,14 @@ class PatternReader:
             self._at = before
             return _literal(first), _literal(first)
         if first > last:
-            raise PatternError("the range of a class ends before it begins")
+            raise PatternError("the range of a class ends before it begins", invalid=True)
         between = f"{_literal(first)}-{_literal(last)}"
         return between, between
 
     def _class_atom(self) -> str | tuple[str, str]:
         """Return a character, or the class of an escape."""
         if self._at >= len(self._pattern):
-            raise PatternError("a class has no end")
+            raise PatternError("a class has no end", invalid=True)
         character = self._pattern[self._at]
         self._at += 1
         if character != "\\":

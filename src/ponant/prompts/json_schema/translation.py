@@ -15,13 +15,16 @@ from itertools import combinations
 from typing import Any
 
 from ponant.prompts.json_schema.arrays import array_keywords
-from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
+from ponant.prompts.json_schema.document import Document, Path, UnsupportedKeywordError, UnusableSchemaError
 from ponant.prompts.json_schema.keywords import count_of, list_of, mapping_of
 from ponant.prompts.json_schema.logic import Logic, Schema, canonical
 from ponant.prompts.json_schema.numbers import bounds, can_combine, divisor, is_exact
 from ponant.prompts.json_schema.objects import object_keywords
 from ponant.prompts.json_schema.patterns import translate_patterns, writable
 from ponant.prompts.json_schema.reader import PatternError
+
+_Part = Callable[[dict[str, Any], Path], dict[str, Any]]
+"""Function that translates some keywords of a subschema at a path."""
 
 _MOST_SUBSCHEMAS = 20_000
 _TYPES = frozenset(["null", "boolean", "number", "integer", "string", "array", "object"])
@@ -40,25 +43,28 @@ _ARRAYS = ("items", "prefixItems", "additionalItems", "minItems", "maxItems", "u
 _OBJECTS = ("properties", "patternProperties", "additionalProperties", "required", "minProperties", "maxProperties")
 
 
-def translate(schema: dict[str, Any], part: Path = ()) -> dict[str, Any]:
+def translate(schema: dict[str, Any], part: Path = (), *, left_out: dict[Path, None] | None = None) -> dict[str, Any]:
     """Translate a schema to one that llguidance enforces exactly, and that allows nothing else.
 
     Args:
         schema: the whole schema.
         part: path of the part to translate; by default the whole schema.
+        left_out: takes the paths of keywords that cannot be enforced, which are then left out of the translation. By
+            default such a keyword is an error.
 
     Raises:
         UnusableSchemaError: the schema cannot be translated.
     """
-    return _Translation(schema, part).translated()
+    return _Translation(schema, part, left_out).translated()
 
 
 class _Translation:
     """Translation of one schema."""
 
-    def __init__(self, root: dict[str, Any], part: Path) -> None:
+    def __init__(self, root: dict[str, Any], part: Path, left_out: dict[Path, None] | None) -> None:
         self._document = Document(root)
         self._wanted = part
+        self._left_out = left_out
         self._logic = Logic(self._document)
         self._names: dict[Path, str] = {}
         self._pending: list[tuple[str, Any, Path]] = []
@@ -67,7 +73,7 @@ class _Translation:
         self._left = _MOST_SUBSCHEMAS
         self._divisors: set[float] = set()
         self._combines = False
-        self._parts: tuple[tuple[tuple[str, ...], Callable[[dict[str, Any], Path], dict[str, Any]]], ...] = (
+        self._parts: tuple[tuple[tuple[str, ...], _Part], ...] = (
             (("type",), _types),
             (("enum", "const"), _values),
             (_NUMBERS, self._number),
@@ -112,16 +118,34 @@ class _Translation:
         keywords = self._document.keywords(schema)
         for keyword in _REFUSED:
             if keyword in keywords:
-                raise UnusableSchemaError(f'"{keyword}" is not supported', path)
+                error = UnsupportedKeywordError(f'"{keyword}" is not supported', keyword, path=path)
+                keywords = self._without(keywords, error, path)
         self._combines = self._combines or not _COMBINING.isdisjoint(keywords)
         fragments = []
         order = {keyword: place for place, keyword in enumerate(keywords)}
         for named, part in self._parts:
             places = [order[keyword] for keyword in named if keyword in order]
             if places:
-                fragments.append((min(places), _located(part, keywords, path)))
+                fragments.append((min(places), self._fragment(named, part, keywords, path)))
         fragments.sort(key=lambda fragment: fragment[0])
         return _merged([fragment for _, fragment in fragments])
+
+    def _fragment(self, named: tuple[str, ...], part: _Part, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Translate the named keywords of a subschema, without those that may be left out."""
+        while not keywords.keys().isdisjoint(named):
+            try:
+                return _located(part, keywords, path)
+            except UnsupportedKeywordError as error:
+                keywords = self._without(keywords, error, path)
+        return {}
+
+    def _without(self, keywords: dict[str, Any], error: UnsupportedKeywordError, path: Path) -> dict[str, Any]:
+        """Return keywords without those that cannot be enforced. Raises the error if they may not be left out."""
+        kept = {keyword: value for keyword, value in keywords.items() if keyword not in error.keywords}
+        if self._left_out is None or len(kept) == len(keywords):
+            raise error
+        self._left_out |= dict.fromkeys((*path, keyword) for keyword in keywords if keyword not in kept)
+        return kept
 
     def _number(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
         types = _types(keywords, path).get("type", ["number"])
@@ -176,7 +200,9 @@ class _Translation:
                 negation = self._logic.negated(alternatives[other], whole=False)
                 if negation is None:
                     both = " and ".join(map(str, sorted((index, other))))
-                    raise UnusableSchemaError(f'alternatives {both} of "oneOf" may both hold, which is not supported')
+                    reason = f'alternatives {both} of "oneOf" may both hold, which is not supported'
+                    self._without(keywords, UnsupportedKeywordError(reason, "oneOf", path=path), path)
+                    continue
                 branch.append(self.subschema(negation, place))
             branches.append(branch[0] if len(branch) == 1 else {"allOf": branch})
         return {"anyOf": branches}
@@ -201,7 +227,8 @@ class _Translation:
     def _negated(self, schema: Any, keyword: str) -> Schema:
         negation = self._logic.negated(schema, whole=True)
         if negation is None:
-            raise UnusableSchemaError(f'"{keyword}" is not supported for this schema')
+            reason = f'"{keyword}" is not supported for this schema'
+            raise UnsupportedKeywordError(reason, *((keyword, "then", "else") if keyword == "if" else (keyword,)))
         return negation
 
     def _conditional(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -227,18 +254,18 @@ class _Translation:
         return {"allOf": conditions}
 
 
-def _located(
-    part: Callable[[dict[str, Any], Path], dict[str, Any]], keywords: dict[str, Any], path: Path
-) -> dict[str, Any]:
+def _located(part: _Part, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
     """Translate a part of a subschema, and give errors without a path the subschema's."""
     try:
         return part(keywords, path)
     except UnusableSchemaError as error:
-        if error.path is not None:
-            raise
-        raise UnusableSchemaError(str(error), path) from error
+        error.path = path if error.path is None else error.path
+        raise
     except PatternError as error:
-        raise UnusableSchemaError(f'the regular expression of "pattern": {error}', path) from error
+        reason = f'the regular expression of "pattern": {error}'
+        if error.invalid:
+            raise UnusableSchemaError(reason, path) from error
+        raise UnsupportedKeywordError(reason, "pattern", path=path) from error
 
 
 def _merged(fragments: list[dict[str, Any]]) -> Schema:

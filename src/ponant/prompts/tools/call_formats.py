@@ -151,7 +151,8 @@ def arguments_rules(functions: Sequence[Function]) -> str:
 
     All formats of calls share them, because a grammar cannot have more than about 250 schemas.
     """
-    rules = json_rules([arguments_schema(function) for function in functions])
+    schemas = [arguments_schema(function) for function in functions]
+    rules = json_rules(schemas, strict=[function.strict for function in functions])
     return "\n".join(f"arguments_{index}: {rule}" for index, rule in enumerate(rules))
 
 
