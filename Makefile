@@ -14,10 +14,15 @@ PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 # Tests start hundreds of Python processes. Without bytecode files each one would compile every module.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test unit soak test-builds test-threads test-portable faults compat lint types check clean
+.PHONY: serve wheel test unit soak test-builds test-threads test-portable faults compat lint types check clean
 
 serve: $(VENV)/.serve
 	@exec $(VENV)/bin/ponant serve $(ARGS)
+
+# A file to install Ponant from, with or without extras, in any environment and on any machine: see README.md, Install.
+wheel: | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@echo "Install it: python3 -m pip install --constraint constraints.txt '$$(ls -t dist/ponant-*.whl | head -1)[smollm2,embed]'"
 
 test: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
