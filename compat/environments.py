@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".venv-compat"
@@ -15,6 +16,15 @@ CONSTRAINTS = HERE / "constraints.txt"
 """Pinned versions of the Python clients' dependencies."""
 LONGEST_SECONDS = 1800
 """Limit of one command in seconds: the set-up of an environment, or all tests of one client."""
+
+Language = Literal["python", "javascript", "java"]
+_PINS: dict[Language, str] = {"python": "requirements.txt", "javascript": "package.json", "java": "jdk.txt"}
+_EXAMPLES: dict[Language, str] = {"python": "example.py", "javascript": "example.mjs", "java": "Example.java"}
+_PROGRAMS: dict[Language, tuple[str, ...]] = {"python": (), "javascript": ("node", "npm"), "java": ("java", "javac")}
+_NEEDED: dict[Language, str] = {
+    "javascript": "Node and npm are not installed (Node 20 or newer is needed)",
+    "java": "Java is not installed (a JDK, 17 or newer, is needed)",
+}
 
 
 class CommandError(Exception):
@@ -32,15 +42,15 @@ class Client:
         """Name on the command line."""
         return self.folder.name
 
-    @property
-    def is_python(self) -> bool:
-        """True for Python, False for Node."""
-        return self._pins.suffix == ".txt"
+    @cached_property
+    def language(self) -> Language:
+        """Language of the client, by the file with its pins."""
+        return next(language for language, pins in _PINS.items() if (self.folder / pins).exists())
 
     @property
     def example(self) -> Path:
         """A short program that uses the client."""
-        return self.folder / ("example.py" if self.is_python else "example.mjs")
+        return self.folder / _EXAMPLES[self.language]
 
     @property
     def settings(self) -> str:
@@ -55,15 +65,15 @@ class Client:
 
     @property
     def version(self) -> str:
-        """Tested version."""
+        """Tested version; that of the lowest JDK for a client that comes with it."""
         return self._first_pin[1]
 
     @property
     def missing(self) -> str | None:
         """Missing program of this machine, None if the client can run."""
-        if self.is_python or (shutil.which("node") and shutil.which("npm")):
+        if all(shutil.which(program) for program in _PROGRAMS[self.language]):
             return None
-        return "Node and npm are not installed (Node 20 or newer is needed)"
+        return _NEEDED[self.language]
 
     def set_up(self) -> None:
         """Install the client, unless exactly these versions are installed.
@@ -72,15 +82,16 @@ class Client:
             CommandError: the installation failed.
         """
         stamp = self._environment / ".ready"
-        wanted = f"{sys.version}\n{self._pins.read_text()}{self._more_pins.read_text()}"
+        wanted = f"{sys.version}\n{self._pins.read_text()}{self._more_pins.read_text() if self._more_pins else ''}"
         if not stamp.exists() or stamp.read_text() != wanted:
             shutil.rmtree(self._environment, ignore_errors=True)
             self._environment.mkdir(parents=True)
-            if self.is_python:
+            if self.language == "python":
                 run([sys.executable, "-m", "venv", str(self._environment)], self._environment)
                 pins = ["--requirement", str(self._pins), "--constraint", str(self._more_pins)]
                 run([*self._python, "-m", "pip", "install", *pins], self._environment)
-            else:
+            elif self.language == "javascript":
+                assert self._more_pins
                 shutil.copy(self._pins, self._environment)
                 shutil.copy(self._more_pins, self._environment)
                 run(["npm", "ci", "--no-audit", "--no-fund"], self._environment)
@@ -88,7 +99,7 @@ class Client:
 
     def run_tests(self, url: str, report: Path) -> str:
         """Run the tests against the server and return their output. The JUnit report goes to ``report``."""
-        if self.is_python:
+        if self.language == "python":
             options = [
                 "-c",
                 os.devnull,
@@ -105,6 +116,8 @@ class Client:
                 "junit_family=xunit1",
             ]
             command = [*self._python, "-m", "pytest", *options, f"--junitxml={report}", str(self._tests)]
+        elif self.language == "java":
+            command = ["java", str(self._tests / "ClientTest.java"), str(report)]
         else:
             tests = shutil.copy(self._tests / "client.test.mjs", self._environment)
             options = [
@@ -124,12 +137,13 @@ class Client:
         text = self.example.read_text().replace("http://127.0.0.1:8000", url)
         program = self._environment / self.example.name
         program.write_text(text)
-        return self._run([*(self._python if self.is_python else ["node"]), str(program)])
+        runners = {"python": self._python, "javascript": ["node"], "java": ["java"]}
+        return self._run([*runners[self.language], str(program)])
 
     @property
     def _tests(self) -> Path:
         """Folder of the tests. An older version of a client shares those of the current one."""
-        has_tests = any(self.folder.glob("*test*"))
+        has_tests = any(self.folder.glob("*[Tt]est*"))
         return self.folder if has_tests else self.folder.with_name(self.name.rpartition("-")[0])
 
     def _run(self, command: list[str], *, check: bool = True, **variables: str) -> str:
@@ -145,18 +159,18 @@ class Client:
     def _python(self) -> list[str]:
         return [str(self._environment / "bin" / "python")]
 
-    @cached_property
+    @property
     def _pins(self) -> Path:
-        python = self.folder / "requirements.txt"
-        return python if python.exists() else self.folder / "package.json"
+        return self.folder / _PINS[self.language]
 
     @property
-    def _more_pins(self) -> Path:
-        return CONSTRAINTS if self.is_python else self.folder / "package-lock.json"
+    def _more_pins(self) -> Path | None:
+        """Pins of the client's dependencies; None if it has none."""
+        return {"python": CONSTRAINTS, "javascript": self.folder / "package-lock.json", "java": None}[self.language]
 
     @cached_property
     def _first_pin(self) -> tuple[str, str]:
-        if self.is_python:
+        if self.language != "javascript":
             name, _, version = self._pins.read_text().splitlines()[0].partition("==")
             return name, version
         name, version = next(iter(json.loads(self._pins.read_text())["dependencies"].items()))

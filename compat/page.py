@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from compat.environments import Client
+from compat.environments import Client, Language
 from compat.results import ABILITIES, Case, cells
 
 PAGE = Path(__file__).parent.parent / "docs" / "compatibility.md"
 _TITLES = ("client", "package", "version", *ABILITIES.values(), "what does not work")
-_KINDS = {True: "PyPI", False: "npm"}
+_SOURCES: dict[Language, str] = {"python": "PyPI", "javascript": "npm", "java": "JDK"}
 
 
 class Page:
@@ -60,7 +60,7 @@ def with_results(text: str, clients: Sequence[Client], measured: Mapping[str, Se
 def _row(client: Client, cases: Iterable[Case]) -> str:
     own = [case for case in cases if not case.group]
     reasons = dict.fromkeys(case.reason for case in own if case.outcome != "passed" and case.reason)
-    package = f"`{client.package}` ({_KINDS[client.is_python]})"
+    package = f"`{client.package}` ({_SOURCES[client.language]})"
     return _line([client.name, package, client.version, *cells(own), "; ".join(reasons) or "-"])
 
 
@@ -69,8 +69,7 @@ def _line(entries: Iterable[str]) -> str:
 
 
 def _example(client: Client) -> str:
-    language = "python" if client.is_python else "javascript"
-    return f"### {client.name}\n\n```{language}\n{client.example.read_text()}```\n"
+    return f"### {client.name}\n\n```{client.language}\n{client.example.read_text()}```\n"
 
 
 def _groups(cases: Iterable[Case]) -> dict[str, list[Case]]:

@@ -74,7 +74,9 @@ def test_clients_that_cannot_run_here_are_told_with_an_exit_status_of_their_own(
 
 @pytest.mark.parametrize("client", all_clients(), ids=lambda client: client.name)
 def test_versions_are_pinned(client: Client) -> None:
-    if client.is_python:
+    if client.language == "java":
+        assert re.fullmatch(r"[\w.]+==\d+\n", (client.folder / "jdk.txt").read_text())
+    elif client.language == "python":
         pins = (client.folder / "requirements.txt").read_text() + CONSTRAINTS.read_text()
         lines = [line for line in pins.splitlines() if not line.startswith("#")]
         assert all(re.fullmatch(r"[\w.-]+(\[\w+\])?==[\w.]+", line) for line in lines)
