@@ -89,8 +89,9 @@ def test_without_a_server_the_model_runs_in_process(tiny_model: Path) -> None:
     [
         ([], "no question: pass one", 2),
         (["Hello", "--model", "no-such.gguf"], "no-such.gguf", 2),
-        (["Hello", "--model", "no-such-model"], "Invalid model: no-such-model", 1),
-        (["Hello", "--temperature", "9"], "temperature", 1),
+        (["Hello", "--model", "no-such-model"], "`ponant models` lists the models.", 1),
+        (["Hello", "--temperature", "9"], "--temperature: ", 1),
+        (["Hello", "--url", "http://127.0.0.1:9"], "or use --local", 1),
         (["Hello", "--server-url", "http://127.0.0.1:9"], "Cannot connect to http://127.0.0.1:9", 1),
         (["Hello", "--server-url", "nowhere"], "server_url", 2),
     ],
@@ -191,9 +192,15 @@ def test_a_conversation_in_a_terminal(scripted_server: ScriptedServer, tmp_path:
     terminal.enter("/system Answer in one short sentence.")
     terminal.sees("System prompt: Answer in one")
     terminal.enter("/model")
-    terminal.sees("Models: scripted")
+    terminal.sees("Models: scripted\x1b[0m\r\n")
     terminal.enter("/model no-such-model")
-    terminal.sees("Invalid model: no-such-model")
+    terminal.sees("/model lists the models.")
+    terminal.enter("/model multilingual-e5-small")
+    terminal.sees("multilingual-e5-small is not a model for conversations. /model lists the models.")
+    terminal.enter("/temperature 9")
+    terminal.enter(QUESTION)
+    terminal.sees("/temperature: ")
+    terminal.enter("/temperature 0")
     terminal.enter(QUESTION)
     terminal.sees("It is in Paris.")
     terminal.enter(f"/save {saved}")
@@ -213,6 +220,12 @@ def test_a_conversation_in_a_terminal(scripted_server: ScriptedServer, tmp_path:
     terminal.enter("/quit")
     assert terminal.ends() == 0
     assert QUESTION in (tmp_path / "ponant" / "chat-history").read_text()
+
+
+def test_a_conversation_does_not_begin_with_a_model_for_embeddings(tiny_server: RunningServer, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "--model", "tiny-embedder", PONANT_URL=tiny_server.url)
+    terminal.sees("tiny-embedder is not a model for conversations. `ponant models` lists the models.")
+    assert terminal.ends() == 1
 
 
 def test_a_new_line_is_entered_with_alt_enter(tiny_server: RunningServer, tmp_path: Path) -> None:

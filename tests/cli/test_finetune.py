@@ -14,7 +14,8 @@ import pexpect
 import pytest
 from click.testing import CliRunner, Result
 
-from ponant.cli.job_progress import curve, duration
+from ponant import models
+from ponant.cli.job_progress import curve, duration, showing_job, steps_of
 from ponant.cli.main import main
 from tests.jobs import JOBS, create, upload
 from tests.serving import RunningServer, environment, ponant, serving
@@ -98,6 +99,7 @@ def test_dry_run_tells_what_it_would_take_and_leaves_nothing(tiny_server: Runnin
     result = finetune(tiny_server, str(data), str(data), *SHORT, "--dry-run")
     assert result.exit_code == 0, result.output
     assert "2 steps, from 16 samples" in result.stdout
+    assert result.stderr == "Validating the data\n"
     assert re.search(r"^tokens in total +at most 256$", result.stdout, re.MULTILINE)
     assert re.search(r"^expected duration +\S+ \w+", result.stdout, re.MULTILINE)
     assert names_of_files(tiny_server) == before
@@ -134,7 +136,9 @@ def test_bad_lines_are_told_and_may_be_skipped(tiny_server: RunningServer, bad_d
         (["DATA", "--model", "no-such-model"], "Invalid model: no-such-model", 1),
         (["DATA", "--model", "tiny-embedder"], "tiny-embedder", 1),
         (["DATA", "--suffix", "my form"], "suffix", 1),
-        (["DATA", "--learning-rate", "-1"], "learning_rate", 1),
+        (["DATA", "--learning-rate", "-1"], "--learning-rate: ", 1),
+        (["DATA", "--seq-len", "1"], "--seq-len: ", 1),
+        (["DATA", "--steps", "0"], "--steps: ", 1),
         (["TEXT"], "text.txt: Files for fine-tuning are JSON Lines", 1),
         (["PLAIN"], "plain.jsonl has samples for pre-training", 1),
         (["DATA", "--server-url", "http://127.0.0.1:9"], "Cannot connect to http://127.0.0.1:9", 1),
@@ -156,6 +160,22 @@ def test_mistakes_are_told_in_one_line(
     assert said in line
     assert result.stdout == ""
     assert names_of_files(tiny_server) == before
+
+
+def test_every_line_that_is_no_json_is_told(tiny_server: RunningServer, data: Path) -> None:
+    data.write_text("{}\n{'a': 1}\n{}\n[1,]\n")
+    result = finetune(tiny_server, str(data))
+    assert result.exit_code == 1
+    first, *lines = result.stderr.splitlines()
+    assert first.startswith(f"ponant: {data}: Files for fine-tuning are JSON Lines")
+    assert [line.split(":")[0] for line in lines] == ["line 2", "line 4"]
+
+
+def test_refusals_name_the_options(tiny_server: RunningServer, data: Path) -> None:
+    too_long = finetune(tiny_server, str(data), "--dry-run", "--seq-len", "100000")
+    assert "--seq-len (100000) exceeds the context length" in too_long.stderr
+    unknown = finetune(tiny_server, str(data), "--model", "no-such-model")
+    assert "`ponant models` lists the models" in unknown.stderr
 
 
 # Without a server, in a terminal
@@ -235,6 +255,18 @@ def test_curve() -> None:
     assert curve([2, 2]) == "▁▁"
     assert curve([8, 7, 6, 5, 4, 3, 2, 1]) == "█▇▆▅▄▃▂▁"
     assert curve([3, 1, 2, 0, 0, 0], width=3) == "█▅▁"
+
+
+def test_state_and_steps_of_a_job_before_its_first_step(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = models.JobMetadataOut(train_tokens=1_280, train_tokens_per_step=128)
+    fields: dict[str, Any] = {"status": "RUNNING", "metadata": plan, "events": [], "checkpoints": []}
+    job = models.CompletionDetailedJobOut.model_construct(
+        **fields, hyperparameters=models.CompletionTrainingParameters.model_construct(training_steps=None)
+    )
+    assert steps_of(job) == 10
+    with showing_job() as watcher:
+        watcher.show(job)
+    assert capsys.readouterr().err == "Loading PyTorch and the model\n"
 
 
 def test_duration() -> None:

@@ -265,7 +265,8 @@ def test_list_has_the_bundled_embedder(home: Home) -> None:
 
 def test_list_has_what_the_server_has_beside(home: Home, tiny_server: RunningServer) -> None:
     row = home.row("tiny", PONANT_URL=tiny_server.url)
-    assert (row["loaded"], row["context"], row["path"]) == (True, 512, None)
+    assert (row["loaded"], row["context"], row["path"], row["kind"]) == (True, 512, None, "chat")
+    assert home.row("tiny-embedder", PONANT_URL=tiny_server.url)["kind"] == "embed"
 
 
 def test_server_that_is_not_ponant_is_none(home: Home) -> None:

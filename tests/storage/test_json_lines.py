@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponant.storage.json_lines import MAX_LINE_BYTES, InvalidLineError, JsonLines
+from ponant.storage.json_lines import MAX_LINE_BYTES, MAX_REPORTED, InvalidLine, InvalidLinesError, JsonLines
 
 OBJECTS: Any = st.dictionaries(st.text(), st.none() | st.text() | st.integers() | st.lists(st.text()), max_size=3)
 
@@ -39,8 +39,8 @@ def test_any_bytes_are_taken_or_refused_however_they_are_cut(data: bytes, size: 
     def outcome(pieces: list[bytes]) -> Any:
         try:
             return read(*pieces).count
-        except InvalidLineError as error:
-            return (error.number, error.reason)
+        except InvalidLinesError as error:
+            return error.lines
 
     assert outcome(cut(data, size)) == outcome([data])
 
@@ -66,9 +66,22 @@ def test_any_bytes_are_taken_or_refused_however_they_are_cut(data: bytes, size: 
     ids=str,
 )
 def test_what_is_none_is_refused_with_its_line(data: bytes, number: int, words: str) -> None:
-    with pytest.raises(InvalidLineError, match=words) as caught:
+    with pytest.raises(InvalidLinesError, match=words) as caught:
         read(data)
-    assert caught.value.number == number
+    assert [line.number for line in caught.value.lines] == [number]
+
+
+def test_every_invalid_line_is_told_up_to_a_number() -> None:
+    with pytest.raises(InvalidLinesError) as caught:
+        read(b'{"a": 1}\n{"a": }\n{}\n\n[1]\n')
+    assert caught.value.lines == (
+        InvalidLine(2, "it is not JSON: expected value at column 7"),
+        InvalidLine(5, "it is not a JSON object"),
+    )
+    lines = JsonLines()
+    with pytest.raises(InvalidLinesError) as caught:
+        lines.feed(b"{\n" * (MAX_REPORTED + 1))
+    assert [line.number for line in caught.value.lines] == list(range(1, MAX_REPORTED + 1))
 
 
 def test_line_without_end_is_refused_before_it_is_held() -> None:
@@ -76,7 +89,7 @@ def test_line_without_end_is_refused_before_it_is_held() -> None:
     lines.feed(b"{}\n")
     piece = b"x" * 2**20
     fed = iter(range(1000))
-    with pytest.raises(InvalidLineError, match="line 2: it is longer than 4 MiB"):
+    with pytest.raises(InvalidLinesError, match="line 2: it is longer than 4 MiB"):
         for _ in fed:
             lines.feed(piece)
     assert next(fed) * len(piece) <= MAX_LINE_BYTES + len(piece)

@@ -9,6 +9,7 @@ import click
 
 from ponant.cli.connection import connect, is_terminal
 from ponant.cli.errors import fail
+from ponant.cli.request_options import CHAT
 
 if TYPE_CHECKING:
     from ponant.cli.chat_session import ChatSession
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--server-url",
+    "--url",
     metavar="URL",
     help="URL of the server.  [default: PONANT_URL, or a local server]",
 )
@@ -56,9 +58,10 @@ def chat(
     \b
     Examples:
       ponant chat
-      ponant chat "Who is the best French painter?"
+      ponant chat "Who wrote the play Romeo and Juliet?"
       git diff | ponant chat "Write a commit message for this."
     """  # noqa: D301 - the backspace stops click from rewrapping
+    from ponant.cli.advice import explained
     from ponant.cli.chat_session import ChatSession
     from ponant.client.errors import ClientError
 
@@ -72,13 +75,14 @@ def chat(
         with connect(server_url, model, local=local) as connection:
             session = ChatSession(connection.mistral, connection.model, system, fields)
             if question is None:
+                session.check_model()
                 _talk(session)
             else:
                 _answer(session, question, plain=json_schema is not None or not is_terminal(sys.stdout))
     except KeyboardInterrupt:
         sys.exit(130)
     except ClientError as error:
-        fail(str(error), code=1)
+        fail(explained(error, CHAT), code=1)
     except ValueError as error:
         fail(f"the question cannot be sent: {error}")
 

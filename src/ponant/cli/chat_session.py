@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ponant import Mistral
+from ponant.client.errors import Advice, ClientError
 from ponant.client.text import text_of
 
 
@@ -46,6 +47,17 @@ class ChatSession:
         finally:
             if said:
                 self.messages += [asked, {"role": "assistant", "content": "".join(said)}]
+
+    def check_model(self) -> None:
+        """Raise ClientError if the model is not one for conversations."""
+        if self.model is not None:
+            card = self.mistral.models.retrieve(model_id=self.model)
+            if not card.capabilities.completion_chat:
+                raise ClientError(f"{self.model} is not a model for conversations.", Advice.MODELS)
+
+    def names(self) -> list[str]:
+        """Return the names of the models for conversations."""
+        return [card.id for card in self.mistral.models.list().data if card.capabilities.completion_chat]
 
     def save(self, path: Path) -> None:
         """Write the messages to a file, as JSON if its suffix is ``.json``, else as Markdown."""

@@ -8,6 +8,7 @@ import click
 
 from ponant.cli.connection import connect, is_terminal
 from ponant.cli.errors import fail
+from ponant.cli.request_options import SAMPLING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,7 @@ def complete_code(
       ponant complete-code main.py:12 --column 20 --stop $'\\n'
       ponant complete-code main.py:12 --model ~/models/coder.gguf --temperature 0
     """  # noqa: D301 - the backspace stops click from rewrapping
+    from ponant.cli.advice import explained
     from ponant.client.errors import ClientError
 
     prompt, suffix = _texts_around(place, column)
@@ -79,7 +81,7 @@ def complete_code(
     except KeyboardInterrupt:
         sys.exit(130)
     except ClientError as error:
-        fail(str(error), code=1)
+        fail(explained(error, SAMPLING), code=1)
     except ValueError as error:
         fail(f"the code cannot be sent: {error}")
 

@@ -10,9 +10,11 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from rich.console import Console
 
+from ponant.cli.advice import explained
 from ponant.cli.chat_session import ChatSession
+from ponant.cli.request_options import DIALOGUE
 from ponant.cli.terminal import show_markdown
-from ponant.client.errors import ClientError
+from ponant.client.errors import Advice, ClientError
 from ponant.private_files import make_folder, make_private, open_file
 
 HELP = """\
@@ -25,6 +27,8 @@ HELP = """\
 /quit                 quit, like Ctrl-D
 
 Enter sends; Alt-Enter inserts a new line. Ctrl-C stops an answer."""
+
+_REMEDIES = {Advice.MODELS: "/model lists the models.", Advice.SERVER: "Is the server running?"}
 
 
 class Dialogue:
@@ -86,7 +90,9 @@ class Dialogue:
                     show_markdown(pieces, self._console)
         except KeyboardInterrupt:
             self._say("Stopped.")
-        except (ClientError, OSError, ValueError) as error:
+        except ClientError as error:
+            self._complain(explained(error, DIALOGUE, _REMEDIES))
+        except (OSError, ValueError) as error:
             self._complain(str(error))
 
     def _set_system(self, text: str) -> None:
@@ -95,11 +101,15 @@ class Dialogue:
 
     def _set_model(self, name: str) -> None:
         if name:
-            self._chat.mistral.models.retrieve(model_id=name)  # raises if there is no such model
-            self._chat.model = name
+            before, self._chat.model = self._chat.model, name
+            try:
+                self._chat.check_model()
+            except BaseException:
+                self._chat.model = before
+                raise
             self._say(f"Model: {name}")
         else:
-            self._say("Models: " + ", ".join(card.id for card in self._chat.mistral.models.list().data))
+            self._say("Models: " + ", ".join(self._chat.names()))
 
     def _set_temperature(self, text: str) -> None:
         try:

@@ -15,6 +15,7 @@ from ponant.cli.api_key import exposure
 from ponant.cli.connection import ModelConnection, connect
 from ponant.cli.errors import fail
 from ponant.cli.job_progress import JobWatcher, duration, showing_job
+from ponant.cli.request_options import TRAINING
 
 if TYPE_CHECKING:
     from ponant import Mistral
@@ -98,6 +99,7 @@ def finetune(
       ponant finetune data.jsonl --model smollm2 --dry-run
       ponant finetune a.jsonl b.jsonl --validation held-out.jsonl --steps 200 --suffix my-form
     """  # noqa: D301 - the backspace stops click from rewrapping
+    from ponant.cli.advice import explained
     from ponant.client.errors import ClientError
 
     _check_files([*files, *validation])
@@ -127,7 +129,7 @@ def finetune(
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
     except ClientError as error:
-        fail(str(error), code=1)
+        fail(explained(error, TRAINING), code=1)
     if job.status != "SUCCESS":
         sys.exit(_INTERRUPTED if job.status == "CANCELLED" else 1)
 
@@ -164,13 +166,14 @@ class _Dataset:
 
     def upload(self) -> dict[str, Any]:
         """Upload the files and return the fields of a job that refer to them."""
-        from ponant.client.errors import SDKError
+        from ponant.cli.advice import explained
+        from ponant.client.errors import MistralError
 
         for file in (*self.training, *self.validation):
             try:
                 self.uploaded.append(self.mistral.files.upload(file=file, purpose="fine-tune").id)
-            except SDKError as error:
-                fail(f"{file}: {error}", code=1)
+            except MistralError as error:
+                fail(f"{file}: {explained(error, TRAINING)}", code=1)
         training, validation = self.uploaded[: len(self.training)], self.uploaded[len(self.training) :]
         fields: dict[str, Any] = {"training_files": [{"file_id": name} for name in training]}
         return fields | ({"validation_files": validation} if validation else {})
@@ -192,12 +195,15 @@ class _Dataset:
 
 def _plan(mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any]) -> "LegacyJobMetadataOut":
     """Return the estimate of a job. Uploaded files are deleted."""
-    from ponant.client.errors import SDKError
+    from ponant.cli.advice import explained
+    from ponant.client.errors import MistralError
 
     try:
-        return mistral.fine_tuning.jobs.create(**asked, **dataset.upload(), dry_run=True)
-    except SDKError as error:
-        fail(dataset.with_local_names(str(error)), code=1)
+        files = dataset.upload()
+        click.echo("Validating the data", err=True)
+        return mistral.fine_tuning.jobs.create(**asked, **files, dry_run=True)
+    except MistralError as error:
+        fail(dataset.with_local_names(explained(error, TRAINING)), code=1)
     finally:
         dataset.delete()
 
@@ -206,20 +212,21 @@ def _train(
     mistral: "Mistral", dataset: _Dataset, asked: dict[str, Any], watcher: JobWatcher
 ) -> "CompletionDetailedJobOut":
     """Run a job and return it at its end. Uploaded files are deleted only if the job was not created."""
-    from ponant.client.errors import SDKError
+    from ponant.cli.advice import explained, with_options
+    from ponant.client.errors import MistralError
 
     try:
         job = mistral.fine_tuning.jobs.create(**asked, **dataset.upload())
-    except SDKError as error:
+    except MistralError as error:
         dataset.delete()
-        fail(dataset.with_local_names(str(error)), code=1)
+        fail(dataset.with_local_names(explained(error, TRAINING)), code=1)
     except BaseException:
         dataset.delete()
         raise
     ended = _wait(mistral, job.id, watcher)
     for event in ended.events:
         if event.data and "error" in event.data:
-            watcher.say(f"ponant: {dataset.with_local_names(event.data['error'])}")
+            watcher.say(f"ponant: {dataset.with_local_names(with_options(event.data['error'], TRAINING))}")
     return ended
 
 

@@ -28,6 +28,7 @@ _STATES = {
     "FAILED": "Failed",
     "SUCCESS": "Done",
 }
+_LOADING = "Loading PyTorch and the model"
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _CURVE_WIDTH = 60
 
@@ -79,6 +80,25 @@ def progress_of(job: "CompletionDetailedJobOut") -> Progress | None:
         return None
 
 
+def steps_of(job: "CompletionDetailedJobOut") -> int | None:
+    """Return the number of steps of a job; None if it has none yet."""
+    if job.hyperparameters.training_steps:
+        return job.hyperparameters.training_steps
+    plan = job.metadata
+    if plan and plan.train_tokens and plan.train_tokens_per_step:
+        return plan.train_tokens // plan.train_tokens_per_step
+    return None
+
+
+def state_of(job: "CompletionDetailedJobOut") -> str:
+    """Return the state of a job for users. While its status is QUEUED, its newest event tells what it waits for."""
+    if job.status == "RUNNING" and progress_of(job) is None:
+        return _LOADING
+    states = (event.data["status"] for event in job.events if event.name == "status-updated" and event.data)
+    status = next(states, job.status) if job.status == "QUEUED" else job.status
+    return _STATES.get(status, status)
+
+
 def duration(seconds: float) -> str:
     """Return a duration in seconds as text, such as ``1 min 20 s``."""
     minutes, rest = divmod(round(seconds), 60)
@@ -117,7 +137,7 @@ class _JobLines:
         self._step = 0
 
     def show(self, job: "CompletionDetailedJobOut") -> None:
-        state = _state_of(job)
+        state = state_of(job)
         checkpoints = [checkpoint for checkpoint in job.checkpoints[::-1] if checkpoint.step_number > self._step]
         if checkpoints and self._state != _STATES["RUNNING"]:
             self._say_once(_STATES["RUNNING"])
@@ -163,8 +183,9 @@ class _JobBar:
             speed = f"{progress.tokens_per_second:,.0f} tokens/s"
             if job.status == "RUNNING":
                 speed += f", {duration(progress.eta_seconds)} left"
-            self._bar.update(self._task, total=progress.steps, completed=progress.step)
-        state = _state_of(job)
+        total = progress.steps if progress else steps_of(job)
+        self._bar.update(self._task, total=total, completed=progress.step if progress else 0)
+        state = state_of(job)
         if job.status in ENDS and not self._losses:  # the bar would look as if the job waited
             self._live.update(state)
             return
@@ -183,13 +204,6 @@ class _JobBar:
         if checkpoints and checkpoints[0].metrics.valid_loss is not None:
             lines.append(f"step {checkpoints[0].step_number}: {measures(checkpoints[0])}")
         return Group(self._bar, *(Text(line) for line in lines))
-
-
-def _state_of(job: "CompletionDetailedJobOut") -> str:
-    """Return the state of a job for users. While its status is QUEUED, its newest event tells what it waits for."""
-    states = (event.data["status"] for event in job.events if event.name == "status-updated" and event.data)
-    status = next(states, job.status) if job.status == "QUEUED" else job.status
-    return _STATES.get(status, status)
 
 
 def _of(job: "CompletionDetailedJobOut") -> str:

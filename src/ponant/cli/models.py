@@ -116,19 +116,19 @@ def _others(known: Collection[str], server: "RunningModels | None") -> list[Row]
     """Return the rows of the server's models that are not on this machine."""
     if server is None:
         return []
-    return [
-        _known(name, server, context=server.contexts.get(name), aliases=server.aliases.get(name, []))
-        for name in server.states
-        if name not in known
-    ]
+    return [_known(name, server, aliases=server.aliases.get(name, [])) for name in server.states if name not in known]
 
 
 def _known(name: str, server: "RunningModels | None", **known: Any) -> Row:
-    """Return a row with the given cells and the state on the server."""
+    """Return a row with the given cells, those that only the server has, and the state on the server."""
     state = server.states.get(name) if server else None
     unknown = dict.fromkeys(("source", "path", "size", "format", "context", "kind"))
     rest: Row = {"aliases": [], "loaded": state == _LOADED if server else None, "state": state, "problem": None}
-    return {"id": name} | unknown | rest | known
+    row = {"id": name} | unknown | rest | known
+    if server:
+        served = {"format": server.formats, "context": server.contexts, "kind": server.kinds}
+        row |= {cell: values.get(name) for cell, values in served.items() if row[cell] is None}
+    return row
 
 
 def _print(rows: Sequence[Row], server: "RunningModels | None", without_server: str) -> None:

@@ -11,6 +11,10 @@ import msgspec
 from ponant.cli.api_key import api_key, exposure
 
 _PROBE_TIMEOUT_SECONDS = 1.0
+_BASE = "base"
+"""Type of models that were not made by fine-tuning."""
+_ADAPTER = "LoRA"
+"""Format of models that were made by fine-tuning."""
 
 
 class UnaskedServerError(Exception):
@@ -19,12 +23,14 @@ class UnaskedServerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunningModels:
-    """The models of a server: their states, aliases and contexts (tokens) by id."""
+    """The models of a server by id: their states, aliases, contexts (tokens), kinds and formats."""
 
     url: str
     states: Mapping[str, str]
     aliases: Mapping[str, list[str]]
     contexts: Mapping[str, int]
+    kinds: Mapping[str, str]
+    formats: Mapping[str, str]
 
 
 class _Health(msgspec.Struct):
@@ -36,11 +42,17 @@ class _Readiness(msgspec.Struct):
     models: dict[str, _Health] = {}
 
 
+class _Capabilities(msgspec.Struct):
+    completion_chat: bool = False
+    completion_fim: bool = False
+
+
 class _Card(msgspec.Struct):
     id: str
+    capabilities: _Capabilities = msgspec.field(default_factory=_Capabilities)
     aliases: list[str] = []
     max_context_length: int = 0
-    type: str = "base"
+    type: str = _BASE
     archived: bool = False
 
 
@@ -96,9 +108,11 @@ def _query(url: str, headers: dict[str, str]) -> RunningModels | None:
     states = {name: health.state for name, health in readiness.models.items()}
     return RunningModels(
         url,
-        states=states | {card.id: _state(card, states) for card in cards if card.type != "base"},
+        states=states | {card.id: _state(card, states) for card in cards if card.type != _BASE},
         aliases={card.id: card.aliases for card in cards},
-        contexts={card.id: card.max_context_length for card in cards},
+        contexts={card.id: card.max_context_length for card in cards if card.max_context_length},
+        kinds={card.id: kind for card in cards if (kind := _kind(card))},
+        formats={card.id: _ADAPTER for card in cards if card.type != _BASE},
     )
 
 
@@ -109,6 +123,15 @@ def _accepts_connections(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _kind(card: _Card) -> str | None:
+    """Return the kind of a model; None for a fine-tuned model without its base, which has no capabilities."""
+    if card.capabilities.completion_chat:
+        return "chat"
+    if card.capabilities.completion_fim:
+        return "fim"
+    return "embed" if card.type == _BASE else None
 
 
 def _state(card: _Card, states: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """Errors of the client. Messages state the remedy where there is one."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ponant.api.errors import ErrorResponse, HTTPValidationErrorData
@@ -8,14 +9,40 @@ if TYPE_CHECKING:
     import httpx2
 
 
+class Advice(StrEnum):
+    """Remedies at the end of messages."""
+
+    MODELS = "models.list() returns the available models."
+    KEY = "Pass the server's key as api_key, or set PONANT_API_KEY or MISTRAL_API_KEY."
+    SIZE = "Send less at once, or raise max_body_size (for files, max_file_size) on the server."
+    LATER = "Try again later, or let the client retry with retries=RetryConfig(...)."
+    SOON = "Try again in a moment, or let the client retry with retries=RetryConfig(...)."
+    SPACE = "Delete files that are no longer needed, or give the server more disk space."
+    TOKENS = "Reduce max_tokens, or raise request_timeout on the server."
+    STREAMED = "Use `stream` for streams: chat.stream, fim.stream."
+    WHOLE = "Use `complete` for whole answers: chat.complete, fim.complete."
+    TIME = "Increase timeout_ms, or reduce max_tokens."
+    SERVER = (
+        "Is the server running? Start one with `ponant serve`, set its address with server_url or PONANT_URL, or use "
+        "Mistral.local(), which needs none."
+    )
+
+
 class ClientError(Exception):
-    """Base class of all errors of requests."""
+    """Base class of all errors of requests.
+
+    Attributes:
+        message: Error and its remedy.
+        advice: The remedy alone, if it is a common one.
+    """
 
     message: str
+    advice: Advice | None = None
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str, advice: Advice | None = None) -> None:
+        self.message = f"{message} {advice}" if advice else message
+        super().__init__(self.message)
+        self.advice = advice
 
 
 class MistralError(ClientError):
@@ -23,14 +50,17 @@ class MistralError(ClientError):
 
     Attributes:
         message: Error and its remedy.
+        advice: The remedy alone, if it is a common one.
         status_code: HTTP status of the response.
         body: Text of the response.
         headers: Headers of the response.
         raw_response: Response of httpx2.
     """
 
-    def __init__(self, message: str, raw_response: "httpx2.Response", body: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, raw_response: "httpx2.Response", body: str | None = None, advice: Advice | None = None
+    ) -> None:
+        super().__init__(message, advice)
         self.raw_response = raw_response
         self.status_code: int = raw_response.status_code
         self.headers: httpx2.Headers = raw_response.headers

@@ -9,6 +9,7 @@ from pydantic_core import from_json
 
 from ponant.api.errors import ErrorResponse, HTTPValidationErrorData
 from ponant.client.errors import (
+    Advice,
     ConnectError,
     ConnectionLostError,
     HTTPValidationError,
@@ -25,13 +26,14 @@ _LONGEST_QUOTE = 2000
 _UNNAMED = "error"
 """Type of errors without a type."""
 
-_ADVICE: Mapping[int, str] = {
-    401: "Pass the server's key as api_key, or set PONANT_API_KEY or MISTRAL_API_KEY.",
-    413: "Send less at once, or raise max_body_size (for files, max_file_size) on the server.",
-    429: "Try again later, or let the client retry with retries=RetryConfig(...).",
-    503: "Try again in a moment, or let the client retry with retries=RetryConfig(...).",
-    507: "Delete files that are no longer needed, or give the server more disk space.",
-    504: "Reduce max_tokens, or raise request_timeout on the server.",
+_OTHER_FORMS: Mapping[str, Advice] = {"text/event-stream": Advice.STREAMED, "application/json": Advice.WHOLE}
+_ADVICE: Mapping[int, Advice] = {
+    401: Advice.KEY,
+    413: Advice.SIZE,
+    429: Advice.LATER,
+    503: Advice.SOON,
+    507: Advice.SPACE,
+    504: Advice.TOKENS,
 }
 
 
@@ -44,7 +46,8 @@ def error_of(response: httpx2.Response) -> MistralError:
             )
         except ValueError:
             pass  # not the API's format of a 422
-    return SDKError(_described(response), response)
+    message, advice = _described(response)
+    return SDKError(message, response, advice=advice)
 
 
 def reported_error(body: str | bytes) -> ErrorResponse | None:
@@ -68,13 +71,10 @@ def unexpected(response: httpx2.Response, expected: str, body: str | None = None
     """Return the error for a response of an unexpected type."""
     kind = response.headers.get("content-type", "").partition(";")[0] or "no content type"
     message = f"Unexpected response: status {response.status_code} with {kind} where {expected} was expected."
-    if kind == "text/event-stream":
-        message += " Use `stream` for streams: chat.stream, fim.stream."
-    elif kind == "application/json":
-        message += " Use `complete` for whole answers: chat.complete, fim.complete."
-    else:
+    advice = _OTHER_FORMS.get(kind)
+    if advice is None:
         message += f" Does {response.request.url} belong to a server with this API?"
-    return SDKError(message, response, body)
+    return SDKError(message, response, body, advice)
 
 
 def failure(
@@ -99,22 +99,20 @@ def failure(
                 "authority that issued the server's certificate."
             )
         case httpx2.ConnectError() | httpx2.ConnectTimeout() | httpx2.ProxyError():
-            return ConnectError(
-                f"Cannot connect to {server} ({reason}). Is the server running? Start one with `ponant serve`, set its "
-                "address with server_url or PONANT_URL, or use Mistral.local(), which needs none."
-            )
+            return ConnectError(f"Cannot connect to {server} ({reason}).", Advice.SERVER)
         case httpx2.TimeoutException():
             limit = f" within {seconds:g} s" if seconds else " in time"
             what = "The next event of the stream did not arrive" if begun else "The answer did not arrive"
-            return RequestTimeoutError(f"{what}{limit}. Increase timeout_ms, or reduce max_tokens.")
+            return RequestTimeoutError(f"{what}{limit}.", Advice.TIME)
         case httpx2.DecodingError():
             return ConnectionLostError(f"The answer of {server} cannot be decoded: {reason}")
         case _:
             return ConnectionLostError(f"The connection to {server} ended before the answer was complete ({reason}).")
 
 
-def _described(response: httpx2.Response) -> str:
-    status, advice = response.status_code, _ADVICE.get(response.status_code, "")
+def _described(response: httpx2.Response) -> tuple[str, Advice | None]:
+    """Return the description of an error response, and its remedy."""
+    status, advice = response.status_code, _ADVICE.get(response.status_code)
     error = reported_error(response.content)
     if error is None:
         said = f"API error occurred: status {status}. Body: {_quoted(response.text)}"
@@ -122,10 +120,10 @@ def _described(response: httpx2.Response) -> str:
         kind = "" if error.type == _UNNAMED else f", {error.type}"
         said = f"{error.message.rstrip('.')} (status {status}{kind})."
     if error and error.type == "invalid_model":
-        advice = "models.list() returns the available models."
+        advice = Advice.MODELS
     elif status == 404 and (error is None or error.type == _UNNAMED):
-        advice = f"Does {response.request.url} belong to a server with this API?"
-    return f"{said} {advice}".strip()
+        said += f" Does {response.request.url} belong to a server with this API?"
+    return said, advice
 
 
 def _quoted(text: str) -> str:

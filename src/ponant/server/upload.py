@@ -13,7 +13,7 @@ from ponant.errors import InvalidRequestError
 from ponant.server.multipart import FilePart, FormReader
 from ponant.storage.blobs import BlobWriter
 from ponant.storage.descriptions import FileDetails
-from ponant.storage.json_lines import InvalidLineError, JsonLines
+from ponant.storage.json_lines import MAX_REPORTED, InvalidLinesError, JsonLines
 
 _FILE = "file"
 _LONGEST_NAME = 255
@@ -48,7 +48,7 @@ class Upload:
         self._part = FilePart("", None)
         self._purpose: FilePurpose | None = None
         self._lines = JsonLines()
-        self._problem: InvalidLineError | None = None
+        self._problem: InvalidLinesError | None = None
         self._newlines = 0
         self._ends_with_newline = True
 
@@ -119,12 +119,11 @@ class Upload:
         if self._problem is None:
             try:
                 look()
-            except InvalidLineError as error:
+            except InvalidLinesError as error:
                 self._problem = error
         if self._problem and self._purpose == "fine-tune":
             raise InvalidRequestError(
-                f"Files for fine-tuning are JSON Lines, a JSON object on each line. "
-                f"Line {self._problem.number} of this one is not: {self._problem.reason}",
+                f"Files for fine-tuning are JSON Lines, a JSON object on each line. {_described(self._problem)}",
                 kind="invalid_file",
                 param=_FILE,
             )
@@ -157,6 +156,14 @@ class Upload:
         if read.expiry is not None and not 1 <= read.expiry <= LONGEST_EXPIRY:
             raise InvalidRequestError(f"expiry must be from 1 to {LONGEST_EXPIRY} hours", param="expiry")
         return read
+
+
+def _described(problem: InvalidLinesError) -> str:
+    first, *others = problem.lines
+    if not others:
+        return f"Line {first.number} of this one is not: {first.reason}"
+    rest = [f"The check ended after {MAX_REPORTED} such lines."] if len(problem.lines) == MAX_REPORTED else []
+    return "\n".join(["Lines of this one are not:", *map(str, problem.lines), *rest])
 
 
 def _check_name(name: str) -> None:

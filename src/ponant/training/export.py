@@ -22,11 +22,6 @@ _PEFT_TENSOR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<half>[AB
 _NUMBERS: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 
 
-def check_base(base: Path) -> None:
-    """Raise ExportError if adapters for the model of a GGUF file cannot be exported."""
-    read_base(base)
-
-
 def export_adapter(adapter: Path, base: Path, target: Path) -> None:
     """Write a LoRA adapter in llama.cpp's GGUF format.
 

@@ -9,7 +9,7 @@ from typing import Any
 import gguf
 
 from ponant.training.errors import ExportError
-from ponant.training.support import ARCHITECTURES
+from ponant.training.support import check_base
 
 
 def read_base(base: Path) -> Any:
@@ -20,14 +20,8 @@ def read_base(base: Path) -> Any:
         raise ExportError(f"there is no file {base}") from None
     except (ValueError, IndexError, KeyError) as error:
         raise ExportError(f"{base} is not a GGUF file that can be read: {error}") from None
-    architecture = text_of(reader, "general.architecture")
-    if architecture not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise ExportError(
-            f"{base}: adapters for models of the architecture {architecture} cannot be exported ({known})"
-        )
-    if (split := reader.get_field("split.count")) and split.contents() > 1:
-        raise ExportError(f"{base} is one of several files of a model; join them with llama-gguf-split --merge")
+    split = reader.get_field("split.count")
+    check_base(base, text_of(reader, "general.architecture"), split.contents() if split else 1)
     return reader
 
 

@@ -23,7 +23,7 @@ import resource
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -44,6 +44,7 @@ from ponant.training.plan import estimate_speed, make_plan
 from ponant.training.recorders import CsvRecorder, EventRecorder, LineRecorder
 from ponant.training.report import FileReport
 from ponant.training.samples import SampleEncoder
+from ponant.training.support import check_base
 from ponant.training.wandb_recorder import WandbRecorder
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class TrainingProcess:
             OSError: the disk failed.
         """
         self.record(Phase("validating"))
-        _check_base(Path(run.model))
         vocabulary = GGUFVocabulary(Path(run.model))
+        _check_base(Path(run.model), vocabulary.metadata)
         training = self._samples(run, vocabulary, "training", [file.path for file in run.training_files])
         validation = self._samples(run, vocabulary, "validation", run.validation_files)
         packer = self._packer(run, "training", [file.weight for file in run.training_files])
@@ -239,14 +240,10 @@ def _encoder(run: TrainingRun, vocabulary: GGUFVocabulary) -> SampleEncoder:
     )
 
 
-def _check_base(model: Path) -> None:
+def _check_base(model: Path, metadata: Mapping[str, str]) -> None:
     """Refuse a model whose adapters cannot be served, before the training. Raises TrainingError."""
     try:
-        from ponant.training.export import check_base
-    except ImportError as error:
-        raise _missing(error) from None
-    try:
-        check_base(model)
+        check_base(model, metadata.get("general.architecture", ""), int(metadata.get("split.count", 1)))
     except ExportError as error:
         raise TrainingError("bad_base_model", str(error)) from None
 
