@@ -30,3 +30,15 @@ def test_settings_import_nothing_of_the_package() -> None:
     program = "import sys, ponant.settings; print(*sorted(name for name in sys.modules if name.startswith('ponant')))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout.split()
     assert loaded == ["ponant", "ponant._version", "ponant.settings"]
+
+
+@pytest.mark.parametrize(("given", "meant"), [("true", "truncate"), ("false", "refuse")])
+def test_old_name_of_a_setting_works_and_warns(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, given: str, meant: str
+) -> None:
+    (tmp_path / "ponant.toml").write_text(f'models = [{{ source = "a.gguf", truncate = {given} }}]')
+    (model,) = read_settings(None).models
+    assert (model.long_texts, model.truncate) == (meant, None)
+    assert "truncate is deprecated" in caplog.text
+    with pytest.raises(ValueError, match="are one setting"):
+        read_settings(None, models=[{"source": "a.gguf", "truncate": True, "long_texts": "mean"}])

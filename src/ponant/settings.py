@@ -1,6 +1,7 @@
 """All settings. Flags take precedence over ``PONANT_*`` variables, and these over ``ponant.toml``."""
 
 import json
+import logging
 import os
 from contextvars import ContextVar
 from pathlib import Path
@@ -24,6 +25,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+logger = logging.getLogger("ponant.settings")
+
+LongTexts = Literal["mean", "truncate", "refuse"]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Tokens = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Memory = Annotated[ByteSize, Field(le=2**62)]
@@ -78,14 +82,25 @@ class ModelSettings(BaseModel):
         description="Hugging Face folder with the model in full precision, used for fine-tuning. Default: the "
         "weights of the GGUF file.",
     )
-    truncate: bool = Field(
-        default=False,
-        description="For embedding models: truncate texts that exceed the context instead of refusing them.",
+    long_texts: LongTexts | None = Field(default=None, description="Overrides the server's setting.")
+    truncate: bool | None = Field(
+        default=None, description="Deprecated: true is long_texts = truncate, false is long_texts = refuse."
     )
     embed_as: Literal["passage", "query"] = Field(
         default="passage",
         description="For multilingual-e5-small: role of the texts, passage (documents) or query.",
     )
+
+    @model_validator(mode="after")
+    def _replace_truncate(self) -> Self:
+        """Translate the deprecated setting."""
+        if self.truncate is not None:
+            if self.long_texts is not None:
+                raise ValueError("truncate and long_texts are one setting: remove truncate")
+            self.long_texts = "truncate" if self.truncate else "refuse"
+            logger.warning("the setting truncate is deprecated; use long_texts", extra={"long_texts": self.long_texts})
+            self.truncate = None
+        return self
 
 
 class Settings(BaseSettings):
@@ -170,6 +185,11 @@ class Settings(BaseSettings):
     drafting: bool = Field(
         default=True,
         description="Speculative decoding: draft several tokens at a time from predictions and from the prompt.",
+    )
+    long_texts: LongTexts = Field(
+        default="mean",
+        description="Texts longer than the context of an embedding model, up to 8,192 tokens: mean (of the vectors of "
+        "their parts), truncate (at any length) or refuse.",
     )
     default_temperature: float = Field(default=0.7, ge=0, le=1.5, description="Temperature of requests that set none.")
     stream_calls: Literal["whole", "pieces"] = Field(

@@ -171,7 +171,7 @@ def test_models_tell_what_they_are_for(embedding_server: RunningServer) -> None:
     assert chat["capabilities"]["completion_chat"]
     assert embedder["id"] == "tiny-embedder"
     assert not any(embedder["capabilities"].values())
-    assert (embedder["max_context_length"], embedder["default_model_temperature"]) == (64, None)
+    assert (embedder["max_context_length"], embedder["default_model_temperature"]) == (8192, None)
 
 
 def test_ten_clients_at_once_get_their_own(embedding_server: RunningServer) -> None:
@@ -227,7 +227,7 @@ def test_bundled_model_takes_text_only(scripted_server: ScriptedServer) -> None:
         ({"input": ["a", "", "b"]}, 400, "Text 1 of the input is empty"),
         ({"input": ["a"] * 2049}, 400, "has 2049 texts, and a request may have 2048"),
         ({"output_dimension": 33}, 400, "output_dimension is 33, but the vectors of model mistral-embed have 32"),
-        ({"input": ["a", "a " * 70]}, 400, "Text 1 of the input has 72 tokens, and model mistral-embed takes 64"),
+        ({"input": ["a", "a " * 8192]}, 400, "Text 1 of the input has 8194 tokens, and model mistral-embed takes 8192"),
         ({"model": "tiny"}, 400, "tiny does not make embeddings; there is tiny-embedder"),
         ({"model": "mistral-small-latest"}, 400, "does not make embeddings"),
         ({"model": "gpt-4"}, 400, "Invalid model: gpt-4"),
@@ -259,7 +259,7 @@ def test_models_embed_as_their_settings_say(tiny_embedder: Path, tmp_path: Path)
         f"""
         threads = 1
         models = [
-            {{ source = "{tiny_embedder}", truncate = true }},
+            {{ source = "{tiny_embedder}", long_texts = "truncate" }},
             {{ source = "multilingual-e5-small", id = "queries", embed_as = "query" }},
         ]
         """

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ponant.engine.embed.base import LongTexts
 from ponant.errors import ModelLoadError
 from ponant.weights.kinds import Kind
 
@@ -31,7 +32,7 @@ class ModelSpec:
         parallel: sequences that run at once.
         threads: compute threads; None leaves them to the engine.
         training_weights: Hugging Face folder with the model in full precision, for fine-tuning.
-        truncate: truncate texts that exceed the context of an embedding model.
+        long_texts: treatment of texts that are longer than the context of an embedding model.
         embed_as: role of the texts of the bundled embedding model.
         loader: name of the model's loader in the catalog.
     """
@@ -48,7 +49,7 @@ class ModelSpec:
     parallel: int = 16
     threads: int | None = None
     training_weights: Path | None = None
-    truncate: bool = False
+    long_texts: LongTexts = "mean"
     embed_as: EmbedAs = "passage"
     loader: str = LOCAL
 

@@ -81,7 +81,7 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
         parallel=model.parallel or settings.parallel,
         threads=model.threads or settings.threads,
         training_weights=model.training_weights,
-        truncate=model.truncate,
+        long_texts=model.long_texts or settings.long_texts,
         embed_as=model.embed_as,
     )
 

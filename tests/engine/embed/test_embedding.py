@@ -32,7 +32,7 @@ def distance(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
 async def longest(process: EmbedderProcess) -> str:
     """Return a text of words whose number of tokens equals the model's context length."""
     (around,) = (await process.embed(["a"])).tokens
-    return " ".join("a" for _ in range(process.info.context - around + 1))
+    return " ".join("a" for _ in range(process.info.window - around + 1))
 
 
 @asynccontextmanager
@@ -101,7 +101,7 @@ async def test_no_texts_give_no_vectors(tiny_embedder: Path) -> None:
 
 @pytest.mark.parametrize("model", ["e5", "gguf"])
 async def test_text_that_is_too_long_is_refused_and_told_by_its_index(tiny_embedder: Path, model: str) -> None:
-    async with embedder(None if model == "e5" else tiny_embedder) as process:
+    async with embedder(None if model == "e5" else tiny_embedder, long_texts="refuse") as process:
         context = process.info.context
         fitting = await longest(process)
         assert (await process.embed([fitting])).tokens == [context]
@@ -109,6 +109,38 @@ async def test_text_that_is_too_long_is_refused_and_told_by_its_index(tiny_embed
             await process.embed(["the", "the", f"{fitting} a"])
         assert (error.value.index, error.value.tokens, error.value.context) == (2, context + 1, context)
         assert error.value.exact
+
+
+@pytest.mark.parametrize("model", ["e5", "gguf"])
+async def test_long_text_is_the_mean_of_its_windows(tiny_embedder: Path, model: str) -> None:
+    async with embedder(None if model == "e5" else tiny_embedder, context=32) as process:
+        assert (process.info.context, process.info.window) == (8192, 32)
+        (around,) = (await process.embed(["a"])).tokens
+        room = 32 - (around - 1)
+        parts = [" ".join(word for _ in range(room)) for word in ("a", "the")]
+        last = "dog dog"
+        result = await process.embed([" ".join([*parts, last]), *parts, last])
+        whole, (first, second, third) = result.vectors[0], result.vectors[1:]
+    mean = 32 * first + 32 * second + result.tokens[3] * third
+    assert distance(whole[None], (mean / np.linalg.norm(mean))[None]) < 1e-6
+    assert result.tokens[:3] == [2 * room + 2 + around - 1, 32, 32]
+
+
+async def test_words_stay_whole_in_the_windows_of_a_text() -> None:
+    words = "unquestionably incomprehensible characterizations"
+    async with embedder(None, context=16) as process:
+        whole, *parts = (await process.embed([words, *words.split()])).vectors
+        assert np.isfinite(whole).all()
+        assert max(float(whole @ part) for part in parts) < 1
+
+
+@pytest.mark.parametrize("model", ["e5", "gguf"])
+async def test_text_beyond_the_longest_is_refused(tiny_embedder: Path, model: str) -> None:
+    async with embedder(None if model == "e5" else tiny_embedder) as process:
+        with pytest.raises(InputTooLongError) as error:
+            await process.embed(["the", "a " * 8200])
+        assert (error.value.index, error.value.context, error.value.exact) == (1, 8192, True)
+        assert error.value.tokens > 8200
 
 
 @pytest.mark.parametrize("model", ["e5", "gguf"])
@@ -123,7 +155,7 @@ async def test_endless_text_is_not_counted_to_its_end(tiny_embedder: Path, model
 
 @pytest.mark.parametrize("model", ["e5", "gguf"])
 async def test_text_that_is_too_long_is_cut_where_the_configuration_says_so(tiny_embedder: Path, model: str) -> None:
-    async with embedder(None if model == "e5" else tiny_embedder, truncate=True) as process:
+    async with embedder(None if model == "e5" else tiny_embedder, long_texts="truncate") as process:
         context = process.info.context
         fitting = await longest(process)
         cut = await process.embed([fitting, f"{fitting} dog runs", "dog " * 5000])
@@ -134,7 +166,7 @@ async def test_text_that_is_too_long_is_cut_where_the_configuration_says_so(tiny
 
 async def test_characters_that_grow_when_they_are_normalized_do_no_harm() -> None:
     # Unicode normalization expands this character to 18, more than a buffer of 12 bytes per input character holds.
-    async with embedder(None, truncate=True) as process:
+    async with embedder(None, long_texts="truncate") as process:
         worker = process.process_id
         (longest, expanded) = (await process.embed(["\ufdfa" * 200_000, "\ufdfa"])).tokens
         assert (longest, expanded) == (512, E5(num_threads=1).token_count("\ufdfa"))

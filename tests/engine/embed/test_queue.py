@@ -1,6 +1,8 @@
 """Order of texts in the embedding queue, and the batches that it forms."""
 
-from ponant.engine.embed.model import Prepared
+import numpy as np
+
+from ponant.engine.embed.model import PreparedText, Window
 from ponant.engine.embed.queue import EmbeddingQueue, Job
 
 Taken = list[tuple[int, int]]
@@ -14,7 +16,7 @@ def queue_of(*requests: list[int]) -> EmbeddingQueue[str]:
     while job := queue.next_to_prepare():
         text = job.texts[len(job.prepared)]
         assert isinstance(text, str)
-        job.prepared.append(Prepared(text, int(text)))
+        job.prepare(PreparedText((Window(text, int(text)),), int(text)))
     return queue
 
 
@@ -60,5 +62,16 @@ def test_requests_are_prepared_in_turns() -> None:
     order: list[int] = []
     while job := queue.next_to_prepare():
         order.append(job.id)
-        job.prepared.append(Prepared("a", 1))
+        job.prepare(PreparedText((Window("a", 1),), 1))
     assert order == [1, 2, 3, 1, 3, 1]
+
+
+def test_vector_of_a_long_text_is_the_mean_of_its_windows() -> None:
+    job: Job[str] = Job(1, ["short", "long"], 2)
+    job.prepare(PreparedText((Window("short", 5),), 5))
+    job.prepare(PreparedText((Window("a", 30), Window("b", 10)), 38))
+    for index, vector in enumerate(([0.6, 0.8], [1.0, 0.0], [0.0, 1.0])):
+        assert job.take() == index
+        job.put(index, np.array(vector, dtype=np.float32))
+    assert (job.is_taken, job.is_done) == (True, True)
+    assert np.allclose(job.vectors(), [[0.6, 0.8], [3 / np.sqrt(10), 1 / np.sqrt(10)]])

@@ -9,7 +9,7 @@ from msgspec import structs
 from ponant.catalog.facts import ModelFacts
 from ponant.catalog.loading.loaded import LoadedEmbedder
 from ponant.catalog.spec import ModelSpec
-from ponant.engine.embed.base import USUAL_CONTEXT, Embedder, EmbedderConfig
+from ponant.engine.embed.base import USUAL_CONTEXT, Embedder, EmbedderConfig, longest_text
 from ponant.engine.embed.e5_weights import CONTEXT
 from ponant.llamacpp.memory import model_size
 from ponant.llamacpp.vocabulary import GGUFVocabulary
@@ -48,7 +48,7 @@ def _config(spec: ModelSpec) -> EmbedderConfig:
         model_path=None if spec.source == BUNDLED_EMBEDDER else str(spec.weights),
         context=spec.context,
         threads=spec.threads,
-        truncate=spec.truncate,
+        long_texts=spec.long_texts,
         role=spec.embed_as,
     )
 
@@ -58,8 +58,10 @@ def _describe(spec: ModelSpec) -> ModelFacts:
     memory = file.st_size + _WORKING_MEMORY
     created = int(file.st_mtime)
     if spec.source == BUNDLED_EMBEDDER:
-        return ModelFacts(BUNDLED_EMBEDDER, _OWNER, created, spec.context or CONTEXT, memory)
+        longest = longest_text(spec.context or CONTEXT, spec.long_texts)
+        return ModelFacts(BUNDLED_EMBEDDER, _OWNER, created, longest, memory)
     metadata = GGUFVocabulary(spec.weights).metadata
-    context = spec.context or min(model_size(metadata, file.st_size, "f16").context, USUAL_CONTEXT)
+    window = spec.context or min(model_size(metadata, file.st_size, "f16").context, USUAL_CONTEXT)
+    context = longest_text(window, spec.long_texts)
     name = metadata.get("general.name", spec.id)
     return ModelFacts(name, metadata.get("general.organization"), created, context, memory)

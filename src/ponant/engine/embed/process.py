@@ -64,8 +64,9 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
     def describe(self, name: str) -> str:
         """Return a line about the model; see ``Backend.describe``."""
         info = self.info
+        windows = "" if info.window == info.context else f" in windows of {info.window}"
         return (
-            f"Loaded {name} ({megabytes(info.weights_memory)}): texts of {info.context} tokens, "
+            f"Loaded {name} ({megabytes(info.weights_memory)}): texts of {info.context} tokens{windows}, "
             f"{info.dimensions} dimensions, {info.threads} threads"
         )
 

@@ -76,11 +76,11 @@ class Worker:
             index = len(job.prepared)
             text = self._model.prepare(job.texts[index])
             characters += len(job.texts[index])
-            if text.tokens > self._model.info.context:
+            if text.windows:
+                job.prepare(text)
+            else:
                 self._queue.drop(job.id)
                 refused.append(TooLong(job.id, index, text.tokens, text.exact))
-            else:
-                job.prepared.append(text)
         return refused
 
     def _compute(self) -> list[Embedded | EmbedFailed]:
@@ -90,11 +90,11 @@ class Worker:
         step = self._queue.next_step(most_tokens=most_tokens, most_texts=STEP_TEXTS)
         if not step:
             return []
-        texts = [job.prepared[index] for job, index in step]
-        vectors = self._model.embed(texts)
+        windows = [job.window(index) for job, index in step]
+        vectors = self._model.embed(windows)
         if len(step) > 1 and not np.isfinite(vectors).all():
-            # NaN spreads over a batch. Embedding each text alone finds the ones that cause it.
-            vectors = np.concatenate([self._model.embed([text]) for text in texts])
+            # NaN spreads over a batch. Embedding each window alone finds the ones that cause it.
+            vectors = np.concatenate([self._model.embed([window]) for window in windows])
         answers: list[Embedded | EmbedFailed] = []
         failed: set[int] = set()
         for (job, index), vector in zip(step, vectors, strict=True):
@@ -105,10 +105,12 @@ class Worker:
                 failed.add(job.id)
                 self._queue.drop(job.id)
                 answers.append(
-                    EmbedFailed(job.id, f"the model's vector for text {index} has values that are no numbers")
+                    EmbedFailed(
+                        job.id, f"the model's vector for text {job.text_of(index)} has values that are no numbers"
+                    )
                 )
             elif job.is_done:
-                answers.append(Embedded(job.id, job.vectors.tobytes(), [text.tokens for text in job.prepared]))
+                answers.append(Embedded(job.id, job.vectors().tobytes(), [text.tokens for text in job.prepared]))
         return answers
 
 
