@@ -215,7 +215,7 @@ def test_bundled_model_takes_text_only(scripted_server: ScriptedServer) -> None:
         ({"input": [[1], [-1]]}, 422, "input"),
         ({"input": [[1], []]}, 400, "Text 1 of the input is empty"),
         ({"input": [[1], [9, 5000]]}, 400, "Text 1 of the input has token 5000, which model mistral-embed does not"),
-        ({"input": [5] * 70}, 400, "Text 0 of the input has 72 tokens, and model mistral-embed takes 64"),
+        ({"input": [5] * 8191}, 400, "Text 0 of the input has 8193 tokens, and model mistral-embed takes 8192"),
         ({"input": "a\0b"}, 422, "text 0 has a NUL character"),
         ({"input": ["a", "a\0b"]}, 422, "text 1 has a NUL character"),
         ({"output_dimension": 0}, 422, "output_dimension"),
