@@ -1,19 +1,24 @@
 """Compare treatments of long texts by retrieval: `python -m benchmarks.long_texts [--characters 4000,12000]`.
 
-The documents are parts of this repository's pages, each longer than the 512 tokens that multilingual-e5-small computes
-at once. Sentences are taken out of each document, evenly over its length, and searched for: the document that has lost
-a sentence should be the nearest one (the inverse cloze task). The treatments are those of the setting `long_texts`.
+The documents are parts of this repository's pages, or docstrings of modules of Python's standard library, each longer
+than the 512 tokens that multilingual-e5-small computes at once. Sentences are taken out of each document, evenly over
+its length, and searched for: the document that has lost a sentence should be the nearest one (the inverse cloze task).
+The treatments are those of the setting `long_texts`.
 """
 
+import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.cli import make_parser, run
+from benchmarks.embeddings import MODULES
 from benchmarks.report import Table, publish
 from ponant import Mistral
 
@@ -41,26 +46,49 @@ def main() -> int:
     parser.add_argument(
         "--characters", default="4000,12000", help="lengths of the documents in characters (%(default)s)"
     )
-    sizes = [int(size) for size in parser.parse_args().characters.split(",")]
+    parser.add_argument("--corpus", choices=CORPORA, default="pages", help="texts of the documents (%(default)s)")
+    arguments = parser.parse_args()
+    sizes = [int(size) for size in arguments.characters.split(",")]
     served = [{"source": MODEL, "id": treatment, "long_texts": treatment} for treatment in TREATMENTS]
     served.append({"source": MODEL, "id": "query", "embed_as": "query"})
     with Mistral.local(models=served, preload="none", request_timeout=7200) as mistral:
         for size in sizes:
-            publish(compare(mistral, documents(size), size))
+            publish(compare(mistral, CORPORA[arguments.corpus](size), size))
     return 0
 
 
-def documents(size: int) -> list[Document]:
-    """Return documents of about a number of characters."""
+def pages(size: int) -> list[Document]:
+    """Return parts of about a number of characters of this repository's pages."""
     paths = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), ROOT / "benchmarks" / "README.md"])
-    found: list[Document] = []
+    return list(_documents((sentence for path in paths for sentence in _sentences(path)), size))
+
+
+def modules(size: int) -> list[Document]:
+    """Return the first docstrings of each module, of about a number of characters, unless it has fewer."""
+    found = (next(_documents(_docstrings(import_module(name)), size), None) for name in MODULES)
+    return [document for document in found if document]
+
+
+CORPORA: Mapping[str, Callable[[int], list[Document]]] = {"pages": pages, "modules": modules}
+
+
+def _documents(sentences: Iterable[str], size: int) -> Iterator[Document]:
     part: list[str] = []
-    for sentence in (sentence for path in paths for sentence in _sentences(path)):
+    for sentence in sentences:
         part.append(sentence)
         if sum(map(len, part)) >= size:
-            found.append(_without_queries(part))
+            yield _without_queries(part)
             part = []
-    return found
+
+
+def _docstrings(module: ModuleType) -> Iterator[str]:
+    """Yield the sentences of the docstrings of a module, its classes and functions."""
+    members = [member for _, member in sorted(vars(module).items()) if inspect.isclass(member) or callable(member)]
+    own = [member for member in members if str(getattr(member, "__module__", "")).startswith(module.__name__)]
+    methods = [method for kind in own if inspect.isclass(kind) for method in vars(kind).values() if callable(method)]
+    for member in (module, *own, *methods):
+        text = " ".join((inspect.getdoc(member) or "").split())
+        yield from re.split(r"(?<=[.:])\s+", text)
 
 
 def _sentences(path: Path) -> Iterator[str]:
