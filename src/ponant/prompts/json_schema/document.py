@@ -1,5 +1,6 @@
 """JSON schema of a request: the effective keywords of its subschemas, and the targets of its references."""
 
+import math
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -116,6 +117,18 @@ class Document:
         if fragment and not fragment.startswith("/"):
             raise UnusableSchemaError(f'"$ref" refers to an anchor, "{reference}"; only "#" and "#/…" are supported')
         return self._follow(reference, fragment)
+
+    def numbers(self) -> list[int | float]:
+        """Return all numbers in the schema."""
+        found: dict[int | float, None] = {}
+        todo: list[Any] = [self._root]
+        while todo:
+            value = todo.pop()
+            if isinstance(value, dict | list):
+                todo.extend(value.values() if isinstance(value, dict) else value)
+            elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                found[value] = None
+        return list(found)
 
     def part(self, path: Path) -> Any:
         """Return the part at a path."""

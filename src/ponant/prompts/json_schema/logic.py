@@ -1,19 +1,26 @@
 """Conclusions from schemas alone: disjointness and negation."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from ponant.prompts.json_schema.document import Document, UnusableSchemaError
+from ponant.prompts.json_schema.numbers import bounds
 from ponant.prompts.json_schema.patterns import other_than
+from ponant.prompts.json_schema.values import canonical, kind
 
 Schema = dict[str, Any] | bool
+
+INTEGER: Schema = {"type": "integer"}
+FRACTION: Schema = {"type": "number", "not": INTEGER}
+"""Schema of numbers that are not integers, which the translation writes out."""
 
 TYPES = ("null", "boolean", "number", "string", "array", "object")
 """All types except ``integer``, which is part of ``number``."""
 
 _MOST_STEPS = 50_000
 _DEEPEST = 8
+_VIOLATED_ITEMS = 2
+"""Number of the first items of which one violates the schema of all items."""
 _LONGEST_TEXTS = 5_000
 """Maximum total length in characters of the strings that a schema may exclude."""
 _OPPOSITES = {
@@ -37,26 +44,6 @@ _WITHOUT_EFFECT_IF: dict[str, tuple[Any, ...]] = {
 }
 
 
-def canonical(value: Any) -> str:
-    """Return a text that is the same for values that are equal in JSON Schema."""
-    if isinstance(value, str):
-        return f'"{value}'
-    return json.dumps(_canonical(value), sort_keys=True)
-
-
-def kind(value: Any) -> str:
-    """Return the type of a JSON value."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"
-
-
 class Logic:
     """Conclusions about the subschemas of one schema. They are conservative: what is not certain counts as unknown."""
 
@@ -74,6 +61,8 @@ class Logic:
         types = _types(all_left) & _types(all_right)
         values, others = _values(all_left), _values(all_right)
         if not types or (values is not None and others is not None and not values & others):
+            return True
+        if types == {"number"} and _is_empty([*all_left, *all_right]):
             return True
         if types == {"object"} and self._objects_disjoint(all_left, all_right, depth):
             return True
@@ -113,15 +102,29 @@ class Logic:
         ways: list[Schema] = []
         useful, complete = False, True
         for keyword, value in self._document.asserting(schema).items():
-            failing = self._failing(keyword, value, whole=whole, depth=depth + 1)
+            if keyword == "items" and not whole and "prefixItems" not in schema:
+                failing = self._failing_items(value, depth=depth + 1)
+            else:
+                failing = self._failing(keyword, value, whole=whole, depth=depth + 1)
             if failing is None:
                 complete = False
                 continue
-            useful = useful or (keyword != "type" and bool(failing))
+            useful = useful or FRACTION in failing or (keyword != "type" and bool(failing))
             ways += failing
         if not complete and (whole or not useful):
             return None
         return {"anyOf": ways} if ways else False
+
+    def without_fractions(self, negation: Schema, schemas: Sequence[Any]) -> Schema:
+        """Return a negation without numbers that are not integers, if the schemas next to it exclude them."""
+        if not isinstance(negation, dict) or FRACTION not in negation.get("anyOf", ()):
+            return negation
+        conjuncts = self._conjuncts(schemas) or []
+        if all(
+            "number" in _list(keywords, "type") or keywords.get("type") in (None, "number") for keywords in conjuncts
+        ):
+            return negation
+        return {"anyOf": [way for way in negation["anyOf"] if way != FRACTION]}
 
     def _conjuncts(self, schemas: Sequence[Any]) -> list[dict[str, Any]] | None:
         """Return the schemas with those of their ``allOf`` and ``$ref``; None if one of them is ``false``."""
@@ -199,6 +202,18 @@ class Logic:
                 return None if negation is None else [negation]
         return None if keyword in _UNKNOWN else []
 
+    def _failing_items(self, items: Any, *, depth: int) -> list[Schema] | None:
+        """Return schemas for arrays one of whose first items violates a schema."""
+        if isinstance(items, list):
+            return None
+        negation = self.negated(items, whole=False, depth=depth)
+        if negation is None or negation is False:
+            return None if negation is None else []
+        return [
+            {"type": "array", "items": [*[True] * before, negation], "minItems": before + 1}
+            for before in range(_VIOLATED_ITEMS)
+        ]
+
     def _failing_properties(self, properties: dict[str, Any], *, whole: bool, depth: int) -> list[Schema] | None:
         ways: list[Schema] = []
         for name, schema in properties.items():
@@ -214,16 +229,6 @@ _UNKNOWN = {*_OPPOSITES, *_WITHOUT_EFFECT_IF, "enum", "required", "properties", 
 _UNKNOWN |= {"pattern", "multipleOf", "contains", "prefixItems", "additionalItems", "patternProperties"}
 _UNKNOWN |= {"propertyNames", "dependentRequired", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef"}
 """Keywords that restrict documents and cannot be negated."""
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_canonical(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _canonical(item) for name, item in value.items()}
-    return value
 
 
 def _list(keywords: dict[str, Any], keyword: str) -> list[Any]:
@@ -268,10 +273,9 @@ def _other_types(named: Any) -> list[Schema] | None:
     names = [named] if isinstance(named, str) else named
     if not isinstance(names, list):
         return None
-    if "integer" in names:
-        names = [*names, "number"]
-    others = [name for name in TYPES if name not in names]
-    return [{"type": others}] if others else []
+    others = [name for name in TYPES if name not in names and (name != "number" or "integer" not in names)]
+    ways: list[Schema] = [{"type": others}] if others else []
+    return [*ways, FRACTION] if "integer" in names and "number" not in names else ways
 
 
 def _other_values(values: list[Any]) -> list[Schema] | None:
@@ -300,3 +304,15 @@ def _beyond(keyword: str, bound: Any) -> list[Schema] | None:
         return [] if isinstance(bound, bool) else None
     name, opposite, step = _OPPOSITES[keyword]
     return [] if bound + step < 0 and step else [{"type": name, opposite: bound + step}]
+
+
+def _is_empty(conjuncts: list[dict[str, Any]]) -> bool:
+    """Return True if it is certain that no number satisfies the bounds of all of these."""
+    integers = any(keywords.get("type") == "integer" for keywords in conjuncts)
+    try:
+        both = [bounds(keywords, integers=integers) for keywords in conjuncts]
+    except UnusableSchemaError:
+        return False
+    lows = [one["minimum"] for one in both if "minimum" in one]
+    highs = [one["maximum"] for one in both if "maximum" in one]
+    return bool(lows and highs) and max(lows) > min(highs)

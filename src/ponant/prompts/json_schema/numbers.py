@@ -25,6 +25,9 @@ _INFINITE = (math.inf, -math.inf)
 _DIGITS = 15
 _LAST_PLACE = -22
 """Numbers of up to 15 digits, the last at 10^-22 or above, are read exactly."""
+_FRACTIONS = 500
+_NEAR = 20
+_MOST_FRACTIONS = 1_200
 _LARGEST_MULTIPLE = 2**32
 """Limit of the product of a number's divisors in llguidance."""
 
@@ -37,6 +40,22 @@ def bounds(keywords: dict[str, Any], *, integers: bool) -> dict[str, Any]:
         -move(-bound, exclusive=exclusive) for bound, exclusive in _bounds(keywords, "maximum", "exclusiveMaximum")
     ]
     return ({"minimum": max(lows)} if lows else {}) | ({"maximum": min(highs)} if highs else {})
+
+
+def fractions(mentioned: Iterable[Number]) -> list[dict[str, Any]]:
+    """Return schemas for numbers that are not integers: between each two neighbouring integers.
+
+    llguidance has no other way to write them, so they are limited to ``_FRACTIONS`` on both sides of zero and to the
+    neighbourhood of other numbers that the schema mentions.
+    """
+    floors = set(range(-_FRACTIONS, _FRACTIONS))
+    for number in mentioned:
+        if abs(number) < _LARGEST_EXACT // 100 and len(floors) < _MOST_FRACTIONS:
+            floors |= set(range(math.floor(number) - _NEAR, math.floor(number) + _NEAR))
+    return [
+        {"type": ["number"], **bounds({"exclusiveMinimum": floor, "exclusiveMaximum": floor + 1}, integers=False)}
+        for floor in sorted(floors)
+    ]
 
 
 def divisor(keywords: dict[str, Any]) -> dict[str, Any]:

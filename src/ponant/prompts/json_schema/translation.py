@@ -16,17 +16,23 @@ from typing import Any
 
 from ponant.prompts.json_schema.arrays import array_keywords
 from ponant.prompts.json_schema.document import Document, Path, UnsupportedKeywordError, UnusableSchemaError
+from ponant.prompts.json_schema.evaluation import Evaluation
 from ponant.prompts.json_schema.keywords import count_of, list_of, mapping_of
-from ponant.prompts.json_schema.logic import Logic, Schema, canonical
-from ponant.prompts.json_schema.numbers import bounds, can_combine, divisor, is_exact
+from ponant.prompts.json_schema.logic import INTEGER, TYPES, Logic, Schema
+from ponant.prompts.json_schema.numbers import bounds, can_combine, divisor, fractions, is_exact
 from ponant.prompts.json_schema.objects import object_keywords
 from ponant.prompts.json_schema.patterns import translate_patterns, writable
 from ponant.prompts.json_schema.reader import PatternError
+from ponant.prompts.json_schema.values import canonical
 
 _Part = Callable[[dict[str, Any], Path], dict[str, Any]]
 """Function that translates some keywords of a subschema at a path."""
 
 _MOST_SUBSCHEMAS = 20_000
+_FRACTIONS = "not-integer"
+"""Name of the definition of all values except integers."""
+_MOST_EVALUATED = 1_000
+"""Number of values that are evaluated one by one."""
 _TYPES = frozenset(["null", "boolean", "number", "integer", "string", "array", "object"])
 _FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"])
 """Formats that llguidance enforces. They are annotations, used only if nothing else restricts a string."""
@@ -66,6 +72,8 @@ class _Translation:
         self._wanted = part
         self._left_out = left_out
         self._logic = Logic(self._document)
+        self._evaluation = Evaluation(self._document)
+        self._definitions: dict[str, Schema] = {}
         self._names: dict[Path, str] = {}
         self._pending: list[tuple[str, Any, Path]] = []
         self._definition = part
@@ -93,7 +101,7 @@ class _Translation:
         """Return the translated schema, with the definitions that it refers to."""
         written = self.subschema(self._document.part(self._wanted), self._wanted)
         root: dict[str, Any] = written if isinstance(written, dict) else {"anyOf": [written]}
-        definitions: dict[str, Schema] = {}
+        definitions = self._definitions
         while self._pending:
             name, schema, self._definition = self._pending.pop(0)
             definitions[name] = self.subschema(schema, self._definition)
@@ -120,6 +128,8 @@ class _Translation:
             if keyword in keywords:
                 error = UnsupportedKeywordError(f'"{keyword}" is not supported', keyword, path=path)
                 keywords = self._without(keywords, error, path)
+        if (values := self._values_only(keywords)) is not None:
+            return {"enum": values}
         self._combines = self._combines or not _COMBINING.isdisjoint(keywords)
         fragments = []
         order = {keyword: place for place, keyword in enumerate(keywords)}
@@ -129,6 +139,18 @@ class _Translation:
                 fragments.append((min(places), self._fragment(named, part, keywords, path)))
         fragments.sort(key=lambda fragment: fragment[0])
         return _merged([fragment for _, fragment in fragments])
+
+    def _values_only(self, keywords: dict[str, Any]) -> list[Any] | None:
+        """Return the values of ``enum`` or ``const`` that satisfy all keywords; None if that is not known."""
+        if len(keywords) < 2 or not ("const" in keywords or isinstance(keywords.get("enum"), list)):
+            return None
+        values = [keywords["const"]] if "const" in keywords else keywords["enum"]
+        verdicts = [self._evaluation.holds(keywords, value) for value in values[:_MOST_EVALUATED]]
+        if None in verdicts or True not in verdicts or len(values) > _MOST_EVALUATED:
+            return None
+        held = [value for value, verdict in zip(values, verdicts, strict=True) if verdict]
+        possible = [value for value in {canonical(value): value for value in held}.values() if _can_be_asked_for(value)]
+        return possible or None
 
     def _fragment(self, named: tuple[str, ...], part: _Part, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
         """Translate the named keywords of a subschema, without those that may be left out."""
@@ -191,7 +213,8 @@ class _Translation:
     def _one_of(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
         """Translate ``oneOf`` to alternatives that exclude each other, adding negations where they overlap."""
         alternatives = list_of(keywords, "oneOf")
-        overlapping = self._overlapping(alternatives, keywords)
+        rest = {keyword: value for keyword, value in keywords.items() if keyword != "oneOf"}
+        overlapping = self._overlapping(alternatives, rest)
         branches: list[Schema] = []
         for index, alternative in enumerate(alternatives):
             place = (*path, "oneOf", index)
@@ -203,13 +226,12 @@ class _Translation:
                     reason = f'alternatives {both} of "oneOf" may both hold, which is not supported'
                     self._without(keywords, UnsupportedKeywordError(reason, "oneOf", path=path), path)
                     continue
-                branch.append(self.subschema(negation, place))
+                branch.append(self.subschema(self._logic.without_fractions(negation, [alternative, rest]), place))
             branches.append(branch[0] if len(branch) == 1 else {"allOf": branch})
         return {"anyOf": branches}
 
-    def _overlapping(self, alternatives: list[Any], keywords: dict[str, Any]) -> list[list[int]]:
+    def _overlapping(self, alternatives: list[Any], rest: dict[str, Any]) -> list[list[int]]:
         """Return for each alternative the others that may hold at the same time, given the adjacent keywords."""
-        rest = {keyword: value for keyword, value in keywords.items() if keyword != "oneOf"}
         marks = [self._logic.marks([alternative, rest]) for alternative in alternatives]
         overlapping: list[list[int]] = [[] for _ in alternatives]
         for first, second in combinations(range(len(alternatives)), 2):
@@ -222,7 +244,16 @@ class _Translation:
         return overlapping
 
     def _not(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        if keywords["not"] == INTEGER:
+            return self._not_integer()
         return {"allOf": [self.subschema(self._negated(keywords["not"], "not"), (*path, "not"))]}
+
+    def _not_integer(self) -> dict[str, Any]:
+        """Return the definition of all values except integers."""
+        if _FRACTIONS not in self._definitions:
+            others: list[Schema] = [{"type": [name for name in TYPES if name != "number"]}]
+            self._definitions[_FRACTIONS] = {"anyOf": others + list(fractions(self._document.numbers()))}
+        return {"allOf": [{"$ref": f"#/$defs/{_FRACTIONS}"}]}
 
     def _negated(self, schema: Any, keyword: str) -> Schema:
         negation = self._logic.negated(schema, whole=True)
