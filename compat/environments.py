@@ -53,12 +53,6 @@ class Client:
         return self.folder / _EXAMPLES[self.language]
 
     @property
-    def settings(self) -> str:
-        """Settings of the server for this client, as in ponant.toml; empty for the defaults."""
-        file = self.folder / "settings.toml"
-        return file.read_text() if file.exists() else ""
-
-    @property
     def package(self) -> str:
         """Name in the package registry."""
         return self._first_pin[0].partition("[")[0]

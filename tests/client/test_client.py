@@ -380,6 +380,13 @@ def test_every_name_of_the_public_faces_is_there() -> None:
     assert utils.eventstreaming.EventStream is utils.EventStream
 
 
+def test_effort_and_tier_are_sent(over_http: Mistral) -> None:
+    question: list[Any] = [{"role": "user", "content": "é"}]
+    fields: dict[str, Any] = {"model": "tiny", "messages": question, "max_tokens": 60, "service_tier": "auto"}
+    assert isinstance(over_http.chat.complete(**fields, reasoning_effort="low").choices[0].message.content, list)
+    assert isinstance(over_http.chat.complete(**fields, reasoning_effort="minimal").choices[0].message.content, str)
+
+
 def test_prompt_logprobs_are_asked_for_and_read(over_http: Mistral) -> None:
     response = over_http.chat.complete(
         model="tiny",

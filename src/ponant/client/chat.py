@@ -78,6 +78,7 @@ class ChatParameters(OptionParameters, total=False):
     reasoning_effort: OptionalNullable[ReasoningEffort]
     guardrails: OptionalNullable[Iterable[GuardrailConfig | Object]]
     prompt_cache_key: OptionalNullable[str]
+    service_tier: OptionalNullable[str]
 
 
 class Chat(Resource):
@@ -115,6 +116,7 @@ class Chat(Resource):
         reasoning_effort: OptionalNullable[ReasoningEffort] = UNSET,
         guardrails: OptionalNullable[Iterable[GuardrailConfig | Object]] = UNSET,
         prompt_cache_key: OptionalNullable[str] = UNSET,
+        service_tier: OptionalNullable[str] = UNSET,
         **options: Unpack[OptionParameters],
     ) -> Call[ChatCompletionResponse]:
         """Answer a conversation.
@@ -152,6 +154,7 @@ class Chat(Resource):
                 thinking.
             guardrails: Guardrails that block content.
             prompt_cache_key: Name of a group of requests with the same beginning.
+            service_tier: Tier of capacity, for servers that have several.
 
         Returns:
             The response; for `stream`, its events.
@@ -183,6 +186,7 @@ class Chat(Resource):
                 "reasoning_effort": reasoning_effort,
                 "guardrails": guardrails,
                 "prompt_cache_key": prompt_cache_key,
+                "service_tier": service_tier,
             },
             optional={
                 "top_p": top_p,

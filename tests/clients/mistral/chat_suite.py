@@ -43,6 +43,14 @@ def test_an_answer_has_the_shape_of_the_api(mistral: Mistral, name: str) -> None
     assert_adds_up(response.usage)
 
 
+def test_tiers_and_all_levels_of_effort_are_accepted(mistral: Mistral) -> None:
+    if "service_tier" not in inspect.signature(mistral.chat.complete).parameters:
+        pytest.skip("the client has none")
+    for effort in ("none", "minimal", "low", "medium", "high", "xhigh", "max"):
+        response = complete(mistral, max_tokens=60, service_tier="standard_only", reasoning_effort=effort)
+        assert isinstance(response.choices[0].message.content, str) == (effort in ("none", "minimal"))
+
+
 def test_log_probabilities_of_answers_and_prompts_have_the_clients_types(mistral: Mistral) -> None:
     if "prompt_logprobs" not in inspect.signature(mistral.chat.complete).parameters:
         pytest.skip("the client has none")
