@@ -188,15 +188,15 @@ FAULTS = (
         "src/ponant/engine/llama/process.py",
         "                raise self._failure\n",
         "                raise StopAsyncIteration\n",
-        ("tests/engine/llama/test_process.py::test_killed_worker_fails_its_requests_and_is_replaced",),
+        ("tests/engine/llama/test_process.py::test_request_under_which_two_workers_died_is_refused",),
     ),
     Fault(
         "no-restart",
         "A worker that died is not replaced.",
         "src/ponant/processes/supervisor.py",
-        "link = await self._relaunch(pauses)",
+        "link = await self._relaunch()",
         "return",
-        ("tests/engine/llama/test_process.py::test_killed_worker_fails_its_requests_and_is_replaced",),
+        ("tests/engine/llama/test_process.py::test_killed_worker_is_replaced_and_its_requests_begin_again",),
     ),
     Fault(
         "adapter-unloaded-in-use",

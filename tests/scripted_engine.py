@@ -18,7 +18,7 @@ from ponant.engine.base import (
     TokenLogprobs,
 )
 from ponant.engine.report import StepReport
-from ponant.errors import AdapterError, EngineError, EngineUnavailableError
+from ponant.errors import AdapterError, EngineError, EngineRestartedError, EngineUnavailableError
 from ponant.prompts.vocabulary import Vocabulary
 
 
@@ -27,6 +27,11 @@ class End:
     """End of all choices that have none yet; a script without one ends with ``stop``."""
 
     reason: FinishReason = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Death of the engine, which begins the request again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,8 @@ class Gate:
                     self._waiting.remove(entry)
 
 
-Event = str | Delta | Exception | Gate | Pause | Refusal | End
-"""Text for one delta of every choice, a delta, an error of ``__anext__``, a silence, a gate, or an end."""
+Event = str | Delta | Exception | Gate | Pause | Refusal | Restart | End
+"""Text for one delta of every choice, a delta, an error of ``__anext__``, a silence, a gate, a restart, or an end."""
 
 Script = Iterable[Event]
 
@@ -312,6 +317,11 @@ class ScriptedGeneration:
                 await self._wait(event.wait())
             case Pause():
                 await self._wait(asyncio.sleep(event.seconds))
+            case Restart():
+                self._deltas.clear()
+                self._open = set(range(len(self.request.seeds)))
+                self._drawn = dict.fromkeys(self._open, 0)
+                raise EngineRestartedError
             case Refusal():
                 raise AssertionError("a refusal is the first event of a script")
             case _:

@@ -33,6 +33,20 @@ class EngineUnavailableError(EngineError):
     """The engine is starting, restarting or stopping, or died under the request."""
 
 
+class EngineRestartedError(EngineUnavailableError):
+    """The engine died under the request and begins it again, with the same seeds. What it has generated is void."""
+
+    def __init__(self) -> None:
+        super().__init__("the engine died under this request")
+
+
+class RequestRefusedError(EngineError):
+    """The engine died twice of this request, or of an equal one."""
+
+    def __init__(self) -> None:
+        super().__init__("The engine ended twice while it computed this request, or an equal one, so it is refused")
+
+
 class DeadlineExceededError(Exception):
     """The request took longer than the settings allow."""
 

@@ -217,6 +217,13 @@ class Settings(BaseSettings):
         default=256, ge=0, le=1_000_000, description="Requests that may wait. Further requests get status 429."
     )
     request_timeout: float = Field(default=600, gt=0, description="Time limit of a request, in seconds.")
+    step_timeout: float = Field(
+        default=15,
+        gt=0,
+        le=86_400,
+        description="Seconds after which a worker that neither steps nor uses the processor is replaced. One that "
+        "computes a single step has ten times as long, and at least request_timeout.",
+    )
     keep_alive: float = Field(
         default=15, gt=0, description="Seconds of silence after which a stream sends a comment line."
     )

@@ -1,5 +1,6 @@
 """Recordings, the option that rewrites them, and the recorded servers."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,8 @@ def broken_server(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) ->
     """Server whose database cannot be opened, with NIM's dialect at ``/v1``."""
     folder = tmp_path_factory.mktemp("broken")
     (folder / "data" / "ponant.db").mkdir(parents=True)
-    flags = [str(tiny_model), "--threads", "1", "--data-dir", str(folder / "data"), "--log-level", "info"]
+    weights = shutil.copy(tiny_model, folder / "tiny.gguf")
+    flags = [str(weights), "--threads", "1", "--data-dir", str(folder / "data"), "--log-level", "info"]
     sizes = ["--context", "256", "--kv-memory", "1MiB", "--parallel", "4"]
     with serving(*flags, *sizes, log=folder / "log", **EXACT, PONANT_DIALECT="nim") as server:
         yield LoggedServer(server, folder / "log")

@@ -26,7 +26,7 @@ from ponant.completion.output import AnswerOutput
 from ponant.completion.spec import CompletionSpec
 from ponant.completion.usage import completion_usage
 from ponant.engine.base import Delta, GenerateRequest, Generation
-from ponant.errors import DeadlineExceededError, EngineError, InvalidRequestError
+from ponant.errors import DeadlineExceededError, EngineError, EngineRestartedError, InvalidRequestError
 from ponant.prompts.chat.prompt import Prompt
 
 
@@ -66,22 +66,29 @@ class Completion:
         self.id = f"cmpl-{uuid.uuid4().hex}"
         self.created = int(time.time())
         self.model = spec.model or model.id
-        self._engine = model.engine
+        self._loaded = model
+        self._spec = spec
         self._prompt = prompt
         self._request = request
         self._is_text = spec.is_text
         self._predicted = spec.prediction is not None
         self._constrained_by = spec.constrained_by
-        scored = request.prompt_logprobs is not None
-        self._prompt_logprobs = PromptLogprobs(model.vocabulary, prompt) if scored else None
         self._timeout = timeout
         self._in_chunks = prompt.output_format.thinking is not None
         self._call_ids = [call_ids(seed, len(prompt.tokens)) for seed in request.seeds]
-        self._choices = [_choice(index, model, prompt, spec) for index in range(len(request.seeds))]
-        self._cached_tokens = 0
         self._timed_out = False
         self._generation: Generation | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Prepare for a run of the request."""
+        scored = self._request.prompt_logprobs is not None
+        self._prompt_logprobs = PromptLogprobs(self._loaded.vocabulary, self._prompt) if scored else None
+        self._choices = [
+            _choice(index, self._loaded, self._prompt, self._spec) for index in range(len(self._request.seeds))
+        ]
+        self._cached_tokens = 0
 
     def start(self) -> None:
         """Hand the request to the model's engine.
@@ -92,13 +99,15 @@ class Completion:
         """
         if self._is_empty:
             return
-        self._generation = self._engine.generate(self._request)
+        self._generation = self._loaded.engine.generate(self._request)
         self._deadline = asyncio.get_running_loop().call_later(self._timeout, self._time_out)
 
     async def chunks(
         self, calls: CallStyle = "whole", *, running_usage: bool = False
     ) -> AsyncIterator[CompletionChunk]:
         """Yield the chunks of a stream: the roles, then the pieces of all choices, with the usage in the last one.
+
+        If the engine begins the request again, so does the stream, unless it has pieces that would not be repeated.
 
         Args:
             calls: form of calls.
@@ -110,30 +119,42 @@ class Completion:
             CompletionFailedError: no choice could be completed.
             DeadlineExceededError: the request took longer than ``timeout``.
         """
-        streams = [
-            ChoiceStream(index, in_chunks=self._in_chunks, call_id=call_id, calls=calls)
-            for index, call_id in enumerate(self._call_ids)
-        ]
-        has_begun = False
+        streams = self._streams(calls)
+        has_begun = has_pieces = False
         async with aclosing(self._updates()) as updates:
             async for update in updates:
+                if update is None:
+                    if has_pieces:
+                        raise EngineRestartedError
+                    streams = self._streams(calls)
+                    continue
                 if not has_begun:
                     has_begun = True
                     yield self._beginning(streams, has_usage=running_usage)
                 piece = streams[update.choice].push(update)
                 if piece is None:
                     continue
+                has_pieces = True
                 chunk = self._chunk([piece])
                 if running_usage or self._is_complete:
                     chunk.usage = self._usage()
                 yield chunk
+
+    def _streams(self, calls: CallStyle) -> list[ChoiceStream]:
+        return [
+            ChoiceStream(index, in_chunks=self._in_chunks, call_id=call_id, calls=calls)
+            for index, call_id in enumerate(self._call_ids)
+        ]
 
     async def collect(self) -> ChatCompletionResponse:
         """Return the whole response. Raises as ``chunks``."""
         updates: list[list[Update]] = [[] for _ in self._choices]
         async with aclosing(self._updates()) as arriving:
             async for update in arriving:
-                updates[update.choice].append(update)
+                if update is None:
+                    updates = [[] for _ in self._choices]
+                else:
+                    updates[update.choice].append(update)
         return ChatCompletionResponse(
             id=self.id,
             object="chat.completion",
@@ -163,8 +184,8 @@ class Completion:
         self._timed_out = True
         self.cancel()
 
-    async def _updates(self) -> AsyncGenerator[Update, None]:
-        """Yield the updates of all choices. Raises as ``chunks``."""
+    async def _updates(self) -> AsyncGenerator[Update | None, None]:
+        """Yield the updates of all choices; None voids those before. Raises as ``chunks``."""
         try:
             if self._is_empty:
                 for choice in self._choices:
@@ -172,7 +193,12 @@ class Completion:
                 return
             assert self._generation, "start comes first"
             held: list[Update] = []  # until the log-probabilities of the prompt are there
-            async for delta in self._generation:
+            async for delta in _deltas(self._generation):
+                if delta is None:
+                    held.clear()
+                    self._begin()
+                    yield None
+                    continue
                 if self._prompt_logprobs and delta.prompt_logprobs:
                     self._prompt_logprobs.push(delta.prompt_logprobs)
                     if not delta.tokens and not delta.finish:
@@ -243,6 +269,17 @@ class Completion:
 
     def _usage(self) -> UsageInfo:
         return completion_usage(len(self._prompt.tokens), self._cached_tokens, self._choices, predicted=self._predicted)
+
+
+async def _deltas(generation: Generation) -> AsyncIterator[Delta | None]:
+    """Yield the deltas of a generation; None if it begins again."""
+    while True:
+        try:
+            yield await anext(generation)
+        except StopAsyncIteration:
+            return
+        except EngineRestartedError:
+            yield None
 
 
 def _choice(index: int, model: LoadedModel, prompt: Prompt, spec: CompletionSpec) -> Choice:

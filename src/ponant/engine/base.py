@@ -158,7 +158,8 @@ class Generation(Protocol):
 
         Raises:
             StopAsyncIteration: all choices have ended, or were stopped or cancelled.
-            EngineError: any subclass; an engine may refuse a request as late as here, or fail during it.
+            EngineRestartedError: all deltas so far are void; further calls return those of the request's new run.
+            EngineError: any other subclass; an engine may refuse a request as late as here, or fail during it.
                 QueueFullError and EngineUnavailableError become HTTP statuses of their own, others a 500.
         """
         ...

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from ponant.processes.frames import FrameBuffer, encode
+from ponant.processes.frames import PING, FrameBuffer, encode
 
 
 class HasFileno(Protocol):
@@ -32,9 +32,10 @@ class Connection(Generic[Frame]):
         self._socket = connection
         self._decode = decode
         self._buffer = FrameBuffer()
+        self._pinged = False
 
     def receive(self, *, wait: bool, other: HasFileno | None = None, timeout: float | None = None) -> list[Frame]:
-        """Return the frames that have arrived.
+        """Return the frames that have arrived. Pings are answered by the next call, after those frames are handled.
 
         Args:
             wait: wait until there is a frame, or until ``other`` can be read.
@@ -47,18 +48,26 @@ class Connection(Generic[Frame]):
         frames: list[Frame] = []
         sources = [self._socket, other] if other else [self._socket]
         while not frames:
+            self._answer_ping()
             readable, _, _ = select.select(sources, [], [], timeout if wait else 0)
             if self._socket not in readable:
                 break
             data = self._socket.recv(1 << 20)
             if not data:
                 raise EOFError
-            frames += map(self._decode, self._buffer.feed(data))
+            bodies = self._buffer.feed(data)
+            self._pinged = b"" in bodies
+            frames += [self._decode(body) for body in bodies if body]
         return frames
 
     def send(self, frame: msgspec.Struct) -> None:
         """Write a frame."""
         self._socket.sendall(encode(frame))
+
+    def _answer_ping(self) -> None:
+        if self._pinged:
+            self._pinged = False
+            self._socket.sendall(PING)
 
 
 @contextlib.contextmanager

@@ -45,6 +45,12 @@ def free_slot(slot: CoreSlot) -> None:
     waiting[slot.number] = 0
 
 
+def is_waiting(slot: CoreSlot) -> bool:
+    """True if the worker of a slot waits for the lock. Raises OSError if there is no file."""
+    _, _, waiting = _shared(slot)
+    return bool(waiting[slot.number])
+
+
 class CoreLock:
     """A worker's side of the lock: a context manager around each step of computing.
 

@@ -10,6 +10,9 @@ Info = TypeVar("Info")
 HEADER = struct.Struct("<I")
 """Header of a frame: the length of its body in bytes."""
 
+PING = HEADER.pack(0)
+"""Frame without a body. A worker answers it with the same between two steps."""
+
 _encoder = msgspec.msgpack.Encoder()
 
 

@@ -1,7 +1,7 @@
 """The supervisor of a worker process, which loads a model and computes with it.
 
-A failed assertion inside a C library ends the worker. The supervisor then fails the worker's requests with
-``EngineUnavailableError`` and starts a new worker.
+A failed assertion inside a C library ends the worker, and a hung worker is killed. The supervisor starts a new one at
+once. Only a start that fails is followed by a pause.
 """
 
 import asyncio
@@ -9,16 +9,19 @@ import contextlib
 import itertools
 import logging
 import os
+import signal
 import socket
-import time
 from collections.abc import Callable, Mapping
-from typing import Generic, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
 from ponant.errors import EngineUnavailableError, ModelLoadError
 from ponant.processes.child_process import ChildProcess
-from ponant.processes.frames import FrameBuffer, Loaded, LoadFailed, encode
+from ponant.processes.core_lock import CoreSlot, free_slot
+from ponant.processes.frames import PING, FrameBuffer, Loaded, LoadFailed, encode
+from ponant.processes.heartbeat import USUAL_PATIENCE, Heartbeat, Patience
 
 logger = logging.getLogger("ponant.engine")
 
@@ -26,13 +29,31 @@ WorkerState = Literal["starting", "ready", "restarting", "stopped"]
 
 _SPIN_COUNT = "1000"
 """Bound of the busy waiting of compute threads: enough for a barrier, too little to starve other processes."""
-_LONGEST_PAUSE = 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _SECONDS_TO_END = 2.0
-_HEALTHY_AFTER = 60.0
-"""Life of a worker in seconds after which its end is not part of a crash loop."""
+_STARTS_WITHOUT_PAUSE = 2
+_STARTS_UNTIL_REFUSAL, _STARTS_UNTIL_ENDED = 2, 4
+"""Failed starts in a row after which requests wait no longer: if the worker gives a reason, or just ends."""
 
 Info = TypeVar("Info")
 Frame = TypeVar("Frame", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Unexpected end of a worker.
+
+    Attributes:
+        reason: how it ended, as the end of a sentence about the worker.
+        crashed: it ended by itself. Otherwise it was killed, by somebody or because it hung.
+    """
+
+    reason: str
+    crashed: bool
+
+
+class _StartEndedError(ModelLoadError):
+    """The worker ended or hung before it had started, without a reason of its own."""
 
 
 class _Link(asyncio.Protocol):
@@ -62,9 +83,13 @@ class Supervisor(Generic[Info, Frame]):
         *,
         decode: Callable[[bytes], Loaded[Info] | LoadFailed | Frame],
         take: Callable[[Frame], None],
+        on_death: Callable[[Death], None],
+        on_ready: Callable[[], None],
         fail_all: Callable[[str], None],
         on_loaded: Callable[[], None] = lambda: None,
         environment: Mapping[str, str] | None = None,
+        patience: Patience = USUAL_PATIENCE,
+        slot: CoreSlot | None = None,
     ) -> None:
         """Nothing is started before ``start``.
 
@@ -73,16 +98,24 @@ class Supervisor(Generic[Info, Frame]):
             load: first frame to the worker, which answers ``Loaded`` or ``LoadFailed``.
             decode: decodes the body of a frame from the worker.
             take: called with every other frame from the worker.
-            fail_all: called with a reason when the worker dies or is stopped; fails all running requests.
+            on_death: called when the worker has died, before a new one is started. Requests may be kept for that one.
+            on_ready: called when a worker takes requests; sends it those that were kept.
+            fail_all: called with a reason when no worker can be started soon, or at the stop; fails all requests.
             on_loaded: called for each new worker once it has loaded the model, before it takes requests.
             environment: environment variables of the worker, unless this process has them.
+            patience: seconds after which a worker counts as hung.
+            slot: slot of the worker on the cores.
         """
         self._module = module
         self._load = load
         self._decode = decode
         self._take = take
+        self._on_death = on_death
+        self._on_ready = on_ready
         self._fail_all = fail_all
         self._on_loaded = on_loaded
+        self._patience = patience
+        self._slot = slot
         self._environment = {"GOMP_SPINCOUNT": _SPIN_COUNT, **(environment or {})}
         self._info: Info | None = None
         self._state: WorkerState = "starting"
@@ -90,7 +123,11 @@ class Supervisor(Generic[Info, Frame]):
         self._process: ChildProcess | None = None
         self._transport: asyncio.Transport | None = None
         self._loading: asyncio.Future[Info] | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._answer: asyncio.Future[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
+        self._is_returning = False
 
     @property
     def info(self) -> Info:
@@ -114,6 +151,12 @@ class Supervisor(Generic[Info, Frame]):
         """Process id of the worker."""
         return self._process.pid if self._process else None
 
+    async def wait_until_ready(self) -> None:
+        """Wait for a worker that is restarted at once. Raises EngineUnavailableError if there is none."""
+        if self._is_returning:
+            await self._settled.wait()
+        self._check(self._state == "ready")
+
     async def start(self) -> None:
         """Start the worker and load the model.
 
@@ -126,6 +169,7 @@ class Supervisor(Generic[Info, Frame]):
     async def stop(self) -> None:
         """End all requests and the worker."""
         self._state = "stopped"
+        self._settle()
         if self._watcher:
             self._watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -133,18 +177,25 @@ class Supervisor(Generic[Info, Frame]):
         self._fail_all("the server is shutting down")
         await self._end_process()
 
-    def check_ready(self) -> None:
-        """Raise EngineUnavailableError unless the worker can take requests."""
-        if self._state != "ready":
-            raise EngineUnavailableError(f"the engine is {self._state}")
+    def check_accepting(self) -> None:
+        """Raise EngineUnavailableError unless the worker takes requests, or its successor will do so at once."""
+        self._check(self._state == "ready" or self._is_returning)
 
     def send(self, frame: msgspec.Struct) -> None:
         """Write a frame, if there is a worker to read it."""
-        if self._transport:
-            self._transport.write(encode(frame))
+        self._write(encode(frame))
+
+    def _check(self, available: bool) -> None:
+        if not available:
+            raise EngineUnavailableError(f"the engine is {self._state}")
+
+    def _settle(self) -> None:
+        """Let those go on that wait for a restart."""
+        self._is_returning = False
+        self._settled.set()
 
     async def _launch(self) -> _Link:
-        """Start a worker and wait until it has loaded the model."""
+        """Start a worker and wait until it has loaded the model and answered a ping."""
         ours, theirs = socket.socketpair()
         try:
             self._process = await ChildProcess.start(
@@ -162,20 +213,49 @@ class Supervisor(Generic[Info, Frame]):
         self._loading = loop.create_future()
         try:
             self._transport, link = await loop.create_connection(lambda: _Link(self._receive), sock=ours)
+            self._heartbeat = Heartbeat(self._process.pid, self._ping, self._patience, self._slot)
             self.send(self._load)
-            await asyncio.wait({self._loading, link.closed}, return_when=asyncio.FIRST_COMPLETED)
-            if not self._loading.done():
-                raise ModelLoadError("the engine ended while it loaded the model")
+            await self._while_it_loads(self._loading, link)
             self._info = self._loading.result()
             self._on_loaded()
-            self._state = "ready"
+            self._answer = loop.create_future()
+            self._ping()
+            await self._while_it_loads(self._answer, link)
         except BaseException:
             await self._end_process()
             raise
+        self._state = "ready"
+        self._settle()
+        self._on_ready()
         return link
+
+    async def _while_it_loads(self, step: asyncio.Future[Any], link: _Link) -> None:
+        """Wait for a step of a start. Raises ModelLoadError if the worker ends or hangs before."""
+        assert self._heartbeat
+        hung = asyncio.create_task(self._heartbeat.until_hung(loading=True))
+        try:
+            await asyncio.wait({step, link.closed, hung}, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                how = hung.result() if hung.done() else "ended"
+                raise _StartEndedError(f"the engine {how} while it loaded the model")
+        finally:
+            hung.cancel()
+
+    def _ping(self) -> None:
+        self._write(PING)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(data)
 
     def _receive(self, body: bytes) -> None:
         """Dispatch a frame from the worker."""
+        if self._heartbeat:
+            self._heartbeat.answer()
+        if not body:
+            if self._answer and not self._answer.done():
+                self._answer.set_result(None)
+            return
         frame = self._decode(body)
         if isinstance(frame, Loaded):
             if self._loading and not self._loading.done():
@@ -187,44 +267,67 @@ class Supervisor(Generic[Info, Frame]):
             self._take(frame)
 
     async def _watch(self, link: _Link) -> None:
-        """Fail the requests of each worker that ends, and start another one."""
-        pauses = 0
+        """Replace each worker that ends or hangs."""
         while True:
-            began = time.monotonic()
-            await link.closed
+            death = await self._death(link)
             self._state = "restarting"
-            status = await self._end_process()
-            self._last_error = f"the engine process ended with status {status}"
-            logger.error("engine died", extra={"status": status, "worker": self._module})
-            self._fail_all("the engine died under this request and is being restarted")
-            pauses = 0 if time.monotonic() - began > _HEALTHY_AFTER else pauses + 1
-            link = await self._relaunch(pauses)
+            self._settled.clear()
+            self._is_returning = True
+            self._last_error = f"the engine {death.reason}"
+            logger.error("engine died", extra={"reason": death.reason, "worker": self._module})
+            self._on_death(death)
+            link = await self._relaunch()
 
-    async def _relaunch(self, pauses: int) -> _Link:
-        for attempt in itertools.count(pauses):
-            if attempt > 1:
-                pause = min(_LONGEST_PAUSE, 0.5 * 2 ** (attempt - 1))
+    async def _death(self, link: _Link) -> Death:
+        """Wait until the worker has ended, and end it if it hangs."""
+        assert self._heartbeat
+        hung = asyncio.create_task(self._heartbeat.until_hung())
+        try:
+            await asyncio.wait({link.closed, hung}, return_when=asyncio.FIRST_COMPLETED)
+            if hung.done():
+                await self._end_process(grace=0)
+                return Death(f"{hung.result()} and was ended", crashed=False)
+            status = await self._end_process()
+            return Death(f"process ended with status {status}", crashed=status != -signal.SIGKILL)
+        finally:
+            hung.cancel()
+
+    async def _relaunch(self) -> _Link:
+        most = _STARTS_UNTIL_REFUSAL
+        for failures in itertools.count():
+            if failures >= most:
+                self._settle()
+                self._fail_all("the engine cannot be restarted")
+            if failures >= _STARTS_WITHOUT_PAUSE:
+                pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (failures - _STARTS_WITHOUT_PAUSE))
                 self._last_error = f"{self._last_error}; next start in {pause:.0f} s"
                 await asyncio.sleep(pause)
             try:
                 link = await self._launch()
             except (ModelLoadError, OSError) as error:
                 self._last_error = str(error)
-                logger.exception("engine restart failed", extra={"attempt": attempt})
+                most = _STARTS_UNTIL_ENDED if isinstance(error, _StartEndedError) else _STARTS_UNTIL_REFUSAL
+                logger.exception("engine restart failed", extra={"attempt": failures + 1})
             else:
-                logger.warning("engine restarted", extra={"attempt": attempt})
+                logger.warning("engine restarted", extra={"attempt": failures + 1})
                 return link
         raise AssertionError("unreachable")
 
-    async def _end_process(self) -> int | None:
-        """End the worker by closing its socket; returns its exit status."""
+    async def _end_process(self, *, grace: float = _SECONDS_TO_END) -> int | None:
+        """End the worker by closing its socket, and kill it after ``grace`` seconds; returns its exit status."""
         if self._transport:
             self._transport.close()
             self._transport = None
         if not self._process:
             return None
-        process, self._process = self._process, None
-        return await process.end(grace=_SECONDS_TO_END)
+        process = self._process
+        status = await process.end(grace=grace)
+        if self._process is process:
+            self._process = None
+        if self._slot:
+            with contextlib.suppress(OSError):
+                free_slot(self._slot)
+        return status
 
 
 class Supervised(Generic[Info, Frame]):

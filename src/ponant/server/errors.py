@@ -17,7 +17,13 @@ from ponant.api.errors import ErrorResponse
 from ponant.catalog.catalog import UnknownModelError
 from ponant.completion.completion import CompletionFailedError
 from ponant.engine.embed.base import EmbeddingFailedError
-from ponant.errors import DeadlineExceededError, EngineUnavailableError, InvalidRequestError, QueueFullError
+from ponant.errors import (
+    DeadlineExceededError,
+    EngineUnavailableError,
+    InvalidRequestError,
+    QueueFullError,
+    RequestRefusedError,
+)
 from ponant.private_files import without_folders
 from ponant.server.dialects.base import exchange_of
 from ponant.server.disconnect import GONE
@@ -25,6 +31,12 @@ from ponant.storage.errors import StorageError, StorageFullError, UnknownFileErr
 
 logger = logging.getLogger("ponant.server")
 
+_FAILURES = {
+    RequestRefusedError: "request_refused",
+    EmbeddingFailedError: "embedding_failed",
+    CompletionFailedError: "completion_failed",
+}
+"""Types of the errors with which an engine gives up a single request."""
 _RETRY_AFTER = {429: "5", 503: "2"}
 """Values of ``retry-after`` by status, in seconds."""
 ENCODED = "unsupported_content_encoding"
@@ -67,10 +79,10 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
             return 504, ErrorResponse(
                 message="The request took longer than the server allows.", type="timeout", code="3704"
             )
-        case EmbeddingFailedError():
-            return 500, ErrorResponse(message=f"{without_folders(str(error))}.", type="embedding_failed", code="3500")
-        case CompletionFailedError():
-            return 500, ErrorResponse(message=f"{without_folders(str(error))}.", type="completion_failed", code="3500")
+        case RequestRefusedError() | EmbeddingFailedError() | CompletionFailedError():
+            return 500, ErrorResponse(
+                message=f"{without_folders(str(error))}.", type=_FAILURES[type(error)], code="3500"
+            )
         case _:
             return 500, ErrorResponse(message="Internal server error.", type="internal_server_error", code="1000")
 
@@ -78,6 +90,8 @@ def describe(error: Exception) -> tuple[int, ErrorResponse]:
 def error_response(status: int, body: ErrorResponse, headers: dict[str, str] | None = None) -> JSONResponse:
     """Return a response in the API's error format."""
     headers = dict(headers or {})
+    if body.type == _FAILURES[RequestRefusedError]:
+        headers["x-should-retry"] = "false"
     if status in _RETRY_AFTER:
         headers["retry-after"] = _RETRY_AFTER[status]
     return JSONResponse(body.model_dump(), status, headers)
@@ -108,6 +122,7 @@ def add_error_handlers(app: FastAPI) -> None:
         UnknownModelError,
         QueueFullError,
         EngineUnavailableError,
+        RequestRefusedError,
         DeadlineExceededError,
         CompletionFailedError,
         EmbeddingFailedError,

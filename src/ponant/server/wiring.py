@@ -20,6 +20,7 @@ from ponant.engine.embed.process import EmbedderProcess
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.process import EngineProcess
 from ponant.llamacpp.vocabulary import GGUFVocabulary
+from ponant.processes.heartbeat import Patience
 from ponant.server.specs import model_aliases, model_specs
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
@@ -47,12 +48,13 @@ def make_catalog(
         ModelLoadError: a file is not a model.
     """
     specs = model_specs(settings)
+    patience = _patience(settings)
 
     def engine_for(config: EngineConfig) -> EngineProcess:
-        return EngineProcess(config, queue_limit=settings.queue_limit)
+        return EngineProcess(config, queue_limit=settings.queue_limit, patience=patience)
 
     def embedder_for(config: EmbedderConfig) -> Embedder:
-        return EmbedderProcess(config, queue_limit=settings.queue_limit)
+        return EmbedderProcess(config, queue_limit=settings.queue_limit, patience=patience)
 
     def config_for(spec: ModelSpec) -> EngineConfig:
         return EngineConfig(
@@ -145,6 +147,11 @@ def make_app(
     from ponant.server.app import create_app
 
     return create_app(make_services(catalog, settings, storage), settings, stopping=stopping)
+
+
+def _patience(settings: Settings) -> Patience:
+    still = settings.step_timeout
+    return Patience(still, step=max(10 * still, settings.request_timeout), loading=max(60.0, still))
 
 
 @dataclass(frozen=True, slots=True)

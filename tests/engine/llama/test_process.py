@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,16 +14,27 @@ from ponant.engine.base import FinishReason, GenerateRequest, Sampling
 from ponant.engine.llama.config import EngineConfig
 from ponant.engine.llama.process import EngineProcess
 from ponant.engine.report import StepReport
-from ponant.errors import EngineUnavailableError, ModelLoadError, QueueFullError
+from ponant.errors import (
+    EngineRestartedError,
+    EngineUnavailableError,
+    ModelLoadError,
+    QueueFullError,
+    RequestRefusedError,
+)
+from ponant.processes.child_process import ChildProcess
+from ponant.processes.core_lock import CoreSlot, make_lock_file
+from ponant.processes.heartbeat import USUAL_PATIENCE, Patience
 from tests.serving import THREADS
 
 PROMPT = [10, 20, 30, 40, 50]
 
 
 @asynccontextmanager
-async def engine(model: Path, *, queue_limit: int = 256, **options: object) -> AsyncIterator[EngineProcess]:
+async def engine(model: Path, *, queue_limit: int = 256, **options: Any) -> AsyncIterator[EngineProcess]:
+    patience: Patience = options.pop("patience", USUAL_PATIENCE)
     config = {"parallel": 8, "threads": THREADS, "flash_attention": False, "kv_type": "f32"} | options
-    process = EngineProcess(EngineConfig(str(model), **config), queue_limit=queue_limit)  # type: ignore[arg-type]
+    settings = EngineConfig(str(model), **config)  # type: ignore[arg-type]
+    process = EngineProcess(settings, queue_limit=queue_limit, patience=patience)
     await process.start()
     try:
         yield process
@@ -77,20 +89,101 @@ async def test_deterministic_engine_does_not_depend_on_load(tiny_model: Path) ->
     assert together == alone
 
 
-async def test_killed_worker_fails_its_requests_and_is_replaced(tiny_model: Path) -> None:
-    async with engine(tiny_model) as process:
-        generation = process.generate(request(max_tokens=400))
-        await anext(generation)
-        assert process.process_id
-        os.kill(process.process_id, signal.SIGKILL)
-        with pytest.raises(EngineUnavailableError):
-            async for _ in generation:
-                pass
-        async with asyncio.timeout(30):
-            while process.state != "ready":
-                await asyncio.sleep(0.01)
-        assert len((await tokens_of(process, request(max_tokens=3)))[0]) == 3
+async def another_worker(process: EngineProcess, *, than: int | None = None) -> int:
+    """Wait until there is a ready worker other than a dead one; return its process id."""
+    async with asyncio.timeout(30):
+        while process.state != "ready" or process.process_id == than or not process.process_id:
+            await asyncio.sleep(0.01)
+    return process.process_id
+
+
+async def whole_tokens_of(process: EngineProcess, asked: GenerateRequest) -> dict[int, list[int]]:
+    """Return the tokens of a request's last run."""
+    generation = process.generate(asked)
+    tokens: dict[int, list[int]] = {}
+    while True:
+        try:
+            async for delta in generation:
+                tokens.setdefault(delta.choice, []).extend(delta.tokens)
+        except EngineRestartedError:
+            tokens = {}
+        else:
+            return tokens
+
+
+async def test_killed_worker_is_replaced_and_its_requests_begin_again(tiny_model: Path) -> None:
+    asked = [request(seed, max_tokens=200, choices=1 + seed % 2) for seed in range(4)]
+    async with engine(tiny_model, parallel=3) as process:
+        expected = [await tokens_of(process, one) for one in asked]
+        running = [asyncio.create_task(whole_tokens_of(process, one)) for one in asked]
+        await report_when(process, lambda report: report.running == 3)
+        worker = await another_worker(process)
+        os.kill(worker, signal.SIGKILL)
+        while process.state == "ready":
+            await asyncio.sleep(0.01)
+        late = asyncio.create_task(tokens_of(process, asked[0]))
+        assert await asyncio.gather(*running) == expected
+        assert await late == expected[0]
+        assert process.process_id != worker
         assert process.last_error
+
+
+async def test_request_under_which_two_workers_died_is_refused(tiny_model: Path) -> None:
+    async with engine(tiny_model) as process:
+        running = asyncio.create_task(whole_tokens_of(process, request(max_tokens=4000)))
+        worker = None
+        for _ in range(2):
+            worker = await another_worker(process, than=worker)
+            await report_when(process, lambda report: report.running == 1)
+            os.kill(worker, signal.SIGKILL)
+        with pytest.raises(RequestRefusedError):
+            await running
+        assert len((await tokens_of(process, request(max_tokens=3)))[0]) == 3
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_hung_worker_is_replaced_and_its_requests_begin_again(tiny_model: Path, *, busy: bool) -> None:
+    async with engine(tiny_model, patience=Patience(0.5)) as process:
+        worker = await another_worker(process)
+        os.kill(worker, signal.SIGSTOP)
+        if busy:
+            assert len((await whole_tokens_of(process, request()))[0]) == 40
+        assert await another_worker(process, than=worker)
+        assert "did nothing for 0.5 s" in str(process.last_error)
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+
+
+async def test_hung_worker_loses_its_turn_on_the_cores(tiny_model: Path, tmp_path: Path) -> None:
+    make_lock_file(tmp_path / "cores")
+    slots = [CoreSlot(str(tmp_path / "cores"), number) for number in range(2)]
+    patience = Patience(0.5)
+    async with (
+        engine(tiny_model, patience=patience, core_slot=slots[0]) as first,
+        engine(tiny_model, patience=patience, core_slot=slots[1]) as second,
+    ):
+        holding = asyncio.create_task(whole_tokens_of(first, request(max_tokens=400)))
+        await report_when(first, lambda report: report.running == 1)
+        worker, other = await another_worker(first), await another_worker(second)
+        os.kill(worker, signal.SIGSTOP)
+        assert len((await tokens_of(second, request()))[0]) == 40
+        assert len((await holding)[0]) == 400
+        assert first.process_id != worker
+        assert second.process_id == other, "it waited for its turn, and was taken for hung"
+
+
+async def test_worker_that_hangs_while_it_loads_is_given_up(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = ChildProcess.start
+
+    async def stopped(*arguments: Any, **options: Any) -> ChildProcess:
+        process = await start(*arguments, **options)
+        os.kill(process.pid, signal.SIGSTOP)
+        return process
+
+    monkeypatch.setattr(ChildProcess, "start", stopped)
+    with pytest.raises(ModelLoadError, match=r"did nothing for 0\.5 s while it loaded"):
+        async with engine(tiny_model, patience=Patience(loading=0.5)):
+            pass
 
 
 async def test_stopped_choice_sends_no_more_and_the_others_go_on(tiny_model: Path) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 
+import msgspec
+
 from ponant.engine.embed.base import (
     EmbedderConfig,
     EmbedderInfo,
@@ -22,8 +24,10 @@ from ponant.engine.embed.frames import (
     TooLong,
     decode_from_embedder,
 )
-from ponant.errors import EngineUnavailableError, QueueFullError
-from ponant.processes.supervisor import Supervised, Supervisor
+from ponant.errors import EngineUnavailableError, QueueFullError, RequestRefusedError
+from ponant.processes.heartbeat import USUAL_PATIENCE, Patience
+from ponant.processes.outbox import Outbox
+from ponant.processes.supervisor import Death, Supervised, Supervisor
 from ponant.sizes import megabytes
 
 
@@ -33,7 +37,7 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
     At most ``queue_limit`` requests wait behind the running one.
     """
 
-    def __init__(self, config: EmbedderConfig, *, queue_limit: int = 256) -> None:
+    def __init__(self, config: EmbedderConfig, *, queue_limit: int = 256, patience: Patience = USUAL_PATIENCE) -> None:
         self._queue_limit = queue_limit
         self._ids = itertools.count(1)
         self._requests: dict[int, asyncio.Future[TextVectors]] = {}
@@ -42,9 +46,14 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
             LoadEmbedder(config),
             decode=decode_from_embedder,
             take=self._take,
+            on_death=self._on_death,
+            on_ready=self._on_ready,
             fail_all=self._fail_all,
+            patience=patience,
+            slot=config.core_slot,
         )
         super().__init__(worker)
+        self._outbox = Outbox(worker.send, _identity)
 
     @property
     def busy(self) -> bool:
@@ -74,7 +83,7 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
         """Embed texts; see ``Embedder.embed``."""
         if any("\0" in text for text in texts if isinstance(text, str)):
             raise ValueError("a text has a NUL character")
-        self._worker.check_ready()
+        self._worker.check_accepting()
         size = self.info.vocabulary_size
         if any(not 0 <= token < size for text in texts if not isinstance(text, str) for token in text):
             raise ValueError("a text has a token that the model does not have")
@@ -84,17 +93,20 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
             raise QueueFullError(f"{len(self._requests) - 1} requests wait already")
         request_id = next(self._ids)
         answer: asyncio.Future[TextVectors] = asyncio.get_running_loop().create_future()
+        self._outbox.add(request_id, Embed(request_id, list(texts)))
         self._requests[request_id] = answer
-        self._worker.send(Embed(request_id, list(texts)))
         try:
             return await answer
         finally:
             if self._requests.pop(request_id, None) is not None:
-                self._worker.send(Drop(request_id))
+                if self._outbox.has_sent(request_id):
+                    self._worker.send(Drop(request_id))
+                self._outbox.remove(request_id)
 
     def _take(self, answer: Answer) -> None:
         """Dispatch an answer of the worker."""
         request = self._requests.pop(answer.id, None)
+        self._outbox.remove(answer.id)
         if request is None or request.done():
             return
         match answer:
@@ -112,9 +124,25 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
         shape = (len(tokens), self.info.dimensions)
         return TextVectors(np.frombuffer(vectors, dtype=np.float32).reshape(shape), tokens)
 
+    def _on_death(self, death: Death) -> None:
+        """Keep all requests for the next worker, except those that the worker probably died of."""
+        for request_id in self._outbox.close(death, self._requests.keys()):
+            request = self._requests.pop(request_id)
+            if not request.done():
+                request.set_exception(RequestRefusedError())
+
+    def _on_ready(self) -> None:
+        self._outbox.open()
+
     def _fail_all(self, reason: str) -> None:
         requests = list(self._requests.values())
         self._requests.clear()
+        self._outbox.clear()
         for request in requests:
             if not request.done():
                 request.set_exception(EngineUnavailableError(reason))
+
+
+def _identity(frame: msgspec.Struct) -> object:
+    assert isinstance(frame, Embed)
+    return frame.texts

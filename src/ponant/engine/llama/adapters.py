@@ -29,7 +29,7 @@ class Adapters:
         self._most = most
         self._paths: dict[str, Path] = {}
         self._adding: dict[str, tuple[Path, asyncio.Future[EngineError | None]]] = {}
-        self._leaving: dict[str, asyncio.Future[None]] = {}
+        self._leaving: dict[str, tuple[Path, asyncio.Future[None]]] = {}
         self._users: Counter[str] = Counter()
 
     @property
@@ -64,11 +64,11 @@ class Adapters:
 
     async def remove(self, adapter_id: str) -> None:
         """Unload an adapter; see ``AdapterHost.remove_adapter``."""
-        if self._paths.pop(adapter_id, None):
-            self._leaving[adapter_id] = asyncio.get_running_loop().create_future()
+        if path := self._paths.pop(adapter_id, None):
+            self._leaving[adapter_id] = path, asyncio.get_running_loop().create_future()
             self._unload_if_unused(adapter_id)
-        if unloaded := self._leaving.get(adapter_id):
-            await asyncio.shield(unloaded)
+        if leaving := self._leaving.get(adapter_id):
+            await asyncio.shield(leaving[1])
 
     def take(self, answer: AdapterAdded) -> None:
         """Accept the worker's answer to ``AddAdapter``."""
@@ -82,20 +82,20 @@ class Adapters:
             logger.error("adapter not reloaded", extra={"adapter": answer.id, "reason": answer.failure})
 
     def load_again(self) -> None:
-        """Load all adapters into a new worker."""
+        """Load all adapters into a new worker, with those that requests still use."""
         for adapter_id, path in self._paths.items():
             self._send(AddAdapter(adapter_id, str(path)))
+        for adapter_id, (path, _) in self._leaving.items():
+            self._send(AddAdapter(adapter_id, str(path)))
 
-    def fail(self, reason: str) -> None:
-        """Fail pending loads and end all uses, as the worker has ended."""
+    def fail(self, error: EngineError) -> None:
+        """Fail pending loads, as the worker has ended."""
         adding, self._adding = self._adding, {}
         for _, answer in adding.values():
-            answer.set_result(EngineUnavailableError(reason))
-        self._users.clear()
-        for adapter_id in list(self._leaving):
-            self._unload_if_unused(adapter_id)
+            answer.set_result(error)
 
     def _unload_if_unused(self, adapter_id: str) -> None:
         if adapter_id in self._leaving and not self._users[adapter_id]:
             self._send(RemoveAdapter(adapter_id))
-            self._leaving.pop(adapter_id).set_result(None)
+            _, unloaded = self._leaving.pop(adapter_id)
+            unloaded.set_result(None)

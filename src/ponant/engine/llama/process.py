@@ -6,13 +6,23 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from ponant.engine.base import Capabilities, Delta, GenerateRequest, Limits
 from ponant.engine.llama.adapters import Adapters
 from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.engine.llama.frames import AdapterAdded, Cancel, Generate, Load, Stepped, decode_from_worker
 from ponant.engine.report import StepReport
-from ponant.errors import EngineUnavailableError, QueueFullError
-from ponant.processes.supervisor import Supervised, Supervisor
+from ponant.errors import (
+    EngineError,
+    EngineRestartedError,
+    EngineUnavailableError,
+    QueueFullError,
+    RequestRefusedError,
+)
+from ponant.processes.heartbeat import USUAL_PATIENCE, Patience
+from ponant.processes.outbox import Outbox
+from ponant.processes.supervisor import Death, Supervised, Supervisor
 from ponant.sizes import megabytes
 
 
@@ -21,11 +31,14 @@ class _Generation:
 
     def __init__(self, engine: "EngineProcess", request_id: int, request: GenerateRequest) -> None:
         self.adapter = request.adapter
+        self.has_grammar = request.grammar is not None
         self._engine = engine
         self._id = request_id
-        self._open = set(range(len(request.seeds)))
+        self._choices = len(request.seeds)
+        self._open = set(range(self._choices))
         self._deltas: deque[Delta] = deque()
-        self._failure: EngineUnavailableError | None = None
+        self._failure: EngineError | None = None
+        self._has_restarted = False
         self._waiter: asyncio.Future[None] | None = None
 
     def __aiter__(self) -> "_Generation":
@@ -35,6 +48,9 @@ class _Generation:
         while not self._deltas:
             if self._failure:
                 raise self._failure
+            if self._has_restarted:
+                self._has_restarted = False
+                raise EngineRestartedError
             if not self._open:
                 raise StopAsyncIteration
             self._waiter = asyncio.get_running_loop().create_future()
@@ -66,7 +82,14 @@ class _Generation:
             self._wake()
         return not self._open
 
-    def fail(self, error: EngineUnavailableError) -> None:
+    def restart(self) -> None:
+        """Drop the deltas that were received, as the request begins again."""
+        self._deltas.clear()
+        self._open = set(range(self._choices))
+        self._has_restarted = True
+        self._wake()
+
+    def fail(self, error: EngineError) -> None:
         """End the request: raise the error after the deltas that were received."""
         self._open.clear()
         self._failure = error
@@ -80,7 +103,7 @@ class _Generation:
 class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport]):
     """Engine in a worker process, with a queue of at most ``queue_limit`` requests."""
 
-    def __init__(self, config: EngineConfig, *, queue_limit: int = 256) -> None:
+    def __init__(self, config: EngineConfig, *, queue_limit: int = 256, patience: Patience = USUAL_PATIENCE) -> None:
         self._config = config
         self._queue_limit = queue_limit
         self._ids = itertools.count(1)
@@ -92,10 +115,15 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
             Load(config),
             decode=decode_from_worker,
             take=self._take,
+            on_death=self._on_death,
+            on_ready=self._on_ready,
             fail_all=self._fail_all,
             on_loaded=self._load_adapters,
+            patience=patience,
+            slot=config.core_slot,
         )
         super().__init__(worker)
+        self._outbox = Outbox(worker.send, _identity)
         self._adapters = Adapters(self._worker.send, config.adapters)
 
     @property
@@ -149,30 +177,39 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
 
     def generate(self, request: GenerateRequest) -> _Generation:
         """Start a request; see ``Engine.generate``."""
-        self._worker.check_ready()
+        self._worker.check_accepting()
         running = len(self._generations) - len(self._waiting)
         if len(self._waiting) >= self._queue_limit + max(0, self.info.parallel - running):
             raise QueueFullError(f"{len(self._waiting)} requests wait already")
+        request_id = next(self._ids)
         if request.adapter is not None:
             self._adapters.begin(request.adapter)
-        request_id = next(self._ids)
+        try:
+            self._outbox.add(request_id, Generate(request_id, request))
+        except RequestRefusedError:
+            if request.adapter is not None:
+                self._adapters.end(request.adapter)
+            raise
         generation = _Generation(self, request_id, request)
         self._generations[request_id] = generation
         self._waiting.add(request_id)
-        self._worker.send(Generate(request_id, request))
         return generation
 
     def cancel(self, request_id: int, choice: int | None, *, done: bool) -> None:
         """Drop a request in the worker, or one of its choices; ``done`` if none is left."""
-        if self.state == "ready":
+        if self._outbox.has_sent(request_id):
             self._worker.send(Cancel(request_id, choice))
         if done:
             self._forget(request_id)
 
     async def add_adapter(self, adapter_id: str, path: Path) -> None:
         """Load an adapter; see ``AdapterHost.add_adapter``."""
-        self._worker.check_ready()
-        await self._adapters.add(adapter_id, path)
+        await self._worker.wait_until_ready()
+        try:
+            await self._adapters.add(adapter_id, path)
+        except EngineRestartedError:
+            await self._worker.wait_until_ready()
+            await self._adapters.add(adapter_id, path)
 
     async def remove_adapter(self, adapter_id: str) -> None:
         """Unload an adapter; see ``AdapterHost.remove_adapter``."""
@@ -184,6 +221,7 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
     def _forget(self, request_id: int) -> None:
         generation = self._generations.pop(request_id, None)
         self._waiting.discard(request_id)
+        self._outbox.remove(request_id)
         if generation and generation.adapter is not None:
             self._adapters.end(generation.adapter)
 
@@ -201,11 +239,33 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
             if generation and generation.take(delta):
                 self._forget(request_id)
 
-    def _fail_all(self, reason: str) -> None:
-        generations = list(self._generations.values())
-        self._generations.clear()
-        self._waiting.clear()
+    def _on_death(self, death: Death) -> None:
+        """Keep all requests for the next worker, except those that the worker probably died of."""
         self._report = StepReport()
-        self._adapters.fail(reason)
-        for generation in generations:
-            generation.fail(EngineUnavailableError(reason))
+        self._adapters.fail(EngineRestartedError())
+        compiled = {request_id for request_id in self._waiting if self._generations[request_id].has_grammar}
+        for request_id in self._outbox.close(death, (self._generations.keys() - self._waiting) | compiled):
+            self._end(request_id, RequestRefusedError())
+        self._waiting.update(self._generations)
+        for generation in self._generations.values():
+            generation.restart()
+
+    def _on_ready(self) -> None:
+        self._outbox.open()
+
+    def _fail_all(self, reason: str) -> None:
+        self._report = StepReport()
+        self._outbox.clear()
+        self._adapters.fail(EngineUnavailableError(reason))
+        for request_id in list(self._generations):
+            self._end(request_id, EngineUnavailableError(reason))
+
+    def _end(self, request_id: int, error: EngineError) -> None:
+        generation = self._generations[request_id]
+        self._forget(request_id)
+        generation.fail(error)
+
+
+def _identity(frame: msgspec.Struct) -> object:
+    assert isinstance(frame, Generate)
+    return msgspec.structs.replace(frame.request, seeds=[])
