@@ -19,7 +19,7 @@ class Request(msgspec.Struct):
 
 
 class Worker:
-    """What a worker has received from an outbox, and has not ended."""
+    """Requests that a worker has received from an outbox."""
 
     def __init__(self) -> None:
         self.has: list[int] = []

@@ -45,7 +45,7 @@ class Death:
 
     Attributes:
         reason: how it ended, as the end of a sentence about the worker.
-        crashed: it ended by itself. Otherwise it was killed, by somebody or because it hung.
+        crashed: it ended by itself. Otherwise it was killed from outside, or because it hung.
     """
 
     reason: str
