@@ -97,14 +97,18 @@ async def another_worker(process: EngineProcess, *, than: int | None = None) -> 
     return process.process_id
 
 
-async def whole_tokens_of(process: EngineProcess, asked: GenerateRequest) -> dict[int, list[int]]:
-    """Return the tokens of a request's last run."""
+async def whole_tokens_of(
+    process: EngineProcess, asked: GenerateRequest, begun: asyncio.Event | None = None
+) -> dict[int, list[int]]:
+    """Return the tokens of a request's last run; ``begun`` is set by the first ones of each run."""
     generation = process.generate(asked)
     tokens: dict[int, list[int]] = {}
     while True:
         try:
             async for delta in generation:
                 tokens.setdefault(delta.choice, []).extend(delta.tokens)
+                if begun:
+                    begun.set()
         except EngineRestartedError:
             tokens = {}
         else:
@@ -115,8 +119,9 @@ async def test_killed_worker_is_replaced_and_its_requests_begin_again(tiny_model
     asked = [request(seed, max_tokens=200, choices=1 + seed % 2) for seed in range(4)]
     async with engine(tiny_model, parallel=3) as process:
         expected = [await tokens_of(process, one) for one in asked]
-        running = [asyncio.create_task(whole_tokens_of(process, one)) for one in asked]
-        await report_when(process, lambda report: report.running == 3)
+        begun = asyncio.Event()
+        running = [asyncio.create_task(whole_tokens_of(process, one, begun)) for one in asked]
+        await begun.wait()
         worker = await another_worker(process)
         os.kill(worker, signal.SIGKILL)
         while process.state == "ready":
@@ -130,11 +135,13 @@ async def test_killed_worker_is_replaced_and_its_requests_begin_again(tiny_model
 
 async def test_request_under_which_two_workers_died_is_refused(tiny_model: Path) -> None:
     async with engine(tiny_model) as process:
-        running = asyncio.create_task(whole_tokens_of(process, request(max_tokens=4000)))
+        begun = asyncio.Event()
+        running = asyncio.create_task(whole_tokens_of(process, request(max_tokens=400), begun))
         worker = None
         for _ in range(2):
+            await begun.wait()
+            begun.clear()
             worker = await another_worker(process, than=worker)
-            await report_when(process, lambda report: report.running == 1)
             os.kill(worker, signal.SIGKILL)
         with pytest.raises(RequestRefusedError):
             await running
@@ -162,8 +169,9 @@ async def test_hung_worker_loses_its_turn_on_the_cores(tiny_model: Path, tmp_pat
         engine(tiny_model, patience=patience, core_slot=slots[0]) as first,
         engine(tiny_model, patience=patience, core_slot=slots[1]) as second,
     ):
-        holding = asyncio.create_task(whole_tokens_of(first, request(max_tokens=400)))
-        await report_when(first, lambda report: report.running == 1)
+        begun = asyncio.Event()
+        holding = asyncio.create_task(whole_tokens_of(first, request(max_tokens=400), begun))
+        await begun.wait()
         worker, other = await another_worker(first), await another_worker(second)
         os.kill(worker, signal.SIGSTOP)
         assert len((await tokens_of(second, request()))[0]) == 40
