@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from enum import Enum
 from typing import Annotated, Any
 
 import pytest
@@ -124,6 +125,38 @@ def test_an_answer_of_another_shape_is_told() -> None:
     wrong = respond(200, answered('{"name": 1}'))
     with misbehaving(wrong) as server, pytest.raises(models.ResponseValidationError, match="not a valid City"):
         Mistral(server_url=server.url).chat.parse(City, **REQUEST)
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Palette(BaseModel):
+    colours: frozenset[Colour]
+    names: set[Name]
+    two: Annotated[set[Colour], Field(min_length=2)]
+    longer: Annotated[set[Name], Field(min_length=2)]
+
+
+def test_sets_are_parsed() -> None:
+    schema = format_of(Palette).model_dump(by_alias=True)["json_schema"]["schema"]
+    assert [name for name, part in schema["properties"].items() if "uniqueItems" in part] == ["two"]
+    text = '{"colours": ["red", "red"], "names": ["a", "a"], "two": ["red", "blue"], "longer": ["a", "b"]}'
+    with misbehaving(respond(200, answered(text))) as server, Mistral(server_url=server.url) as mistral:
+        parsed = mistral.chat.parse(Palette, **REQUEST).choices[0].message.parsed
+    assert parsed
+    assert (parsed.colours, parsed.names) == ({Colour.RED}, {"a"})
+
+
+def test_answer_with_sets_is_enforced(mistral: Mistral) -> None:
+    class Two(BaseModel):
+        colours: Annotated[frozenset[Colour], Field(min_length=2)]
+        names: Annotated[set[Name], Field(max_length=3)]
+
+    parsed = mistral.chat.parse(Two, **REQUEST | {"temperature": 1.0}).choices[0].message.parsed
+    assert parsed
+    assert parsed.colours == {Colour.RED, Colour.BLUE}
 
 
 def test_schemas_are_closed_unless_they_say_otherwise() -> None:

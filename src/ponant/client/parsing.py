@@ -23,6 +23,8 @@ from ponant.client.text import text_of
 Target = TypeVar("Target", bound=BaseModel)
 
 _LONGEST_NAME = 64
+_FEW = 6
+"""Number of values of a set that must have several of them, so that a server can enforce it."""
 
 
 class ParsedAssistantMessage(AssistantMessage, Generic[Target]):
@@ -46,7 +48,8 @@ class ParsedChatCompletionResponse(ChatCompletionResponse, Generic[Target]):
 def format_of(target: type[BaseModel]) -> ResponseFormat:
     """Return the response format for answers that satisfy the JSON schema of a class."""
     name = re.sub(r"[^a-zA-Z0-9_-]+", "_", target.__name__)[:_LONGEST_NAME]
-    schema = _closed(target.model_json_schema())
+    schema = target.model_json_schema()
+    schema = _closed(_with_repeats(schema, schema))
     return ResponseFormat(type="json_schema", json_schema=JsonSchema(name=name, schema_definition=schema, strict=True))
 
 
@@ -161,6 +164,30 @@ def _parsed(target: type[Target], text: str, finish_reason: str) -> Target:
     except ValidationError as error:
         hint = "; it was cut off, so increase max_tokens" if finish_reason in ("length", "model_length") else ""
         raise ValueError(f"the answer is not a valid {target.__name__}{hint}: {error}") from error
+
+
+def _with_repeats(schema: Any, root: dict[str, Any]) -> Any:
+    """Return the schema without ``uniqueItems``, as sets drop repeated items and most servers do not enforce it.
+
+    It remains where a set must have several of a few values.
+    """
+    if isinstance(schema, list):
+        return [_with_repeats(part, root) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _with_repeats(part, root) for name, part in cast("dict[str, Any]", schema).items()}
+    if found.get("uniqueItems") is True and found.get("type") == "array" and not _has_few_values(found, root):
+        del found["uniqueItems"]
+    return found
+
+
+def _has_few_values(schema: dict[str, Any], root: dict[str, Any]) -> bool:
+    """Return True if an array must have several items of few possible values."""
+    items = schema.get("items")
+    name = str(items.get("$ref", "")).removeprefix("#/$defs/") if isinstance(items, dict) else ""
+    items = root.get("$defs", {}).get(name, items)
+    values = items.get("enum") if isinstance(items, dict) else None
+    return schema.get("minItems", 0) > 1 and isinstance(values, list) and len(values) <= _FEW
 
 
 def _closed(schema: Any) -> Any:

@@ -19,6 +19,7 @@ from tests.soak import examples
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
+TWENTY = [f"v{number}" for number in range(20)]
 CAT = {"type": "object", "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}}, "required": ["lives"]}
 DOG = {"type": "object", "properties": {"kind": {"const": "dog"}, "lives": {"type": "integer"}}, "required": ["lives"]}
 US_OR_NOT = {
@@ -180,6 +181,30 @@ US_OR_NOT = {
             [{"country": "US", "zip": "12345"}, {"country": "FR", "zip": "AB"}],
             [{"country": "US", "zip": "AB"}, {"country": "FR", "zip": "12345"}],
             id="a condition",
+        ),
+        pytest.param(
+            {"type": "array", "uniqueItems": True, "items": {"enum": ["a", "b", 3]}},
+            [[], ["a"], ["b", "a"], ["a", 3, "b"], [3, "b", "a"]],
+            [["a", "a"], ["a", "b", "a"], ["c"]],
+            id="different items in any order",
+        ),
+        pytest.param(
+            {"type": "array", "uniqueItems": True, "items": {"enum": list("abcdefghi")}, "minItems": 2},
+            [["a", "b"], list("abcdefghi"), ["c", "h"]],
+            [["a", "a"], ["a"], ["c", "a", "c"]],
+            id="different items of many",
+        ),
+        pytest.param(
+            {"uniqueItems": True, "items": {"$ref": "#/$defs/a"}, "maxItems": 2, "$defs": {"a": {"enum": TWENTY}}},
+            [["v1", "v0"], ["v19"], "text"],
+            [["v1", "v1"], ["v1", "v2", "v3"], ["v20"]],
+            id="two different items of a definition",
+        ),
+        pytest.param(
+            {"type": "array", "uniqueItems": True, "items": {"type": ["integer", "null"], "minimum": 1, "maximum": 3}},
+            [[3, 1], [2, None, 1]],
+            [[1, 1], [4]],
+            id="different numbers",
         ),
         pytest.param(
             {"type": ["object", "null"], "properties": {"next": {"$ref": "#"}}, "additionalProperties": False},

@@ -4,14 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 from ponant.prompts.json_schema.document import Path, UnsupportedKeywordError
+from ponant.prompts.json_schema.evaluation import Evaluation
 from ponant.prompts.json_schema.keywords import count_of, list_of
 from ponant.prompts.json_schema.logic import Schema
+from ponant.prompts.json_schema.unique_items import different_items
 
 _IN_PLACE = ("$ref", "allOf", "anyOf", "oneOf", "if", "contains")
 _LONGEST = 2**31 - 1
 
 
-def array_keywords(keywords: dict[str, Any], path: Path, subschema: Callable[[Any, Path], Schema]) -> dict[str, Any]:
+def array_keywords(
+    keywords: dict[str, Any], path: Path, subschema: Callable[[Any, Path], Schema], evaluation: Evaluation
+) -> dict[str, Any]:
     """Translate a subschema's keywords of arrays. Raises UnusableSchemaError."""
     found: dict[str, Any] = {}
     for keyword in ("minItems", "maxItems"):
@@ -30,7 +34,11 @@ def array_keywords(keywords: dict[str, Any], path: Path, subschema: Callable[[An
     if rest in keywords:
         found["items"] = subschema(keywords[rest], (*path, rest))
     if keywords.get("uniqueItems", False) is not False and _longest(found) > 1:
-        raise UnsupportedKeywordError('"uniqueItems" is not supported', "uniqueItems")
+        different = different_items(found, keywords.get(rest), evaluation)
+        if different is None:
+            reason = '"uniqueItems" is not supported for items with many possible values'
+            raise UnsupportedKeywordError(reason, "uniqueItems")
+        found = different
     if "contains" in keywords and (count_of(keywords, "minContains") != 0 or "maxContains" in keywords):
         raise UnsupportedKeywordError('"contains" is not supported', "contains", "minContains", "maxContains")
     return found

@@ -8,6 +8,7 @@ from ponant.prompts.json_schema.document import Document, UnusableSchemaError
 from ponant.prompts.json_schema.values import canonical, kind
 
 _DEEPEST = 16
+_MOST_INTEGERS = 30
 
 Verdict = bool | None
 """True or False if a value satisfies a schema or does not; None if that is not known."""
@@ -27,6 +28,27 @@ class Evaluation:
             return None
         keywords = self._document.asserting(schema)
         return _all(self._keyword(keywords, keyword, value, depth + 1) for keyword in keywords)
+
+    def candidates(self, schema: Any, depth: int = 0) -> list[Any] | None:
+        """Return values among which are all that satisfy a schema; None if these are many or unknown."""
+        if not isinstance(schema, dict) or depth > _DEEPEST:
+            return None
+        keywords = self._document.asserting(schema)
+        if isinstance(keywords.get("enum"), list):
+            return list(keywords["enum"])
+        if "const" in keywords:
+            return [keywords["const"]]
+        if "$ref" in keywords:
+            try:
+                return self.candidates(self._document.resolve(keywords["$ref"])[0], depth + 1)
+            except UnusableSchemaError:
+                return None
+        for keyword in ("anyOf", "oneOf"):
+            if isinstance(keywords.get(keyword), list):
+                return _together([self.candidates(part, depth + 1) for part in keywords[keyword]])
+        named = keywords.get("type")
+        names = [named] if isinstance(named, str) else named if isinstance(named, list) else [None]
+        return _together([_all_of_type(name, keywords) for name in names])
 
     def _keyword(self, keywords: dict[str, Any], keyword: str, value: Any, depth: int) -> Verdict:
         named = keywords[keyword]
@@ -98,6 +120,29 @@ _COMPARED: dict[str, tuple[str, Callable[[Any, Any], bool] | None]] = {
     "maxProperties": ("object", le),
 }
 """Type of the values that a keyword restricts, and the comparison of the value, or its length, with the keyword's."""
+
+
+def _together(found: list[list[Any] | None]) -> list[Any] | None:
+    values: list[Any] = []
+    for more in found:
+        if more is None:
+            return None
+        values += more
+    return values
+
+
+def _all_of_type(name: Any, keywords: dict[str, Any]) -> list[Any] | None:
+    """Return all values of a type; None if they are many."""
+    match name:
+        case "null":
+            return [None]
+        case "boolean":
+            return [True, False]
+        case "integer":
+            low, high = keywords.get("minimum"), keywords.get("maximum")
+            if type(low) is int and type(high) is int and high - low < _MOST_INTEGERS:
+                return list(range(low, high + 1))
+    return None
 
 
 def _is_of(value: Any, name: Any) -> bool:

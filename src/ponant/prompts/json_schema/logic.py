@@ -6,16 +6,13 @@ from typing import Any
 from ponant.prompts.json_schema.document import Document, UnusableSchemaError
 from ponant.prompts.json_schema.numbers import bounds
 from ponant.prompts.json_schema.patterns import other_than
-from ponant.prompts.json_schema.values import canonical, kind
+from ponant.prompts.json_schema.values import TYPES, canonical, kind
 
 Schema = dict[str, Any] | bool
 
 INTEGER: Schema = {"type": "integer"}
 FRACTION: Schema = {"type": "number", "not": INTEGER}
 """Schema of numbers that are not integers, which the translation writes out."""
-
-TYPES = ("null", "boolean", "number", "string", "array", "object")
-"""All types except ``integer``, which is part of ``number``."""
 
 _MOST_STEPS = 50_000
 _DEEPEST = 8

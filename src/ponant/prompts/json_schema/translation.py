@@ -18,12 +18,12 @@ from ponant.prompts.json_schema.arrays import array_keywords
 from ponant.prompts.json_schema.document import Document, Path, UnsupportedKeywordError, UnusableSchemaError
 from ponant.prompts.json_schema.evaluation import Evaluation
 from ponant.prompts.json_schema.keywords import count_of, list_of, mapping_of
-from ponant.prompts.json_schema.logic import INTEGER, TYPES, Logic, Schema
+from ponant.prompts.json_schema.logic import INTEGER, Logic, Schema
 from ponant.prompts.json_schema.numbers import bounds, can_combine, divisor, fractions, is_exact
 from ponant.prompts.json_schema.objects import object_keywords
 from ponant.prompts.json_schema.patterns import translate_patterns, writable
 from ponant.prompts.json_schema.reader import PatternError
-from ponant.prompts.json_schema.values import canonical
+from ponant.prompts.json_schema.values import TYPES, canonical
 
 _Part = Callable[[dict[str, Any], Path], dict[str, Any]]
 """Function that translates some keywords of a subschema at a path."""
@@ -86,7 +86,7 @@ class _Translation:
             (("enum", "const"), _values),
             (_NUMBERS, self._number),
             (_STRINGS, _string),
-            ((*_ARRAYS, "unevaluatedItems"), lambda keywords, path: array_keywords(keywords, path, self.subschema)),
+            ((*_ARRAYS, "unevaluatedItems"), self._array),
             ((*_OBJECTS, "propertyNames", "unevaluatedProperties"), self._object),
             (("$ref",), self._reference),
             (("allOf",), self._all_of),
@@ -174,6 +174,9 @@ class _Translation:
         factor = divisor(keywords)
         self._divisors |= set(factor.values())
         return bounds(keywords, integers="number" not in types) | factor
+
+    def _array(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
+        return array_keywords(keywords, path, self.subschema, self._evaluation)
 
     def _object(self, keywords: dict[str, Any], path: Path) -> dict[str, Any]:
         return object_keywords(keywords, path, self.subschema, self._document)

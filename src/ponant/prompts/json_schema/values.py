@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+TYPES = ("null", "boolean", "number", "string", "array", "object")
+"""All types except ``integer``, which is part of ``number``."""
+
 
 def canonical(value: Any) -> str:
     """Return a text that is the same for values that are equal in JSON Schema."""
