@@ -146,7 +146,7 @@ def test_sets_are_parsed() -> None:
     with misbehaving(respond(200, answered(text))) as server, Mistral(server_url=server.url) as mistral:
         parsed = mistral.chat.parse(Palette, **REQUEST).choices[0].message.parsed
     assert parsed
-    assert (parsed.colours, parsed.names) == ({Colour.RED}, {"a"})
+    assert (parsed.colours, parsed.names) == (frozenset([Colour.RED]), {"a"})
 
 
 def test_answer_with_sets_is_enforced(mistral: Mistral) -> None:

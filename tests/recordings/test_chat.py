@@ -137,7 +137,12 @@ REFUSED = {
         response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": {"$ref": "#/$defs/no"}}}
     ),
     "a tool whose schema cannot be held": chat(
-        tools=[{"type": "function", "function": {"name": "f", "parameters": {"not": {"pattern": "(?<=a)b"}}}}],
+        tools=[
+            {
+                "type": "function",
+                "function": {"name": "f", "strict": True, "parameters": {"not": {"pattern": "(?<=a)b"}}},
+            }
+        ],
         tool_choice="any",
     ),
     "a prefix and JSON": messages(
