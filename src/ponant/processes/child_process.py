@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 from typing import IO, Self
 
 from ponant.processes import launch
 from ponant.processes.environment import without_secrets
 from ponant.processes.lifeline import lifeline
+from ponant.processes.vital_signs import until_still
 
 _DEVNULL = asyncio.subprocess.DEVNULL
 
@@ -106,6 +107,20 @@ class ChildProcess:
             os.setpriority(os.PRIO_PROCESS, self.pid, os.nice(0) + nice)
         with contextlib.suppress(OSError):
             Path(f"/proc/{self.pid}/autogroup").write_text(str(nice))
+
+    @contextlib.asynccontextmanager
+    async def killed_if_still(self, seconds: float) -> AsyncIterator[None]:
+        """Kill the child if it neither uses the processor nor a disk for some seconds of the block."""
+
+        async def watch() -> None:
+            await until_still(self.pid, seconds)
+            self._signal(self._process.kill)
+
+        watcher = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watcher.cancel()
 
     async def wait(self) -> int:
         """Wait for the end; returns the exit status, negative for a signal."""

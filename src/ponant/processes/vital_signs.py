@@ -1,5 +1,6 @@
 """Signs of life of a process, as the operating system counts them."""
 
+import asyncio
 from pathlib import Path
 from typing import Literal
 
@@ -39,3 +40,13 @@ class VitalSigns:
         if state in "Tt":
             return "stopped"
         return "moving" if state in "RD" or self._counts != before else "still"
+
+
+async def until_still(process_id: int, seconds: float) -> None:
+    """Wait until a process has not moved for some seconds."""
+    signs = VitalSigns(process_id)
+    looks = 4
+    unmoved = 0
+    while unmoved < looks:
+        await asyncio.sleep(seconds / looks)
+        unmoved = 0 if signs.look() == "moving" else unmoved + 1

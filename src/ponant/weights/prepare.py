@@ -36,6 +36,8 @@ Load = Literal["both", "one", "many"]
 _FAST_FILE_TYPES = frozenset({"0", "1", "2", "7", "32"})
 """GGUF file types F32, F16, Q4_0, Q8_0 and BF16, whose batches llama.cpp computes fast without a copy."""
 _SPARE_DISK = 256 * 2**20
+_STILL_SECONDS = 60.0
+"""Seconds without use of the processor or the disk after which the conversion counts as hung."""
 _MANY = 16
 _GAIN = 1.05
 """Least speed ratio at which a copy counts as faster. Smaller differences are measurement noise."""
@@ -209,15 +211,16 @@ class Preparer:
         )
         last = ""
         try:
-            async for line in process.stdout:
-                match line.decode("utf-8", "replace").split():
-                    case ["size", size]:
-                        self._check_room(int(size))
-                    case ["done", done, total]:
-                        self._progress(int(done), int(total))
-                    case words:
-                        last = " ".join(words)
-            status = await process.wait()
+            async with process.killed_if_still(_STILL_SECONDS):
+                async for line in process.stdout:
+                    match line.decode("utf-8", "replace").split():
+                        case ["size", size]:
+                            self._check_room(int(size))
+                        case ["done", done, total]:
+                            self._progress(int(done), int(total))
+                        case words:
+                            last = " ".join(words)
+                status = await process.wait()
         finally:
             await process.end(grace=0)
         if status:

@@ -282,6 +282,20 @@ async def test_process_that_was_killed_is_replaced() -> None:
         await checker.close()
 
 
+async def test_process_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ponant.completion.schemas.checker._STILL_SECONDS", 0.4)
+    checker = SchemaChecker()
+    try:
+        await refusal(checker, GOOD)
+        first = checker.process_id
+        assert first
+        os.kill(first, signal.SIGSTOP)
+        assert await refusal(checker, {**GOOD, "title": "after"}) is None
+        assert checker.process_id not in (first, None)
+    finally:
+        await checker.close()
+
+
 async def test_cancelled_check_does_not_disturb_others() -> None:
     checker = SchemaChecker(seconds=5)
     try:

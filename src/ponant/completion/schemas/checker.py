@@ -26,6 +26,8 @@ _LARGEST = 256 * 2**10
 _DEEPEST = 64
 _MEMORY = 256 * 2**20
 _REMEMBERED = 1024
+_STILL_SECONDS = 4.0
+"""Seconds without use of the processor after which the process counts as hung during a job."""
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 """Exit statuses whose cause may be outside of the schemas."""
 
@@ -142,12 +144,13 @@ class SchemaChecker:
                 pairs = (b"[%b,%b]" % (job.text, b"true" if job.schema.strict else b"false") for job in todo)
                 process.stdin.write(b"[" + b",".join(pairs) + b"]\n")
                 await process.stdin.drain()
-            while todo:
-                answer = await process.stdout.readline()
-                if not answer.endswith(b"\n"):
-                    raise _ProcessDiedError(await process.wait())
-                known[todo[0].digest] = self._remember(todo[0], _read(answer, todo[0].schema.where))
-                del todo[0]
+            async with process.killed_if_still(_STILL_SECONDS):
+                while todo:
+                    answer = await process.stdout.readline()
+                    if not answer.endswith(b"\n"):
+                        raise _ProcessDiedError(await process.wait())
+                    known[todo[0].digest] = self._remember(todo[0], _read(answer, todo[0].schema.where))
+                    del todo[0]
         except asyncio.CancelledError:
             await self._end(at_once=True)
             raise
