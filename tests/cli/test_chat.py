@@ -10,7 +10,10 @@ from typing import Any
 import pexpect
 import pytest
 
+from ponant import Mistral
+from ponant.cli.chat_session import ChatSession
 from ponant.cli.terminal import split_blocks
+from ponant.client.errors import ClientError
 from tests.chatting import ENDLESS, answer
 from tests.client.misbehaving import misbehaving, respond
 from tests.in_process import ScriptedServer
@@ -140,6 +143,18 @@ def test_a_server_that_fails_is_told() -> None:
         result = chat("Hello", "--server-url", server.url)
     assert result.returncode == 1
     assert "No room" in result.stderr
+
+
+def test_archived_models_are_no_choice() -> None:
+    card = {"object": "model", "capabilities": {"completion_chat": True}}
+    base = card | {"id": "base", "type": "base"}
+    archived = card | {"id": "ft:old", "type": "fine-tuned", "job": "j", "root": "base", "archived": True}
+    listed = {"object": "list", "data": [base, archived]}
+    with misbehaving(respond(200, archived), respond(200, listed)) as server, Mistral(server_url=server.url) as mistral:
+        session = ChatSession(mistral, "ft:old")
+        with pytest.raises(ClientError, match="ft:old is archived"):
+            session.check_model()
+        assert session.names() == ["base"]
 
 
 # In a terminal

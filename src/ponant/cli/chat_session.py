@@ -54,10 +54,16 @@ class ChatSession:
             card = self.mistral.models.retrieve(model_id=self.model)
             if not card.capabilities.completion_chat:
                 raise ClientError(f"{self.model} is not a model for conversations.", Advice.MODELS)
+            if getattr(card, "archived", False):
+                raise ClientError(f"{self.model} is archived.", Advice.MODELS)
 
     def names(self) -> list[str]:
         """Return the names of the models for conversations."""
-        return [card.id for card in self.mistral.models.list().data if card.capabilities.completion_chat]
+        return [
+            card.id
+            for card in self.mistral.models.list().data
+            if card.capabilities.completion_chat and not getattr(card, "archived", False)
+        ]
 
     def save(self, path: Path) -> None:
         """Write the messages to a file, as JSON if its suffix is ``.json``, else as Markdown."""
