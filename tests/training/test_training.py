@@ -16,7 +16,6 @@ import pytest
 
 from ponant.training.job import DatasetFile, Hyperparameters, TrainingRun, Wandb, write_run
 from tests.soak import SOAK, soaked
-from tests.tiny_adapter import write_tiny_adapter
 from tests.tiny_model import build_vocabulary, write_tiny_model
 from tests.training.extra import skip_without_training
 from tests.training.runs import conversation, describe, of_kind, run_to_end, start, train, write_lines
@@ -380,7 +379,8 @@ def test_weights_that_are_no_model_fail_and_leave_nothing(tmp_path: Path, tiny_m
 
 
 def test_a_base_whose_adapters_cannot_be_served_fails_before_it_is_trained(tmp_path: Path, lines: Path) -> None:
-    model = write_tiny_adapter(tmp_path / "other.gguf", architecture="phi3")
+    model = tmp_path / "other.gguf"
+    write_tiny_model(model, architecture="phi3")
     describe(tmp_path, model, lines, cache=tmp_path / "cache")
 
     status, events = train(tmp_path, dry_run=True)
