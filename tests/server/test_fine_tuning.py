@@ -173,6 +173,7 @@ def test_jobs_are_listed_by_what_is_wanted(client: httpx2.Client, trained: Job) 
     assert not detailed & client.get(JOBS).json()["data"][0].keys()
 
 
+@pytest.mark.usefixtures("scripted_training")
 def test_dry_run_tells_what_a_job_would_take_and_keeps_nothing(
     client: httpx2.Client, data_dir: Path, file_id: str
 ) -> None:
@@ -192,6 +193,7 @@ def test_dry_run_tells_what_a_job_would_take_and_keeps_nothing(
     assert (client.get(JOBS).json()["total"], sorted((data_dir / "fine_tuning").iterdir())) == before
 
 
+@pytest.mark.usefixtures("scripted_training")
 def test_bad_lines_fail_the_validation_unless_they_may_be_skipped(client: httpx2.Client) -> None:
     lines = [conversation("hello", ANSWER)] * 9 + [{"messages": [{"role": "user", "content": "and?"}]}]
     some = upload(client, dataset(lines))

@@ -11,7 +11,7 @@ from tests.chatting import answer, ask, assert_error, events, texts
 from tests.gathering import gathered
 from tests.in_process import EXACT, serving_in_process
 from tests.serving import RunningServer
-from tests.soak import ANSWERS
+from tests.soak import ANSWERS, SOAK
 from tests.tiny_model import write_tiny_model
 
 REASONING = {"prompt_mode": "reasoning"}
@@ -122,7 +122,7 @@ def test_answers_cut_short_have_no_pieces_of_marks(roomy_server: RunningServer, 
     fields = FIELDS | REASONING | {"n": 1} | asked
     thought, _ = parts(answer(roomy_server, **fields)["choices"][0])
     kinds = set()
-    for most in (*range(0, 40, 3), *range(80, 100, 4)):
+    for most in (*range(0, 40, 3 if SOAK else 6), *range(80, 100, 4 if SOAK else 10)):
         (cut,) = answer(roomy_server, **fields | {"max_tokens": most})["choices"]
         if cut["message"]["content"] == "":
             kinds.add("nothing")
@@ -202,7 +202,7 @@ def thinking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 def test_own_thinking_is_streamed_as_the_whole_has_it(
     thinking_server: RunningServer, model: str, asked: dict[str, Any]
 ) -> None:
-    fields = FIELDS | REASONING | {"model": model} | asked
+    fields = FIELDS | REASONING | {"model": model, "n": ANSWERS if SOAK else 1} | asked
     assert gathered(events(thinking_server, **fields)) == answer(thinking_server, **fields)["choices"]
 
 

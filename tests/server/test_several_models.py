@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import subprocess
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +12,14 @@ import httpx2
 import numpy as np
 import psutil
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from ponant.cli.main import main
 from ponant.engine.embed.e5_weights import weights_file
 from ponant.server.wiring import make_catalog
 from ponant.settings import read_settings
-from tests.serving import EXACT, RunningServer, ServerProcess, environment, ponant, serving, wait_until
+from tests.serving import EXACT, RunningServer, ServerProcess, serving, wait_until
 from tests.tiny_model import write_tiny_model
 
 CHAT = "/v1/chat/completions"
@@ -89,7 +91,7 @@ def test_only_the_first_model_is_loaded_before_it_is_used(server: RunningServer)
 def test_models_are_described_whether_they_are_loaded_or_not(server: RunningServer) -> None:
     with server.client() as client:
         before = {card["id"]: card for card in client.get("/v1/models").json()["data"]}
-        assert [before[name]["max_context_length"] for name in before] == [512, 700, 65536, 512]
+        assert [before[name]["max_context_length"] for name in before] == [512, 700, 65536, 8192]
         assert before["little/second"]["aliases"] == ["also-second", "work"]
         assert before["little/second"]["default_model_temperature"] == 0
         assert [before[name]["capabilities"]["completion_chat"] for name in before] == [True, True, False, False]
@@ -288,17 +290,13 @@ def test_model_that_cannot_be_loaded_is_told_and_the_others_are_served(folder: P
         ('model_memory = "1MB"\nmodels = ["first.gguf"]', "raise model_memory"),
     ],
 )
-def test_settings_that_make_no_sense_are_told(folder: Path, settings: str, complaint: str) -> None:
+def test_settings_that_make_no_sense_are_told(
+    folder: Path, settings: str, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = folder / "bad.toml"
     file.write_text(settings)
-    ended = subprocess.run(
-        ponant("serve", "--port", "0", "--config", str(file)),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert ended.returncode == 2
+    monkeypatch.chdir(folder)
+    clean = {name: None for name in os.environ if name.startswith("PONANT_")}
+    ended = CliRunner(env=clean).invoke(main, ["serve", "--port", "0", "--config", str(file)])
+    assert ended.exit_code == 2
     assert complaint in ended.stderr

@@ -26,6 +26,7 @@ from ponant.processes.child_process import ChildProcess
 from ponant.weights.prepare import Load, Preparer
 from tests.chatting import answer
 from tests.serving import EXACT, ServerProcess, environment, ponant, serving, wait_until
+from tests.soak import SOAK
 from tests.tiny_model import write_tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -179,8 +180,9 @@ def test_interrupted_preparation_leaves_nothing_in_use_and_the_loss_of_a_whole_o
         copy = only_copy(data_dir)
         assert served_file(running) == copy
         assert answer(running, max_tokens=3)["model"]
-    original, prepared = perplexities(bundled_model, copy)
-    assert prepared == pytest.approx(original, rel=0.01)
+    if SOAK:  # computing both takes seconds
+        original, prepared = perplexities(bundled_model, copy)
+        assert prepared == pytest.approx(original, rel=0.01)
 
 
 def perplexities(*models: Path) -> list[float]:

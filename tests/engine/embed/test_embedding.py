@@ -19,6 +19,7 @@ from ponant.engine.embed.base import EmbedderConfig, EmbeddingFailedError, Input
 from ponant.engine.embed.process import EmbedderProcess
 from ponant.errors import ModelLoadError, QueueFullError, RequestRefusedError
 from ponant.processes.heartbeat import USUAL_PATIENCE, Patience
+from tests.soak import some
 from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
 
@@ -155,7 +156,7 @@ async def test_endless_text_is_not_counted_to_its_end(tiny_embedder: Path, model
         assert not error.value.exact
 
 
-@pytest.mark.parametrize("model", ["e5", "gguf"])
+@pytest.mark.parametrize("model", some(["e5", "gguf"], 1))
 async def test_text_that_is_too_long_is_cut_where_the_configuration_says_so(tiny_embedder: Path, model: str) -> None:
     async with embedder(None if model == "e5" else tiny_embedder, long_texts="truncate") as process:
         context = process.info.context

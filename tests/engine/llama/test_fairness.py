@@ -7,6 +7,7 @@ import pytest
 
 from ponant.engine.llama.step import Step
 from tests.engine.llama.scheduling import WORD, completion, drawn_as, scheduler, step_of
+from tests.soak import some
 
 PROMPT = 6000
 CELLS = 32_768
@@ -86,7 +87,7 @@ class Machine:
         ]
 
 
-@pytest.mark.parametrize("streams", [1, 8, 15])
+@pytest.mark.parametrize("streams", some([1, 8, 15], 0, 2))
 @pytest.mark.parametrize("row_cost", [as_measured, always_the_same, ten_times_faster])
 @pytest.mark.parametrize("knows_the_machine", [True, False])
 def test_long_prompt_does_not_stall_streams_and_is_not_stalled_by_them(

@@ -18,7 +18,7 @@ from ponant.engine.llama.process import EngineProcess
 from ponant.llamacpp.vocabulary import GGUFVocabulary
 from tests.engine.llama.test_process import engine
 from tests.serving import THREADS
-from tests.soak import examples
+from tests.soak import examples, some
 from tests.tiny_model import write_tiny_model
 
 CONTEXT = 300
@@ -409,7 +409,7 @@ async def disturb(process: EngineProcess, text: list[int], seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("length", "temperature", "choices", "repeats"),
-    [(30, 0.7, 2, False), (193, 0.0, 1, False), (65, 0.7, 1, True)],
+    some([(30, 0.7, 2, False), (193, 0.0, 1, False), (65, 0.7, 1, True)], 2),
 )
 async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
     bundled: EngineProcess, tokens_of_text: list[int], length: int, temperature: float, choices: int, repeats: bool
@@ -439,7 +439,7 @@ async def without_drafts(bundled_model: Path) -> AsyncIterator[EngineProcess]:
         yield process
 
 
-@pytest.mark.parametrize(("start", "length"), [(300, 20), (400, 150)])
+@pytest.mark.parametrize(("start", "length"), some([(300, 20), (400, 150)], 1))
 async def test_greedy_request_repeated_at_once_gives_the_same_tokens(
     without_drafts: EngineProcess, tokens_of_text: list[int], start: int, length: int
 ) -> None:
