@@ -272,7 +272,7 @@ OPENAI_JOBS = f"/openai{JOBS}"
 
 @pytest.fixture(scope="module")
 def openai_job(client: httpx2.Client, file_id: str) -> Job:
-    """Job of OpenAI's dialect that has succeeded."""
+    """Job of OpenAI's dialect that has succeeded. Its training is scripted."""
     parameters = {"n_epochs": 1, "batch_size": "auto", "learning_rate_multiplier": 20}
     asked = {
         "model": "tiny",
@@ -282,12 +282,14 @@ def openai_job(client: httpx2.Client, file_id: str) -> Job:
         "suffix": "by-openai",
         "seed": 7,
     }
-    created = client.post(OPENAI_JOBS, json=asked)
-    assert created.status_code == 200, created.text
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", scripted_training_path())
+        created = client.post(OPENAI_JOBS, json=asked)
+        assert created.status_code == 200, created.text
+        wait_for(client, created.json()["id"])
     job: Job = created.json()
     assert (job["object"], job["status"], job["training_file"]) == ("fine_tuning.job", "queued", file_id)
     assert (job["hyperparameters"]["n_epochs"], job["hyperparameters"]["learning_rate_multiplier"]) == (1, 20)
-    wait_for(client, job["id"])
     ended: Job = client.get(f"{OPENAI_JOBS}/{job['id']}").json()
     assert ended["status"] == "succeeded"
     assert ended["fine_tuned_model"].startswith("ft:tiny:by-openai:")
