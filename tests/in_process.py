@@ -84,6 +84,7 @@ def serving_scripted(
     names: tuple[str, ...] = ("scripted",),
     *,
     engine: Mapping[str, Any] | None = None,
+    others: Mapping[str, Path] | None = None,
     **settings: Any,
 ) -> Iterator[ScriptedServer]:
     """Serve scripted engines, and the bundled embedding model, on a free port.
@@ -92,12 +93,17 @@ def serving_scripted(
         vocabulary: the GGUF file with the tokens and the chat template of all models.
         names: ids of the models.
         engine: arguments of ``ScriptedEngine``.
+        others: further models with the tokens and the chat templates of other files.
         settings: settings of the server.
     """
     tokens = open_vocabulary(vocabulary)
-    engines = {name: ScriptedEngine(tokens, **engine or {}) for name in names}
+    files = dict.fromkeys(names, vocabulary) | dict(others or {})
+    engines = {
+        name: ScriptedEngine(tokens if name in names else open_vocabulary(file), **engine or {})
+        for name, file in files.items()
+    }
     embedder = locate_bundled_embedder()
-    specs = [ModelSpec(name, name, vocabulary) for name in names]
+    specs = [ModelSpec(name, name, file) for name, file in files.items()]
     specs.append(ModelSpec(BUNDLED_EMBEDDER, model_id(BUNDLED_EMBEDDER), embedder, kind="embed", threads=THREADS))
     with _settings(settings) as read, _listening(read, lambda: _scripted_app(read, specs, engines)) as (url, loop):
         yield ScriptedServer(url, loop, engines)

@@ -216,7 +216,9 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         default=256, ge=0, le=1_000_000, description="Requests that may wait. Further requests get status 429."
     )
-    request_timeout: float = Field(default=600, gt=0, description="Time limit of a request, in seconds.")
+    request_timeout: float = Field(
+        default=600, gt=0, description="Time limit of a request from the arrival of its body, in seconds."
+    )
     step_timeout: float = Field(
         default=15,
         gt=0,

@@ -13,6 +13,7 @@ from ponant.engine.base import GenerateRequest
 from ponant.llamacpp.vocabulary import open_vocabulary
 from ponant.prompts.build import build_prompts
 from ponant.prompts.chat.prompt import Prompt
+from ponant.prompts.request import RawPromptRequest
 from tests.scripted_engine import ScriptedEngine
 
 
@@ -24,7 +25,7 @@ async def completion(weights: Path) -> tuple[Completion, ScriptedEngine]:
     model = LoadedModel(
         ModelSpec("m", "m", weights), ModelFacts("m", None, 0, 512, 0), engine, engine, vocabulary, prompts, fim
     )
-    spec = CompletionSpec(caller=ANYONE, model=None, kind="chat", build=lambda _: Prompt([1, 2]))
+    spec = CompletionSpec(caller=ANYONE, model=None, kind="chat", prompt=RawPromptRequest([1, 2]), arrived=0)
     return Completion(model, Prompt([1, 2]), GenerateRequest(prompt=[1, 2], seeds=[3]), spec, timeout=60), engine
 
 

@@ -9,6 +9,7 @@ from ponant.completion.schemas.checker import SchemaChecker
 from ponant.completion.spec import CompletionSpec, logit_bias, stop_strings
 from ponant.completion.support import refuse_unsupported
 from ponant.prompts.answer.spec import AnswerSpec, read_answer_spec
+from ponant.prompts.request import ChatPromptRequest
 
 
 class ChatService:
@@ -31,12 +32,15 @@ class ChatService:
         """End the process that checks schemas."""
         await self._schemas.close()
 
-    async def start(self, request: ChatCompletionRequest, caller: Caller, *, any_order: bool = False) -> Completion:
+    async def start(
+        self, request: ChatCompletionRequest, caller: Caller, *, arrived: float, any_order: bool = False
+    ) -> Completion:
         """Start to answer a request.
 
         Args:
             request: the request.
             caller: origin of the request.
+            arrived: time of its arrival, in seconds of ``time.monotonic``.
             any_order: as for ``read_conversation``.
 
         Raises:
@@ -44,24 +48,31 @@ class ChatService:
             UnknownModelError: there is no such model.
             QueueFullError: too many requests wait.
             EngineUnavailableError: the model cannot be loaded, or its engine is not ready.
+            DeadlineExceededError: the request's time ended.
         """
         self._catalog.find(request.model, "chat")
         refuse_unsupported(request)
         spec = read_answer_spec(request)
-        await self._schemas.check(spec.schemas)
-        return await self._completions.start(self._spec(request, spec, caller, any_order=any_order))
+        async with self._completions.in_time(arrived):
+            await self._schemas.check(spec.schemas)
+        return await self._completions.start(self._spec(request, spec, caller, arrived=arrived, any_order=any_order))
 
     def _spec(
-        self, request: ChatCompletionRequest, spec: AnswerSpec, caller: Caller, *, any_order: bool
+        self, request: ChatCompletionRequest, spec: AnswerSpec, caller: Caller, *, arrived: float, any_order: bool
     ) -> CompletionSpec:
         system = self._safe_prompt if request.safe_prompt or request.safe_mode else None
         return CompletionSpec(
             caller=caller,
             model=request.model,
             kind="chat",
-            build=lambda model: model.prompts.build(
-                request.messages, system=system, spec=spec, max_tokens=request.max_tokens, any_order=any_order
+            prompt=ChatPromptRequest(
+                messages=request.messages,
+                system=system,
+                spec=spec,
+                max_tokens=request.max_tokens,
+                any_order=any_order,
             ),
+            arrived=arrived,
             choices=request.n or 1,
             seed=request.random_seed,
             stops=stop_strings(request.stop),

@@ -5,6 +5,7 @@ from ponant.callers import Caller
 from ponant.completion.completion import Completion
 from ponant.completion.generation import CompletionStarter
 from ponant.completion.spec import CompletionSpec, stop_strings
+from ponant.prompts.request import FimPromptRequest
 
 
 class FimService:
@@ -13,14 +14,18 @@ class FimService:
     def __init__(self, completions: CompletionStarter) -> None:
         self._completions = completions
 
-    async def start(self, request: FIMCompletionRequest, caller: Caller) -> Completion:
-        """Start to answer a request. Raises as ``CompletionStarter.start``."""
+    async def start(self, request: FIMCompletionRequest, caller: Caller, *, arrived: float) -> Completion:
+        """Start to answer a request that arrived at a time of ``time.monotonic``.
+
+        Raises as ``CompletionStarter.start``.
+        """
         return await self._completions.start(
             CompletionSpec(
                 caller=caller,
                 model=request.model,
                 kind="fim",
-                build=lambda model: model.fim.build(request.prompt, request.suffix),
+                prompt=FimPromptRequest(request.prompt, request.suffix),
+                arrived=arrived,
                 seed=request.random_seed,
                 stops=stop_strings(request.stop),
                 max_tokens=request.max_tokens,

@@ -1,12 +1,16 @@
 """The path of all completions: use the model, build the prompt, check, generate, answer."""
 
-import asyncio
+import functools
 import hashlib
 import secrets
+import time
+from contextlib import AbstractAsyncContextManager
 
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.loading.loaded import LoadedModel
 from ponant.completion.completion import Completion
+from ponant.completion.deadline import before
+from ponant.completion.prompting.factory import PromptFactory
 from ponant.completion.spec import CompletionSpec
 from ponant.engine.base import Capabilities, GenerateRequest, Sampling
 from ponant.errors import InvalidRequestError
@@ -25,13 +29,26 @@ class CompletionStarter:
 
         Args:
             catalog: the models.
-            request_timeout: most seconds that a request may take.
+            request_timeout: most seconds that a request may take from its arrival.
             always_reuse: True if seeded requests, too, may reuse the KV cache of other requests. This is faster, but
                 rounding then depends on earlier requests.
         """
         self._catalog = catalog
         self._request_timeout = request_timeout
         self._always_reuse = always_reuse
+        self._prompts = PromptFactory()
+
+    async def close(self) -> None:
+        """End the work on prompts."""
+        await self._prompts.close()
+
+    def in_time(self, arrived: float) -> AbstractAsyncContextManager[None]:
+        """Return a context manager that cancels its block at the end of a request's time.
+
+        Args:
+            arrived: time of the request's arrival, in seconds of ``time.monotonic``.
+        """
+        return before(arrived + self._request_timeout)
 
     async def start(self, spec: CompletionSpec) -> Completion:
         """Start a completion.
@@ -42,17 +59,28 @@ class CompletionStarter:
             UnknownModelError: there is no such model.
             QueueFullError: too many requests wait.
             EngineUnavailableError: the model cannot be loaded, or its engine is not ready.
+            DeadlineExceededError: the request's time ended.
         """
-        async with self._catalog.use(spec.model, spec.kind) as model:
-            prompt = await asyncio.to_thread(spec.build, model)
+        async with self.in_time(spec.arrived), self._catalog.use(spec.model, spec.kind) as model:
+            prompt = await self._prompts.build(spec.prompt, model)
             _check_bias(spec, model.vocabulary.size)
             _check_capabilities(prompt, spec, model.engine.capabilities)
             _check_length(prompt, spec, model.engine.limits.context)
-            prediction = await _prediction(prompt, spec, model)
+            prediction = await self._prediction(prompt, spec, model)
             request = self._generate_request(prompt, prediction, spec, model)
-            completion = Completion(model, prompt, request, spec, timeout=self._request_timeout)
+            left = spec.arrived + self._request_timeout - time.monotonic()
+            completion = Completion(model, prompt, request, spec, timeout=left)
             completion.start()
             return completion
+
+    async def _prediction(self, prompt: Prompt, spec: CompletionSpec, model: LoadedModel) -> list[int]:
+        """Return the tokens of the predicted answer, at most as many as the context holds."""
+        if spec.prediction is None:
+            return []
+        context = model.engine.limits.context
+        text = spec.prediction.removeprefix(prompt.prefix)[: _LONGEST_TOKEN * context]
+        work = functools.partial(model.vocabulary.tokenize, text, control=False)
+        return (await self._prompts.run(model, work))[:context]
 
     def _generate_request(
         self, prompt: Prompt, prediction: list[int], spec: CompletionSpec, model: LoadedModel
@@ -114,16 +142,6 @@ def _check_length(prompt: Prompt, spec: CompletionSpec, context: int) -> None:
         raise error
     if spec.max_tokens is not None and spec.min_tokens > spec.max_tokens:
         raise InvalidRequestError("min_tokens is greater than max_tokens", param="min_tokens")
-
-
-async def _prediction(prompt: Prompt, spec: CompletionSpec, model: LoadedModel) -> list[int]:
-    """Return the tokens of the predicted answer, at most as many as the context holds."""
-    if spec.prediction is None:
-        return []
-    context = model.engine.limits.context
-    text = spec.prediction.removeprefix(prompt.prefix)[: _LONGEST_TOKEN * context]
-    tokens = await asyncio.to_thread(model.vocabulary.tokenize, text, control=False)
-    return tokens[:context]
 
 
 def _seeds(seed: int | None, count: int) -> list[int]:

@@ -1,12 +1,11 @@
 """A request for completions as data, in the terms that chat, fill-in-the-middle and text requests share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ponant.callers import Caller
-from ponant.catalog.loading.loaded import LoadedModel
-from ponant.prompts.chat.prompt import Prompt
+from ponant.prompts.request import PromptRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +16,8 @@ class CompletionSpec:
         caller: origin of the request.
         model: name of the model; None for the default one.
         kind: ability that the model needs.
-        build: builds the prompt for the loaded model. It is called in a thread.
+        prompt: the prompt to build for the loaded model.
+        arrived: time of the request's arrival, in seconds of ``time.monotonic``.
         choices: number of completions.
         seed: seed from which the seeds of all choices are derived; None for a random one.
         stops: strings that end the text.
@@ -38,7 +38,8 @@ class CompletionSpec:
     caller: Caller
     model: str | None
     kind: Literal["chat", "fim"]
-    build: Callable[[LoadedModel], Prompt]
+    prompt: PromptRequest
+    arrived: float
     choices: int = 1
     seed: int | None = None
     stops: Sequence[str] = ()

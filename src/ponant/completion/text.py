@@ -1,6 +1,5 @@
 """Text completion requests: several prompts in one request, each continued or filled in."""
 
-from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -14,8 +13,7 @@ from ponant.completion.generation import CompletionStarter
 from ponant.completion.joined import JoinedCompletions
 from ponant.completion.spec import CompletionSpec, logit_bias, stop_strings
 from ponant.errors import InvalidRequestError
-from ponant.prompts.chat.prompt import Prompt
-from ponant.prompts.fim.prompts import FimPrompts
+from ponant.prompts.request import FimPromptRequest, PromptRequest, RawPromptRequest
 
 MOST_PROMPTS = 128
 """Most texts of one request."""
@@ -56,13 +54,17 @@ class TextService:
     def __init__(self, completions: CompletionStarter) -> None:
         self._completions = completions
 
-    async def start(self, request: TextRequest, caller: Caller) -> JoinedCompletions:
-        """Start to answer a request. Raises as ``CompletionStarter.start``."""
+    async def start(self, request: TextRequest, caller: Caller, *, arrived: float) -> JoinedCompletions:
+        """Start to answer a request that arrived at a time of ``time.monotonic``.
+
+        Raises as ``CompletionStarter.start``.
+        """
         _check(request)
         started: list[Completion] = []
         try:
             for prompt in request.prompts or [""]:
-                started.append(await self._completions.start(_spec(request, prompt, caller)))  # noqa: PERF401 - see except
+                spec = _spec(request, prompt, caller, arrived=arrived)
+                started.append(await self._completions.start(spec))
         except BaseException:
             for completion in started:
                 completion.cancel()
@@ -81,18 +83,19 @@ def _check(request: TextRequest) -> None:
         )
 
 
-def _build(fim: FimPrompts, prompt: RawPrompt, request: TextRequest) -> Prompt:
+def _prompt(prompt: RawPrompt, request: TextRequest) -> PromptRequest:
     if not isinstance(prompt, str) or not request.suffix:
-        return fim.build_raw(prompt, echo=bool(request.echo))
-    return replace(fim.build(prompt, request.suffix), prefix=prompt if request.echo else "")
+        return RawPromptRequest(prompt, echo=bool(request.echo))
+    return FimPromptRequest(prompt, request.suffix, echo=bool(request.echo))
 
 
-def _spec(request: TextRequest, prompt: RawPrompt, caller: Caller) -> CompletionSpec:
+def _spec(request: TextRequest, prompt: RawPrompt, caller: Caller, *, arrived: float) -> CompletionSpec:
     return CompletionSpec(
         caller=caller,
         model=request.model,
         kind="fim",
-        build=lambda model: _build(model.fim, prompt, request),
+        prompt=_prompt(prompt, request),
+        arrived=arrived,
         choices=request.n or 1,
         seed=request.random_seed,
         stops=stop_strings(request.stop),

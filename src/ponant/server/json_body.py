@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
+from ponant.server.arrival import set_arrival
 from ponant.server.dialects.base import exchange_of
 from ponant.server.dialects.table import RefusedFieldError
 from ponant.server.json_text import JsonTextError, parse_json
@@ -31,6 +32,7 @@ class _StrictRequest(Request):
             HTTPException: the body is compressed (415).
         """
         body = await self.body()
+        set_arrival(self.scope)
         if not body:
             return
         kind = self.headers.get("content-type")

@@ -19,12 +19,14 @@ from ponant._version import __version__
 from ponant.catalog.catalog import Catalog
 from ponant.server.connection import server_config
 from ponant.server.connection_limits import ConnectionLimits, most_connections, raise_descriptor_limit
-from ponant.server.wiring import make_app, make_catalog, open_storage
+from ponant.server.wiring import make_app, make_catalog, make_services, open_storage
 from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from ponant.server.services import Services
 
 FIRST_QUESTION = "Who wrote the play Romeo and Juliet?"
 """Question of the printed first request. The bundled model answers it right with nearly every seed."""
@@ -60,7 +62,7 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
             storage = await open_storage(settings)
             with contextlib.closing(storage):
                 server = await asyncio.to_thread(_make_server, catalog, settings, storage)
-                with _on_signals(lambda: _stop(server, catalog, settings)):
+                with _on_signals(lambda: _stop(server, settings)):
                     announce = functools.partial(_announce, catalog, settings, listener, say)
                     await _serve(server, listener, loading, announce)
         finally:
@@ -140,31 +142,38 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
 
 
 def _make_server(catalog: Catalog, settings: Settings, storage: LazyStorage) -> "_Server":
-    app = make_app(catalog, settings, storage, stopping=lambda: server.should_exit)
+    from ponant.server.app import create_app
+
+    services = make_services(catalog, settings, storage)
+    app = create_app(services, settings, stopping=lambda: server.should_exit)
     config = server_config(
         app,
         connection_limits(settings),
         lifespan="on",
         timeout_graceful_shutdown=int(settings.shutdown_timeout) + _SECONDS_AFTER_FAILING,
     )
-    server = _Server(config)
+    server = _Server(config, services)
     return server
 
 
-def _stop(server: "_Server", catalog: Catalog, settings: Settings) -> None:
+def _stop(server: "_Server", settings: Settings) -> None:
     """Accept no more requests, and fail those that still run after ``shutdown_timeout``."""
     server.should_exit = True
-    asyncio.get_running_loop().call_later(
-        settings.shutdown_timeout, lambda: server.closing.append(asyncio.ensure_future(catalog.close()))
-    )
+    asyncio.get_running_loop().call_later(settings.shutdown_timeout, server.fail_requests)
 
 
 class _Server(uvicorn.Server):
     """A uvicorn server without signal handlers, so that a regular shutdown has exit code 0."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, services: "Services") -> None:
         super().__init__(config)
-        self.closing: list[asyncio.Future[None]] = []
+        self._services = services
+        self._closing: list[asyncio.Future[None]] = []
+
+    def fail_requests(self) -> None:
+        """Fail the requests that still run."""
+        for closed in (self._services.completions.close(), self._services.catalog.close()):
+            self._closing.append(asyncio.ensure_future(closed))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

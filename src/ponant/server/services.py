@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ponant.catalog.catalog import Catalog
 from ponant.completion.chat import ChatService
 from ponant.completion.fim import FimService
+from ponant.completion.generation import CompletionStarter
 from ponant.completion.text import TextService
 from ponant.embedding.service import EmbeddingService
 from ponant.fine_tuning.registry import ModelRegistry
@@ -30,6 +31,7 @@ class Services:
 
     catalog: Catalog
     storage: LazyStorage
+    completions: CompletionStarter
     chat: ChatService
     fim: FimService
     text: TextService
@@ -52,6 +54,7 @@ class Services:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.chat.close()
+            await self.completions.close()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

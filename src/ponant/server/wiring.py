@@ -123,6 +123,7 @@ def make_services(catalog: Catalog, settings: Settings, storage: LazyStorage) ->
     return Services(
         catalog=catalog,
         storage=storage,
+        completions=completions,
         chat=ChatService(catalog, completions, safe_prompt=settings.safe_prompt),
         fim=FimService(completions),
         text=TextService(completions),

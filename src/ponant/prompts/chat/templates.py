@@ -3,9 +3,8 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError
@@ -40,13 +39,30 @@ class TemplateRefusedError(Exception):
     """The template refuses the messages. The error's message is the template's."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Abilities:
+    """Turns that a template can express, as it renders all of their texts, and its format of calls."""
+
+    system: bool
+    later_system: bool
+    first_assistant: bool
+    tools: bool
+    several_calls: bool
+    calls: CallFormat | None
+
+
 class ChatTemplate:
-    """A chat template. Turns that it cannot express are rewritten before they are rendered."""
+    """A chat template. Turns that it cannot express are rewritten before they are rendered.
+
+    Attributes:
+        thinking: delimiters of the thinking that the template supports; None if it supports none.
+    """
 
     def __init__(self, source: str, *, bos: str, eos: str) -> None:
         """Compile the template. Raises jinja2.TemplateError if it is not valid."""
-        self._source = source
+        self._abilities: _Abilities | None = None
         self._variables = {"bos_token": bos, "eos_token": eos}
+        self.thinking = next((Thinking(*texts) for texts in _THINKING if texts[1] in source), None)
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
@@ -70,38 +86,23 @@ class ChatTemplate:
             TemplateRefusedError: the template refuses the turns.
         """
         plain = list(turns)
-        if not self._supports_tools:
+        able = self._able
+        if not able.tools:
             plain = without_tools(plain)
-        elif any(len(turn.tool_calls) > 1 for turn in plain) and not self._supports_several_calls:
+        elif any(len(turn.tool_calls) > 1 for turn in plain) and not able.several_calls:
             plain = one_call_each(plain)
-        if not self._supports_system:
+        if not able.system:
             plain = without_system(plain)
-        elif not self._supports_later_system:
+        elif not able.later_system:
             plain = without_later_system(plain)
-        if not self._supports_first_assistant:
+        if not able.first_assistant:
             plain = beginning_with_a_question(plain)
         return self._render(plain, tools, reasoning=reasoning)
 
-    @cached_property
-    def thinking(self) -> Thinking | None:
-        """Delimiters of the thinking that the template supports; None if it supports none."""
-        return next((Thinking(*texts) for texts in _THINKING if texts[1] in self._source), None)
-
-    @cached_property
+    @property
     def calls(self) -> CallFormat | None:
         """Format in which the template writes calls; None if it is unknown, or the template does not show the tools."""
-        if not self._supports_tools:
-            return None
-        user = Turn("user", "text")
-        call = ToolCall(id=_PROBE_ID, function=FunctionCall(name=_PROBE, arguments={"key": "value"}))
-        result = Turn("tool", "text", tool_call_id=_PROBE_ID, name=_PROBE)
-        function = {"name": _PROBE, "description": "text", "parameters": {"type": "object", "properties": {}}}
-        try:
-            shown = self._render([user], [{"type": "function", "function": function}])
-            written = self._render([user, Turn("assistant", "", [call]), result])
-        except TemplateRefusedError:
-            return None
-        return _call_format_of(written) if _PROBE in shown else None
+        return self._able.calls
 
     def _render(
         self, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]] = (), *, reasoning: bool = False
@@ -125,36 +126,50 @@ class ChatTemplate:
             return False
         return rendered.count(_PROBE) == len(turns)
 
-    @cached_property
-    def _supports_system(self) -> bool:
-        return self._expresses([Turn("system", _PROBE), Turn("user", _PROBE)])
+    @property
+    def _able(self) -> _Abilities:
+        """Abilities of the template. No lock is held while it is probed, as it may have no end."""
+        if self._abilities is None:
+            self._abilities = self._probe()
+        return self._abilities
 
-    @cached_property
-    def _supports_later_system(self) -> bool:
-        return self._expresses(
-            [Turn("user", _PROBE), Turn("assistant", _PROBE), Turn("system", _PROBE), Turn("user", _PROBE)]
+    def _probe(self) -> _Abilities:
+        user, answer = Turn("user", _PROBE), Turn("assistant", _PROBE)
+        system, result = Turn("system", _PROBE), Turn("tool", _PROBE, tool_call_id=_PROBE_ID, name="name")
+        tools = self._expresses([user, Turn("assistant", "", [_call(_PROBE_ID)]), result])
+        return _Abilities(
+            system=self._expresses([system, user]),
+            later_system=self._expresses([user, answer, system, user]),
+            first_assistant=self._expresses([answer, user]),
+            tools=tools,
+            several_calls=self._expresses_several_calls(),
+            calls=self._find_call_format() if tools else None,
         )
 
-    @cached_property
-    def _supports_first_assistant(self) -> bool:
-        return self._expresses([Turn("assistant", _PROBE), Turn("user", _PROBE)])
-
-    @cached_property
-    def _supports_tools(self) -> bool:
-        call = ToolCall(id=_PROBE_ID, function=FunctionCall(name=_PROBE, arguments={}))
-        result = Turn("tool", _PROBE, tool_call_id=_PROBE_ID, name="name")
-        return self._expresses([Turn("user", _PROBE), Turn("assistant", "", [call]), result])
-
-    @cached_property
-    def _supports_several_calls(self) -> bool:
+    def _expresses_several_calls(self) -> bool:
         ids = (_PROBE_ID, _PROBE_ID[::-1])
-        calls = [ToolCall(id=call_id, function=FunctionCall(name=_PROBE, arguments={})) for call_id in ids]
         results = [Turn("tool", _PROBE, tool_call_id=call_id, name="name") for call_id in ids]
         try:
-            written = self._render([Turn("user", _PROBE), Turn("assistant", "", calls), *results])
+            written = self._render([Turn("user", _PROBE), Turn("assistant", "", list(map(_call, ids))), *results])
         except TemplateRefusedError:
             return False
         return written.count(_PROBE) == 5
+
+    def _find_call_format(self) -> CallFormat | None:
+        user = Turn("user", "text")
+        call = ToolCall(id=_PROBE_ID, function=FunctionCall(name=_PROBE, arguments={"key": "value"}))
+        result = Turn("tool", "text", tool_call_id=_PROBE_ID, name=_PROBE)
+        function = {"name": _PROBE, "description": "text", "parameters": {"type": "object", "properties": {}}}
+        try:
+            shown = self._render([user], [{"type": "function", "function": function}])
+            written = self._render([user, Turn("assistant", "", [call]), result])
+        except TemplateRefusedError:
+            return None
+        return _call_format_of(written) if _PROBE in shown else None
+
+
+def _call(call_id: str) -> ToolCall:
+    return ToolCall(id=call_id, function=FunctionCall(name=_PROBE, arguments={}))
 
 
 def _call_format_of(written: str) -> CallFormat | None:

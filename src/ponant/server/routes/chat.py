@@ -6,6 +6,7 @@ from fastapi.responses import Response
 from ponant.api.chat import ChatCompletionRequest, ChatCompletionResponse
 from ponant.completion.calls import CallStyle
 from ponant.completion.chat import ChatService
+from ponant.server.arrival import arrival_of
 from ponant.server.callers import caller_of
 from ponant.server.dialects.base import exchange_of
 from ponant.server.json_body import StrictJsonRoute
@@ -22,7 +23,9 @@ def chat_routes(service: ChatService, *, keep_alive: float, calls: CallStyle) ->
     async def chat_completion(body: ChatCompletionRequest, request: Request) -> Response:
         any_order = exchange_of(request.scope).dialect.any_order
         return await respond(
-            lambda: service.start(body, caller_of(request.scope), any_order=any_order),
+            lambda: service.start(
+                body, caller_of(request.scope), arrived=arrival_of(request.scope), any_order=any_order
+            ),
             request,
             stream=bool(body.stream),
             keep_alive=keep_alive,

@@ -1,6 +1,7 @@
 """``/v1/embeddings``."""
 
 import asyncio
+import time
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -9,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse
 from ponant.embedding.service import EmbeddingService
 from ponant.errors import DeadlineExceededError
+from ponant.server.arrival import arrival_of
 from ponant.server.callers import caller_of
 from ponant.server.disconnect import GONE, unless_disconnected
 from ponant.server.json_body import StrictJsonRoute
@@ -22,7 +24,8 @@ def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> A
     async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
         try:
             work = service.embed(body, caller_of(request.scope))
-            response = await unless_disconnected(work, request.receive, limit=request_timeout)
+            left = arrival_of(request.scope) + request_timeout - time.monotonic()
+            response = await unless_disconnected(work, request.receive, limit=max(0.0, left))
         except TimeoutError:
             raise DeadlineExceededError from None
         except ClientDisconnect:

@@ -5,6 +5,7 @@ from fastapi.responses import Response
 
 from ponant.api.fim import FIMCompletionRequest, FIMCompletionResponse
 from ponant.completion.fim import FimService
+from ponant.server.arrival import arrival_of
 from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.responses import STREAM, respond
@@ -19,7 +20,7 @@ def fim_routes(service: FimService, *, keep_alive: float) -> APIRouter:
     )
     async def fim_completion(body: FIMCompletionRequest, request: Request) -> Response:
         return await respond(
-            lambda: service.start(body, caller_of(request.scope)),
+            lambda: service.start(body, caller_of(request.scope), arrived=arrival_of(request.scope)),
             request,
             stream=bool(body.stream),
             keep_alive=keep_alive,

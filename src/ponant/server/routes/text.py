@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ponant.completion.text import TextRequest, TextService
+from ponant.server.arrival import arrival_of
 from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.responses import respond
@@ -16,7 +17,7 @@ def text_routes(service: TextService, *, keep_alive: float) -> APIRouter:
     @router.post("/v1/completions")
     async def text_completion(body: TextRequest, request: Request) -> Response:
         return await respond(
-            lambda: service.start(body, caller_of(request.scope)),
+            lambda: service.start(body, caller_of(request.scope), arrived=arrival_of(request.scope)),
             request,
             stream=bool(body.stream),
             keep_alive=keep_alive,

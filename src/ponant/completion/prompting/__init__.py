@@ -1,0 +1,1 @@
+"""The building of prompts for requests: in threads of this process."""

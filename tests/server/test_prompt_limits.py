@@ -1,0 +1,146 @@
+"""Prompts that take too long: chat templates without an end, clients that leave, and the end of the server."""
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from ponant.completion.prompting import factory
+from ponant.completion.prompting.threads import InterruptibleThreads
+from tests.in_process import ScriptedServer, serving_scripted
+from tests.serving import RunningServer, serving, wait_until
+from tests.tiny_model import CHATML, write_tiny_model
+
+CHAT = "/v1/chat/completions"
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+LOOPING = f"{{% if messages[-1]['content'] == 'loop' %}}{ENDLESS}{{% endif %}}{CHATML}"
+
+
+@pytest.fixture(scope="module")
+def looping_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model whose chat template has no end for one message."""
+    path = tmp_path_factory.mktemp("looping") / "looping.gguf"
+    write_tiny_model(path, chat_template=LOOPING)
+    return path
+
+
+@pytest.fixture
+def looping_server(tiny_model: Path, looping_model: Path) -> Iterator[ScriptedServer]:
+    with serving_scripted(tiny_model, ("other",), others={"looping": looping_model}) as server:
+        yield server
+
+
+def ask(server: RunningServer, text: str = "hello", *, model: str = "looping", timeout: float = 60) -> httpx2.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    with server.client(timeout=timeout) as client:
+        return client.post(CHAT, json=body)
+
+
+def leave(server: RunningServer) -> None:
+    """Ask for a prompt that has no end, and disconnect."""
+    with contextlib.suppress(httpx2.TimeoutException):
+        response = ask(server, "loop", timeout=0.5)
+        raise AssertionError(response.text)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_template_without_end_is_the_error_of_its_request(
+    looping_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    monkeypatch.setattr(factory, "_SECONDS", 0.2)
+    body = {"model": "looping", "messages": [{"role": "user", "content": "loop"}], "stream": streamed}
+    with looping_server.client() as client:
+        response = client.post(CHAT, json=body)
+    assert response.status_code == 400
+    assert "takes longer than 0.2 s" in response.json()["message"]
+    assert ask(looping_server).status_code == 200
+
+
+def test_templates_without_end_hold_up_no_other_model_and_end_with_their_clients(
+    looping_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(factory, "_SECONDS", 600)
+    with ThreadPoolExecutor(10) as clients:
+        left = [clients.submit(leave, looping_server) for _ in range(10)]
+        assert ask(looping_server, model="other").status_code == 200
+        for client in left:
+            client.result()
+    assert ask(looping_server).status_code == 200
+
+
+def test_time_of_a_request_includes_its_prompt(
+    tiny_model: Path, looping_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(factory, "_SECONDS", 600)
+    with serving_scripted(looping_model, ("looping",), request_timeout=0.5) as server:
+        response = ask(server, "loop")
+        assert response.status_code == 504
+        assert response.json()["type"] == "timeout"
+        assert ask(server).status_code == 200
+
+
+def test_server_ends_during_a_prompt_without_end(looping_model: Path) -> None:
+    with serving(str(looping_model), PONANT_SHUTDOWN_TIMEOUT="0.1") as server, ThreadPoolExecutor() as clients:
+        asked = clients.submit(ask, server, "loop")
+        with server.client() as client:
+            wait_until(lambda: client.get("/health").status_code == 200 and not asked.done())
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+        with contextlib.suppress(httpx2.HTTPError):
+            asked.result()
+
+
+# Threads
+
+
+def endless(started: threading.Event) -> None:
+    started.set()
+    while True:
+        pass
+
+
+def test_place_of_interrupted_work_is_free_when_its_thread_has_ended() -> None:
+    async def run() -> Any:
+        threads = InterruptibleThreads(most=1)
+        started = threading.Event()
+        work = asyncio.create_task(threads.run(lambda: endless(started)))
+        await asyncio.to_thread(started.wait)
+        work.cancel()
+        await asyncio.wait([work])
+        result = await threads.run(lambda: "next")
+        assert not threads.interrupting
+        await threads.close()
+        return work.cancelled(), result
+
+    assert asyncio.run(run()) == (True, "next")
+
+
+def test_interrupted_work_that_swallows_the_exception_is_interrupted_again() -> None:
+    def stubborn(started: threading.Event) -> None:
+        for _ in range(3):
+            with contextlib.suppress(SystemExit):
+                endless(started)
+
+    async def run() -> str:
+        threads = InterruptibleThreads(most=1)
+        started = threading.Event()
+        with pytest.raises(TimeoutError):
+            await threads.run(lambda: stubborn(started), seconds=0.05)
+        return await threads.run(lambda: "next")
+
+    assert asyncio.run(run()) == "next"
+
+
+def test_errors_of_work_are_raised() -> None:
+    async def run() -> None:
+        await InterruptibleThreads().run(lambda: int("x"))
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        asyncio.run(run())
