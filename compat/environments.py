@@ -13,7 +13,7 @@ from typing import Literal
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent / ".venv-compat"
 CONSTRAINTS = HERE / "constraints.txt"
-"""Pinned versions of the Python clients' dependencies."""
+"""Pinned versions of the Python clients' dependencies, except of clients that have a file of this name."""
 LONGEST_SECONDS = 1800
 """Limit of one command in seconds: the set-up of an environment, or all tests of one client."""
 
@@ -76,23 +76,29 @@ class Client:
             CommandError: the installation failed.
         """
         stamp = self._environment / ".ready"
-        wanted = f"{sys.version}\n{self._pins.read_text()}{self._more_pins.read_text() if self._more_pins else ''}"
+        wanted = f"{sys.version}\n{self._pins.read_text()}{self.more_pins.read_text() if self.more_pins else ''}"
         if not stamp.exists() or stamp.read_text() != wanted:
             shutil.rmtree(self._environment, ignore_errors=True)
             self._environment.mkdir(parents=True)
             if self.language == "python":
                 run([sys.executable, "-m", "venv", str(self._environment)], self._environment)
-                pins = ["--requirement", str(self._pins), "--constraint", str(self._more_pins)]
+                pins = ["--requirement", str(self._pins), "--constraint", str(self.more_pins)]
                 run([*self._python, "-m", "pip", "install", *pins], self._environment)
             elif self.language == "javascript":
-                assert self._more_pins
+                assert self.more_pins
                 shutil.copy(self._pins, self._environment)
-                shutil.copy(self._more_pins, self._environment)
+                shutil.copy(self.more_pins, self._environment)
                 run(["npm", "ci", "--no-audit", "--no-fund"], self._environment)
             stamp.write_text(wanted)
 
-    def run_tests(self, url: str, report: Path) -> str:
-        """Run the tests against the server and return their output. The JUnit report goes to ``report``."""
+    def run_tests(self, url: str, model: Path, report: Path) -> str:
+        """Run the tests against the server and return their output.
+
+        Args:
+            url: address of the server.
+            model: file of its model, for clients that need its tokenizer.
+            report: the JUnit report to write.
+        """
         if self.language == "python":
             options = [
                 "-c",
@@ -120,7 +126,7 @@ class Client:
                 "--test-reporter-destination=stdout",
             ]
             command = ["node", "--test", "--test-reporter=junit", *options, str(tests)]
-        return self._run(command, check=False, PONANT_URL=url)
+        return self._run(command, check=False, PONANT_URL=url, PONANT_MODEL=str(model))
 
     def run_example(self, url: str) -> str:
         """Run the example against the server and return its output.
@@ -158,9 +164,12 @@ class Client:
         return self.folder / _PINS[self.language]
 
     @property
-    def _more_pins(self) -> Path | None:
+    def more_pins(self) -> Path | None:
         """Pins of the client's dependencies; None if it has none."""
-        return {"python": CONSTRAINTS, "javascript": self.folder / "package-lock.json", "java": None}[self.language]
+        if self.language == "java":
+            return None
+        own = self.folder / (CONSTRAINTS.name if self.language == "python" else "package-lock.json")
+        return own if own.exists() else CONSTRAINTS
 
     @cached_property
     def _first_pin(self) -> tuple[str, str]:

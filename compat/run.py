@@ -10,6 +10,8 @@ from pathlib import Path
 from compat.environments import Client, CommandError, all_clients
 from compat.page import PAGE, with_results
 from compat.results import Case, read_report
+from ponant.weights.bundled import BUNDLED
+from ponant.weights.locate import locate
 from tests.serving import serving
 
 LEFT_OUT = 3
@@ -81,7 +83,7 @@ def _measure(client: Client, set_up: Future[None], url: str, report: Path) -> li
     except CommandError as error:
         print(error, flush=True)
         return []
-    printed = client.run_tests(url, report)
+    printed = client.run_tests(url, locate(BUNDLED, report.parent), report)
     cases = read_report(report)
     if not cases or any(case.outcome == "failed" for case in cases):
         print(printed, flush=True)
