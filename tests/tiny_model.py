@@ -48,6 +48,7 @@ def write_tiny_model(
     add_bos: bool = False,
     end_bias: float = IMPROBABLE,
     nan_tokens: Sequence[int] = (),
+    poison_tokens: Sequence[int] = (),
     more_controls: Mapping[str, str] | None = None,
     user_defined: Sequence[str] = (),
     pooling: PoolingType | None = None,
@@ -70,6 +71,7 @@ def write_tiny_model(
         nan_tokens: Tokens that make all later logits of their sequence NaN. Other sequences stay exact, and the KV
             cache stays finite. A printable token is drawn by chance at temperature 1, a stray byte such as `\\x01`
             occurs only if the prompt has it.
+        poison_tokens: Tokens whose keys and values are NaN. In a prompt they fill the KV cache with it.
         more_controls: Further control tokens at the end of the vocabulary, each with its name in the file's metadata:
             `fim_pre` is `tokenizer.ggml.fim_pre_token_id`; empty for none.
         user_defined: Further tokens that are recognized in any text, after all others.
@@ -89,9 +91,9 @@ def write_tiny_model(
         writer.add_pooling_type(pooling)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
-    weights = _weights(vocabulary, seed, end_bias, nan_tokens, _links(vocabulary, cycle)) | _more_weights(
-        architecture, seed
-    )
+    weights = _weights(
+        vocabulary, seed, end_bias, nan_tokens, _links(vocabulary, cycle), poison_tokens
+    ) | _more_weights(architecture, seed)
     for name, matrix in weights.items():
         writer.add_tensor(name, matrix)
     writer.write_header_to_file()
@@ -208,11 +210,12 @@ def _weights(
     end_bias: float,
     nan_tokens: Sequence[int],
     links: Sequence[tuple[int, int]] = (),
+    poison_tokens: Sequence[int] = (),
 ) -> dict[str, Array]:
     random = np.random.default_rng(seed)
     ones = np.ones(WIDTH, dtype=np.float32)
     weights = {
-        "token_embd.weight": _embeddings(random, vocabulary, nan_tokens),
+        "token_embd.weight": _embeddings(random, vocabulary, nan_tokens, poison_tokens),
         "output_norm.weight": ones,
         "output.weight": _output(random, vocabulary, end_bias),
     }
@@ -259,7 +262,9 @@ def _more_weights(architecture: str, seed: int) -> dict[str, Array]:
     return weights
 
 
-def _embeddings(random: np.random.Generator, vocabulary: Vocabulary, nan_tokens: Sequence[int]) -> Array:
+def _embeddings(
+    random: np.random.Generator, vocabulary: Vocabulary, nan_tokens: Sequence[int], poison_tokens: Sequence[int]
+) -> Array:
     embeddings = random.standard_normal((len(vocabulary.tokens), WIDTH)).astype(np.float32)
     embeddings[:, :RESERVED] = 0
     embeddings[:, CONSTANT] = 4
@@ -267,6 +272,8 @@ def _embeddings(random: np.random.Generator, vocabulary: Vocabulary, nan_tokens:
         embeddings[vocabulary.id_of(character.encode()[:cut]), pair] = 16
     for token in nan_tokens:
         embeddings[token, FAILING] = 1
+    for token in poison_tokens:
+        embeddings[token] = np.nan
     return embeddings
 
 

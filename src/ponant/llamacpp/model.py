@@ -21,6 +21,7 @@ from ponant.llamacpp.vocabulary import end_tokens
 _KV_TYPES: dict[KVType, int] = {"f16": 1, "f32": 0}
 _ROWS_WITHOUT_FLASH_ATTENTION = 128
 """Rows of a micro-batch without flash attention. Each row has a score per cell, and larger ones are no faster."""
+_NO_END = 2**31 - 1
 MOST_SLOTS = 256
 """Most sequences of a context."""
 
@@ -102,6 +103,7 @@ class Model:
         self._memory: Any = c.llama_get_memory(self._context)
         self._batch = Batch(batch_tokens)
         self._slots = slots
+        self._kv_type: KVType = kv_type
         self._most_logits = most_logits
 
     def decode(self, chunks: Sequence[tuple[int, int, Sequence[int], int]]) -> NDArray[np.float32]:
@@ -185,6 +187,30 @@ class Model:
         if c.llama_state_seq_set_data(self._context, _bytes_of(data), data.size, slot) != data.size:
             raise RuntimeError("llama.cpp cannot restore a sequence")
 
+    def overwrite_free_cells(self, data: NDArray[np.uint8], length: int, free: int, scratch: tuple[int, int]) -> None:
+        """Overwrite all free cells with finite numbers, since some attention kernels read them.
+
+        Args:
+            data: saved copy of a slot's tokens. Numbers in it that are not finite become 0.
+            length: number of its tokens, at most ``free``.
+            free: number of free cells.
+            scratch: two empty slots.
+        """
+        first, second = scratch
+        data = _finite(data, self._kv_type)
+        rest, rest_length = data, free % length
+        if rest_length:
+            self.restore_slot(first, data)
+            end = 1 + c.llama_memory_seq_pos_max(self._memory, first)
+            self.trim_slot(first, end - length + rest_length)
+            rest = self.save_slot(first)
+            self.empty_slot(first)
+        for part in [data] * (free // length) + [rest] * (rest_length > 0):
+            self.restore_slot(first, part)
+            self.share_cells(first, second, 0, _NO_END)
+            self.empty_slot(first)
+        self.empty_slot(second)
+
     def empty_all(self) -> None:
         """Empty all slots and overwrite the cells."""
         c.llama_memory_clear(self._memory, True)
@@ -196,6 +222,19 @@ class Model:
 
 def _bytes_of(data: NDArray[np.uint8]) -> Any:
     return data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+
+
+def _finite(data: NDArray[np.uint8], kv_type: KVType) -> NDArray[np.uint8]:
+    """Return a saved slot with 0 in place of numbers that are not finite: those whose exponent has only ones."""
+    copy = data.copy()
+    whole = copy[: len(copy) // 4 * 4]
+    if kv_type == "f16":
+        halves = whole.view(np.uint16)
+        halves[(halves & 0x7C00) == 0x7C00] = 0
+    else:
+        words = whole.view(np.uint32)
+        words[(words & 0x7F800000) == 0x7F800000] = 0
+    return copy
 
 
 class Batch:

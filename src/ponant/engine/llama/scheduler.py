@@ -8,18 +8,18 @@ tokens are verified several at a time. Sequences with different adapters cannot 
 """
 
 from collections import abc, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ponant.engine.base import Delta, FinishReason, TokenLogprobs
 from ponant.engine.llama.block_trie import BLOCK, common_prefix
-from ponant.engine.llama.drafting import choose_lengths
+from ponant.engine.llama.draft_rows import with_drafts
 from ponant.engine.llama.kv_cache import KVCache
 from ponant.engine.llama.prefill import PrefillPolicy
 from ponant.engine.llama.prefix_index import Reuse
 from ponant.engine.llama.rotation import Rotation
 from ponant.engine.llama.sequence import WAITING, Draw, Sequence
 from ponant.engine.llama.step import Chunk, Step, next_chunk, within_rows
-from ponant.engine.llama.step_costs import USUAL_COSTS, StepCosts, StepTime
+from ponant.engine.llama.step_costs import StepCosts, StepTime
 
 FIXED_CHUNK = 256
 """Tokens per chunk of prefill under ``deterministic``."""
@@ -69,6 +69,7 @@ class Scheduler:
     running: list[Sequence] = field(default_factory=list[Sequence])
     _leaders: dict[Sequence, tuple[Sequence, int]] = field(default_factory=dict[Sequence, tuple[Sequence, int]])
     _undisturbed: Sequence | None = None
+    _alone: deque[Sequence] = field(default_factory=deque[Sequence])
     _rotation: Rotation = field(default_factory=Rotation)
     _unstarted: set[int] = field(default_factory=set[int])
     _started: list[int] = field(default_factory=list[int])
@@ -105,7 +106,7 @@ class Scheduler:
         if not self.running:
             return None
         self.cache.move_out()
-        chunks, delayed = ([self._turn_of_one()], 0) if self.deterministic else self._turn_of_an_adapter()
+        chunks, delayed = self._turn_of_suspect() or self._turn_of_an_adapter()
         return Step(self.cache.take_operations(), chunks, delayed)
 
     def take_started(self) -> list[int]:
@@ -185,6 +186,17 @@ class Scheduler:
         """Record that the first ``count`` tokens of a chunk are computed."""
         chunk.sequence.computed = chunk.start + count
         self.cache.extend(chunk.sequence.slot, count, repeatable=chunk.sequence is self._undisturbed)
+
+    def compute_alone(self, chunks: abc.Iterable[Chunk]) -> None:
+        """Undo chunks of a computed step. The next chunk of each of their sequences gets a step of its own."""
+        for chunk in chunks:
+            self._alone.append(chunk.sequence)
+            self.cache.forget_drafts(chunk.sequence.slot)
+
+    def fail(self, sequence: Sequence) -> tuple[int, Delta]:
+        """End a running sequence with an error; returns its request id with its last delta."""
+        self._leave(sequence, keep=False)
+        return sequence.request_id, sequence.delta([], None, "error")
 
     def observe(self, step: StepTime) -> None:
         """Learn from the duration of a step."""
@@ -334,7 +346,8 @@ class Scheduler:
         chunks = [next_chunk(sequence, sequence.remaining) for sequence in computing if self._is_decoding(sequence)]
         prefilling = [sequence for sequence in computing if not self._is_decoding(sequence)]
         if not prefilling:
-            return self._with_drafts(chunks)
+            most_rows = min(self.most_draws, self.batch_tokens, self.cache.free)
+            return with_drafts(chunks, most_rows, self.costs)
         rows = sum(chunk.length for chunk in chunks)
         room = min(self.batch_tokens - rows, BLOCK if self.contended else self.batch_tokens)
         if len(computing) == 1:
@@ -361,28 +374,15 @@ class Scheduler:
             return last - sequence.computed
         return sequence.remaining
 
-    def _with_drafts(self, chunks: list[Chunk]) -> list[Chunk]:
-        """Add drafts to chunks of completions where they pay."""
-        drafts = [self._guess(chunk.sequence) for chunk in chunks]
-        if not any(draft for draft, _ in drafts):
-            return chunks
-        rows = sum(chunk.length for chunk in chunks)
-        room = max(0, min(self.most_draws, self.batch_tokens, self.cache.free) - rows)
-        if any(chunk.sequence.repeatable for chunk in chunks):
-            seconds = USUAL_COSTS.seconds(rows + room)  # measured costs would make results depend on time
-        else:
-            seconds = self.costs.rows.seconds(rows + room)
-        if seconds is None:
-            return chunks
-        lengths = choose_lengths([(len(draft), trust) for draft, trust in drafts], rows, seconds)
-        return [
-            replace(chunk, draft=draft[:length]) if length else chunk
-            for chunk, (draft, _), length in zip(chunks, drafts, lengths, strict=True)
-        ]
-
-    def _guess(self, sequence: Sequence) -> tuple[list[int], float]:
-        limit = sequence.limit - len(sequence.tokens) - 1
-        return sequence.drafter.draft(limit) if sequence.drafter and limit > 0 else ([], 0.0)
+    def _turn_of_suspect(self) -> tuple[list[Chunk], int] | None:
+        """Return the chunk of a sequence that must be computed alone; None if there is none."""
+        if self.deterministic:
+            return [self._turn_of_one()], 0
+        while self._alone:
+            if (sequence := self._alone.popleft()) in self.running and sequence not in self._leaders:
+                chunk = next_chunk(sequence, min(sequence.remaining, self.batch_tokens))
+                return within_rows([chunk], self.most_draws), 0
+        return None
 
     def _turn_of_one(self) -> Chunk:
         """Return the next chunk of the first sequence, and move the sequence to the end."""

@@ -5,8 +5,11 @@ when the parent closes the socket.
 """
 
 import contextlib
+import itertools
+import math
 import time
-from itertools import islice
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +54,10 @@ _LONGEST_FOLLOWED = 16_384
 """Most tokens at the end of a prompt that are indexed for drafts; indexing takes time."""
 
 
+_Draws = Mapping[Sequence, list[Draw | None]]
+_Scores = Mapping[Sequence, list[TokenLogprobs]]
+
+
 class EngineWorker:
     """Model and the sequences that it computes."""
 
@@ -60,14 +67,18 @@ class EngineWorker:
         size = self._model.size(config.kv_type)
         sizes = plan_memory(size, config, available_memory())
         threads = config.threads or default_threads()
+        # Scratch slots: one for copies of prefixes, and a second one to overwrite free cells.
+        self._has_scratch = self._model.can_share_cells and not config.deterministic
+        most_slots = MOST_SLOTS - 2 if self._has_scratch else MOST_SLOTS
         shares = config.prefix_cache and not config.deterministic and self._model.can_share_cells
-        parallel = min(sizes.parallel, MOST_SLOTS - 1) if shares else sizes.parallel
-        slots = min(2 * parallel, MOST_SLOTS - 1) if shares else parallel
+        parallel = min(sizes.parallel, most_slots)
+        slots = min(2 * parallel, most_slots) if shares else parallel
+        self._scratch = slots, slots + 1
         self._drafts = config.drafting and not config.deterministic and self._model.can_share_cells
         most_draws = max(parallel, 1 + MOST_DRAFTED)
         self._model.open_context(
             cells=sizes.cells,
-            slots=slots + 1 if shares else slots,
+            slots=slots + 2 if self._has_scratch else slots,
             batch_tokens=BATCH_TOKENS,
             most_logits=most_draws,
             threads=threads,
@@ -217,7 +228,7 @@ class EngineWorker:
                 chunk.sequence.slot,
                 chunk.start,
                 [*chunk.sequence.tokens[chunk.start : chunk.start + chunk.length], *chunk.draft],
-                chunk.rows,
+                max(chunk.rows, 1),  # a row more, if need be, to see that the chunk's values are finite
             )
             for chunk in step.chunks
         ]
@@ -226,18 +237,61 @@ class EngineWorker:
         except KVCacheFullError:
             self._scheduler.preempt()
             return []
-        scored = _scored(step, logits)
-        draws = self._draw(step, logits)
-        deltas = list(self._scheduler.advance(step, draws, scored))
-        if any(
-            None in drawn and not _has_failed_grammar(chunk) for chunk, drawn in zip(_drawing(step), draws, strict=True)
-        ):
-            # NaN in the cache spreads to all later tokens, so restart from clean memory.
+        draws, scored, failing = self._draw_all(step, logits)
+        if failing and not self._has_scratch:
+            deltas = [self._scheduler.fail(chunk.sequence) for chunk in failing]
             self._scheduler.preempt_all()
             self._model.empty_all()
+        elif failing:
+            deltas = self._contain(step, draws, scored, failing)
+        else:
+            deltas = self._advance(step.chunks, step, draws, scored)
         timed = step.timed(time.perf_counter() - began)
         self._scheduler.observe(timed)
         self._reporter.count(timed, deltas)
+        return deltas
+
+    def _draw_all(self, step: Step, logits: NDArray[np.float32]) -> tuple[_Draws, _Scores, list[Chunk]]:
+        """Return the draws and scores of a step by sequence, and the chunks whose logits are NaN or infinite."""
+        failing = [chunk for chunk, row in _probes(step) if not math.isfinite(logits[row].max())]
+        logits = _without_probes(step, logits)
+        scoring = [chunk.sequence for chunk in step.chunks if chunk.scored]
+        scored = dict(zip(scoring, _scored(step, logits), strict=True))
+        drawing = _drawing(step)
+        draws = dict(zip([chunk.sequence for chunk in drawing], self._draw(step, logits), strict=True))
+        failing += [chunk for chunk in drawing if None in draws[chunk.sequence] and not _has_failed_grammar(chunk)]
+        return draws, scored, failing
+
+    def _advance(self, chunks: Iterable[Chunk], step: Step, draws: _Draws, scored: _Scores) -> list[tuple[int, Delta]]:
+        """Append what was drawn after some chunks of a step; returns the new tokens by request id."""
+        chosen = replace(step, chunks=list(chunks))
+        drawn = [draws[chunk.sequence] for chunk in _drawing(chosen)]
+        return list(
+            self._scheduler.advance(chosen, drawn, [scored[chunk.sequence] for chunk in chosen.chunks if chunk.scored])
+        )
+
+    def _contain(self, step: Step, draws: _Draws, scored: _Scores, failing: list[Chunk]) -> list[tuple[int, Delta]]:
+        """Advance a step with logits that are not finite; returns the new tokens by request id.
+
+        Attention kernels may read cells of other sequences, with a weight of 0, and 0 times NaN is NaN. So a chunk of
+        another sequence may be the cause. Chunks that fail together are computed again one by one, and only a sequence
+        that fails alone ends. The others keep their cells.
+        """
+        clean = [chunk for chunk in step.chunks if all(chunk is not one for one in failing)]
+        longest = max(failing, key=_end)
+        length = min(_end(longest), self._scheduler.cache.free - sum(_end(chunk) - chunk.start for chunk in clean))
+        first, _ = self._scratch
+        self._model.share_cells(longest.sequence.slot, first, _end(longest) - length, _end(longest))
+        data = self._model.save_slot(first)
+        self._model.empty_slot(first)
+        deltas = self._advance(clean, step, draws, scored)
+        if len(step.chunks) == 1:
+            deltas.append(self._scheduler.fail(longest.sequence))
+        else:
+            self._scheduler.compute_alone(failing)
+        for operation in self._scheduler.cache.take_operations():
+            self._apply(operation)
+        self._model.overwrite_free_cells(data, length, self._scheduler.cache.free, self._scratch)
         return deltas
 
     def _apply(self, operation: Operation) -> None:
@@ -264,7 +318,31 @@ class EngineWorker:
             Row(chunk.sequence, chunk.draft[:guessed]) for chunk in drawing for guessed in range(1 + len(chunk.draft))
         ]
         draws = iter(self._sampler.sample(_rows_to_draw_from(step, logits), rows))
-        return [list(islice(draws, 1 + len(chunk.draft))) for chunk in drawing]
+        return [list(itertools.islice(draws, 1 + len(chunk.draft))) for chunk in drawing]
+
+
+def _end(chunk: Chunk) -> int:
+    """Return the number of tokens of a sequence up to the end of a chunk with its draft."""
+    return chunk.start + chunk.length + len(chunk.draft)
+
+
+def _probes(step: Step) -> list[tuple[Chunk, int]]:
+    """Return each chunk that draws nothing, with the row of its last logits."""
+    ends = itertools.accumulate(max(chunk.rows, 1) for chunk in step.chunks)
+    return [(chunk, end - 1) for chunk, end in zip(step.chunks, ends, strict=True) if not chunk.draws]
+
+
+def _without_probes(step: Step, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rows of logits without those that were computed for probes alone."""
+    if all(chunk.rows for chunk in step.chunks):
+        return logits
+    return logits[[chunk.rows > 0 for chunk in step.chunks for _ in range(max(chunk.rows, 1))]]
+
+
+def _has_failed_grammar(chunk: Chunk) -> bool:
+    """True if no token could be drawn because of the grammar, not of the logits."""
+    grammar = chunk.sequence.grammar
+    return grammar is not None and grammar.failed
 
 
 def _drawing(step: Step) -> list[Chunk]:
@@ -289,12 +367,6 @@ def _scored(step: Step, logits: NDArray[np.float32]) -> list[list[TokenLogprobs]
             scored.append(score(logits[row : row + chunk.scored], following, sequence.prompt_logprobs or 0))
         row += chunk.rows
     return scored
-
-
-def _has_failed_grammar(chunk: Chunk) -> bool:
-    """True if no token could be drawn because of the grammar, not of the logits."""
-    grammar = chunk.sequence.grammar
-    return grammar is not None and grammar.failed
 
 
 def main() -> None:
