@@ -211,6 +211,12 @@ class Model:
             self.empty_slot(first)
         self.empty_slot(second)
 
+    def overwrite_slot(self, slot: int) -> None:
+        """Overwrite the cells of a slot with finite numbers and empty it. Only with separate streams."""
+        data = _finite(self.save_slot(slot), self._kv_type)
+        self.restore_slot(slot, data)
+        self.empty_slot(slot)
+
     def empty_all(self) -> None:
         """Empty all slots and overwrite the cells."""
         c.llama_memory_clear(self._memory, True)

@@ -27,6 +27,7 @@ KERNELS: list[dict[str, Any]] = [
     {},
     {"prefix_cache": False, "drafting": False},
     {"flash_attention": True, "kv_type": "f16"},
+    {"deterministic": True, "kv_memory": 16 << 20},
 ]
 
 
@@ -47,9 +48,9 @@ async def outcome(process: EngineProcess, asked: GenerateRequest) -> tuple[list[
     return tokens, finish
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=["plain", "unshared", "flash"])
+@pytest.mark.parametrize("kernel", KERNELS, ids=["plain", "unshared", "flash", "deterministic"])
 async def test_poisoned_sequence_among_seven_costs_itself_alone(model: Path, kernel: dict[str, Any]) -> None:
-    async with engine(model, parallel=8, context=1024, kv_memory=4 << 20, **kernel) as process:
+    async with engine(model, **{"parallel": 8, "context": 1024, "kv_memory": 4 << 20} | kernel) as process:
         expected = [(await outcome(process, one))[0] for one in HEALTHY]
         computed = (await report_when(process, lambda report: not report.running)).computed_tokens
         running = [asyncio.create_task(outcome(process, one)) for one in HEALTHY]

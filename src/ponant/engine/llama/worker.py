@@ -238,7 +238,10 @@ class EngineWorker:
             self._scheduler.preempt()
             return []
         draws, scored, failing = self._draw_all(step, logits)
-        if failing and not self._has_scratch:
+        if failing and self._scheduler.deterministic and self._model.can_share_cells:
+            self._model.overwrite_slot(failing[0].sequence.slot)
+            deltas = [self._scheduler.fail(failing[0].sequence)]
+        elif failing and not self._has_scratch:
             deltas = [self._scheduler.fail(chunk.sequence) for chunk in failing]
             self._scheduler.preempt_all()
             self._model.empty_all()
