@@ -1,5 +1,7 @@
 """The command `ponant serve`: its output, its sources of settings and its error messages."""
 
+import contextlib
+import os
 import re
 import shutil
 import socket
@@ -7,8 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import ponant as package
+from ponant.cli.main import main
 from tests.chatting import answer
 from tests.missing import skip_or_fail
 from tests.serving import EXACT, environment, ponant, serving
@@ -44,9 +48,11 @@ def run(*arguments: str, cwd: Path | None = None, **settings: str) -> subprocess
 
 
 def refusal(cwd: Path, *arguments: str, **settings: str) -> str:
-    """Return the error line of `ponant serve` for a mistake that the user can fix."""
-    result = run("serve", "--port", "0", *arguments, cwd=cwd, **settings)
-    assert result.returncode == 2, result.stderr
+    """Return the error line of `ponant serve`, run in this process, for a mistake that the user can fix."""
+    clean: dict[str, str | None] = {name: None for name in os.environ if name.startswith("PONANT_")}
+    with contextlib.chdir(cwd):
+        result = CliRunner(env=clean | settings).invoke(main, ["serve", "--port", "0", *arguments])
+    assert result.exit_code == 2, result.output
     assert "Listening" not in result.stdout
     (line,) = result.stderr.splitlines()
     assert line.startswith("ponant: ")
@@ -95,6 +101,10 @@ def test_mistyped_flags_are_told_with_a_pointer_to_the_help(tmp_path: Path, argu
 
 def test_missing_file_is_told_with_its_name(tmp_path: Path) -> None:
     assert "no/such.gguf" in refusal(tmp_path, "no/such.gguf")
+    result = run("serve", "--port", "0", "no/such.gguf", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "Listening" not in result.stdout
+    assert result.stderr.startswith("ponant: ")
     assert "hf:org/repo" in refusal(tmp_path, "hf:nowhere")
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.chatting import answer, ask, events
 from tests.in_process import EXACT, serving_in_process
 from tests.serving import RunningServer, ponant
+from tests.soak import SOAK
 from tests.tekken_model import write_tekken_model
 
 PARAMETERS = {
@@ -45,7 +46,7 @@ def calls_of(choice: dict[str, Any]) -> list[dict[str, Any]]:
     return calls
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(3 if SOAK else 1))
 def test_calls_are_read_from_control_tokens(mistral_server: RunningServer, seed: int) -> None:
     fields: dict[str, Any] = {"tools": TOOLS, "tool_choice": "any", "random_seed": seed, "max_tokens": 600}
     (choice,) = answer(mistral_server, **fields)["choices"]
