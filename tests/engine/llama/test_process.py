@@ -127,8 +127,9 @@ async def test_killed_worker_is_replaced_and_its_requests_begin_again(tiny_model
         while process.state == "ready":
             await asyncio.sleep(0.01)
         late = asyncio.create_task(tokens_of(process, asked[0]))
-        assert await asyncio.gather(*running) == expected
-        assert await late == expected[0]
+        async with asyncio.timeout(30):
+            assert await asyncio.gather(*running) == expected
+            assert await late == expected[0]
         assert process.process_id != worker
         assert process.last_error
 
