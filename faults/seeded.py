@@ -137,7 +137,7 @@ FAULTS = (
         "stop-string-split",
         "A stop string that two tokens share is not found.",
         "src/ponant/completion/stops.py",
-        "shown = len(text) - max(partial_length(text, stop) for stop in self._stops)",
+        "shown = len(text) - max(match.matched for match in self._matches)",
         "shown = len(text)",
         ("tests/completion/test_output.py::test_text_is_shown_up_to_the_first_stop_however_it_is_cut",),
     ),

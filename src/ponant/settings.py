@@ -30,6 +30,7 @@ logger = logging.getLogger("ponant.settings")
 LongTexts = Literal["mean", "truncate", "refuse"]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Tokens = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 Memory = Annotated[ByteSize, Field(le=2**62)]
 
 DEFAULT_FILE = Path("ponant.toml")
@@ -243,6 +244,23 @@ class Settings(BaseSettings):
     )
     max_body_size: Memory = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
     max_file_size: Memory = Field(default=ByteSize(512 * 2**20), description="Largest uploaded file, such as 512MiB.")
+    max_json_values: Count = Field(
+        default=1_000_000, description="Most values of a JSON body, such as token ids. Larger bodies are not parsed."
+    )
+    max_json_parts: Count = Field(
+        default=200_000,
+        description="Most objects, lists, and members of objects of a JSON body together. Larger bodies are not "
+        "parsed.",
+    )
+    max_messages: Count = Field(default=10_000, description="Most messages of a conversation.")
+    max_chunks: Count = Field(default=1000, description="Most chunks of a message.")
+    max_tools: Count = Field(default=1000, description="Most tools of a request, and most tool calls of a message.")
+    max_stops: Count = Field(default=64, description="Most stop strings of a request.")
+    max_inputs: Count = Field(default=10_000, description="Most texts of a request for embeddings.")
+    max_items: Count = Field(
+        default=10_000,
+        description="Most items of any other list in a request, such as training files, and of logit_bias.",
+    )
     flash_attention: bool = Field(
         default=True,
         description="Compute attention with the flash attention kernel, which suits many concurrent sequences.",

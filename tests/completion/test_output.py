@@ -2,6 +2,7 @@
 
 import codecs
 import itertools
+from typing import SupportsIndex
 
 import pytest
 from hypothesis import example, given, settings
@@ -169,6 +170,31 @@ def test_scanner_says_what_it_found() -> None:
     scanner = StopScanner(["###"])
     assert [scanner.push("a#"), scanner.push("#b##"), scanner.found] == ["a", "##b", False]
     assert [scanner.push("#c"), scanner.found, scanner.push("d"), scanner.flush()] == ["", True, "", ""]
+
+
+class CountedText(str):
+    """Text that counts the reads of its characters."""
+
+    __slots__ = ("reads",)
+    reads: int
+
+    def __new__(cls, text: str) -> "CountedText":
+        counted = super().__new__(cls, text)
+        counted.reads = 0
+        return counted
+
+    def __getitem__(self, place: SupportsIndex | slice) -> str:
+        self.reads += 1
+        return super().__getitem__(place)
+
+
+@pytest.mark.parametrize("text", ["a" * 4000, "ab" * 2000, ("a" * 99 + "b") * 40])
+def test_long_stop_strings_cost_time_by_the_length_of_the_text(text: str) -> None:
+    stop = CountedText("a" * 100_000 + "b")
+    scanner = StopScanner([stop])
+    shown = "".join(scanner.push(character) for character in text)
+    assert shown + scanner.flush() == text
+    assert stop.reads < 10 * len(text)
 
 
 TRIGGER, ARGUMENTS, OPEN, CLOSE = 100, 101, 102, 103

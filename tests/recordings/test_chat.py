@@ -122,7 +122,7 @@ REFUSED = {
         tools=[{"type": "function", "function": {"name": "f", "parameters": {"type": "string"}}}]
     ),
     "too many tools": chat(
-        tools=[{"type": "function", "function": {"name": f"f{number}", "parameters": {}}} for number in range(129)]
+        tools=[{"type": "function", "function": {"name": f"f{number}", "parameters": {}}} for number in range(1001)]
     ),
     "JSON and a call": chat(response_format={"type": "json_object"}, tools=[SAY], tool_choice="any"),
     "a format without its schema": chat(response_format={"type": "json_schema"}),
@@ -199,7 +199,7 @@ EMBEDDED = {
     "metadata": embed(metadata={"a": 1}),
     "no texts": embed([]),
     "an empty text": embed(["a", ""]),
-    "too many texts": embed(["a"] * 2049),
+    "too many texts": embed(["a"] * 10_001),
     "a text longer than the context": embed("a " * 100),
     "a text much longer than the context": embed("a " * 100_000),
     "a NUL character": embed("a\0b"),

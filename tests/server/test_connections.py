@@ -86,6 +86,26 @@ def test_clients_that_send_nothing_more_are_disconnected(hasty: RunningServer, s
         assert (error["object"], error["type"]) == ("error", "timeout")
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /health?" + b"a" * 60_000 + b" HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * 10_000 + b"\r\n\r\n", 431),
+        (b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n" + b"A: a\r\n" * 40_000 + b"\r\n", 431),
+        (b"GET /v1/models?" + b"a&" * 1001 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /openai/v1/models?" + b"a=1&" * 1001 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET /v1/models?" + b"a=1&" * 999 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+        (b"GET /" + b"a" * 600_000, 431),
+        (b"GET / HTTP/1.1\r\nA: " + b"a" * 600_000, 431),
+    ],
+)
+def test_large_heads_are_refused(hasty: RunningServer, sent: bytes, status: int) -> None:
+    with connected(hasty) as client:
+        with contextlib.suppress(ConnectionError):
+            client.sendall(sent)
+        assert client.recv(1000).startswith(b"HTTP/1.1 %d " % status)
+
+
 def test_slow_bodies_and_slow_answers_are_served(hasty: RunningServer) -> None:
     content = json.dumps(body(max_tokens=3)).encode()
     with connected(hasty, HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(content)) as client:

@@ -234,7 +234,7 @@ def test_bundled_model_takes_text_only(scripted_server: ScriptedServer) -> None:
         ({"input": []}, 400, "The input is empty"),
         ({"input": ""}, 400, "Text 0 of the input is empty"),
         ({"input": ["a", "", "b"]}, 400, "Text 1 of the input is empty"),
-        ({"input": ["a"] * 2049}, 400, "has 2049 texts, and a request may have 2048"),
+        ({"input": ["a"] * 10_001}, 422, "at most 10000 items after validation, not 10001"),
         ({"output_dimension": 33}, 400, "output_dimension is 33, but the vectors of model mistral-embed have 32"),
         ({"input": ["a", "a " * 8192]}, 400, "Text 1 of the input has 8194 tokens, and model mistral-embed takes 8192"),
         ({"model": "tiny"}, 400, "tiny does not make embeddings; there is tiny-embedder"),

@@ -100,6 +100,8 @@ def test_list_has_pages_and_filters(client: httpx2.Client) -> None:
     assert names(purpose="ocr") == ["page.pdf"]
     assert names(sample_type=["pretrain", "batch_request"]) == ["requests.jsonl", "page.pdf"]
     assert names(mimetypes=["application/pdf"]) == ["page.pdf"]
+    for wrong in ("false", "pdf", "a/b/c"):
+        assert client.get(FILES, params={"mimetypes": wrong}).status_code == 422
     assert names(source="repository") == []
     assert client.get(FILES, params={"page_size": 1, "purpose": "fine-tune"}).json()["total"] == 3
     assert client.get(FILES, params={"include_total": False}).json().keys() == {"object", "data"}
@@ -132,6 +134,25 @@ def test_part_of_a_file_can_be_had(client: httpx2.Client) -> None:
     file = uploaded(client)
     response = client.get(f"{FILES}/{file['id']}/content", headers={"range": "bytes=2-9"})
     assert (response.status_code, response.content) == (206, LINE[2:10])
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [
+        ("bytes=1000-", 416, "has {size} bytes"),
+        ("bytes=1000-1001,2000-", 416, "has {size} bytes"),
+        ("bytes=x-y", 400, "malformed"),
+        ("lines=1-2", 400, "malformed"),
+        ("nonsense", 400, "malformed"),
+    ],
+)
+def test_part_that_a_file_does_not_have_is_refused(client: httpx2.Client, asked: str, status: int, said: str) -> None:
+    path = f"{FILES}/{uploaded(client)['id']}"
+    for address in (f"{path}/content", client.get(f"{path}/url").json()["url"]):
+        response = client.get(address, headers={"range": asked})
+        assert said.format(size=len(LINE)) in assert_error(response, status, "invalid_range")
+        assert response.headers.get("content-range") == (f"bytes */{len(LINE)}" if status == 416 else None)
+    assert client.get(f"/openai{path}/content", headers={"range": asked}).json()["error"]["code"] == "invalid_range"
 
 
 def test_reader_of_a_deleted_file_reads_on(client: httpx2.Client, data: Path) -> None:

@@ -167,6 +167,9 @@ def test_jobs_are_listed_by_what_is_wanted(client: httpx2.Client, trained: Job) 
         ({"page_size": 0}, 400),
         ({"status": "DONE"}, 422),
         ({"created_after": "now"}, 422),
+        ({"created_after": "1700000000"}, 422),
+        ({"created_before": "0.5"}, 422),
+        ({"created_before": "-inf"}, 422),
     ):
         assert client.get(JOBS, params=wrong).status_code == status
     detailed = {"events", "checkpoints"}

@@ -1,13 +1,28 @@
 """Base classes of all wire types, and the token counts of a request."""
 
-from pydantic import BaseModel, ConfigDict
+import itertools
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.json_schema import SkipJsonSchema
+
+from ponant.api.limits import MOST_ERRORS
 
 
 class RequestModel(BaseModel):
     """A type that clients send. Unknown fields are refused, and types are not coerced (``"2"`` is not an integer)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown(cls, sent: Any) -> Any:
+        """Drop unknown fields beyond the first ones, each of which would be an error."""
+        if not isinstance(sent, dict) or len(sent) <= len(cls.model_fields) + MOST_ERRORS:
+            return sent
+        names = set(cls.model_fields) | {field.alias for field in cls.model_fields.values()}
+        unknown = itertools.islice((name for name in sent if name not in names), MOST_ERRORS)
+        return {name: sent[name] for name in (*names & sent.keys(), *unknown)}
 
 
 class ResponseModel(BaseModel):

@@ -3,14 +3,16 @@
 The request has the fields of all documented versions. Every field may be absent or null; null means the default.
 """
 
+import itertools
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from ponant.api.base import RequestModel, ResponseModel, UsageInfo
 from ponant.api.guardrails import GuardrailConfig
+from ponant.api.limits import MOST_ERRORS, AtMost
 from ponant.api.messages import AssistantMessage, ContentChunk, Message, ToolCall
 from ponant.api.numbers import Count, Penalty, RepetitionPenalty, Seed, Share, Temperature, TopK
 
@@ -18,6 +20,7 @@ MAX_CHOICES = 16
 """Most completions of one request."""
 
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+_LARGEST_BIAS = 100
 _TOKEN_ID = re.compile("[0-9]{1,9}")
 
 FinishReason = Literal["stop", "length", "model_length", "error", "tool_calls"]
@@ -87,6 +90,18 @@ def _refuse_none(messages: list[Message]) -> list[Message]:
     return messages
 
 
+def _few_invalid(bias: Any) -> Any:
+    """Return the first invalid members if there are any, each of which would be an error."""
+    if not isinstance(bias, dict):
+        return bias
+    invalid = itertools.islice((token for token, added in bias.items() if not _is_bias(added)), MOST_ERRORS)
+    return {token: bias[token] for token in invalid} or bias
+
+
+def _is_bias(added: Any) -> bool:
+    return isinstance(added, int | float) and abs(added) <= _LARGEST_BIAS and not isinstance(added, bool)
+
+
 def _check_token_ids(bias: dict[str, float]) -> dict[str, float]:
     for token in bias:
         if not _TOKEN_ID.fullmatch(token):
@@ -95,7 +110,13 @@ def _check_token_ids(bias: dict[str, float]) -> dict[str, float]:
 
 
 StopString = Annotated[str, AfterValidator(_refuse_empty)]
-LogitBias = Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], AfterValidator(_check_token_ids)]
+Stop = Annotated[StopString | list[StopString] | None, AtMost("stops")]
+LogitBias = Annotated[
+    dict[str, Annotated[float, Field(ge=-_LARGEST_BIAS, le=_LARGEST_BIAS)]],
+    BeforeValidator(_few_invalid),
+    AfterValidator(_check_token_ids),
+    AtMost("items"),
+]
 """Numbers to add to the logits of tokens, by token id."""
 
 
@@ -103,18 +124,18 @@ class ChatCompletionRequest(RequestModel):
     """Body of a chat completion request."""
 
     model: str | None = None
-    messages: Annotated[list[Message], AfterValidator(_refuse_none)]
+    messages: Annotated[list[Message], AtMost("messages"), AfterValidator(_refuse_none)]
     temperature: Temperature | None = None
     top_p: Share | None = 1.0
     top_k: TopK | None = None
     max_tokens: Count | None = None
     min_tokens: Count | None = None
     stream: bool | None = False
-    stop: StopString | list[StopString] | None = None
+    stop: Stop = None
     random_seed: Seed | None = None
     metadata: dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool], AtMost("tools")] | None = None
     tool_choice: ToolChoice | Literal["auto", "none", "any", "required"] | None = "auto"
     presence_penalty: Penalty | None = 0.0
     frequency_penalty: Penalty | None = 0.0
@@ -124,7 +145,7 @@ class ChatCompletionRequest(RequestModel):
     parallel_tool_calls: bool | None = True
     prompt_mode: Literal["reasoning"] | None = None
     reasoning_effort: ReasoningEffort | None = None
-    guardrails: list[GuardrailConfig] | None = None
+    guardrails: Annotated[list[GuardrailConfig], AtMost("items")] | None = None
     prompt_cache_key: str | None = None
     service_tier: str | None = Field(default=None, description="Accepted without effect: there is one tier.")
     logprobs: bool | None = None

@@ -6,13 +6,16 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from ponant.api.base import RequestModel, ResponseModel, UsageInfo
+from ponant.api.limits import AtMost
 from ponant.api.numbers import PositiveCount
 
 EmbeddingDtype: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary"]
 EncodingFormat: TypeAlias = Literal["float", "base64"]
 
 
-TextInput: TypeAlias = str | list[str] | SkipJsonSchema[list[list[Annotated[int, Field(ge=0)]]]]
+TextInput: TypeAlias = Annotated[
+    str | list[str] | SkipJsonSchema[list[list[Annotated[int, Field(ge=0)]]]], AtMost("inputs")
+]
 
 
 def _nested(inputs: Any) -> Any:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ponant.api.base import RequestModel
-from ponant.api.chat import ChatCompletionResponse, StopString
+from ponant.api.chat import ChatCompletionResponse, Stop
 from ponant.api.numbers import Count, Seed, Share, Temperature
 
 
@@ -18,7 +18,7 @@ class FIMCompletionRequest(RequestModel):
     max_tokens: Count | None = None
     min_tokens: Count | None = None
     stream: bool | None = False
-    stop: StopString | list[StopString] | None = None
+    stop: Stop = None
     random_seed: Seed | None = None
     metadata: dict[str, Any] | None = None
     prompt_cache_key: str | None = None

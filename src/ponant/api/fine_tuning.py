@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from ponant.api.base import RequestModel, ResponseModel
+from ponant.api.limits import AtMost
 from ponant.api.numbers import LARGEST_COUNT, Weight
 
 JobStatus = Literal[
@@ -95,16 +96,18 @@ class JobIn(RequestModel):
     """
 
     model: str
-    training_files: list[Annotated[TrainingFile, BeforeValidator(_from_id)]] = Field(default=[])
-    validation_files: list[Uuid] | None = None
+    training_files: Annotated[list[Annotated[TrainingFile, BeforeValidator(_from_id)]], AtMost("items")] = Field(
+        default=[]
+    )
+    validation_files: Annotated[list[Uuid], AtMost("items")] | None = None
     suffix: str | None = Field(default=None, max_length=18)
-    integrations: list[WandbIntegration] | None = None
+    integrations: Annotated[list[WandbIntegration], AtMost("items")] | None = None
     auto_start: bool = True
     invalid_sample_skip_percentage: float = Field(default=0, ge=0, le=0.5)
     job_type: Literal["completion", "classifier"] | None = None
     hyperparameters: CompletionTrainingParametersIn
-    repositories: list[GithubRepositoryIn] | None = None
-    classifier_targets: list[Any] | None = None
+    repositories: Annotated[list[GithubRepositoryIn], AtMost("items")] | None = None
+    classifier_targets: Annotated[list[Any], AtMost("items")] | None = None
 
 
 class CompletionTrainingParameters(ResponseModel):

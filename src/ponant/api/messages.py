@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema
 
 from ponant.api.base import RequestModel
+from ponant.api.limits import AtMost
 from ponant.api.numbers import Count, Identifier
 
 
@@ -41,7 +42,7 @@ class ReferenceChunk(RequestModel):
     """References to sources in the model's input."""
 
     type: Literal["reference"] = "reference"
-    reference_ids: list[Identifier]
+    reference_ids: Annotated[list[Identifier], AtMost("items")]
 
 
 class FileChunk(RequestModel):
@@ -73,7 +74,7 @@ class ThinkChunk(RequestModel):
     """The thinking of a reasoning model before its answer."""
 
     type: Literal["thinking"] = "thinking"
-    thinking: list[TextChunk | ToolReferenceChunk | ReferenceChunk]
+    thinking: Annotated[list[TextChunk | ToolReferenceChunk | ReferenceChunk], AtMost("chunks")]
     signature: str | None = None
     closed: bool = True
 
@@ -105,22 +106,22 @@ class SystemMessage(RequestModel):
     """Instructions for the whole conversation."""
 
     role: Literal["system"] = "system"
-    content: str | list[SystemMessageContentChunks]
+    content: Annotated[str | list[SystemMessageContentChunks], AtMost("chunks")]
 
 
 class UserMessage(RequestModel):
     """A message of the user."""
 
     role: Literal["user"] = "user"
-    content: str | list[ContentChunk] | None
+    content: Annotated[str | list[ContentChunk] | None, AtMost("chunks")]
 
 
 class AssistantMessage(RequestModel):
     """A message of the model. The last message, with ``prefix`` set, is the forced beginning of the answer."""
 
     role: Literal["assistant"] = "assistant"
-    content: str | list[ContentChunk] | None = None
-    tool_calls: list[ToolCall] | None = None
+    content: Annotated[str | list[ContentChunk] | None, AtMost("chunks")] = None
+    tool_calls: Annotated[list[ToolCall], AtMost("tools")] | None = None
     prefix: bool = False
 
 
@@ -128,7 +129,7 @@ class ToolMessage(RequestModel):
     """The result of the tool call with this id."""
 
     role: Literal["tool"] = "tool"
-    content: str | list[ContentChunk] | None
+    content: Annotated[str | list[ContentChunk] | None, AtMost("chunks")]
     tool_call_id: str | None = None
     name: str | None = None
 

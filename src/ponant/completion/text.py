@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from ponant.api.base import RequestModel
-from ponant.api.chat import MAX_CHOICES, LogitBias, StopString
+from ponant.api.chat import MAX_CHOICES, LogitBias, Stop
+from ponant.api.limits import AtMost
 from ponant.api.numbers import Count, Penalty, Seed, Share, Temperature
 from ponant.callers import Caller
 from ponant.completion.completion import Completion
@@ -31,12 +32,12 @@ class TextRequest(RequestModel):
     """
 
     model: str | None = None
-    prompts: Annotated[list[RawPrompt], Field(min_length=1, max_length=MOST_PROMPTS)] | None = None
+    prompts: Annotated[list[RawPrompt], Field(min_length=1, max_length=MOST_PROMPTS), AtMost("items")] | None = None
     suffix: str | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
     max_tokens: Count | None = None
-    stop: StopString | list[StopString] | None = None
+    stop: Stop = None
     stream: bool | None = None
     random_seed: Seed | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None

@@ -12,9 +12,6 @@ from ponant.callers import Caller
 from ponant.engine.embed.base import Embedder, EmbeddingText, InputTooLongError, TextVectors
 from ponant.errors import InvalidRequestError
 
-MOST_TEXTS = 2048
-"""Most texts of a request."""
-
 
 class ServedEmbedder(Protocol):
     """A loaded embedding model."""
@@ -92,11 +89,6 @@ def _check_tokens(texts: Sequence[EmbeddingText], model: str, vocabulary_size: i
 def _check(texts: Sequence[EmbeddingText]) -> None:
     if not texts:
         raise InvalidRequestError("The input is empty: it must be a text or a list of texts", param="input")
-    if len(texts) > MOST_TEXTS:
-        raise InvalidRequestError(
-            f"The input has {len(texts)} texts, and a request may have {MOST_TEXTS}: send several requests",
-            param="input",
-        )
     for index, text in enumerate(texts):
         if not text:
             raise InvalidRequestError(f"Text {index} of the input is empty", param="input")

@@ -10,11 +10,14 @@ from fastapi.middleware.cors import CORSMiddleware
 from ponant._version import __version__
 from ponant.api.chat import CompletionEvent
 from ponant.api.errors import HTTPValidationErrorData, ValidationError
+from ponant.api.limits import declared_limits
+from ponant.server.body_limits import body_limits_of, read_body_limits, set_body_limits
 from ponant.server.dialects.detection import DialectDetection
 from ponant.server.docs import add_docs
 from ponant.server.errors import add_error_handlers
 from ponant.server.fingerprint import backend_fingerprint
-from ponant.server.middleware import BodyLimit, Keys, LoopbackHosts, OwnPages, PlainBodies, RequestLog
+from ponant.server.middleware import BodyLimit, HeadLimit, Keys, LoopbackHosts, OwnPages, PlainBodies, RequestLog
+from ponant.server.multipart import LONGEST_VALUE, MOST_FIELDS
 from ponant.server.routes.chat import chat_routes
 from ponant.server.routes.embeddings import embeddings_routes
 from ponant.server.routes.files import files_routes
@@ -26,7 +29,7 @@ from ponant.server.routes.text import text_routes
 from ponant.server.services import Services
 from ponant.settings import Settings
 
-_FORM_SIZE = 2**16
+_FORM_SIZE = 2 * MOST_FIELDS * LONGEST_VALUE
 """Size limit of an upload form without the file, in bytes."""
 
 
@@ -45,6 +48,7 @@ def create_app(services: Services, settings: Settings, *, stopping: Callable[[],
             yield
 
     app = _Application(title="Ponant", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    set_body_limits(app, read_body_limits(settings))
     _add_routes(app, services, settings, stopping)
     add_docs(app)
     add_error_handlers(app)
@@ -84,6 +88,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"]
         )
+    app.add_middleware(HeadLimit)
     app.add_middleware(
         DialectDetection,
         default=settings.dialect,
@@ -103,4 +108,5 @@ class _Application(FastAPI):
                 definition = kind.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= definition.pop("$defs", {})
                 schemas[definition["title"]] = definition
+            self.openapi_schema = declared_limits(schema, body_limits_of({"app": self}).lists)
         return super().openapi()

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 from collections import deque
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
@@ -10,7 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ponant.api.errors import ErrorResponse
-from ponant.server.connection_limits import ConnectionLimits, OpenConnections
+from ponant.server.connection_limits import LARGEST_HEAD, ConnectionLimits, OpenConnections
 from ponant.server.errors import error_response
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ _MOST_PIPELINED = 16
 """Most requests that wait for the one before. The connection is not read while there are more."""
 
 
+_LARGEST_STREAMED_HEAD = 4 * LARGEST_HEAD
+"""Most bytes of a head that arrives in pieces, which include earlier requests. The application checks whole heads."""
 _HEALTH = ("/health", "/ready")
 
 
@@ -68,6 +71,8 @@ class ClientConnection(HttpToolsProtocol):
         self._limits = limits
         self._others = others
         self._in_head = False
+        self._head_size = 0
+        """Bytes of a head that has not ended; also of requests that ended in the same piece."""
         self._in_body = False
         self._deadline: float | None = None
         """Time of the event loop at which the client must have sent more; None if nothing is expected."""
@@ -83,6 +88,10 @@ class ClientConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse a piece of the stream of requests."""
         super().data_received(data)
+        self._head_size = self._head_size + len(data) if self._in_head else 0
+        if self._head_size > _LARGEST_STREAMED_HEAD:
+            self.transport.write(_TOO_LARGE_RESPONSE)
+            self.evict()
         if self._deadline is None and self.timeout_keep_alive_task is None and self._is_idle():
             self._expect_within(self._limits.head)  # it sent a line break between two requests
 
@@ -176,14 +185,23 @@ class ClientConnection(HttpToolsProtocol):
         )
 
 
-def _timeout_response() -> bytes:
-    body = ErrorResponse(message="The request did not arrive in time.", type="timeout", code="3704")
-    response = error_response(408, body, {"connection": "close"})
+def _written(status: HTTPStatus, body: ErrorResponse) -> bytes:
+    """Return the bytes of a response after which the connection is closed."""
+    response = error_response(status, body, {"connection": "close"})
     headers = [b"%b: %b" % header for header in response.raw_headers]
-    return b"\r\n".join([b"HTTP/1.1 408 Request Timeout", *headers, b"", bytes(response.body)])
+    return b"\r\n".join([f"HTTP/1.1 {status.value} {status.phrase}".encode(), *headers, b"", bytes(response.body)])
 
 
-_TIMEOUT_RESPONSE = _timeout_response()
+_TIMEOUT_RESPONSE = _written(
+    HTTPStatus.REQUEST_TIMEOUT,
+    ErrorResponse(message="The request did not arrive in time.", type="timeout", code="3704"),
+)
+_TOO_LARGE_RESPONSE = _written(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    ErrorResponse(
+        message=f"The address and the headers may have {LARGEST_HEAD} bytes together.", type="request_too_large"
+    ),
+)
 
 
 class _HealthOnly:

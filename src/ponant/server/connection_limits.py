@@ -9,6 +9,10 @@ from typing import Protocol
 
 logger = logging.getLogger("ponant.server")
 
+LARGEST_HEAD = 2**16
+"""Most bytes of a request's address and headers together."""
+MOST_PARAMETERS = 1000
+"""Most parameters of a request's query."""
 _MOST_DESCRIPTORS = 2**20
 _OTHER_DESCRIPTORS = 32
 """File descriptors of the server itself: the database, the models, the log."""

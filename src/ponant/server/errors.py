@@ -1,10 +1,6 @@
 """Translation of errors to responses."""
 
-import json
 import logging
-import math
-import re
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +23,7 @@ from ponant.errors import (
 from ponant.private_files import without_folders
 from ponant.server.dialects.base import exchange_of
 from ponant.server.disconnect import GONE
+from ponant.server.invalid import report, shortened
 from ponant.storage.errors import StorageError, StorageFullError, UnknownFileError, UnknownJobError
 
 logger = logging.getLogger("ponant.server")
@@ -42,14 +39,18 @@ _RETRY_AFTER = {429: "5", 503: "2"}
 ENCODED = "unsupported_content_encoding"
 """Type of the error for compressed bodies."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_CHECK = re.compile(r"constrained-|function-(?:after|before|wrap)\[[^\[\]]*\(\), ([^\[\]]*)\]")
-"""Pydantic's names of checks in the name of a type."""
-_LONGEST_ECHO = 1000
-"""Most characters of an invalid value that a response repeats."""
+_LONGEST_MESSAGE = 4000
+"""Most characters of an error's message."""
 
 
 def describe(error: Exception) -> tuple[int, ErrorResponse]:
-    """Return the status and body of an error."""
+    """Return the status and body of an error. Texts of the request that it repeats are shortened."""
+    status, body = _described(error)
+    body.message = shortened(body.message, _LONGEST_MESSAGE)
+    return status, body
+
+
+def _described(error: Exception) -> tuple[int, ErrorResponse]:
     match error:
         case InvalidRequestError():
             return 400, ErrorResponse(message=str(error), type=error.kind, param=error.param, code="3051")
@@ -139,17 +140,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 async def _invalid_body(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    exchange = exchange_of(request.scope)
-    detail = [
-        {
-            "type": reason["type"],
-            "loc": [_plain(step) for step in exchange.as_sent(reason["loc"])],
-            "msg": reason["msg"],
-            "input": _echo(reason.get("input")),
-        }
-        for reason in error.errors()
-    ]
-    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")
+    return Response(report(error.errors(), exchange_of(request.scope)), 422, media_type="application/json")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -162,13 +153,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return error_response(error.status_code, body, headers)
 
 
-def _plain(step: str | int) -> str | int:
-    """Return a step of a location without pydantic's names of checks: ``str`` for ``function-after[check(), str]``."""
-    while isinstance(step, str) and (check := _CHECK.search(step)):
-        step = f"{step[: check.start()]}{check[1] or ''}{step[check.end() :]}"
-    return step
-
-
 def _methods(request: Request) -> list[str]:
     """Return the methods of the request's path, by all its routes; none for mounted applications."""
     routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
@@ -177,14 +161,3 @@ def _methods(request: Request) -> list[str]:
         for method in _METHODS
         if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
     ]
-
-
-def _echo(value: Any) -> Any:
-    """Return an invalid value for a response: valid JSON, shortened."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    try:
-        text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return value if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]}…"

@@ -1,20 +1,41 @@
 """JSON bodies, parsed strictly (no NaN, no lone surrogates, limited nesting) and translated to the Mistral API."""
 
+import asyncio
+import functools
+import os
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
 
+from ponant.api.limits import MOST_ERRORS
 from ponant.server.arrival import set_arrival
-from ponant.server.dialects.base import exchange_of
+from ponant.server.body_limits import BodyLimits, body_limits_of
+from ponant.server.dialects.base import DialectExchange, exchange_of
 from ponant.server.dialects.table import RefusedFieldError
+from ponant.server.json_size import json_size
 from ponant.server.json_text import JsonTextError, parse_json
 
 _LONGEST_ECHO = 100
 """Most characters of an invalid header that an error repeats."""
+_SMALL = 2**16
+"""Largest body that is parsed on the event loop, in bytes. A thread costs more time for smaller ones."""
+_MAX_THREADS = 2
+"""Threads that parse bodies. They hold the interpreter's lock most of the time."""
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_MAX_THREADS, "bodies")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a child process has no threads of its parent
 
 
 class _StrictRequest(Request):
@@ -24,34 +45,27 @@ class _StrictRequest(Request):
         """Return the translated body."""
         return self.content
 
-    async def parse(self) -> None:
-        """Parse and translate the body, unless it is empty.
+    async def parse(self, kind: type[BaseModel]) -> None:
+        """Parse, translate and validate the body, unless it is empty.
 
         Raises:
-            RequestValidationError: the body is not JSON, or a field is refused.
-            HTTPException: the body is compressed (415).
+            RequestValidationError: the body is not JSON, a field is refused, or a value is invalid.
+            HTTPException: the body is compressed (415), or has too many values (413).
         """
         body = await self.body()
         set_arrival(self.scope)
         if not body:
             return
-        kind = self.headers.get("content-type")
-        if not _is_json(kind):
-            said = f"is {kind[:_LONGEST_ECHO]}" if kind else "is missing"
+        sent = self.headers.get("content-type")
+        if not _is_json(sent):
+            said = f"is {sent[:_LONGEST_ECHO]}" if sent else "is missing"
             message = f"The header Content-Type {said}; it must be application/json"
-            raise _invalid("content_type", ("header", "content-type"), message, kind)
-        try:
-            sent = parse_json(body)
-        except JsonTextError as error:
-            raise _invalid("json_invalid", ("body",), str(error), {}) from None
-        exchange = exchange_of(self.scope)
-        try:
-            self.content = exchange.read(sent)
-        except RefusedFieldError as error:
-            value: Any = exchange.body
-            for step in error.where:
-                value = value[step]
-            raise _invalid(error.kind, ("body", *error.where), str(error), value) from None
+            raise _invalid("content_type", ("header", "content-type"), message, sent)
+        work = functools.partial(_read, body, kind, exchange_of(self.scope), body_limits_of(self.scope))
+        if len(body) <= _SMALL:
+            self.content = work()
+        else:
+            self.content = await asyncio.get_running_loop().run_in_executor(_pool(), work)
 
 
 class StrictJsonRoute(APIRoute):
@@ -60,14 +74,48 @@ class StrictJsonRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler, called with a strict request."""
         handle = super().get_route_handler()
+        kind: type[BaseModel] | None = self.body_field.field_info.annotation if self.body_field else None  # type: ignore[assignment]
 
         async def strict(request: Request) -> Response:
             strictly = _StrictRequest(request.scope, request.receive)
-            if self.body_field:
-                await strictly.parse()
+            if kind:
+                await strictly.parse(kind)
             return await handle(strictly)
 
         return strict
+
+
+def _read(body: bytes, kind: type[BaseModel], exchange: DialectExchange, limits: BodyLimits) -> BaseModel | None:
+    """Return the parsed, translated and validated body; None for null. Raises as ``_StrictRequest.parse``."""
+    _check_size(body, limits)
+    try:
+        sent = parse_json(body)
+    except JsonTextError as error:
+        raise _invalid("json_invalid", ("body",), str(error), {}) from None
+    try:
+        content = exchange.read(sent)
+    except RefusedFieldError as error:
+        value: Any = exchange.body
+        for step in error.where:
+            value = value[step]
+        raise _invalid(error.kind, ("body", *error.where), str(error), value) from None
+    if content is None:
+        return None
+    try:
+        return kind.model_validate(content, from_attributes=True, context=limits.lists)
+    except ValidationError as error:
+        reasons = error.errors(include_url=False, include_context=False)[:MOST_ERRORS]
+        raise RequestValidationError([{**reason, "loc": ("body", *reason["loc"])} for reason in reasons]) from None
+
+
+def _check_size(body: bytes, limits: BodyLimits) -> None:
+    size = json_size(body, limits.size)
+    for count, most, what in (
+        (size.values, limits.size.values, "values"),
+        (size.parts, limits.size.parts, "objects, lists and members of objects"),
+    ):
+        if count > most:
+            raise HTTPException(413, f"The body has {count} {what}, and a request may have {most}. Send less at once.")
 
 
 def _is_json(content_type: str | None) -> bool:

@@ -16,6 +16,7 @@ from ponant.api.errors import ErrorResponse
 from ponant.callers import Caller, caller_with
 from ponant.server.callers import set_caller
 from ponant.server.connection import is_abandoned
+from ponant.server.connection_limits import LARGEST_HEAD, MOST_PARAMETERS
 from ponant.server.disconnect import GONE
 from ponant.server.errors import ENCODED, error_response
 from ponant.server.json_text import COMPRESSION_REFUSED
@@ -182,6 +183,30 @@ class Keys:
 def _encodings(key: str) -> set[bytes]:
     """Return a key as clients send it: in UTF-8, or in Latin-1 if it can be encoded so."""
     return {key.encode(), key.encode("latin-1", "ignore") if max(key) <= "\xff" else key.encode()}
+
+
+class HeadLimit:
+    """Refuses requests whose address and headers are large, or whose query has many parameters."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        refusal = _head_refusal(scope) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+
+def _head_refusal(scope: Scope) -> ASGIApp | None:
+    query: bytes = scope["query_string"]
+    size = len(scope["path"]) + len(query) + sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > LARGEST_HEAD:
+        message = f"The address and the headers have {size} bytes, and may have {LARGEST_HEAD} together."
+        return error_response(431, ErrorResponse(message=message, type="request_too_large"))
+    if (count := query.count(b"&") + 1) > MOST_PARAMETERS:
+        message = f"The query has {count} parameters, and may have {MOST_PARAMETERS}."
+        return error_response(400, ErrorResponse(message=message, type="invalid_request_error"))
+    return None
 
 
 class PlainBodies:

@@ -12,7 +12,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from ponant.errors import InvalidRequestError
 from ponant.server.file_names import encoded_file_name, plain_file_name
 
-_LONGEST_VALUE = 1024
+MOST_FIELDS = 20
+"""Most fields of a form besides the file."""
+LONGEST_VALUE = 2**16
 """Most bytes of a field other than the file."""
 _LONGEST_ECHO = 100
 """Most characters of an invalid header that an error repeats."""
@@ -140,6 +142,8 @@ class FormReader:
         name = _text(options.get(b"name", b""), "the name of a field")
         if not name:
             raise InvalidRequestError("A part of the form has no name")
+        if len(self.fields) >= MOST_FIELDS and name != self._file_field:
+            raise InvalidRequestError(f"The form has more than {MOST_FIELDS} fields besides the file")
         if name in self.fields or (name == self._file_field and self._has_file):
             raise InvalidRequestError(f"The form has the field {name} twice", param=name)
         is_file = b"filename" in options or encoded_name is not None
@@ -159,8 +163,8 @@ class FormReader:
             self._sink.write(data[start:end])
             return
         self._value += data[start:end]
-        if len(self._value) > _LONGEST_VALUE:
-            raise InvalidRequestError(f"The field {self._field} is too long", param=self._field)
+        if len(self._value) > LONGEST_VALUE:
+            raise InvalidRequestError(f"The field {self._field} has more than {LONGEST_VALUE} bytes", param=self._field)
 
     def _on_part_end(self) -> None:
         if self._field is not None:

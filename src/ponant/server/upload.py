@@ -151,7 +151,7 @@ class Upload:
         try:
             read = UploadFileIn.model_validate(fields)
         except ValidationError as error:
-            reasons = [{**reason, "loc": ("body", *reason["loc"])} for reason in error.errors()]
+            reasons = [{**reason, "loc": ("body", *reason["loc"])} for reason in error.errors(include_url=False)]
             raise RequestValidationError(reasons) from None
         if read.expiry is not None and not 1 <= read.expiry <= LONGEST_EXPIRY:
             raise InvalidRequestError(f"expiry must be from 1 to {LONGEST_EXPIRY} hours", param="expiry")

@@ -10,7 +10,7 @@ from llguidance import LLMatcher
 from ponant.api.chat import Function
 from ponant.prompts.answer.grammar import answer_grammar, is_token, terminal_writer
 from ponant.prompts.answer.output_format import Thinking
-from ponant.prompts.answer.spec import MOST_TOOLS, AnswerSpec, Calls
+from ponant.prompts.answer.spec import AnswerSpec, Calls
 from ponant.prompts.tools.call_formats import BARE, MOST_CALLS, TAGGED, ArgumentCalls
 from tests.prompts.styles import (
     BYTES,
@@ -300,7 +300,7 @@ def many(number: int) -> list[Function]:
 
 @each_style
 @auto_or_required
-@pytest.mark.parametrize("number", [1, 2, 17, MOST_TOOLS - 1, MOST_TOOLS])
+@pytest.mark.parametrize("number", [1, 2, 17 - 1, 128])
 def test_grammars_of_any_number_of_functions_can_be_compiled(style: Style, calls: Calls, number: int) -> None:
     functions = many(number)
     tokens = style.tokens(style.call(functions[-1].name, '{"city": "P"}'))
@@ -311,7 +311,7 @@ def test_grammars_of_any_number_of_functions_can_be_compiled(style: Style, calls
 @auto_or_required
 def test_grammars_of_the_most_functions_can_be_compiled_with_thinking(kind: str, calls: Calls) -> None:
     thinking, controls = (NATIVE | TOLD)[kind]
-    functions = many(MOST_TOOLS)
+    functions = many(128)
     style = Style(TAGGED, controls)
     tokens = style.tokens(thought(thinking, "Well.") + style.call(functions[-1].name, '{"city": "P"}'))
     assert compiles(grammar_of(style, calls, functions=functions, thinking=thinking, controls=controls), tokens)
@@ -319,7 +319,7 @@ def test_grammars_of_the_most_functions_can_be_compiled_with_thinking(kind: str,
 
 def test_grammars_of_the_most_functions_can_be_compiled_with_a_schema() -> None:
     for style in (STYLES["tagged"], STYLES["named"]):
-        assert compiles(grammar_of(style, functions=many(MOST_TOOLS), schema=DOCUMENT), list(b'{"a": 1}'))
+        assert compiles(grammar_of(style, functions=many(128), schema=DOCUMENT), list(b'{"a": 1}'))
 
 
 TRICKY_SCHEMAS: list[dict[str, Any]] = [

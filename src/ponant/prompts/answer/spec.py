@@ -11,9 +11,8 @@ from ponant.errors import InvalidRequestError
 from ponant.prompts.json_schema.rules import NamedSchema
 from ponant.prompts.tools.call_formats import arguments_schema
 
-MOST_TOOLS = 128
-"""Maximum number of tools of a request."""
-
+_LONGEST_ECHO = 100
+"""Most characters of an invalid name that an error repeats."""
 _FUNCTION_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 Calls = Literal["none", "auto", "required"]
@@ -65,10 +64,11 @@ def read_answer_spec(request: ChatCompletionRequest) -> AnswerSpec:
         )
     spec = _without_schemas(request, tools if choice != "none" else [], choice, schema)
     _check_prefix(request, spec)
+    called = {function.name for function in spec.functions}
     schemas = [
         NamedSchema(f"tools[{index}].function.parameters", arguments_schema(tool.function), strict=tool.function.strict)
         for index, tool in enumerate(tools)
-        if tool.function in spec.functions
+        if tool.function.name in called
     ]
     if schema is not None and request.response_format and request.response_format.json_schema:
         schemas.append(NamedSchema("response_format.json_schema.schema", schema))
@@ -87,22 +87,20 @@ def _without_schemas(
         parallel = False
         if not functions:
             raise InvalidRequestError(
-                f"tool_choice names a function that is not among the tools: {choice.function.name!r}",
+                f"tool_choice names a function that is not among the tools: {_short(choice.function.name)!r}",
                 param="tool_choice",
             )
     return AnswerSpec(tuple(tools), functions, calls, parallel, schema, _reasons(request))
 
 
 def _check_functions(tools: Sequence[Tool]) -> None:
-    if len(tools) > MOST_TOOLS:
-        raise InvalidRequestError(f"There are {len(tools)} tools, more than {MOST_TOOLS}", param="tools")
     names: set[str] = set()
     for index, tool in enumerate(tools):
         function, where = tool.function, f"tools[{index}].function"
         if not _FUNCTION_NAME.fullmatch(function.name):
             raise InvalidRequestError(
-                f"Function name was {function.name!r} but must be a-z, A-Z, 0-9, or contain underscores and dashes, "
-                "with a maximum length of 64",
+                f"Function name was {_short(function.name)!r} but must be a-z, A-Z, 0-9, or contain underscores and "
+                "dashes, with a maximum length of 64",
                 kind="invalid_function_definition",
                 param=f"{where}.name",
             )
@@ -154,5 +152,9 @@ def _check_prefix(request: ChatCompletionRequest, spec: AnswerSpec) -> None:
             raise InvalidRequestError(f"A prefix of the answer and {what} exclude each other", param="messages")
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_ECHO else f"{name[:_LONGEST_ECHO]}…"
+
+
 def _written(choice: ToolChoice | str) -> str:
-    return f"the function {choice.function.name!r}" if isinstance(choice, ToolChoice) else choice
+    return f"the function {_short(choice.function.name)!r}" if isinstance(choice, ToolChoice) else choice

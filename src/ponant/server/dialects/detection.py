@@ -1,5 +1,6 @@
 """Detection of the dialect of requests, and translation of whole answers."""
 
+import contextlib
 import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -7,6 +8,7 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ponant.server.connection_limits import MOST_PARAMETERS
 from ponant.server.dialects.base import MISTRAL, DialectExchange
 from ponant.server.dialects.mistral import EARLY_MISTRAL, STRICT
 from ponant.server.dialects.nim import NIM
@@ -56,7 +58,8 @@ class DialectDetection:
             return
         exchange = self._recognise(scope)
         exchange.fingerprint = self._fingerprint
-        exchange.query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        with contextlib.suppress(ValueError):  # too many parameters, which the application refuses
+            exchange.query = dict(parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=MOST_PARAMETERS))
         served = exchange.served_path
         if served != scope["path"]:
             scope["path"], scope["raw_path"] = served, served.encode()

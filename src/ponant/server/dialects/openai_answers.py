@@ -89,12 +89,12 @@ class OpenAIAnswers(TranslatedAnswers):
 
     def _invalid(self, detail: list[Any]) -> Json:
         """Return the error of an invalid body."""
-        reasons: list[str] = []
         params = [self._param(reason.get("loc", []), is_missing=reason.get("type") == "missing") for reason in detail]
-        for reason, param in zip(detail, params, strict=True):
-            text = f"{param}: {reason['msg']}" if param else str(reason["msg"])
-            if text not in reasons:
-                reasons.append(text)
+        texts = [
+            f"{param}: {reason['msg']}" if param else str(reason["msg"])
+            for reason, param in zip(detail, params, strict=True)
+        ]
+        reasons = list(dict.fromkeys(texts))
         more = len(reasons) - _REASONS_TOLD
         message = "; ".join(reasons[:_REASONS_TOLD]) + (f"; and {more} more" if more > 0 else "")
         kind = detail[0].get("type") if detail else None

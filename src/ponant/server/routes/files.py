@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse, Response
+from pydantic import StringConstraints
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
 from ponant.api.errors import ErrorResponse
 from ponant.api.files import (
@@ -40,6 +43,7 @@ _LONGEST_EXPIRY = 168
 """Longest validity of a signed URL, in hours."""
 _SECONDS_OF_AN_HOUR = 3600
 _Expiry = Annotated[int, Query(json_schema_extra={"minimum": 1, "maximum": _LONGEST_EXPIRY})]
+MediaType = Annotated[str, StringConstraints(pattern="^[^/]+/[^/]+$")]
 _SIGNED = "/signed/files/{file_id}"
 
 _CONTENT: dict[int | str, dict[str, Any]] = {
@@ -76,7 +80,7 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
         source: Annotated[list[Source] | None, Query()] = None,
         search: str | None = None,
         purpose: FilePurpose | None = None,
-        mimetypes: Annotated[list[str] | None, Query()] = None,
+        mimetypes: Annotated[list[MediaType] | None, Query()] = None,
         after: After = None,
         limit: Limit = None,
         order: Order = "desc",
@@ -134,7 +138,7 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
         file = await files.find(file_id, caller=caller_of(request.scope))
         path = await in_thread(files.content, file)
         headers = {"etag": f'"{file.sha256}"', "x-content-type-options": "nosniff"}
-        return FileResponse(path, media_type=_Content.media_type, filename=file.filename, headers=headers)
+        return _FileContent(path, media_type=_Content.media_type, filename=file.filename, headers=headers)
 
     return router
 
@@ -143,6 +147,36 @@ class _Content(Response):
     """Content of a file. Its own media type is not sent, so that no browser shows it as a page."""
 
     media_type = "application/octet-stream"
+
+
+class _FileContent(FileResponse):
+    """Response with the content of a file, or a part of it, whose errors have the API's format."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        refusal: Response | None = None
+
+        async def unless_refused(message: Message) -> None:
+            nonlocal refusal
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                refusal = _range_refusal(message["status"], Headers(raw=message["headers"]).get("content-range"))
+            if refusal is None:
+                await send(message)
+
+        await super().__call__(scope, receive, unless_refused)
+        if refusal:
+            await refusal(scope, receive, send)
+
+
+def _range_refusal(status: int, content_range: str | None) -> Response:
+    """Return the response to an invalid Range header. ``content_range`` names the size of the file."""
+    if content_range is None:
+        message = "The header Range is malformed: send bytes=FIRST-LAST, with positions from 0."
+        return error_response(status, ErrorResponse(message=message, type="invalid_range"))
+    message = f"The range begins after the end of the file, which has {content_range.rpartition('/')[2]} bytes."
+    return error_response(
+        status, ErrorResponse(message=message, type="invalid_range"), {"content-range": content_range}
+    )
 
 
 async def _gathered(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from ponant.api.fine_tuning import (
     ArchiveFTModelOut,
@@ -45,6 +47,17 @@ if TYPE_CHECKING:
 
 JobIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
+
+def _refuse_numbers(text: Any) -> Any:
+    """Refuse numbers, which pydantic reads as seconds since the epoch."""
+    try:
+        float(text)
+    except (TypeError, ValueError):
+        return text
+    raise PydanticCustomError("datetime_parsing", "Input should be a date and a time, such as 2026-01-31T12:00:00Z")
+
+
+Moment = Annotated[datetime, BeforeValidator(_refuse_numbers)]
 _WORKSPACE = "default"
 """The only workspace."""
 _NO_ESTIMATES = JobMetadataOut(**dict.fromkeys(JobMetadataOut.model_fields))
@@ -61,8 +74,8 @@ def fine_tuning_routes(service: FineTuningService, storage: LazyStorage) -> APIR
         page: PageNumber = 0,
         page_size: PageSize = 100,
         model: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
+        created_after: Moment | None = None,
+        created_before: Moment | None = None,
         created_by_me: bool = False,
         status: JobStatus | None = None,
         wandb_project: str | None = None,
