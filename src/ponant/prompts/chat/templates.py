@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ponant.api.messages import FunctionCall, ToolCall
 from ponant.prompts.answer.output_format import Thinking
+from ponant.prompts.chat.extent import limited
+from ponant.prompts.chat.sandbox import Sandbox
 from ponant.prompts.chat.turns import (
     Turn,
     beginning_with_a_question,
@@ -63,10 +64,7 @@ class ChatTemplate:
         self._abilities: _Abilities | None = None
         self._variables = {"bos_token": bos, "eos_token": eos}
         self.thinking = next((Thinking(*texts) for texts in _THINKING if texts[1] in source), None)
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.filters["tojson"] = _to_json
+        environment = Sandbox({"tojson": _to_json})
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = _strftime_now
         try:
@@ -108,13 +106,14 @@ class ChatTemplate:
         self, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]] = (), *, reasoning: bool = False
     ) -> str:
         try:
-            return self._template.render(
-                messages=[_as_template_message(turn) for turn in turns],
-                add_generation_prompt=True,
-                tools=list(tools) or None,
-                enable_thinking=reasoning,
-                **self._variables,
-            )
+            with limited(_size_of(turns, tools)):
+                return self._template.render(
+                    messages=[_as_template_message(turn) for turn in turns],
+                    add_generation_prompt=True,
+                    tools=list(tools) or None,
+                    enable_thinking=reasoning,
+                    **self._variables,
+                )
         except Exception as error:  # a template is foreign code: any error is a refusal
             raise TemplateRefusedError(str(error)) from None
 
@@ -181,6 +180,12 @@ def _call_format_of(written: str) -> CallFormat | None:
     if re.search(rf'<tool_call>\s*\{{"name": "{_PROBE}", "arguments": \{{', written):
         return TAGGED
     return BARE if re.search(rf'\{{"name": "{_PROBE}", "parameters": \{{', written) else None
+
+
+def _size_of(turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]]) -> int:
+    """Return about the number of characters of a conversation."""
+    calls = sum(len(repr(turn.tool_calls)) for turn in turns if turn.tool_calls)
+    return sum(len(turn.text) + len(turn.thinking) for turn in turns) + calls + len(repr(tools))
 
 
 def _as_template_message(turn: Turn) -> dict[str, Any]:
