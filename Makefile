@@ -31,7 +31,8 @@ unit: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/engine tests/prompts tests/completion $(ARGS)
 
 # All tests with their longer trials (tests/soak.py): processes killed at twenty random moments, the bundled model trained
-# by the official client, all calls of the client in all ways, more random examples and rounds.
+# by the official client, all calls of the client in all ways, more random examples and rounds, and an hour of mixed
+# traffic (tests/soaking; PONANT_SOAK_MINUTES=5 shortens it, ARGS="-s tests/soaking" runs that alone).
 soak: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
 	PONANT_SOAK=1 $(VENV)/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 

@@ -21,7 +21,10 @@ from tests.tiny_embedder import write_tiny_embedder
 from tests.tiny_model import write_tiny_model
 
 _TESTS = Path(__file__).parent
-_LONGEST_FIRST = ["training", "clients", "server", "engine", "fine_tuning", "cli", "client", "recordings", "weights"]
+_LONGEST_FIRST = [
+    *("soaking", "training", "clients", "server", "engine"),
+    *("fine_tuning", "cli", "client", "recordings", "weights"),
+]
 _SEED = os.environ.get("PONANT_TEST_SHUFFLE")
 """Seed of a random order of files. Tests of one file keep their order, as they share servers."""
 
