@@ -10,17 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 
+from ponant.api.messages import UserMessage
 from ponant.completion.prompting import factory
+from ponant.completion.prompting.helper import PromptHelper
+from ponant.completion.prompting.pipe import PromptSource
 from ponant.completion.prompting.threads import InterruptibleThreads
+from ponant.errors import InvalidRequestError
+from ponant.prompts.chat.prompt import Prompt
+from ponant.prompts.request import ChatPromptRequest, RawPromptRequest
 from tests.in_process import ScriptedServer, serving_scripted
 from tests.serving import RunningServer, serving, wait_until
 from tests.tiny_model import CHATML, write_tiny_model
 
 CHAT = "/v1/chat/completions"
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-LOOPING = f"{{% if messages[-1]['content'] == 'loop' %}}{ENDLESS}{{% endif %}}{CHATML}"
+LOOPING = f"{{% if messages[-1]['content'].endswith('loop') %}}{ENDLESS}{{% endif %}}{CHATML}"
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +102,94 @@ def test_server_ends_during_a_prompt_without_end(looping_model: Path) -> None:
         assert server.process.wait(30) == 0
         with contextlib.suppress(httpx2.HTTPError):
             asked.result()
+
+
+# Long prompts
+
+LONG = "hello " * 50_000
+HELPER = "ponant.completion.prompting.worker"
+
+
+@pytest.fixture
+def long_server(looping_model: Path) -> Iterator[ScriptedServer]:
+    with serving_scripted(looping_model, ("looping",), engine={"context": 100_000}) as server:
+        yield server
+    assert not helpers()
+
+
+def helpers() -> list[int]:
+    """Return the ids of the helper processes of the servers in this process."""
+    return [child.pid for child in psutil.Process().children() if HELPER in child.cmdline()]
+
+
+def test_long_prompts_are_built_by_one_helper_as_short_ones_are(
+    long_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(long_server, LONG).status_code == ask(long_server, LONG + "!").status_code == 200
+    assert len(helpers()) == 1
+    monkeypatch.setattr(factory, "_LARGE", 2**30)
+    assert ask(long_server, LONG).status_code == 200
+    first, _, here = long_server.engine.requests
+    assert first.prompt == here.prompt
+
+
+def test_helper_reports_errors_of_prompts(long_server: ScriptedServer) -> None:
+    response = ask(long_server, LONG * 3)
+    assert response.status_code == 400
+    assert response.json()["type"] == "context_length_exceeded"
+    assert response.json()["param"] == "messages"
+
+
+def test_helper_ends_with_the_request_whose_client_leaves(long_server: ScriptedServer) -> None:
+    async def leave_when_started() -> int:
+        messages = [{"role": "user", "content": LONG + "loop"}]
+        async with httpx2.AsyncClient(base_url=long_server.url, timeout=60) as client:
+            asked = asyncio.create_task(client.post(CHAT, json={"messages": messages}))
+            while not helpers() and not asked.done():
+                await asyncio.sleep(0.01)
+            (helper,) = helpers()
+            asked.cancel()
+            await asyncio.wait([asked])
+        return helper
+
+    helper = asyncio.run(leave_when_started())
+    wait_until(lambda: not psutil.pid_exists(helper))
+    assert ask(long_server, LONG).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("limits", "text", "reason"),
+    [({"seconds": 0.3}, "loop", "longer than 0.3 s"), ({"memory": 2**21}, LONG * 10, "more than 2 MB")],
+)
+def test_long_prompt_over_a_limit_of_the_helper_is_refused(
+    looping_model: Path, limits: dict[str, Any], text: str, reason: str
+) -> None:
+    async def build(helper: PromptHelper, text: str) -> Prompt:
+        request = ChatPromptRequest(messages=[UserMessage(content=text)])
+        return await helper.build(request, PromptSource("m", looping_model, 10**6, None), InterruptibleThreads())
+
+    async def run() -> None:
+        helper = PromptHelper(**limits)
+        try:
+            with pytest.raises(InvalidRequestError, match=reason):
+                await build(helper, text)
+            assert (await build(helper, "hello")).tokens
+        finally:
+            await helper.close()
+        assert helper.process_id is None
+
+    asyncio.run(run())
+
+
+def test_idle_helper_ends(looping_model: Path) -> None:
+    async def run() -> None:
+        helper = PromptHelper(idle_seconds=0)
+        request = RawPromptRequest("hello")
+        await helper.build(request, PromptSource("m", looping_model, 512, None), InterruptibleThreads())
+        while helper.process_id:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
 
 
 # Threads
