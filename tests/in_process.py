@@ -23,6 +23,7 @@ from ponant.catalog.loading.embedders import EmbedderLoader
 from ponant.catalog.loading.loaded import AnyLoadedModel, LoadedModel
 from ponant.catalog.loading.local import LocalLoader
 from ponant.catalog.spec import LOCAL, ModelSpec
+from ponant.engine.embed.base import Embedder, EmbedderConfig
 from ponant.engine.embed.process import EmbedderProcess
 from ponant.llamacpp.vocabulary import open_vocabulary
 from ponant.processes.core_lock import CoreSlot
@@ -85,6 +86,8 @@ def serving_scripted(
     *,
     engine: Mapping[str, Any] | None = None,
     others: Mapping[str, Path] | None = None,
+    embedder: Callable[[EmbedderConfig], Embedder] = EmbedderProcess,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
     **settings: Any,
 ) -> Iterator[ScriptedServer]:
     """Serve scripted engines, and the bundled embedding model, on a free port.
@@ -94,6 +97,8 @@ def serving_scripted(
         names: ids of the models.
         engine: arguments of ``ScriptedEngine``.
         others: further models with the tokens and the chat templates of other files.
+        embedder: creates the embedder.
+        new_loop: creates the event loop.
         settings: settings of the server.
     """
     tokens = open_vocabulary(vocabulary)
@@ -102,10 +107,14 @@ def serving_scripted(
         name: ScriptedEngine(tokens if name in names else open_vocabulary(file), **engine or {})
         for name, file in files.items()
     }
-    embedder = locate_bundled_embedder()
+    bundled = locate_bundled_embedder()
     specs = [ModelSpec(name, name, file) for name, file in files.items()]
-    specs.append(ModelSpec(BUNDLED_EMBEDDER, model_id(BUNDLED_EMBEDDER), embedder, kind="embed", threads=THREADS))
-    with _settings(settings) as read, _listening(read, lambda: _scripted_app(read, specs, engines)) as (url, loop):
+    specs.append(ModelSpec(BUNDLED_EMBEDDER, model_id(BUNDLED_EMBEDDER), bundled, kind="embed", threads=THREADS))
+    loader = LocalLoader(ScriptedLoader(engines), EmbedderLoader(embedder), threads=[THREADS] * len(specs))
+    with (
+        _settings(settings) as read,
+        _listening(read, lambda: _scripted_app(read, specs, loader), new_loop) as (url, loop),
+    ):
         yield ScriptedServer(url, loop, engines)
 
 
@@ -129,9 +138,8 @@ class ScriptedLoader:
 
 @contextlib.asynccontextmanager
 async def _scripted_app(
-    settings: Settings, specs: Sequence[ModelSpec], engines: Mapping[str, ScriptedEngine]
+    settings: Settings, specs: Sequence[ModelSpec], loader: LocalLoader
 ) -> AsyncIterator[ASGIApp]:
-    loader = LocalLoader(ScriptedLoader(engines), EmbedderLoader(EmbedderProcess), threads=[THREADS] * len(specs))
     catalog = Catalog(specs, {LOCAL: loader}, aliases=settings.aliases)
     with contextlib.closing(LazyStorage(settings.data_dir)) as storage:
         await catalog.open()
@@ -155,7 +163,9 @@ def _settings(given: dict[str, Any]) -> Iterator[Settings]:
 
 @contextlib.contextmanager
 def _listening(
-    settings: Settings, make_app: Callable[[], AbstractAsyncContextManager[ASGIApp]]
+    settings: Settings,
+    make_app: Callable[[], AbstractAsyncContextManager[ASGIApp]],
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
 ) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
     """Serve an application on a thread; yield its address and its event loop."""
     with contextlib.closing(listen(settings)) as listener:
@@ -172,7 +182,7 @@ def _listening(
 
         def run() -> None:
             try:
-                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                with asyncio.Runner(loop_factory=new_loop) as runner:
                     runner.run(serve())
             except BaseException as error:
                 if started.done():

@@ -1,0 +1,101 @@
+"""The trial of all fields: hostile values at every place of every operation, one request at a time."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from itertools import islice
+
+from hostile.findings import Finding
+from hostile.http_client import HealthProbe, HttpClient
+from hostile.requests import FORM, Request, RequestMaker, with_prefix
+from hostile.results import Part
+from hostile.rules import Answered, violations
+from hostile.schema import ApiSchema, Operation
+from hostile.server_process import MeasuredServer, ServerLostError
+
+_DIALECTS = ("/openai", "/nim")
+_STRIDE = 11
+"""Step through the requests of the short form; it is coprime to the numbers of values, so all places meet all kinds."""
+_WARM_UP = 50
+_SHORT_SIZE, _FULL_SIZE = 100_000, 400_000
+"""Sizes of large values in bytes."""
+_PATIENCE = 25.0
+"""Time limit of a reply in seconds."""
+_UPLOAD = (
+    b'--known\r\nContent-Disposition: form-data; name="file"; filename="known.jsonl"\r\n\r\n'
+    b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\r\n--known--\r\n'
+)
+
+
+def try_fields(server: MeasuredServer, *, full: bool) -> list[Part]:
+    """Send the requests; return the parts with small and with large values."""
+    schema = ApiSchema(json.loads(_get(server, "/openapi.json")))
+    client = HttpClient(server.port, _PATIENCE)
+    upload = Request("upload", "POST", "/v1/files", _UPLOAD, FORM.replace("hostile-boundary", "known"))
+    known = {"file_id": str(json.loads(client.send(upload).beginning)["id"])}
+    client.close()
+    maker, operations = RequestMaker(schema, known), schema.operations()
+    return [
+        _sent(server, Part("odd values"), _small(maker, operations, full=full), full=full),
+        _sent(server, Part("large values"), _large(maker, operations, full=full), full=full),
+    ]
+
+
+def _small(maker: RequestMaker, operations: list[Operation], *, full: bool) -> Iterator[Request]:
+    step = 1 if full else _STRIDE
+    for operation in operations:
+        yield from islice(maker.small(operation), 0, None, step)
+        for prefix in _DIALECTS if operation.body else ():
+            yield from islice(with_prefix(maker.small(operation), prefix), 5, None, 3 * _STRIDE)
+
+
+def _large(maker: RequestMaker, operations: list[Operation], *, full: bool) -> Iterator[Request]:
+    size, step = (_FULL_SIZE, 1) if full else (_SHORT_SIZE, _STRIDE)
+    for operation in operations:
+        yield from islice(maker.large(operation, size), 0, None, step)
+        for prefix in _DIALECTS if operation.body else ():
+            yield from islice(with_prefix(maker.large(operation, size), prefix), 5, None, 2 * step)
+
+
+def _sent(server: MeasuredServer, part: Part, requests: Iterator[Request], *, full: bool) -> Part:
+    """Send requests one after the other; a server that does not answer is replaced."""
+    before = server.take().resident
+    first: int | None = None
+    left = requests
+    while True:
+        client = HttpClient(server.port, _PATIENCE)
+        with HealthProbe(server.port, _PATIENCE) as probe:
+            for request in left:
+                reply = client.send(request)
+                try:
+                    client.send(Request("barrier", "GET", "/health"))  # ends the turn that sent the reply
+                    measured = server.take()
+                except ServerLostError as error:
+                    part.findings.extend(_lost(request, error))
+                    break
+                answered = Answered(request, reply, measured, before)
+                part.add(answered)
+                part.findings.extend(violations(answered, with_times=full))
+                before = measured.resident
+                first = before if part.requests == _WARM_UP else first
+                if reply.is_timeout:
+                    break
+            else:
+                part.longest_health = max(part.longest_health or 0, probe.longest)
+                client.close()
+                break
+        part.longest_health = max(part.longest_health or 0, probe.longest)
+        server.replace()
+        before, first = server.take().resident, None
+    part.kept_memory = None if first is None else before - first
+    return part
+
+
+def _lost(request: Request, error: ServerLostError) -> Iterator[Finding]:
+    yield Finding("server lost", request.name, str(error))
+
+
+def _get(server: MeasuredServer, path: str) -> bytes:
+    with urllib.request.urlopen(server.url + path, timeout=_PATIENCE) as response:
+        content: bytes = response.read()
+    return content
