@@ -9,12 +9,14 @@ VENV_MISTRALAI1 := .venv-mistralai1
 IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # An engine that is built without regard to this processor: it computes with AVX2 where it could with AVX-512.
 VENV_PORTABLE := .venv-portable
+# Schemathesis, which `make hostile` runs as a program.
+VENV_HOSTILE := .venv-hostile
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 
 # Tests start hundreds of Python processes. Without bytecode files each one would compile every module.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve wheel test unit soak test-builds test-threads test-portable faults compat lint types check clean
+.PHONY: serve wheel test unit soak test-builds test-threads test-portable faults compat hostile lint types check clean
 
 serve: $(VENV)/.serve
 	@exec $(VENV)/bin/ponant serve $(ARGS)
@@ -57,6 +59,12 @@ faults: $(VENV)/.dev
 compat: $(VENV)/.dev
 	$(VENV)/bin/python -m compat.run $(ARGS)
 
+# Odd, huge and broken requests, silent connections and killed processes: the short form checks counts, bytes and
+# statuses in three minutes. FULL=1 sends all requests and judges times, on a quiet machine, in half an hour;
+# ARGS=--write writes its table into docs/reliability.md. ARGS="fields kills" runs some of the trials.
+hostile: $(VENV)/.dev $(VENV_HOSTILE)/.ready
+	$(VENV)/bin/python -m hostile.run $(if $(FULL),--full) $(ARGS)
+
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -67,7 +75,7 @@ types: $(VENV)/.dev
 check: lint types test
 
 clean:
-	rm -rf $(VENV) $(VENV_MISTRALAI1) $(VENV_PORTABLE) .venv-compat
+	rm -rf $(VENV) $(VENV_MISTRALAI1) $(VENV_PORTABLE) $(VENV_HOSTILE) .venv-compat
 
 $(VENV)/bin/python:
 	@echo "Setting up $(VENV). The first time, this builds the llama.cpp engine, which takes minutes:"
@@ -93,4 +101,10 @@ $(VENV_PORTABLE)/.dev: pyproject.toml constraints.txt
 $(VENV_MISTRALAI1)/.ready: constraints.txt
 	$(PYTHON) -m venv $(VENV_MISTRALAI1)
 	$(VENV_MISTRALAI1)/bin/python -m pip install --quiet --disable-pip-version-check 'mistralai>=1.12,<2' 'pytest>=8.3'
+	@touch $@
+
+$(VENV_HOSTILE)/.ready: hostile/requirements.txt hostile/constraints.txt
+	$(PYTHON) -m venv $(VENV_HOSTILE)
+	$(VENV_HOSTILE)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement hostile/requirements.txt --constraint hostile/constraints.txt
 	@touch $@

@@ -89,11 +89,9 @@ def _slow(server: MeasuredServer, count: int) -> Part:
 def _too_many(server: MeasuredServer) -> Part:
     """Open more connections than there are file descriptors: new clients are served."""
     part = Part("more connections than descriptors", requests=2 * _FEW_DESCRIPTORS)
-    server.take()
     with _opened(server, 2 * _FEW_DESCRIPTORS) as connections:
         _check_served(server, part)
         _check_closed(connections, part, "connection beyond the limit")
-    part.worst_turn = server.take().counts.worst_turn
     return part
 
 
@@ -105,14 +103,8 @@ def _repeated(count: int) -> Iterator[bytes]:
 @contextlib.contextmanager
 def _opened(server: MeasuredServer, count: int) -> Iterator[list[socket.socket]]:
     """Open connections; close those that are left at the end."""
-    connections: list[socket.socket] = []
-    try:
-        for _ in range(count):
-            connections.append(socket.create_connection((HOST, server.port), timeout=10))
-        yield connections
-    finally:
-        for connection in connections:
-            connection.close()
+    with contextlib.ExitStack() as opened:
+        yield [opened.enter_context(socket.create_connection((HOST, server.port), timeout=10)) for _ in range(count)]
 
 
 def _check_served(server: MeasuredServer, part: Part) -> None:

@@ -19,8 +19,8 @@ _STRIDE = 11
 _WARM_UP = 50
 _SHORT_SIZE, _FULL_SIZE = 100_000, 400_000
 """Sizes of large values in bytes."""
-_PATIENCE = 25.0
-"""Time limit of a reply in seconds."""
+_SHORT_PATIENCE, _FULL_PATIENCE = 12.0, 30.0
+"""Time limits of a reply in seconds."""
 _UPLOAD = (
     b'--known\r\nContent-Disposition: form-data; name="file"; filename="known.jsonl"\r\n\r\n'
     b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\r\n--known--\r\n'
@@ -30,7 +30,7 @@ _UPLOAD = (
 def try_fields(server: MeasuredServer, *, full: bool) -> list[Part]:
     """Send the requests; return the parts with small and with large values."""
     schema = ApiSchema(json.loads(_get(server, "/openapi.json")))
-    client = HttpClient(server.port, _PATIENCE)
+    client = HttpClient(server.port, _FULL_PATIENCE)
     upload = Request("upload", "POST", "/v1/files", _UPLOAD, FORM.replace("hostile-boundary", "known"))
     known = {"file_id": str(json.loads(client.send(upload).beginning)["id"])}
     client.close()
@@ -59,13 +59,13 @@ def _large(maker: RequestMaker, operations: list[Operation], *, full: bool) -> I
 
 def _sent(server: MeasuredServer, part: Part, requests: Iterator[Request], *, full: bool) -> Part:
     """Send requests one after the other; a server that does not answer is replaced."""
+    patience = _FULL_PATIENCE if full else _SHORT_PATIENCE
     before = server.take().resident
     first: int | None = None
-    left = requests
     while True:
-        client = HttpClient(server.port, _PATIENCE)
-        with HealthProbe(server.port, _PATIENCE) as probe:
-            for request in left:
+        client = HttpClient(server.port, patience)
+        with HealthProbe(server.port, patience) as probe:
+            for request in requests:
                 reply = client.send(request)
                 try:
                     client.send(Request("barrier", "GET", "/health"))  # ends the turn that sent the reply
@@ -96,6 +96,6 @@ def _lost(request: Request, error: ServerLostError) -> Iterator[Finding]:
 
 
 def _get(server: MeasuredServer, path: str) -> bytes:
-    with urllib.request.urlopen(server.url + path, timeout=_PATIENCE) as response:
+    with urllib.request.urlopen(server.url + path, timeout=_FULL_PATIENCE) as response:
         content: bytes = response.read()
     return content

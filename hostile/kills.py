@@ -114,14 +114,15 @@ def _recovered(server: ServerProcess, victim: Victim, kind: signal.Signals, coun
             part.requests += 1
             process.send_signal(kind)
             began = time.perf_counter()
-            status = 0
-            while status != 200 and time.perf_counter() - began < _RECOVERED_SECONDS:
+            reply = client.send(victim.asks(next(_NUMBERS)))
+            part.statuses[reply.status] += 1
+            while reply.status != 200 and time.perf_counter() - began < _RECOVERED_SECONDS:
                 reply = client.send(victim.asks(next(_NUMBERS)))
-                status = reply.status
-                part.statuses[status] += 1
+                part.statuses[reply.status] += 1
             part.recoveries.append(time.perf_counter() - began)
-            if status != 200:
-                part.findings.append(Finding("not recovered", part.name, f"status {status}: {reply.beginning[:200]!r}"))
+            if reply.status != 200:
+                detail = f"status {reply.status}: {reply.beginning[:200]!r}"
+                part.findings.append(Finding("not recovered", part.name, detail))
             if _is_stopped(process):
                 part.findings.append(Finding("stopped process kept", part.name, f"process {process.pid}"))
     client.close()

@@ -1,25 +1,27 @@
 """Server with scripted models in a process of its own, which measures its event loop and its memory.
 
-Started as ``python -m hostile.measured_server MODEL SETTINGS``, with the settings as JSON. Its first line on standard
-output is its address. For each line on standard input it prints a ``Measurement`` as JSON, and begins a new one. It ends
-at the end of its input.
+Started as ``python -m hostile.measured_server MODEL SETTINGS LOOP``, with the settings as JSON. Its first line on
+standard output is its address. For each line on standard input it prints a ``Measurement`` as JSON, and begins a new
+one. It ends at the end of its input.
 
-The event loop is asyncio's own, in place of uvloop, because its polls can be observed. The application, the parser of
-HTTP and the connections are those of ``ponant serve``.
+If LOOP is ``measured``, the event loop is asyncio's own, because its polls can be observed; if it is ``usual``, it is
+uvloop, as in ``ponant serve``. The application, the parser of HTTP and the connections are always those of that.
 """
 
+import asyncio
 import contextlib
 import functools
 import gc
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import llama_cpp  # noqa: F401 - before ponant, as each of them takes over llama.cpp's log
 import msgspec
+import uvloop
 from fastapi.exceptions import RequestValidationError
 
 from hostile import process_memory
@@ -30,6 +32,8 @@ from tests.in_process import serving_scripted
 
 CONTEXT = 4096
 """Context of the scripted model in tokens."""
+MEASURED, USUAL = "measured", "usual"
+"""Kinds of event loops."""
 
 
 class Measurement(msgspec.Struct):
@@ -50,9 +54,10 @@ class Measurement(msgspec.Struct):
 
 def main() -> None:
     """Serve until the end of the input."""
-    model, settings = sys.argv[1:]
+    model, settings, loop = sys.argv[1:]
     meter = LoopMeter()
-    with _counting(meter), _serving(Path(model), meter, json.loads(settings)) as url:
+    new_loop = meter.new_loop if loop == MEASURED else uvloop.new_event_loop
+    with _counting(meter), _serving(Path(model), new_loop, json.loads(settings)) as url:
         gc.collect()
         gc.freeze()  # as the server does after its start
         process_memory.reset_peak()
@@ -64,17 +69,17 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _serving(model: Path, meter: LoopMeter, settings: dict[str, Any]) -> Iterator[str]:
-    with serving_scripted(
-        model, engine={"context": CONTEXT}, embedder=ScriptedEmbedder, new_loop=meter.new_loop, **settings
-    ) as server:
+def _serving(model: Path, new_loop: Callable[[], asyncio.AbstractEventLoop], settings: dict[str, Any]) -> Iterator[str]:
+    engine = {"context": CONTEXT}
+    with serving_scripted(model, engine=engine, embedder=ScriptedEmbedder, new_loop=new_loop, **settings) as server:
         yield server.url
 
 
 @contextlib.contextmanager
 def _counting(meter: LoopMeter) -> Iterator[None]:
     """Count the values of parsed bodies and the errors of invalid ones."""
-    parse, begin = json_body.parse_json, RequestValidationError.__init__
+    module = vars(json_body)
+    parse, begin = module["parse_json"], RequestValidationError.__init__
 
     def parse_counted(text: bytes) -> Any:
         parsed = parse(text)
@@ -87,12 +92,12 @@ def _counting(meter: LoopMeter) -> Iterator[None]:
         meter.counts.most_errors = max(meter.counts.most_errors, len(errors))
         begin(self, errors, **options)
 
-    json_body.parse_json = parse_counted
+    module["parse_json"] = parse_counted
     RequestValidationError.__init__ = begin_counted  # type: ignore[method-assign]
     try:
         yield
     finally:
-        json_body.parse_json = parse
+        module["parse_json"] = parse
         RequestValidationError.__init__ = begin  # type: ignore[method-assign]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from hostile.measured_server import Measurement
+from hostile.measured_server import MEASURED, USUAL, Measurement
 from tests.serving import environment
 from tests.tiny_model import write_tiny_model
 
@@ -37,13 +37,20 @@ class MeasuredServer:
     """
 
     def __init__(self, model: Path, *, descriptors: int | None = None, **settings: Any) -> None:
-        """Prepare a server. ``descriptors`` is its limit of file descriptors, ``settings`` are those of the server."""
+        """Prepare a server.
+
+        Args:
+            model: file with the tokens of the scripted model.
+            descriptors: limit of file descriptors; a server with one has the usual event loop, which is not measured.
+            settings: settings of the server.
+        """
         self.url = ""
         self.starts = 0
         limit = [] if descriptors is None else ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"]
         self._command = [
             *(*limit, sys.executable, "-m", "hostile.measured_server"),
             *(str(model), json.dumps(SETTINGS | settings)),
+            MEASURED if descriptors is None else USUAL,
         ]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -137,9 +137,7 @@ class ScriptedLoader:
 
 
 @contextlib.asynccontextmanager
-async def _scripted_app(
-    settings: Settings, specs: Sequence[ModelSpec], loader: LocalLoader
-) -> AsyncIterator[ASGIApp]:
+async def _scripted_app(settings: Settings, specs: Sequence[ModelSpec], loader: LocalLoader) -> AsyncIterator[ASGIApp]:
     catalog = Catalog(specs, {LOCAL: loader}, aliases=settings.aliases)
     with contextlib.closing(LazyStorage(settings.data_dir)) as storage:
         await catalog.open()
