@@ -17,6 +17,8 @@ PROGRAM = ROOT / ".venv-hostile" / "bin" / "schemathesis"
 _CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
 _SHORT = ("--phases", "coverage")
 _FULL = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "200")
+_AGENT = "User-Agent: mistral-client-hostile/1"
+"""Header of Mistral's clients: without it, fields that only OpenAI's API has select answers in OpenAI's dialect."""
 _LONGEST_SECONDS = 900
 _SHOWN = 12_000
 """Most characters of the program's own report that are printed."""
@@ -32,7 +34,7 @@ def try_contract(server: MeasuredServer, *, full: bool) -> Part:
             [
                 *(str(PROGRAM), "--config-file", str(_CONFIGURATION), "run", f"{server.url}/openapi.json"),
                 *(_FULL if full else _SHORT),
-                *("--continue-on-failure", "--no-shrink", "--generation-database", "none", "--no-color"),
+                *("--header", _AGENT, "--continue-on-failure", "--no-shrink", "--generation-database", "none", "--no-color"),
                 *("--report", "json", "--report-json-path", str(report)),
             ],
             cwd=folder,

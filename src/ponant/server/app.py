@@ -14,6 +14,7 @@ from ponant.api.limits import declared_limits
 from ponant.server.body_limits import body_limits_of, read_body_limits, set_body_limits
 from ponant.server.dialects.detection import DialectDetection
 from ponant.server.docs import add_docs
+from ponant.server.documented import document_errors
 from ponant.server.errors import add_error_handlers
 from ponant.server.fingerprint import backend_fingerprint
 from ponant.server.middleware import BodyLimit, HeadLimit, Keys, LoopbackHosts, OwnPages, PlainBodies, RequestLog
@@ -100,7 +101,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 class _Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI schema, with the types of events and validation errors, which no route declares."""
+        """Return the OpenAPI schema, with errors and the types of events, which no route declares."""
         if not self.openapi_schema:
             schema = super().openapi()
             schemas: dict[str, Any] = schema["components"]["schemas"]
@@ -108,5 +109,6 @@ class _Application(FastAPI):
                 definition = kind.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= definition.pop("$defs", {})
                 schemas[definition["title"]] = definition
+            document_errors(schema)
             self.openapi_schema = declared_limits(schema, body_limits_of({"app": self}).lists)
         return super().openapi()
