@@ -20,8 +20,8 @@ _FULL = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "20
 _AGENT = "User-Agent: mistral-client-hostile/1"
 """Header of Mistral's clients: without it, fields that only OpenAI's API has select answers in OpenAI's dialect."""
 _LONGEST_SECONDS = 900
-_SHOWN = 12_000
-"""Most characters of the program's own report that are printed."""
+_SHOWN_LINES, _SHOWN_WIDTH = 400, 600
+"""Most lines of the program's own report that are printed, and most characters of each."""
 
 
 def try_contract(server: MeasuredServer, *, full: bool) -> Part:
@@ -34,7 +34,15 @@ def try_contract(server: MeasuredServer, *, full: bool) -> Part:
             [
                 *(str(PROGRAM), "--config-file", str(_CONFIGURATION), "run", f"{server.url}/openapi.json"),
                 *(_FULL if full else _SHORT),
-                *("--header", _AGENT, "--continue-on-failure", "--no-shrink", "--generation-database", "none", "--no-color"),
+                *(
+                    "--header",
+                    _AGENT,
+                    "--continue-on-failure",
+                    "--no-shrink",
+                    "--generation-database",
+                    "none",
+                    "--no-color",
+                ),
                 *("--report", "json", "--report-json-path", str(report)),
             ],
             cwd=folder,
@@ -52,7 +60,7 @@ def try_contract(server: MeasuredServer, *, full: bool) -> Part:
     if not result.get("complete"):
         part.findings.append(Finding("contract: not run", "Schemathesis", finished.stdout[-2000:]))
     elif part.findings:
-        print(finished.stdout[:_SHOWN])
+        print("\n".join(line[:_SHOWN_WIDTH] for line in finished.stdout.splitlines()[:_SHOWN_LINES]))
     measured = server.take()
     part.worst_turn = measured.counts.worst_turn
     return part

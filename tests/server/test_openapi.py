@@ -54,6 +54,8 @@ LIMITED = {
     *("tools", "stop", "guardrails", "input"),
 }
 """Lists in requests that the specification leaves without a limit."""
+NOT_EMPTY = ("messages: minItems 1", "stop: minLength 1", "stop[]: minLength 1")
+"""Values in requests that must not be empty, of which the specification says nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,8 @@ def test_served_document_exceeds_the_specification_by_the_additions_alone(
     found = differences(served, specification, OPERATIONS, allowed=ADDITIONS, narrower=BOUNDED)
     limits = [re.fullmatch(r".* application/json (\S+): maxItems \d+ is too narrow", line) for line in found]
     assert {limit[1] for limit in limits if limit} == LIMITED
-    assert [line for line, limit in zip(found, limits, strict=True) if not limit] == []
+    others = [line for line, limit in zip(found, limits, strict=True) if not limit]
+    assert [line for line in others if not line.removesuffix(" is too narrow").endswith(NOT_EMPTY)] == []
 
 
 ASKED: list[dict[str, Any]] = [

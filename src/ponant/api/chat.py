@@ -109,7 +109,7 @@ def _check_token_ids(bias: dict[str, float]) -> dict[str, float]:
     return bias
 
 
-StopString = Annotated[str, AfterValidator(_refuse_empty)]
+StopString = Annotated[str, AfterValidator(_refuse_empty), Field(json_schema_extra={"minLength": 1})]
 Stop = Annotated[StopString | list[StopString] | None, AtMost("stops")]
 LogitBias = Annotated[
     dict[str, Annotated[float, Field(ge=-_LARGEST_BIAS, le=_LARGEST_BIAS)]],
@@ -124,7 +124,9 @@ class ChatCompletionRequest(RequestModel):
     """Body of a chat completion request."""
 
     model: str | None = None
-    messages: Annotated[list[Message], AtMost("messages"), AfterValidator(_refuse_none)]
+    messages: Annotated[
+        list[Message], AtMost("messages"), AfterValidator(_refuse_none), Field(json_schema_extra={"minItems": 1})
+    ]
     temperature: Temperature | None = None
     top_p: Share | None = 1.0
     top_k: TopK | None = None

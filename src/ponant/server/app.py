@@ -17,6 +17,7 @@ from ponant.server.docs import add_docs
 from ponant.server.documented import document_errors
 from ponant.server.errors import add_error_handlers
 from ponant.server.fingerprint import backend_fingerprint
+from ponant.server.integer_bounds import write_integer_bounds
 from ponant.server.middleware import BodyLimit, HeadLimit, Keys, LoopbackHosts, OwnPages, PlainBodies, RequestLog
 from ponant.server.multipart import LONGEST_VALUE, MOST_FIELDS
 from ponant.server.routes.chat import chat_routes
@@ -110,5 +111,6 @@ class _Application(FastAPI):
                 schemas |= definition.pop("$defs", {})
                 schemas[definition["title"]] = definition
             document_errors(schema)
+            write_integer_bounds(schema)
             self.openapi_schema = declared_limits(schema, body_limits_of({"app": self}).lists)
         return super().openapi()

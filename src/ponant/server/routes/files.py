@@ -219,6 +219,9 @@ def _form() -> dict[str, Any]:
     """Return the OpenAPI description of an upload's body."""
     schema = UploadFileIn.model_json_schema()
     del schema["additionalProperties"]
+    expiry = schema["properties"]["expiry"]
+    expiry |= next(kind for kind in expiry.pop("anyOf") if kind["type"] != "null")  # a form has no null
+    del expiry["default"]
     schema["properties"]["file"] = {"type": "string", "format": "binary"}
     schema["required"] = ["file"]
     return {"content": {"multipart/form-data": {"schema": schema}}, "required": True}
