@@ -63,7 +63,7 @@ def test_unknown_paths_are_404_and_unknown_methods_405(tiny_server: RunningServe
         ("/v1/fine_tuning/jobs", {"GET", "POST"}),
         ("/v1/fine_tuning/jobs/x/cancel", {"POST"}),
         ("/v1/fine_tuning/models/a/b", {"PATCH"}),
-        ("/v1/fine_tuning/models/a/archive", {"PATCH", "POST", "DELETE"}),
+        ("/v1/fine_tuning/models/a/archive", {"POST", "DELETE"}),
         ("/health", {"GET"}),
         ("/docs/static/swagger-ui.css", {"GET", "HEAD"}),
     ],

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from ponant.api.fine_tuning import (
     ArchiveFTModelOut,
@@ -44,6 +45,15 @@ from ponant.training.events import Validated
 
 if TYPE_CHECKING:
     from ponant.storage.tables import FineTuningCheckpointRow, FineTuningEventRow, FineTuningJobRow
+
+
+class _ModelIdConvertor(PathConvertor):
+    """Ids of models, which may have slashes, at the end of a path."""
+
+    regex = r".*(?<!/archive)"
+
+
+register_url_convertor("model_id", _ModelIdConvertor())
 
 JobIdPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
@@ -139,7 +149,7 @@ def fine_tuned_routes(catalog: Catalog, registry: ModelRegistry) -> APIRouter:
     router = APIRouter(tags=["fine-tuning"], route_class=StrictJsonRoute)
 
     @router.patch(
-        "/v1/fine_tuning/models/{model_id:path}",
+        "/v1/fine_tuning/models/{model_id:model_id}",
         summary="Update Fine Tuned Model",
         response_model=CompletionFTModelOut,
         response_model_exclude_unset=True,
