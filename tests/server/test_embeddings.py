@@ -65,6 +65,25 @@ def worker_of(server: ServerProcess) -> psutil.Process:
 # Results
 
 
+@pytest.mark.parametrize("path", [EMBEDDINGS, f"/openai{EMBEDDINGS}"])
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+def test_large_responses_are_sent_in_pieces(
+    scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, path: str, encoding: str
+) -> None:
+    asked = {"input": TEXTS, "encoding_format": encoding}
+    with scripted_server.client() as client:
+        whole = client.post(path, json=asked)
+        monkeypatch.setattr("ponant.server.routes.embeddings._MOST_WHOLE", 384)
+        monkeypatch.setattr("ponant.embedding.answer._PIECE", 800)
+        pieces = client.post(path, json=asked)
+    assert (whole.status_code, pieces.status_code) == (200, 200)
+    assert ("content-length" in whole.headers, "content-length" in pieces.headers) == (True, False)
+    assert whole.headers["content-type"] == pieces.headers["content-type"] == "application/json"
+    assert whole.json().keys() == pieces.json().keys()
+    for field in ("object", "data", "model", "usage"):
+        assert whole.json()[field] == pieces.json()[field]
+
+
 def test_vectors_are_the_librarys_own(scripted_server: ScriptedServer) -> None:
     library = E5(num_threads=1)
     expected = library.passage(TEXTS)

@@ -177,6 +177,14 @@ def test_jobs_are_listed_by_what_is_wanted(client: httpx2.Client, trained: Job) 
 
 
 @pytest.mark.usefixtures("scripted_training")
+def test_long_names_and_descriptions_are_refused(client: httpx2.Client, file_id: str) -> None:
+    for field in ("project", "name", "run_name"):
+        wandb = {"type": "wandb", "project": "p", "api_key": "k" * 40} | {field: "x" * 1001}
+        assert client.post(JOBS, json=job_of(file_id, integrations=[wandb])).status_code == 422
+    for changes in ({"name": "x" * 1001}, {"description": "x" * 10_001}):
+        assert client.patch("/v1/fine_tuning/models/none", json=changes).status_code == 422
+
+
 def test_dry_run_tells_what_a_job_would_take_and_keeps_nothing(
     client: httpx2.Client, data_dir: Path, file_id: str
 ) -> None:

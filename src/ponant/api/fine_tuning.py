@@ -21,6 +21,7 @@ JobStatus = Literal[
     "CANCELLATION_REQUESTED",
 ]
 
+Name = Annotated[str, Field(max_length=1000)]
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 
@@ -62,10 +63,10 @@ class WandbIntegration(RequestModel):
     """Weights & Biases, to which the metrics of a job are also sent."""
 
     type: Literal["wandb"] = "wandb"
-    project: str
-    name: str | None = None
+    project: Name
+    name: Name | None = None
     api_key: str = Field(min_length=40, max_length=40)
-    run_name: str | None = None
+    run_name: Name | None = None
 
 
 class GithubRepositoryIn(RequestModel):
@@ -226,8 +227,8 @@ class JobsOut(ResponseModel):
 class UpdateFTModelIn(RequestModel):
     """New name or description of a fine-tuned model. Missing fields stay unchanged."""
 
-    name: str | None = None
-    description: str | None = None
+    name: Name | None = None
+    description: Annotated[str, Field(max_length=10_000)] | None = None
 
 
 class FTModelCapabilitiesOut(ResponseModel):

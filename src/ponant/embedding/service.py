@@ -1,14 +1,13 @@
 """The service that answers requests for embeddings."""
 
 import asyncio
-import uuid
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
-from ponant.api.base import UsageInfo
-from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse, EmbeddingResponseData
+from ponant.api.embeddings import EmbeddingRequest
 from ponant.callers import Caller
+from ponant.embedding.answer import EmbeddingAnswer
 from ponant.engine.embed.base import Embedder, EmbeddingText, InputTooLongError, TextVectors
 from ponant.errors import InvalidRequestError
 
@@ -42,7 +41,7 @@ class EmbeddingService:
         """Answer requests with these models."""
         self._models = models
 
-    async def embed(self, request: EmbeddingRequest, caller: Caller) -> EmbeddingResponse:
+    async def embed(self, request: EmbeddingRequest, caller: Caller) -> EmbeddingAnswer:
         """Answer a request. Cancelling the call drops the texts that are not yet in a batch.
 
         Raises:
@@ -68,7 +67,7 @@ class EmbeddingService:
                 embeddings = await model.embedder.embed(texts)
             except InputTooLongError as error:
                 raise _too_long(error, name) from None
-        return await asyncio.to_thread(_response, request, name, embeddings)
+        return await asyncio.to_thread(_answer, request, name, embeddings)
 
 
 def _check_tokens(texts: Sequence[EmbeddingText], model: str, vocabulary_size: int) -> None:
@@ -103,21 +102,9 @@ def _too_long(error: InputTooLongError, model: str) -> InvalidRequestError:
     )
 
 
-def _response(request: EmbeddingRequest, model: str, embeddings: TextVectors) -> EmbeddingResponse:
-    from ponant.embedding.numbers import quantized, shortened, written  # here, as it imports numpy
+def _answer(request: EmbeddingRequest, model: str, embeddings: TextVectors) -> EmbeddingAnswer:
+    from ponant.embedding.numbers import quantized, shortened  # here, as it imports numpy
 
     vectors = shortened(embeddings.vectors, request.output_dimension or embeddings.vectors.shape[1])
-    rows = written(quantized(vectors, request.output_dtype), request.encoding_format)
-    tokens = sum(embeddings.tokens)
-    # Validation would take longer than the computation.
-    data = [
-        EmbeddingResponseData.model_construct(object="embedding", embedding=row, index=index)
-        for index, row in enumerate(rows)
-    ]
-    return EmbeddingResponse.model_construct(
-        id=f"embd-{uuid.uuid4().hex}",
-        object="list",
-        data=data,
-        model=model,
-        usage=UsageInfo(prompt_tokens=tokens, completion_tokens=0, total_tokens=tokens),
-    )
+    numbers = quantized(vectors, request.output_dtype)
+    return EmbeddingAnswer(model, numbers, request.encoding_format, sum(embeddings.tokens))

@@ -132,6 +132,7 @@ class DialectExchange:
         query: query of the request.
         body: body as sent; empty before ``read``.
         sources: for each field of the translated body, the field of the sent body that it comes from.
+        is_written: True if the route has written the answer in the dialect.
     """
 
     path: str = ""
@@ -141,6 +142,7 @@ class DialectExchange:
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Json = field(default_factory=dict[str, Any])
     sources: dict[str, str] = field(default_factory=dict[str, str])
+    is_written: bool = False
 
     @property
     def served_path(self) -> str:

@@ -1,8 +1,9 @@
 """Detection of the dialect of requests, and translation of whole answers."""
 
+import asyncio
 import contextlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -25,6 +26,8 @@ _AGENTS = {
     "mistral-client-": MISTRAL,
 }
 """Dialects of clients, by the beginning of their `User-Agent`. The first match applies, whatever the body has."""
+_SMALL = 2**16
+"""Largest answer that is translated on the event loop, in bytes."""
 _RESOURCES = ("chat", "fim", "embeddings", "models", "files", "fine_tuning")
 """First parts of the paths that are also served without ``/v1``."""
 
@@ -101,13 +104,13 @@ class _AnswerSender:
     exchange: DialectExchange
     send_on: Send
     held: Message | None = None
-    body: bytes = b""
+    pieces: list[bytes] = field(default_factory=list[bytes])
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start" and self._is_translated(message):
             self.held = message
         elif self.held and message["type"] == "http.response.body":
-            self.body += message.get("body", b"")
+            self.pieces.append(message.get("body", b""))
             if not message.get("more_body", False):
                 await self._send_translated(self.held)
         else:
@@ -115,10 +118,15 @@ class _AnswerSender:
 
     def _is_translated(self, start: Message) -> bool:
         is_json = Headers(raw=start["headers"]).get("content-type", "") == "application/json"
-        return is_json and self.exchange.dialect.answers is not None
+        return is_json and self.exchange.dialect.answers is not None and not self.exchange.is_written
 
     async def _send_translated(self, start: Message) -> None:
-        start["status"], body = self.exchange.answers.whole(start["status"], self.body)
+        answer = b"".join(self.pieces)
+        if len(answer) > _SMALL:
+            translated = await asyncio.to_thread(self.exchange.answers.whole, start["status"], answer)
+        else:
+            translated = self.exchange.answers.whole(start["status"], answer)
+        start["status"], body = translated
         MutableHeaders(raw=start["headers"])["content-length"] = str(len(body))
         await self.send_on(start)
         await self.send_on({"type": "http.response.body", "body": body})
