@@ -112,6 +112,13 @@ def test_choice_whose_grammar_fails_ends_with_an_error(scripted_server: Scripted
         {"properties": {"a": {"not": {"items": {"type": "string"}}}}},
         {"properties": {"a": {"oneOf": [{"type": "string", "pattern": "a"}, {"type": "string"}]}}},
         {"patternProperties": {r"(a)\1": {}}, "additionalProperties": False},
+        {
+            "properties": {
+                "a": {"type": "string", "pattern": r"^(?=.{4,253}$)((?!-)[a-z\d-]{1,63}(?<!-)\.)+[a-z]{2,63}$"}
+            }
+        },
+        {"properties": {"a": {"type": "number", "minimum": 1e300}}},
+        {"properties": {"a": {"$ref": "https://example.org/schema.json"}}},
     ],
 )
 def test_tool_with_a_keyword_that_cannot_be_enforced_is_refused_if_it_is_strict(

@@ -54,7 +54,7 @@ class ChatService:
         refuse_unsupported(request)
         spec = read_answer_spec(request)
         async with self._completions.in_time(arrived):
-            await self._schemas.check(spec.schemas)
+            spec = spec.with_schemas(await self._schemas.check(spec.schemas))
         return await self._completions.start(self._spec(request, spec, caller, arrived=arrived, any_order=any_order))
 
     def _spec(

@@ -244,6 +244,56 @@ async def test_keywords_that_are_left_out_are_named_in_the_log(
             await checker.check([NamedSchema("a", schema, strict=schema is loose.schema)])
 
 
+HOST = r"^(?=.{4,253}$)((?!-)[a-zA-Z0-9-]{1,63}(?<!-)\.)+[a-zA-Z]{2,63}$"
+TEXT = {"type": "string"}
+TOO_HARD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "a regular expression": ({**TEXT, "pattern": HOST, "maxLength": 50}, {**TEXT, "maxLength": 50}, "pattern"),
+    "within alternatives": (
+        {"anyOf": [{**TEXT, "pattern": HOST}, {"type": "null"}]},
+        {"anyOf": [TEXT, {"type": "null"}]},
+        "anyOf.0.pattern",
+    ),
+    "a number": ({"type": "number", "minimum": 1e300}, {"type": "number"}, "minimum"),
+    "a divisor": ({"multipleOf": 10**12}, {}, "multipleOf"),
+    "another server": (REFUSED["another server"], REFUSED["another server"], "$ref"),
+    "an anchor": ({"$ref": "#text"}, {"$ref": "#text"}, "$ref"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_HARD)
+async def test_only_the_keyword_at_fault_is_left_out_of_a_tool(
+    patient: SchemaChecker, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    part, usable, keyword = TOO_HARD[name]
+    other = {**TEXT, "pattern": "^[ab]$"}
+    schema = {"type": "object", "properties": {"a": part, "b": other}}
+    with caplog.at_level("WARNING", "ponant.schemas"):
+        (found,) = await patient.check([NamedSchema("tool", schema, strict=False)])
+    assert found["properties"] == {"a": usable, "b": other}
+    assert [vars(record)["keywords"] for record in caplog.records] == [f"tool.properties.a.{keyword}"]
+    assert await patient.check([NamedSchema("tool", schema, strict=False)]) == [found]
+    with pytest.raises(InvalidRequestError):
+        await patient.check([NamedSchema("tool", {**schema, "title": name})])
+
+
+async def test_tool_whose_schema_takes_too_long_is_used_without_regular_expressions() -> None:
+    checker = SchemaChecker(seconds=0.3)
+    try:
+        slow = {"type": "object", "properties": {"a": REFUSED["many patterns"]}}
+        (found,) = await checker.check([NamedSchema("tool", slow, strict=False)])
+        assert found == {"type": "object", "properties": {"a": {"allOf": [TEXT] * 30}}}
+        assert await checker.check([NamedSchema("tool", slow, strict=False)]) == [found]
+    finally:
+        await checker.close()
+
+
+@pytest.mark.parametrize("part", [{"pattern": "(a"}, {"minLength": 3, "maxLength": 2}, {"$ref": "#/$defs/none"}])
+async def test_mistake_in_the_schema_of_a_tool_is_refused(patient: SchemaChecker, part: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"a": {**TEXT, **part}}, "required": ["a"]}
+    with pytest.raises(InvalidRequestError, match=r"^tool\.properties\.a: "):
+        await patient.check([NamedSchema("tool", schema, strict=False)])
+
+
 async def test_known_schema_needs_no_process() -> None:
     checker = SchemaChecker(remembered=2)
     bad = {"uniqueItems": True}

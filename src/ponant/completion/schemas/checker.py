@@ -12,11 +12,13 @@ import logging
 import signal
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ponant.errors import InvalidRequestError
 from ponant.processes.child_process import ChildProcess
+from ponant.prompts.json_schema.document import Path, UnusableSchemaError
+from ponant.prompts.json_schema.relaxation import EXPRESSIONS, KEYWORDS, places_of, without
 from ponant.prompts.json_schema.rules import NamedSchema
 
 logger = logging.getLogger("ponant.schemas")
@@ -30,6 +32,10 @@ _STILL_SECONDS = 4.0
 """Seconds without use of the processor after which the process counts as hung during a job."""
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM)
 """Exit statuses whose cause may be outside of the schemas."""
+_MOST_NAMED = 20
+"""Number of keywords that a warning names."""
+_RELAXED = (EXPRESSIONS, KEYWORDS)
+"""Keywords without which a schema that is not strict is tried again, after the process died for the nth time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +47,30 @@ class _Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class _Usable:
+    """A schema that can be used without some keywords. Paths lead to these."""
+
+    without: tuple[Path, ...] = ()
+
+
+_Result = _Fault | _Usable
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
-    """A schema to check: its JSON text, and the SHA-256 digest of that and of its strictness."""
+    """A schema to check.
+
+    Attributes:
+        schema: the schema as sent.
+        text: JSON text of the schema, without the keywords in ``without``.
+        digest: SHA-256 digest of the text as sent and of the strictness.
+        without: paths of the keywords that are left out of the text.
+    """
 
     schema: NamedSchema
     text: bytes
     digest: bytes
+    without: tuple[Path, ...] = ()
 
 
 class _ProcessDiedError(Exception):
@@ -71,7 +95,7 @@ class SchemaChecker:
         self._seconds = seconds
         self._memory = memory
         self._remembered = remembered
-        self._known: OrderedDict[bytes, _Fault | None] = OrderedDict()
+        self._known: OrderedDict[bytes, _Result] = OrderedDict()
         self._lock = asyncio.Lock()
         self._process: ChildProcess | None = None
         self._closed = False
@@ -81,8 +105,11 @@ class SchemaChecker:
         """Process id of the worker; None if it does not run."""
         return self._process.pid if self._process else None
 
-    async def check(self, schemas: Sequence[NamedSchema]) -> None:
+    async def check(self, schemas: Sequence[NamedSchema]) -> list[dict[str, Any]]:
         """Check the schemas of a request.
+
+        Returns:
+            The schemas to use. Those that are not strict lack the keywords that make them too complex.
 
         Raises:
             InvalidRequestError: a schema cannot be used. ``param`` is its field; the message begins with the path of
@@ -93,9 +120,13 @@ class SchemaChecker:
         if any(job.digest not in known for job in jobs):
             async with self._lock:
                 known = await self._try(jobs)
+        usable: list[dict[str, Any]] = []
         for job in jobs:
-            if fault := known[job.digest]:
-                raise _error(job.schema, fault)
+            result = known[job.digest]
+            if isinstance(result, _Fault):
+                raise _error(job.schema, result)
+            usable.append(without(job.schema.schema, result.without))
+        return usable
 
     async def close(self) -> None:
         """End the process. No further checks are possible."""
@@ -103,26 +134,27 @@ class SchemaChecker:
             self._closed = True
             await self._end()
 
-    def _recall(self, jobs: list[_Job]) -> dict[bytes, _Fault | None]:
+    def _recall(self, jobs: list[_Job]) -> dict[bytes, _Result]:
         """Return the cached results of schemas."""
         for job in jobs:
             if job.digest in self._known:
                 self._known.move_to_end(job.digest)
         return {job.digest: self._known[job.digest] for job in jobs if job.digest in self._known}
 
-    def _remember(self, job: _Job, fault: _Fault | None) -> _Fault | None:
-        self._known[job.digest] = fault
+    def _remember(self, job: _Job, result: _Result) -> _Result:
+        self._known[job.digest] = result
         while len(self._known) > self._remembered:
             self._known.popitem(last=False)
-        return fault
+        return result
 
-    async def _try(self, jobs: list[_Job]) -> dict[bytes, _Fault | None]:
+    async def _try(self, jobs: list[_Job]) -> dict[bytes, _Result]:
         """Return the results of schemas after all are checked. Raises InvalidRequestError."""
         if self._closed:
             raise RuntimeError("schemas are not checked any more")
         known = self._recall(jobs)
         todo = list({job.digest: job for job in jobs if job.digest not in known}.values())
-        killed = False
+        killed = hurried = False
+        relaxed = iter(_RELAXED)
         while todo:
             first = todo[0]
             try:
@@ -131,12 +163,23 @@ class SchemaChecker:
                 await self._end()
                 if death.status >= 0:
                     raise RuntimeError(f"the process that checks schemas ended with status {death.status}") from death
-                if death.status not in _KILLED or killed:
-                    raise self._blame(todo[0], death.status, alone=todo[0] is first) from death
-                killed = True
+                if death.status in _KILLED and not killed:
+                    killed = True
+                    continue
+                alone = todo[0] is first
+                if todo[0].schema.strict:
+                    raise self._blame(todo[0], death.status, alone=alone) from death
+                if not (alone or hurried):
+                    hurried = True
+                    continue
+                keywords = next(relaxed, None)
+                simpler = [_relaxed(job, keywords) for job in todo] if keywords else todo
+                if simpler[0].text == todo[0].text:
+                    raise self._blame(todo[0], death.status, alone=alone) from death
+                todo = simpler
         return known
 
-    async def _work(self, todo: list[_Job], known: dict[bytes, _Fault | None]) -> None:
+    async def _work(self, todo: list[_Job], known: dict[bytes, _Result]) -> None:
         """Send schemas to the process, and remove each from the list when its result arrives."""
         try:
             process = await self._running()
@@ -149,7 +192,7 @@ class SchemaChecker:
                     answer = await process.stdout.readline()
                     if not answer.endswith(b"\n"):
                         raise _ProcessDiedError(await process.wait())
-                    known[todo[0].digest] = self._remember(todo[0], _read(answer, todo[0].schema.where))
+                    known[todo[0].digest] = self._remember(todo[0], _read(answer, todo[0]))
                     del todo[0]
         except asyncio.CancelledError:
             await self._end(at_once=True)
@@ -228,17 +271,29 @@ def _shape_fault(schema: dict[str, Any], left: int) -> _Fault | None:
     return None
 
 
-def _read(answer: bytes, where: str) -> _Fault | None:
-    found = json.loads(answer)
-    if found is None:
-        return None
-    if left_out := found.get("left_out"):
-        names = " ".join(f"{where}{path}" for path in left_out)
+def _relaxed(job: _Job, keywords: Sequence[str]) -> _Job:
+    """Return the job to check a schema without some keywords, unless it is strict."""
+    if job.schema.strict:
+        return job
+    try:
+        paths = places_of(job.schema.schema, keywords)
+    except UnusableSchemaError:  # the check reports it
+        return job
+    text = json.dumps(without(job.schema.schema, paths), ensure_ascii=False).encode()
+    return replace(job, text=text, without=tuple(paths))
+
+
+def _read(answer: bytes, job: _Job) -> _Result:
+    found = json.loads(answer) or {"left_out": [], "without": []}
+    if "reason" in found:
+        if error := found.get("error"):
+            logger.error("schema check failed", extra={"error": error})
+        return _Fault(found["reason"], found["path"])
+    left_out = ["".join(f".{step}" for step in path) for path in job.without[:_MOST_NAMED]] + found["left_out"]
+    if left_out:
+        names = " ".join(f"{job.schema.where}{path}" for path in left_out[:_MOST_NAMED])
         logger.warning("keywords of a schema cannot be enforced and are left to the prompt", extra={"keywords": names})
-        return None
-    if error := found.get("error"):
-        logger.error("schema check failed", extra={"error": error})
-    return _Fault(found["reason"], found["path"])
+    return _Usable((*job.without, *map(tuple, found["without"])))
 
 
 def _error(named: NamedSchema, fault: _Fault) -> InvalidRequestError:

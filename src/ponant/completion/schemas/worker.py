@@ -7,7 +7,8 @@ in a way that depends on llguidance. The checker reads the exit status.
 
 Each line on standard input is a job: a JSON list of schemas, each as a pair with True if it is strict. For each schema,
 one line is written to standard output: ``null``, ``{"reason": …, "path": …}``, with an ``error`` if the check itself
-failed, or ``{"left_out": […]}`` with the paths of keywords that are not enforced. The process ends with its input.
+failed, or ``{"left_out": […], "without": […]}`` with the paths of keywords that are not enforced, and of those among
+them that the schema can only be used without. The process ends with its input.
 """
 
 import json
@@ -25,6 +26,7 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from ponant.completion.schemas.vocabulary import broad_tokenizer
 from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
+from ponant.prompts.json_schema.relaxation import KEYWORDS, places_of, without
 from ponant.prompts.json_schema.rules import part_rule
 
 _STEPS = 200
@@ -64,29 +66,52 @@ _WORDINGS = {
 }
 
 
+_MISTAKES = ("no document can satisfy it", "no text can satisfy it", "a regular expression: ")
+"""Beginnings of the reasons that are mistakes in a schema, which no engine could follow."""
+_MOST_REMOVED = 8
+"""Number of keywords that are removed from a schema one by one."""
+
+
 class FaultFinder:
     """Finder of faults in schemas.
 
     Attributes:
-        left_out: paths of the keywords that the last schema was checked without.
+        left_out: paths of the keywords that the translation of the last schema left out.
+        without: paths of the keywords that were removed from the last schema before its translation.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._strict = True
         self.left_out: dict[Path, None] = {}
+        self.without: list[Path] = []
 
     def find(self, schema: dict[str, Any], *, strict: bool = True) -> tuple[str, Path] | None:
         """Return the reason why a schema cannot be used and the path of the faulty part; None if it can be used.
 
         Unless it is ``strict``, keywords that cannot be enforced are left out.
         """
-        self._strict, self.left_out = strict, {}
-        search_until = time.monotonic() + self._seconds / 2
+        self._strict, self.left_out, self.without = strict, {}, []
+        until = time.monotonic() + self._seconds / 2
         reason = self._try(schema, ())
-        if reason is None or isinstance(reason, tuple):
-            return reason
-        return self._deepest(schema, reason, search_until)
+        while isinstance(reason, str):
+            fault = self._deepest(schema, reason, until)
+            removed = [] if strict or fault[0].startswith(_MISTAKES) else self._suspects(schema, fault[1], until)
+            if not removed:
+                return fault
+            self.without += removed
+            schema = without(schema, removed)
+            reason = self._try(schema, ())
+        return reason
+
+    def _suspects(self, schema: dict[str, Any], path: Path, until: float) -> list[Path]:
+        """Return the paths of keywords without which a schema may be simple enough: one in the faulty part, or all."""
+        part = Document(schema).part(path)
+        if len(self.without) < _MOST_REMOVED and time.monotonic() < until:
+            suspect = next((keyword for keyword in KEYWORDS if keyword in part), None)
+            if suspect:
+                return [(*path, suspect)]
+        return places_of(schema, KEYWORDS)
 
     def _deepest(self, schema: dict[str, Any], reason: str, until: float) -> tuple[str, Path]:
         """Return the reason and path of the innermost faulty part that is found by ``until`` (monotonic seconds)."""
@@ -216,8 +241,8 @@ def _answer(finder: FaultFinder, schema: dict[str, Any], strict: bool) -> dict[s
     except BaseException as error:  # llguidance's panics are not exceptions
         return {"reason": "it cannot be compiled", "path": "", "error": type(error).__name__}
     if fault is None:
-        paths = list(finder.left_out)[:_MOST_LEFT_OUT]
-        return {"left_out": [_written(path) for path in paths]} if paths else None
+        paths = list(dict.fromkeys([*finder.without, *finder.left_out]))[:_MOST_LEFT_OUT]
+        return {"left_out": [_written(path) for path in paths], "without": finder.without} if paths else None
     reason, path = fault
     return {"reason": reason[:_LONGEST_REASON], "path": _written(path)}
 

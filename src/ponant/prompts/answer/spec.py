@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 from ponant.api.chat import ChatCompletionRequest, Function, Tool, ToolChoice
 from ponant.api.messages import AssistantMessage
@@ -39,6 +39,15 @@ class AnswerSpec:
     schema: dict[str, Any] | None = None
     reasoning: bool = False
     schemas: list[NamedSchema] = field(default_factory=list[NamedSchema])
+
+    def with_schemas(self, schemas: Sequence[dict[str, Any]]) -> Self:
+        """Return the specification with other schemas of the functions' arguments, in the order of ``schemas``.
+
+        The prompt describes the tools as before.
+        """
+        pairs = zip(self.functions, schemas, strict=False)
+        functions = tuple(function.model_copy(update={"parameters": schema}) for function, schema in pairs)
+        return replace(self, functions=functions)
 
 
 FREE = AnswerSpec()

@@ -1,5 +1,6 @@
 """JSON schema of a request: the effective keywords of its subschemas, and the targets of its references."""
 
+import contextlib
 import math
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
@@ -110,12 +111,13 @@ class Document:
         if not isinstance(reference, str):
             raise UnusableSchemaError('"$ref" must be a string')
         if reference in self._moved:
-            raise UnusableSchemaError(f'"$ref" below an "{self._id}" of its own is not supported')
+            raise UnsupportedKeywordError(f'"$ref" below an "{self._id}" of its own is not supported', "$ref")
         url, fragment = self._split(reference)
         if url != self._base:
-            raise UnusableSchemaError(f'"$ref" refers to "{reference}", which is outside of the schema')
+            raise UnsupportedKeywordError(f'"$ref" refers to "{reference}", which is outside of the schema', "$ref")
         if fragment and not fragment.startswith("/"):
-            raise UnusableSchemaError(f'"$ref" refers to an anchor, "{reference}"; only "#" and "#/…" are supported')
+            reason = f'"$ref" refers to an anchor, "{reference}"; only "#" and "#/…" are supported'
+            raise UnsupportedKeywordError(reason, "$ref")
         return self._follow(reference, fragment)
 
     def numbers(self) -> list[int | float]:
@@ -138,12 +140,15 @@ class Document:
         return found
 
     def parts(self, path: Path) -> list[Path]:
-        """Return the paths of the schemas in a subschema, the target of its reference first."""
+        """Return the paths of the schemas in a subschema, the target of its reference first, if it is known."""
         schema = self.part(path)
         if not isinstance(schema, dict):
             return []
         keywords = self.keywords(schema)
-        found = [self.resolve(keywords["$ref"])[1]] if "$ref" in keywords else []
+        found: list[Path] = []
+        if "$ref" in keywords:
+            with contextlib.suppress(UnusableSchemaError):
+                found.append(self.resolve(keywords["$ref"])[1])
         for keyword, value in keywords.items():
             if keyword in _MAPPED and isinstance(value, dict):
                 found += [(*path, keyword, name) for name in value]
