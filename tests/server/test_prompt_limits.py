@@ -14,14 +14,18 @@ import psutil
 import pytest
 
 from ponant.api.messages import UserMessage
+from ponant.catalog.loading import templates
+from ponant.catalog.loading.templates import TemplateChecker
 from ponant.completion.prompting import factory
 from ponant.completion.prompting.helper import PromptHelper
 from ponant.completion.prompting.pipe import PromptSource
 from ponant.completion.prompting.threads import InterruptibleThreads
-from ponant.errors import InvalidRequestError
+from ponant.errors import InvalidRequestError, ModelLoadError
+from ponant.llamacpp.vocabulary import open_vocabulary
+from ponant.processes.child_process import ChildProcess
 from ponant.prompts.chat.prompt import Prompt
 from ponant.prompts.request import ChatPromptRequest, RawPromptRequest
-from tests.in_process import ScriptedServer, serving_scripted
+from tests.in_process import EXACT, ScriptedServer, serving_in_process, serving_scripted
 from tests.serving import RunningServer, serving, wait_until
 from tests.tiny_model import CHATML, write_tiny_model
 
@@ -102,6 +106,52 @@ def test_server_ends_during_a_prompt_without_end(looping_model: Path) -> None:
         assert server.process.wait(30) == 0
         with contextlib.suppress(httpx2.HTTPError):
             asked.result()
+
+
+# Models whose templates are never usable
+
+USELESS = {
+    "endless": (ENDLESS, "takes longer than 0.5 s of processor time"),
+    "large": ("{{ 'a' * 6000000000 }}", "makes texts, lists or numbers"),
+    "endless recursion": (
+        "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+        "takes longer",
+    ),
+}
+
+
+@pytest.mark.parametrize(("template", "reason"), USELESS.values(), ids=USELESS)
+def test_model_whose_template_fails_the_check_is_refused_by_name(template: str, reason: str, tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "useless.gguf", chat_template=template)
+    checker = TemplateChecker(tmp_path / "templates", seconds=0.5)
+    with pytest.raises(ModelLoadError, match=rf"chat template of useless {reason}"):
+        asyncio.run(checker.check("useless", open_vocabulary(tmp_path / "useless.gguf")))
+
+
+def test_server_starts_without_the_model_whose_template_has_no_end(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates.TemplateChecker.__init__, "__kwdefaults__", {"seconds": 0.5, "memory": 2**28})
+    write_tiny_model(tmp_path / "useless.gguf", chat_template=ENDLESS)
+    with serving_in_process(tiny_model, tmp_path / "useless.gguf", **EXACT) as server:
+        response = ask(server, model="useless")
+        assert response.status_code == 503
+        assert "the chat template of useless takes longer" in response.json()["message"]
+        assert ask(server, model="tiny").status_code == 200
+
+
+def test_template_is_checked_once(looping_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    start = ChildProcess.start
+
+    async def counted(module: str, *arguments: str, **options: Any) -> ChildProcess:
+        started.append(module)
+        return await start(module, *arguments, **options)
+
+    monkeypatch.setattr(ChildProcess, "start", counted)
+    for _ in range(2):
+        asyncio.run(TemplateChecker(tmp_path / "new").check("looping", open_vocabulary(looping_model)))
+    assert started == ["ponant.catalog.loading.template_worker"]
 
 
 # Long prompts

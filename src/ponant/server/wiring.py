@@ -13,6 +13,7 @@ from ponant.catalog.catalog import Catalog
 from ponant.catalog.loading.embedders import EmbedderLoader
 from ponant.catalog.loading.llama import LlamaLoader
 from ponant.catalog.loading.local import LocalLoader
+from ponant.catalog.loading.templates import TemplateChecker
 from ponant.catalog.spec import LOCAL, ModelSpec
 from ponant.engine.base import Engine
 from ponant.engine.embed.base import Embedder, EmbedderConfig
@@ -72,7 +73,12 @@ def make_catalog(
         )
 
     loader = LocalLoader(
-        LlamaLoader(config_for, engine_for, prepare=_preparing(settings, config_for, engine_for, say)),
+        LlamaLoader(
+            config_for,
+            engine_for,
+            templates=TemplateChecker(settings.data_dir / "templates"),
+            prepare=_preparing(settings, config_for, engine_for, say),
+        ),
         EmbedderLoader(embedder_for),
         threads=[spec.threads for spec in specs if spec.loader == LOCAL],
         memory=None if settings.model_memory is None else int(settings.model_memory),

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from ponant.catalog.facts import ModelFacts
 from ponant.catalog.loading.loaded import LoadedModel
+from ponant.catalog.loading.templates import TemplateChecker
 from ponant.catalog.spec import ModelSpec
 from ponant.engine.base import AdapterHost, Engine
 from ponant.engine.llama.config import EngineConfig
@@ -22,6 +23,7 @@ from ponant.processes.core_lock import CoreSlot
 from ponant.prompts.build import build_prompts, has_native_fim
 from ponant.prompts.chat.prompt import PromptBuilder
 from ponant.prompts.fim.prompts import FimPrompts
+from ponant.prompts.mistral.tokenizer import find_tokenizer_file
 
 logger = logging.getLogger("ponant.catalog")
 
@@ -38,6 +40,7 @@ class LlamaLoader:
         config_for: Callable[[ModelSpec], EngineConfig],
         engine_for: Callable[[EngineConfig], LocalEngine],
         *,
+        templates: TemplateChecker,
         prepare: Callable[[ModelSpec, GGUFVocabulary], Awaitable[Path]] | None = None,
     ) -> None:
         """Initialize the loader.
@@ -45,10 +48,12 @@ class LlamaLoader:
         Args:
             config_for: returns the configuration of a model's engine.
             engine_for: creates an engine.
+            templates: checks chat templates.
             prepare: returns the file to load instead of a model's own.
         """
         self._config_for = config_for
         self._engine_for = engine_for
+        self._templates = templates
         self._prepare = prepare
 
     async def describe(self, spec: ModelSpec) -> ModelFacts:
@@ -59,7 +64,7 @@ class LlamaLoader:
         """Load a model into a worker with this core slot. Raises ModelLoadError."""
         vocabulary = await asyncio.to_thread(open_vocabulary, spec.weights)
         # Build the prompts while the engine loads the weights. The engine usually has the expected context.
-        building = asyncio.create_task(asyncio.to_thread(_build_prompts, spec, vocabulary, facts.context))
+        building = asyncio.create_task(self._prompts(spec, vocabulary, facts.context))
         try:
             weights = await self._prepare(spec, vocabulary) if self._prepare else spec.weights
             config = structs.replace(self._config_for(spec), core_slot=slot)
@@ -78,6 +83,14 @@ class LlamaLoader:
             raise
         facts = replace(facts, context=context, memory=engine.memory)
         return LoadedModel(spec, facts, engine, engine, vocabulary, prompts, fim)
+
+    async def _prompts(
+        self, spec: ModelSpec, vocabulary: GGUFVocabulary, context: int
+    ) -> tuple[PromptBuilder, FimPrompts]:
+        """Check the chat template, and return the prompt builders."""
+        if not spec.tokenizer and not find_tokenizer_file(spec.weights):
+            await self._templates.check(spec.id, vocabulary)
+        return await asyncio.to_thread(_build_prompts, spec, vocabulary, context)
 
     async def _start(self, spec: ModelSpec, config: EngineConfig) -> LocalEngine:
         """Start an engine. Fall back to the model's own file if the prepared weights fail to load."""

@@ -131,3 +131,5 @@ class PromptHelper:
         process, self._process = self._process, None
         if process:
             await process.end(grace=0)
+            with contextlib.suppress(ConnectionError):  # the rest of a prompt was not read
+                await process.stdin.wait_closed()
