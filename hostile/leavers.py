@@ -7,6 +7,7 @@ import time
 from hostile.findings import Finding
 from hostile.http_client import HOST
 from hostile.results import Part
+from hostile.rules import WORST_TURN
 from hostile.server_process import MeasuredServer
 
 _CLIENTS = 6
@@ -21,6 +22,7 @@ _CHAT, _EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
 def try_leavers(server: MeasuredServer) -> Part:
     """Send large requests, leave at once, and measure the processor time that is spent a second later."""
     part = Part("clients that leave")
+    server.take()
     for name, path, body in _requests():
         connections = [_sent(server, path, body) for _ in range(_CLIENTS)]
         for connection in connections:
@@ -28,9 +30,15 @@ def try_leavers(server: MeasuredServer) -> Part:
         part.requests += _CLIENTS
         time.sleep(_GRACE_SECONDS)
         before = server.take()
-        part.worst_turn = max(part.worst_turn or 0, before.counts.worst_turn)
         time.sleep(_WATCHED_SECONDS)
-        spent = server.take().processor - before.processor
+        after = server.take()
+        spent = after.processor - before.processor
+        turn = max(before.counts.worst_turn, after.counts.worst_turn)
+        if turn > (part.worst_turn or 0):
+            part.worst_turn, part.culprits["gap"] = turn, name
+        if turn > WORST_TURN:
+            detail = f"{1000 * turn:.0f} ms, at most {1000 * WORST_TURN:.0f} ms"
+            part.findings.append(Finding("standstill", f"{name}, {len(body)} bytes", detail))
         if spent > _MOST_PROCESSOR:
             detail = f"{spent:.2f} s of processor time between 1 and 2 s after {_CLIENTS} clients had left"
             part.findings.append(Finding("outlives its client", f"{name}, {len(body)} bytes", detail))

@@ -3,14 +3,17 @@
 import copy
 import json
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 
 from tests.chatting import CHAT, answer, ask, events
+from tests.in_process import ServerInProcess
 from tests.server.openapi_compare import differences
 from tests.serving import RunningServer
 
@@ -90,6 +93,20 @@ def test_served_document_exceeds_the_specification_by_the_additions_alone(
     assert {limit[1] for limit in limits if limit} == LIMITED
     others = [line for line, limit in zip(found, limits, strict=True) if not limit]
     assert [line for line in others if not line.removesuffix(" is too narrow").endswith(NOT_EMPTY)] == []
+
+
+def test_document_is_built_off_the_event_loop(tiny_server: ServerInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+
+    def build(_: FastAPI) -> dict[str, Any]:
+        threads.append(threading.current_thread().name)
+        return {"info": "é"}
+
+    monkeypatch.setattr("ponant.server.app._Application.openapi", build)
+    with tiny_server.client() as client:
+        assert client.get("/openapi.json").json() == {"info": "é"}
+    assert threads
+    assert tiny_server.call(threading.current_thread).name not in threads
 
 
 ASKED: list[dict[str, Any]] = [

@@ -49,7 +49,7 @@ def create_app(services: Services, settings: Settings, *, stopping: Callable[[],
         async with services.running():
             yield
 
-    app = _Application(title="Ponant", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = _Application(title="Ponant", version=__version__, openapi_url=None, lifespan=lifespan)
     set_body_limits(app, read_body_limits(settings))
     _add_routes(app, services, settings, stopping)
     add_docs(app)
