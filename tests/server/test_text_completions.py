@@ -97,6 +97,30 @@ def test_tokens_that_are_no_text_are_spelled_by_their_bytes_and_located_by_their
         assert top == others | ({} if token in others else {token: own})
 
 
+@pytest.mark.parametrize(
+    ("pieces", "text", "places"),
+    [
+        ([b"\xf0", b"a", b"b"], "\ufffdab", [0, 1, 2]),
+        ([b"\xf0", b"\xf0", b"\xf0"], "\ufffd\ufffd", [0, 1, 2]),
+        ([b"a", b"\xf0\x9f", b"c", b"\x9f"], "a\ufffdc\ufffd", [0, 1, 2, 3]),
+        ([b"a", b"b", b"c", b"d", b"e"], "ab", [0, 1, 2, 2]),
+        ([b"\x9f", b"\xf0", b"\x9f"], "\ufffd", [0, 1, 1]),
+    ],
+)
+def test_places_of_tokens_are_in_the_text(
+    scripted_server: ScriptedServer, pieces: list[bytes], text: str, places: list[int]
+) -> None:
+    tokens = [VOCABULARY.id_of(piece) for piece in pieces]
+    deltas = [Delta(0, [token], logprobs=[TokenLogprobs(-1.0, [])]) for token in tokens]
+    sent: dict[str, Any] = {"prompt": "x", "stop": ["cd"], "logprobs": 0}
+    scripted_server.engine.play(*deltas, Delta(0, [], "length"))
+    (whole,) = complete(scripted_server, **sent)["choices"]
+    scripted_server.engine.play(*deltas, Delta(0, [], "length"))
+    for choice in (whole, joined(streamed(scripted_server, **sent))):
+        assert choice["text"] == text
+        assert choice["logprobs"]["text_offset"] == places
+
+
 def test_different_tokens_with_the_same_text_stay_apart(scripted_server: ScriptedServer) -> None:
     """The control token and the user's text differ, but read the same."""
     a, b = VOCABULARY.id_of("a"), VOCABULARY.id_of("b")

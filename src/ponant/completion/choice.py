@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from ponant.api.chat import FinishReason, TokenLogprob
-from ponant.completion.logprobs import TextPlaces, token_logprobs
+from ponant.completion.logprobs import token_logprobs
 from ponant.completion.output import AnswerOutput
-from ponant.completion.parts import CallBegun, Part
+from ponant.completion.parts import CallBegun, Part, Text
 from ponant.engine.base import Delta
+from ponant.prompts.text_places import TextPlaces
 from ponant.prompts.vocabulary import Vocabulary
 
 
@@ -17,7 +18,8 @@ class Update:
     Attributes:
         choice: index of the choice.
         parts: parts of the answer, in their order.
-        logprobs: log-probabilities of the tokens, if they were asked for.
+        logprobs: log-probabilities of the tokens, if they were asked for; in a text completion of those whose text is
+            shown.
         finish: reason of the end, in the last update of a choice.
     """
 
@@ -63,6 +65,8 @@ class Choice:
         self._output = output
         self._vocabulary = vocabulary
         self._places = places
+        self._shown = places.start if places else 0
+        self._unshown: list[TokenLogprob] = []
         self._writes_end = writes_end
         self._has_calls = False
 
@@ -99,4 +103,16 @@ class Choice:
 
     def _update(self, parts: list[Part], logprobs: list[TokenLogprob], reason: FinishReason | None) -> Update:
         self.finish = "tool_calls" if reason == "stop" and self._has_calls else reason
-        return Update(self._index, parts, logprobs, self.finish)
+        known = self._shown_of(logprobs, parts) if self._places else logprobs
+        return Update(self._index, parts, known, self.finish)
+
+    def _shown_of(self, logprobs: list[TokenLogprob], parts: list[Part]) -> list[TokenLogprob]:
+        """Return the log-probabilities of tokens whose text begins in the shown text; at the end, those of all."""
+        self._unshown += logprobs
+        self._shown += sum(len(part.text) for part in parts if isinstance(part, Text))
+        if self.finish:
+            for token in self._unshown:
+                token.text_offset = min(token.text_offset or 0, self._shown)
+        shown = [token for token in self._unshown if self.finish or (token.text_offset or 0) < self._shown]
+        del self._unshown[: len(shown)]
+        return shown

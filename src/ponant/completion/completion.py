@@ -20,7 +20,7 @@ from ponant.catalog.loading.loaded import LoadedModel
 from ponant.completion.calls import CallStyle
 from ponant.completion.choice import Choice, Update
 from ponant.completion.choice_stream import ChoiceStream
-from ponant.completion.logprobs import PromptLogprobs, TextPlaces
+from ponant.completion.logprobs import PromptLogprobs
 from ponant.completion.message import call_ids, whole_message
 from ponant.completion.output import AnswerOutput
 from ponant.completion.spec import CompletionSpec
@@ -28,6 +28,7 @@ from ponant.completion.usage import completion_usage
 from ponant.engine.base import Delta, GenerateRequest, Generation
 from ponant.errors import DeadlineExceededError, EngineError, EngineRestartedError, InvalidRequestError
 from ponant.prompts.chat.prompt import Prompt
+from ponant.prompts.text_places import TextPlaces
 
 
 class CompletionFailedError(EngineError):

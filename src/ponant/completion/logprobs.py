@@ -1,31 +1,16 @@
 """Log-probabilities of tokens as the API writes them."""
 
-import codecs
 from collections.abc import Sequence
 from typing import Any
 
 from ponant.api.chat import TokenLogprob, TopLogprob
 from ponant.engine.base import TokenLogprobs
 from ponant.prompts.chat.prompt import Prompt
+from ponant.prompts.text_places import TextPlaces
 from ponant.prompts.vocabulary import Vocabulary
 
 _LOWEST = -9999.0
 """Stands for minus infinity, which JSON cannot write."""
-
-
-class TextPlaces:
-    """Places of consecutive tokens in the text of a completion."""
-
-    def __init__(self, start: int) -> None:
-        """Begin at an index of the text."""
-        self._next = start
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-
-    def place(self, piece: bytes) -> int:
-        """Return the index at which the next token begins, or the character that it is a part of."""
-        place = self._next
-        self._next += len(self._decoder.decode(piece))
-        return place
 
 
 class PromptLogprobs:

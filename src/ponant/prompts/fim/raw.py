@@ -1,10 +1,10 @@
 """Raw prompts: texts that the model continues as they are, or token ids."""
 
-import codecs
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from ponant.prompts.text_places import TextPlaces
 from ponant.prompts.tokenizer import PromptTokenizer, bare
 from ponant.prompts.vocabulary import Vocabulary
 
@@ -90,11 +90,9 @@ class RawPrompts:
         return [RawPart(tokens, text)] if tokens else []
 
     def _places_within(self, part: RawPart) -> list[int]:
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        ends = [0]
-        decoded = ""
-        for token in part.tokens:
-            decoded += decoder.decode(self._vocabulary.piece(token))
-            ends.append(len(decoded))
+        pieces = [self._vocabulary.piece(token) for token in part.tokens]
+        places = TextPlaces()
+        found = [places.place(piece) for piece in pieces]
+        decoded = b"".join(pieces).decode("utf-8", "replace")
         added = 1 if decoded == f" {part.text}" else 0  # some vocabularies put a space before a text
-        return [min(max(end - added, 0), len(part.text)) for end in ends[:-1]]
+        return [min(max(place - added, 0), len(part.text)) for place in found]
