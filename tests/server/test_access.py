@@ -106,7 +106,8 @@ def test_any_key_is_taken_where_none_is_configured(tiny_server: RunningServer) -
 
 @pytest.mark.parametrize("path", ["/v1/models", "/health", "/ready", "/docs", "/openapi.json", "/nowhere"])
 @pytest.mark.parametrize(
-    "host", ["rebound.example.org", "rebound.example.org:80", "localhost.example.org", "[::2]", ""]
+    "host",
+    ["rebound.example.org", "rebound.example.org:80", "localhost.example.org", "notlocalhost", "[::2]", "0.0.0.1", ""],
 )
 def test_keyless_server_refuses_hosts_that_are_not_this_machine(
     tiny_server: RunningServer, path: str, host: str
@@ -117,7 +118,19 @@ def test_keyless_server_refuses_hosts_that_are_not_this_machine(
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "localhost:8000", "LocalHost", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:80"]
+    "host",
+    [
+        *(
+            "localhost",
+            "localhost:8000",
+            "LocalHost",
+            "localhost.",
+            "ponant.localhost:8000",
+            "127.0.0.1",
+            "127.0.0.1:1",
+        ),
+        *("127.0.0.2", "0.0.0.0", "0.0.0.0:8000", "[::1]", "[::1]:80", "[::]", "[::ffff:127.0.0.1]:8000"),
+    ],
 )
 def test_keyless_server_answers_to_the_names_of_this_machine(tiny_server: RunningServer, host: str) -> None:
     assert get_models(tiny_server, host=host).status_code == 200

@@ -35,7 +35,7 @@ BROKEN = {
     "not a number": (b'{"a": NaN}', "expected value", (1, 7)),
     "Python's constants": (b'{"a": True}', "expected value", (1, 7)),
     "a cut text": (b'{"a": [', "EOF", (1, 7)),
-    "a raw newline": (b'{"a": "\n"}', "control character", (2, 0)),
+    "a raw newline": (b'{"a":\n "\n"}', "control character", (2, 3)),
     "two values": (b"{} {}", "trailing characters", (1, 4)),
     "deep nesting": (b"[" * 1000, "nested", (1, 202)),
     "a form": (b"a=b&c=d", "expected value", (1, 1)),
@@ -64,6 +64,24 @@ def test_broken_json_is_told_with_reason_line_and_column(
             assert expected in message
             assert "(line {}, column {})".format(*place) in message
             assert location == (["body"] if shape == "detail" else None)
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ([], "The body is a list"),
+        ("text", "The body is a string"),
+        (1, "The body is a number"),
+        (True, "a boolean"),
+        (GOOD.decode(), "twice"),
+    ],
+)
+def test_body_that_is_no_object_is_told_as_such(scripted_server: ScriptedServer, sent: object, expected: str) -> None:
+    with scripted_server.client() as client:
+        for path in PATHS:
+            message, _ = reason(client.post(path, json=sent), path)
+            assert expected in message
+            assert "must be a JSON object" in message
 
 
 @pytest.mark.parametrize(
@@ -97,7 +115,10 @@ def test_compressed_body_gets_415(scripted_server: ScriptedServer, path: str, en
     assert f"compressed with {encoding.lower()}" in response.text
 
 
-@pytest.mark.parametrize(("content", "name"), [(gzip.compress(GOOD), "gzip"), (zlib.compress(GOOD), "deflate")])
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [(gzip.compress(GOOD), "gzip"), *((zlib.compress(GOOD, level), "deflate") for level in (1, 3, 6, 9))],
+)
 def test_compressed_body_that_is_not_announced_gets_415(
     scripted_server: ScriptedServer, content: bytes, name: str
 ) -> None:

@@ -76,6 +76,24 @@ def test_errors_name_the_field_that_was_sent(
     assert "constrained" not in response.text
 
 
+@pytest.mark.parametrize("path", [OPENAI, NIM])
+@pytest.mark.parametrize("name", ["max_completion_tokens", "max_tokens"])
+def test_messages_name_the_field_that_was_sent(scripted_server: ScriptedServer, path: str, name: str) -> None:
+    sent = {"messages": body()["messages"], "min_tokens": 9, name: 5}
+    with scripted_server.client() as client:
+        told = client.post(path, json=sent).json()
+    assert told.get("error", told)["message"] == f"min_tokens is greater than {name}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "input_"), [({"stop": ["a"]}, {"stop": ["a"]}), ({"messages": [], "functions": [{"a": 1}]}, {"a": 1})]
+)
+def test_errors_repeat_what_was_sent_and_no_defaults(scripted_server: ScriptedServer, sent: Any, input_: Any) -> None:
+    with scripted_server.client() as client:
+        detail = client.post(NIM, json=sent).json()["detail"]
+    assert input_ in [reason["input"] for reason in detail if reason["type"] == "missing"]
+
+
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/openai/v1/embeddings", "/embeddings"])
 @pytest.mark.parametrize("model", [{}, {"model": None}])
 def test_first_embedding_model_answers_requests_that_name_none(

@@ -16,19 +16,24 @@ _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 def encoded_file_name(disposition: bytes) -> str | None:
     """Return the name in ``filename*`` (RFC 5987 and 2231) of a Content-Disposition header; None if there is none.
 
-    .NET sends it in addition to ``filename``, and some other clients in place of it.
+    .NET sends it in addition to ``filename``, and some other clients in place of it. If it is empty or not valid in its
+    character set, ``filename`` is used.
 
     Raises:
-        InvalidRequestError: the name is not valid in its character set.
+        InvalidRequestError: the name is not valid in its character set, and it is the only one.
     """
-    parameters = _PARAMETER.findall(disposition.decode("latin-1"))
-    encoded = [(name.lower(), value.strip()) for name, value in parameters if name.lower().startswith("filename*")]
+    parameters = [(name.lower(), value.strip()) for name, value in _PARAMETER.findall(disposition.decode("latin-1"))]
+    encoded = [(name, value) for name, value in parameters if name.startswith("filename*")]
+    is_only = all(name != "filename" for name, _ in parameters)
     try:
         for name, value in decode_params([("", ""), *encoded])[1:]:
             if name == "filename":
                 text = collapse_rfc2231_value(value, errors="strict")
-                return unquote(text) if isinstance(value, tuple) else text
+                found = unquote(text) if isinstance(value, tuple) else text
+                return found if found or is_only else None
     except UnicodeDecodeError:
+        if not is_only:
+            return None
         raise InvalidRequestError("The form cannot be read: filename* is not in its character set") from None
     return None
 

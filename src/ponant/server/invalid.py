@@ -27,12 +27,14 @@ def report(errors: Sequence[Any], exchange: DialectExchange) -> bytes:
     size = 0
     told: list[str] = []
     for reason in errors[:MOST_ERRORS]:
+        location = exchange.as_sent(reason["loc"])
+        is_missing = reason["type"] == "missing" and exchange.sources
         error = json.dumps(
             {
                 "type": reason["type"],
-                "loc": [_short_step(_plain(step)) for step in exchange.as_sent(reason["loc"])],
+                "loc": [_short_step(_plain(step)) for step in location],
                 "msg": shortened(reason["msg"], _LONGEST_MESSAGE),
-                "input": _echo(reason.get("input")),
+                "input": _echo(exchange.sent_without(location) if is_missing else reason.get("input")),
             }
         )
         size += len(error)

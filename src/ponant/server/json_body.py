@@ -24,6 +24,8 @@ from ponant.server.json_text import JsonTextError, parse_json
 
 _LONGEST_ECHO = 100
 """Most characters of an invalid header that an error repeats."""
+_KINDS = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "a boolean"}
+"""Names of the types of JSON values other than objects."""
 _SMALL = 2**16
 """Largest body that is parsed on the event loop, in bytes. A thread costs more time for smaller ones."""
 _MAX_THREADS = 2
@@ -92,6 +94,8 @@ def _read(body: bytes, kind: type[BaseModel], exchange: DialectExchange, limits:
         sent = parse_json(body)
     except JsonTextError as error:
         raise _invalid("json_invalid", ("body",), str(error), {}) from None
+    if not isinstance(sent, dict) and sent is not None:
+        raise _invalid("dict_type", ("body",), _no_object(sent), sent)
     try:
         content = exchange.read(sent)
     except RefusedFieldError as error:
@@ -106,6 +110,11 @@ def _read(body: bytes, kind: type[BaseModel], exchange: DialectExchange, limits:
     except ValidationError as error:
         reasons = error.errors(include_url=False, include_context=False)[:MOST_ERRORS]
         raise RequestValidationError([{**reason, "loc": ("body", *reason["loc"])} for reason in reasons]) from None
+
+
+def _no_object(sent: Any) -> str:
+    message = f"The body is {_KINDS[type(sent)]}; it must be a JSON object"
+    return f"{message}. It was written as JSON twice" if isinstance(sent, str) and sent.startswith("{") else message
 
 
 def _check_size(body: bytes, limits: BodyLimits) -> None:

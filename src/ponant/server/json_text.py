@@ -10,6 +10,7 @@ _COMPRESSED = {
     b"\x1f\x8b\x08": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\x78\x01": "deflate",
+    b"\x78\x5e": "deflate",
     b"\x78\x9c": "deflate",
     b"\x78\xda": "deflate",
 }
@@ -64,5 +65,7 @@ def _described(text: bytes, reason: str) -> str:
     place = _PLACE.fullmatch(reason)
     if place is None:
         return reason
-    said, line, column = place.groups()
+    said, line, column = place[1], int(place[2]), int(place[3])
+    if not column:  # a newline, which the parser places after itself
+        line, column = line - 1, len(text.split(b"\n")[line - 2]) + 1
     return f"{_REASONS.get(said, said)} (line {line}, column {column})"

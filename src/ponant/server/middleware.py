@@ -5,7 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -86,11 +86,16 @@ class LoopbackHosts:
 
 
 def _names_loopback(host: str) -> bool:
-    name, _ = _name_and_port(host)
+    """Return True for names and addresses that no other machine can have, so that no foreign page has them either."""
+    name = _name_and_port(host)[0].lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
     try:
-        return name.lower() == "localhost" or ip_address(name.removeprefix("[").removesuffix("]")).is_loopback
+        address = ip_address(name.removeprefix("[").removesuffix("]"))
     except ValueError:
         return False
+    own = (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    return own.is_loopback or own.is_unspecified
 
 
 class OwnPages:

@@ -198,6 +198,23 @@ class DialectExchange:
         _, *found = self.as_sent(["body", *steps])
         return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in found).removeprefix(".")
 
+    def text_as_sent(self, text: str) -> str:
+        """Return a message in which renamed fields have the names that were sent."""
+        for name, source in self.sources.items():
+            if "_" in name and name != source:
+                text = re.sub(rf"(?<![\w'\"]){name}(?![\w'\"])", source, text)
+        return text
+
+    def sent_without(self, location: Sequence[str | int]) -> Any:
+        """Return the value of the sent body that lacks the field at a location of the sent body; None if unknown."""
+        value: Any = self.body
+        try:
+            for step in location[1:-1]:
+                value = value[step]
+        except (LookupError, TypeError):
+            return None
+        return value
+
     @cached_property
     def answers(self) -> Answers:
         """Writer of the answer. The body must be read first."""

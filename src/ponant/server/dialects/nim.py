@@ -47,7 +47,8 @@ class _MistralErrors(OpenAIAnswers):
         if not isinstance(param, str):
             return status, body
         sent = self._exchange.param_as_sent(param)
-        return status, body | {"param": sent, "message": str(body["message"]).replace(param, sent)}
+        message = self._exchange.text_as_sent(str(body["message"]).replace(param, sent))
+        return status, body | {"param": sent, "message": message}
 
 
 class _ChatAnswers(_MistralErrors, ChatAnswers):

@@ -40,6 +40,7 @@ class OpenAIAnswers(TranslatedAnswers):
         param = self._source(read)
         if param and param != read:
             message = message.replace(str(read), param)
+        message = self._exchange.text_as_sent(message)
         if kind == "invalid_model":
             return 404, {"error": _error(message, "invalid_request_error", param="model", code="model_not_found")}
         if status == 429:
