@@ -41,6 +41,11 @@ EXPRESSIONS: dict[str, tuple[str, list[str], list[str]]] = {
         ["password", "Passw0rd", "aB3$aB3", "aB3$" * 5, "AB3$AB3$"],
     ),
     "a password without anchors": (r"(?=.*\d)(?=.*[a-z]).{8,}", ["abcdefg1", "1 bcdefgh"], ["abcdefgh", "abc1"]),
+    "a password in a group": (
+        r"^((?=.*\d)(?=.*[A-Z])(?=.*\W)(?:.{8,30}))$",
+        ["PASSW0R!", "A1-" * 10],
+        ["PASSW0RD", "PASSWOR!", "A1-"],
+    ),
     "a name without a word": (r"^(?!admin|root)[a-z]{3,16}$", ["foobar", "adm", "xadmin"], ["admin", "rooted", "ab"]),
     "no double hyphen": (r"^[a-z](?!.*--)[a-z0-9-]{1,61}[a-z0-9]$", ["a-b", "abc"], ["a--b", "a-", "ab-" * 22]),
     "a host name": (
@@ -79,6 +84,12 @@ EXPRESSIONS: dict[str, tuple[str, list[str], list[str]]] = {
         ["000-12-3456", "666-12-3456", "912-12-3456", "123-00-4567", "123-45-0000"],
     ),
     "any case": (r"(?i)^(?!test)\w+$", ["tes", "atest"], ["Test", "TESTED"]),
+    "an address of the web": (
+        r"^https?:\/\/(?:www\.)?[-a-zA-Z0-9@:%._\+~#=]{1,256}\.[a-zA-Z0-9()]{1,6}\b(?:[-a-zA-Z0-9()@:%_\+.~#?&\/=]*)$",
+        ["https://www.example.org/a?b=c", "http://example.co", "http://a.b((/"],
+        ["https://example", "http://a.))", "example.org", "https://example.org/a b"],
+    ),
+    "a short name": (r"^(?!\d)\w{2,20}\b(?!\s)", ["ab", "a1-x"], ["1a", "a", "ab c", "a" * 21]),
     "numerals": (
         r"^(?=[MDCLXVI])M*(C[MD]|D?C{0,3})(X[CL]|L?X{0,3})(I[XV]|V?I{0,3})$",
         ["XIV", "M"],

@@ -12,7 +12,9 @@ from ponant.prompts.json_schema.determinized import is_same, regular_expression
 from ponant.prompts.json_schema.expressions import (
     Anchor,
     Chain,
+    Characters,
     Node,
+    Repeat,
     has_assertions,
     read_expression,
     text_of,
@@ -25,6 +27,7 @@ _ATOM = re.compile(r"\\[dDwWsS.^$*+?(){}|/\[\]\\-]|\[(?:\\.|[^\]\\])+\]|[^\\\[\]
 _COUNT = re.compile(r"\{(\d+)\}(?![?*+{])|(?![*+?{])")
 _NO_NEWLINE = read_expression(r"(?:^|[^\n])$")
 _AHEAD = re.compile(r"\(\?[=!]")
+_GROUP = re.compile(r"\^\((?:\?:|\?P?<[A-Za-z_]\w*>|(?!\?))")
 _BEHIND_END = re.compile(r"\(\?<[=!](?:\\.|\[(?:\\.|[^\]\\])+\]|[^\\()\[\]])*\)\$\Z", re.DOTALL)
 
 
@@ -102,16 +105,31 @@ def _split(node: Node) -> tuple[Node, Node] | None:
     if not isinstance(node, Chain):
         return None
     at = next((at for at, part in enumerate(node.parts) if asserts(part)), 0)
-    after = Chain((Anchor("^"), *node.parts[at:]))
-    if at < 2 or looks_back(Chain(node.parts[at:])) or any(isinstance(part, Anchor) for part in node.parts[1:at]):
+    before, after = node.parts[:at], node.parts[at:]
+    if at < 2 or any(isinstance(part, Anchor) for part in before[1:]):
         return None
-    return Chain(node.parts[:at]), after
+    if looks_back(Chain(after)):
+        last = _last_character(before[-1])
+        if last is None or looks_back(Chain(after), beyond_a_character=True):
+            return None
+        before, after = (*before[:-1], last[0]), (last[1], *after)
+    return Chain(before), Chain((Anchor("^"), *after))
+
+
+def _last_character(node: Node) -> tuple[Node, Node] | None:
+    """Split the last character from an expression for one or more of a set; None if it is not one."""
+    match node:
+        case Characters():
+            return Chain(()), node
+        case Repeat(Characters(), least, most) if least:
+            return Repeat(node.part, least - 1, None if most is None else most - 1), node.part
+    return None
 
 
 def _separated(pattern: str) -> list[str]:
     """Return expressions that must all match, with assertions at fixed places in expressions of their own."""
     read_expression(pattern)
-    pattern = _begun(pattern)
+    pattern = _ungrouped(_begun(pattern))
     if not pattern.startswith("^") or _has_branches(pattern):
         return [pattern]
     parts: list[str] = []
@@ -134,6 +152,16 @@ def _separated(pattern: str) -> list[str]:
         parts.append(behind[0])
         rest = rest[: behind.start()] + "$"
     return [*parts, "".join(kept) + rest]
+
+
+def _ungrouped(pattern: str) -> str:
+    """Return an expression without a group around all of it, such as ``^(...)$``."""
+    while group := _GROUP.match(pattern):
+        inner = pattern[group.end() : -2]
+        if _end_of_group(pattern, 1) != len(pattern) - 1 or not pattern.endswith("$") or _has_branches(inner):
+            break
+        pattern = f"^{inner}$"
+    return pattern
 
 
 def _begun(pattern: str) -> str:

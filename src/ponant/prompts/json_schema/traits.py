@@ -21,16 +21,16 @@ def asserts(node: Node) -> bool:
     return isinstance(node, Look) or (isinstance(node, Anchor) and node.kind in "bB")
 
 
-def looks_back(node: Node) -> bool:
-    """Return True if an expression depends on the text before it."""
+def looks_back(node: Node, *, beyond_a_character: bool = False) -> bool:
+    """Return True if an expression depends on the text before it, or ``beyond_a_character`` of it."""
     match node:
         case Chain(parts) | Branches(parts):
-            return any(map(looks_back, parts))
+            return any(looks_back(part, beyond_a_character=beyond_a_character) for part in parts)
         case Repeat(part):
-            return looks_back(part)
+            return looks_back(part, beyond_a_character=beyond_a_character)
         case Look(part, behind):
-            return behind or looks_back(part)
-    return isinstance(node, Anchor) and node.kind != "$"
+            return behind or looks_back(part, beyond_a_character=beyond_a_character)
+    return isinstance(node, Anchor) and node.kind not in ("$bB" if beyond_a_character else "$")
 
 
 def without_assertions(node: Node) -> Node:
