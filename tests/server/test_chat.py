@@ -90,6 +90,8 @@ def test_null_fields_mean_the_defaults(tiny_server: RunningServer) -> None:
             "top_logprobs",
             "safe_prompt",
             "safe_mode",
+            "prompt_logprobs",
+            "top_prompt_logprobs",
         ]
     )
     assert texts(answer(tiny_server, random_seed=9, **nulls)) == texts(answer(tiny_server, random_seed=9))
@@ -107,6 +109,8 @@ def test_null_fields_mean_the_defaults(tiny_server: RunningServer) -> None:
         {"service_tier": "standard_only"},
         {"logprobs": False},
         {"guardrails": []},
+        {"response_format": {"type": None, "json_schema": None}},
+        {"prediction": {"type": None, "content": None}},
         {"guardrails": [{"block_on_error": True, "moderation_llm_v2": {"action": "none"}}]},
         {"metadata": {"team": {"deep": [1, None]}}},
         {"prompt_cache_key": "conversation-1"},
@@ -117,6 +121,26 @@ def test_neutral_values_change_nothing(tiny_server: RunningServer, neutral: dict
     response = answer(tiny_server, random_seed=9, **neutral)
     assert texts(response) == texts(answer(tiny_server, random_seed=9))
     assert "metadata" not in response
+
+
+def test_null_means_that_a_field_of_a_tool_or_message_was_not_sent(tiny_server: RunningServer) -> None:
+    call: dict[str, Any] = {"id": "abcdefghi", "function": {"name": "f", "arguments": "{}"}}
+    told: dict[str, Any] = {"role": "assistant", "tool_calls": [call]}
+    result: dict[str, Any] = {"role": "tool", "tool_call_id": "abcdefghi", "content": "1"}
+    function: dict[str, Any] = {"name": "f", "parameters": {"type": "object"}}
+    tool: dict[str, Any] = {"function": function}
+
+    def said() -> list[str]:
+        messages = [{"role": "user", "content": "Hello"}, told, result]
+        return texts(answer(tiny_server, messages=messages, tools=[tool], tool_choice="none", random_seed=9))
+
+    without = said()
+    call |= {"type": None, "index": None}
+    told |= {"content": None, "prefix": None}
+    result |= {"name": None}
+    function |= {"description": None, "strict": None}
+    tool |= {"type": None}
+    assert said() == without
 
 
 def test_moderation_is_refused_by_name(tiny_server: RunningServer) -> None:

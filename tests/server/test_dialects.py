@@ -83,6 +83,17 @@ def test_a_dialect_is_recognised(
     assert is_openai(posted(tiny_server, path, body(**fields), user_agent=agent)) == expected
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/completions", "/completions", "/openai/v1/completions", "/nim/v1/completions", "//nim/v1//completions/"],
+)
+def test_text_completions_are_openais_at_every_path(tiny_server: RunningServer, path: str) -> None:
+    sent = {"model": "tiny", "prompt": "a", "max_tokens": 2, "seed": -1}
+    response = posted(tiny_server, path, sent)
+    assert (response["object"], response["choices"][0]["finish_reason"]) == ("text_completion", "length")
+    assert post(tiny_server, path, sent | {"echo": 5}).json()["error"]["param"] == "echo"
+
+
 def test_errors_are_in_the_dialect_of_the_request(tiny_server: RunningServer) -> None:
     wrong = body(temperature=9)
     assert post(tiny_server, CHAT, wrong).status_code == 422

@@ -226,6 +226,11 @@ def test_token_ids_are_read_like_their_text(embedding_server: RunningServer) -> 
     assert np.allclose(theirs.data[0].embedding, expected[0], atol=1e-6)
 
 
+def test_null_fields_mean_the_defaults(scripted_server: ScriptedServer) -> None:
+    nulls = dict.fromkeys(["model", "metadata", "output_dimension", "output_dtype", "encoding_format"])
+    assert embeddings(scripted_server, "Hello", **nulls) == embeddings(scripted_server, "Hello")
+
+
 def test_bundled_model_takes_text_only(scripted_server: ScriptedServer) -> None:
     response = embed(scripted_server, [[1, 2]])
     assert response.status_code == 400

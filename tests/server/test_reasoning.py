@@ -240,7 +240,7 @@ def test_earlier_thinking_is_accepted_and_left_out_of_the_prompt(roomy_server: R
         [{"type": "thinking", "thinking": []}, {"type": "text", "text": "14"}],
         [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}],
         [
-            {"type": "thinking", "thinking": [{"type": "reference", "reference_ids": [1]}]},
+            {"type": "thinking", "thinking": [{"type": "reference", "reference_ids": [1, "a-1"]}]},
             {"type": "text", "text": "1"},
         ],
     ],

@@ -1,7 +1,7 @@
 """Base classes of all wire types, and the token counts of a request."""
 
 import itertools
-from typing import Any
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.json_schema import SkipJsonSchema
@@ -10,9 +10,31 @@ from ponant.api.limits import MOST_ERRORS
 
 
 class RequestModel(BaseModel):
-    """A type that clients send. Unknown fields are refused, and types are not coerced (``"2"`` is not an integer)."""
+    """A type that clients send. Unknown fields are refused, and types are not coerced (``"2"`` is not an integer).
+
+    Null for a field with a default means that the field was not sent: many JSON writers write unset fields.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+    _left_out_if_null: ClassVar[frozenset[str]] = frozenset()
+    """Fields with a default whose type has no null."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Collect the fields that null leaves out."""
+        super().__pydantic_init_subclass__(**kwargs)
+        cls._left_out_if_null = frozenset(
+            name
+            for name, field in cls.model_fields.items()
+            if not field.is_required() and type(None) not in get_args(field.annotation)
+        )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nulls(cls, sent: Any) -> Any:
+        if not isinstance(sent, dict) or None not in sent.values():
+            return sent
+        return {name: value for name, value in sent.items() if value is not None or name not in cls._left_out_if_null}
 
     @model_validator(mode="before")
     @classmethod

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
 from ponant.api.base import RequestModel
 from ponant.api.limits import AtMost
@@ -39,10 +40,10 @@ class DocumentURLChunk(RequestModel):
 
 
 class ReferenceChunk(RequestModel):
-    """References to sources in the model's input."""
+    """References to sources in the model's input. Ids are numbers, or texts as in Mistral's newest client."""
 
     type: Literal["reference"] = "reference"
-    reference_ids: Annotated[list[Identifier], AtMost("items")]
+    reference_ids: Annotated[list[Identifier | SkipJsonSchema[str]], AtMost("items")]
 
 
 class FileChunk(RequestModel):

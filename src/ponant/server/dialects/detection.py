@@ -10,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ponant.server.connection_limits import MOST_PARAMETERS
-from ponant.server.dialects.base import MISTRAL, DialectExchange
+from ponant.server.dialects.base import MISTRAL, Dialect, DialectExchange
 from ponant.server.dialects.mistral import EARLY_MISTRAL, STRICT
 from ponant.server.dialects.nim import NIM
 from ponant.server.dialects.openai import OPENAI
@@ -28,7 +28,7 @@ _AGENTS = {
 """Dialects of clients, by the beginning of their `User-Agent`. The first match applies, whatever the body has."""
 _SMALL = 2**16
 """Largest answer that is translated on the event loop, in bytes."""
-_RESOURCES = ("chat", "fim", "embeddings", "models", "files", "fine_tuning")
+_RESOURCES = ("chat", "completions", "fim", "embeddings", "models", "files", "fine_tuning")
 """First parts of the paths that are also served without ``/v1``."""
 
 
@@ -73,14 +73,14 @@ class DialectDetection:
         path = _without_spare_slashes(scope["path"])
         for prefix, dialect in _PREFIXES.items():
             if path.startswith(f"{prefix}/v1/"):
-                return DialectExchange(path.removeprefix(prefix), dialect)
+                path = path.removeprefix(prefix)
+                return DialectExchange(path, _owner(path) or dialect)
         if path.partition("/")[2].partition("/")[0] in _RESOURCES:
             path = f"/v1{path}"
         if not path.startswith("/v1/"):
             return DialectExchange(path)
-        for dialect in DIALECTS.values():
-            if dialect.served_path(path):
-                return DialectExchange(path, dialect)
+        if owner := _owner(path):
+            return DialectExchange(path, owner)
         if self._strict:
             return DialectExchange(path, STRICT)
         if self._default is not MISTRAL:
@@ -90,6 +90,11 @@ class DialectDetection:
             if agent.startswith(beginning):
                 return DialectExchange(path, dialect)
         return DialectExchange(path, body_tells=OPENAI)
+
+
+def _owner(path: str) -> Dialect | None:
+    """Return the only dialect that has a path; None if the Mistral API has it."""
+    return next((dialect for dialect in DIALECTS.values() if dialect.served_path(path)), None)
 
 
 def _without_spare_slashes(path: str) -> str:

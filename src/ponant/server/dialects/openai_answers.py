@@ -91,10 +91,8 @@ class OpenAIAnswers(TranslatedAnswers):
     def _invalid(self, detail: list[Any]) -> Json:
         """Return the error of an invalid body."""
         params = [self._param(reason.get("loc", []), is_missing=reason.get("type") == "missing") for reason in detail]
-        texts = [
-            f"{param}: {reason['msg']}" if param else str(reason["msg"])
-            for reason, param in zip(detail, params, strict=True)
-        ]
+        causes = [str(reason["msg"]).removeprefix("Value error, ") for reason in detail]
+        texts = [f"{param}: {cause}" if param else cause for cause, param in zip(causes, params, strict=True)]
         reasons = list(dict.fromkeys(texts))
         more = len(reasons) - _REASONS_TOLD
         message = "; ".join(reasons[:_REASONS_TOLD]) + (f"; and {more} more" if more > 0 else "")
