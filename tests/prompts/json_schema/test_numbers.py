@@ -10,12 +10,17 @@ from hypothesis import strategies as st
 from ponant.prompts.json_schema.document import UnusableSchemaError
 from tests.json_grammar import accepts, documents, matcher_of
 
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 INTEGER, NUMBER = {"type": "integer"}, {"type": "number"}
 TEENS = {"type": "integer", "minimum": 0, "maximum": 9}
 
 
 def items(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": schema}
+
+
+def pair(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "prefixItems": [schema, schema], "minItems": 2}
 
 
 def holding(schema: dict[str, Any]) -> dict[str, Any]:
@@ -45,6 +50,13 @@ def holding(schema: dict[str, Any]) -> dict[str, Any]:
         ({"oneOf": [TEENS, {"type": "number", "minimum": 0, "maximum": 9.5}]}, [0.5, 9.5, 9.25]),
         ({"oneOf": [INTEGER, {"type": "number", "minimum": 5000, "maximum": 5010}]}, [5000.5, 3]),
         ({"oneOf": [items(INTEGER), items(NUMBER)]}, [[2.5], [1, 2.5], [0.5, 1]]),
+        ({"oneOf": [pair(INTEGER), pair(NUMBER)]}, [[2.5, 1], [1, 2.5]]),
+        ({"oneOf": [pair(INTEGER) | {"maxItems": 2}, pair(NUMBER) | {"items": False}]}, [[0.5, 1], [1, 2.5]]),
+        ({"not": {"prefixItems": [INTEGER]}}, [[2.5], ["a", 1]]),
+        (
+            {"oneOf": [{"items": [INTEGER]}, {"items": [NUMBER]}], "type": "array", "$schema": DRAFT_7},
+            [[2.5], [0.5, "a"]],
+        ),
         ({"oneOf": [holding(INTEGER), holding(NUMBER)]}, [{"a": 2.5}]),
         ({"oneOf": [{"type": "integer", "minimum": 5}, {"type": "integer", "maximum": 10}]}, [4, 11]),
         ({"oneOf": [{"type": "integer", "maximum": 5}, {"type": "number", "exclusiveMinimum": 5}]}, [4, 5.5, 6]),
@@ -56,7 +68,7 @@ def holding(schema: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_integers_are_told_apart_from_other_numbers(schema: dict[str, Any], taken: list[Any]) -> None:
-    matcher, validator = matcher_of(schema), jsonschema.Draft202012Validator(schema)
+    matcher, validator = matcher_of(schema), jsonschema.validators.validator_for(schema)(schema)
     assert [document for document in taken if not validator.is_valid(document)] == []
     assert [document for document in taken if not accepts(matcher, document)] == []
     others = [0, 1, 2, 3, 5, 9, 10, b"2.0", 9.5, [1], [], {"a": 1}, {"a": 10}, "x", True, None]
@@ -84,6 +96,7 @@ combinations = st.recursive(
         st.builds(lambda one, other: one | other, leaves, inner),
         st.builds(holding, inner),
         st.builds(items, inner),
+        st.builds(pair, inner),
     ),
     max_leaves=5,
 )

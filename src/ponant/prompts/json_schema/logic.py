@@ -99,7 +99,9 @@ class Logic:
         ways: list[Schema] = []
         useful, complete = False, True
         for keyword, value in self._document.asserting(schema).items():
-            if keyword == "items" and not whole and "prefixItems" not in schema:
+            if keyword == "prefixItems" or (keyword == "items" and isinstance(value, list)):
+                failing = self._failing_places(value, whole=whole, depth=depth + 1)
+            elif keyword == "items" and not whole and "prefixItems" not in schema:
                 failing = self._failing_items(value, depth=depth + 1)
             else:
                 failing = self._failing(keyword, value, whole=whole, depth=depth + 1)
@@ -201,14 +203,20 @@ class Logic:
 
     def _failing_items(self, items: Any, *, depth: int) -> list[Schema] | None:
         """Return schemas for arrays one of whose first items violates a schema."""
-        if isinstance(items, list):
-            return None
         negation = self.negated(items, whole=False, depth=depth)
         if negation is None or negation is False:
             return None if negation is None else []
+        return [_with_item(before, negation) for before in range(_VIOLATED_ITEMS)]
+
+    def _failing_places(self, items: Any, *, whole: bool, depth: int) -> list[Schema] | None:
+        """Return schemas for arrays one of whose items violates the schema of its place."""
+        if not isinstance(items, list):
+            return None
+        negations = [self.negated(item, whole=whole, depth=depth) for item in items]
+        if whole and None in negations:
+            return None
         return [
-            {"type": "array", "items": [*[True] * before, negation], "minItems": before + 1}
-            for before in range(_VIOLATED_ITEMS)
+            _with_item(before, item) for before, item in enumerate(negations) if item is not None and item is not False
         ]
 
     def _failing_properties(self, properties: dict[str, Any], *, whole: bool, depth: int) -> list[Schema] | None:
@@ -222,8 +230,13 @@ class Logic:
         return ways
 
 
+def _with_item(before: int, item: Schema) -> Schema:
+    """Return the schema of arrays with an item after a number of others."""
+    return {"type": "array", "items": [*[True] * before, item], "minItems": before + 1}
+
+
 _UNKNOWN = {*_OPPOSITES, *_WITHOUT_EFFECT_IF, "enum", "required", "properties", "allOf", "anyOf", "oneOf", "if"}
-_UNKNOWN |= {"pattern", "multipleOf", "contains", "prefixItems", "additionalItems", "patternProperties"}
+_UNKNOWN |= {"pattern", "multipleOf", "contains", "additionalItems", "patternProperties"}
 _UNKNOWN |= {"propertyNames", "dependentRequired", "dependentSchemas", "dependencies", "$dynamicRef", "$recursiveRef"}
 """Keywords that restrict documents and cannot be negated."""
 
