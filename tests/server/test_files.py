@@ -170,6 +170,16 @@ def test_reader_of_a_deleted_file_reads_on(client: httpx2.Client, data: Path) ->
 ODD_NAMES = ["données d'été.jsonl", "数据 🙂.jsonl", "%2e%2e%2fx", "-rf", "CON", 'a"b.jsonl', "x" * 255]
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"), [({"purpose": "vision"}, "purpose"), ({"expires_after[anchor]": "x"}, "expires_after[anchor]")]
+)
+def test_openais_errors_name_the_field_of_a_form(client: httpx2.Client, fields: dict[str, str], param: str) -> None:
+    response = client.post("/openai/v1/files", data=fields, files={"file": ("a.jsonl", LINE)})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+    assert param in response.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_odd_names_are_kept(client: httpx2.Client, name: str) -> None:
     file = uploaded(client, name=name)

@@ -107,9 +107,10 @@ class OpenAIAnswers(TranslatedAnswers):
     def _param(self, location: list[Any], *, is_missing: bool) -> str | None:
         """Return a location in the sent body, such as ``messages[0].content``.
 
-        For values of several possible types, pydantic's locations contain type names, which are left out.
+        For values of several possible types, pydantic's locations contain type names, which are left out. Fields of
+        queries and forms have a name only.
         """
-        if location[:1] == ["query"]:
+        if location[:1] == ["query"] or (location[:1] == ["body"] and not self.body):
             return ".".join(str(step) for step in location[1:]) or None
         steps = location[1:]
         place = ""
