@@ -115,7 +115,9 @@ class SchemaChecker:
             InvalidRequestError: a schema cannot be used. ``param`` is its field; the message begins with the path of
                 the fault.
         """
-        jobs = _jobs(schemas)
+        if not schemas:
+            return []
+        jobs = await asyncio.to_thread(_jobs, schemas)
         known = self._recall(jobs)
         if any(job.digest not in known for job in jobs):
             async with self._lock:
