@@ -10,7 +10,9 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.responses import FileResponse
 
+from ponant.storage.files import FileStore
 from ponant.storage.signing import Signer
 from tests.chatting import assert_error
 from tests.in_process import ScriptedServer, serving_scripted
@@ -165,6 +167,24 @@ def test_reader_of_a_deleted_file_reads_on(client: httpx2.Client, data: Path) ->
             assert other.delete(f"{FILES}/{file['id']}").status_code == 200
         assert first + b"".join(pieces) == content
     assert kept(data) == []
+
+
+@pytest.mark.parametrize("moment", ["found", "described"])
+@pytest.mark.parametrize("headers", [{}, {"range": "bytes=0-3"}, {"range": "bytes=0-3,5-7"}])
+def test_file_deleted_before_its_content_is_opened_is_not_found(
+    client: httpx2.Client, data: Path, monkeypatch: pytest.MonkeyPatch, moment: str, headers: dict[str, str]
+) -> None:
+    owner, name = {"found": (FileStore, "content"), "described": (FileResponse, "set_stat_headers")}[moment]
+    step = getattr(owner, name)
+    id_ = uploaded(client)["id"]
+
+    def then_delete(*arguments: Any) -> Any:
+        result = step(*arguments)
+        (data / "files" / id_).unlink()
+        return result
+
+    monkeypatch.setattr(owner, name, then_delete)
+    assert_error(client.get(f"{FILES}/{id_}/content", headers=headers), 404, "not_found")
 
 
 ODD_NAMES = ["données d'été.jsonl", "数据 🙂.jsonl", "%2e%2e%2fx", "-rf", "CON", 'a"b.jsonl', "x" * 255]

@@ -1,7 +1,8 @@
 """``/v1/files``."""
 
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -29,6 +30,7 @@ from ponant.server.errors import error_response
 from ponant.server.pages import After, Limit, Order, PageNumber, PageSize, page_of
 from ponant.server.upload import Upload
 from ponant.storage.descriptions import FileFilter
+from ponant.storage.errors import UnknownFileError
 from ponant.storage.lazy import LazyStorage
 from ponant.storage.threads import in_thread
 
@@ -138,7 +140,7 @@ def files_routes(storage: LazyStorage, *, max_file_size: int) -> APIRouter:
         file = await files.find(file_id, caller=caller_of(request.scope))
         path = await in_thread(files.content, file)
         headers = {"etag": f'"{file.sha256}"', "x-content-type-options": "nosniff"}
-        return _FileContent(path, media_type=_Content.media_type, filename=file.filename, headers=headers)
+        return _FileContent(path, file, headers)
 
     return router
 
@@ -152,18 +154,35 @@ class _Content(Response):
 class _FileContent(FileResponse):
     """Response with the content of a file, or a part of it, whose errors have the API's format."""
 
+    def __init__(self, path: os.PathLike[str], file: "FileRow", headers: Mapping[str, str]) -> None:
+        """Create the response with the content at ``path``."""
+        super().__init__(path, media_type=_Content.media_type, filename=file.filename, headers=headers)
+        self._file_id = file.id
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
+        """Send the response. Raises UnknownFileError if the file was deleted before it could be opened."""
+        start: Message | None = None
         refusal: Response | None = None
 
-        async def unless_refused(message: Message) -> None:
-            nonlocal refusal
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                refusal = _range_refusal(message["status"], Headers(raw=message["headers"]).get("content-range"))
-            if refusal is None:
+        async def send_opened(message: Message) -> None:
+            """Send the head with the first part of the content, when the file is open."""
+            nonlocal start, refusal
+            if message["type"] == "http.response.start":
+                start = message
+                if message["status"] >= 400:
+                    refusal = _range_refusal(message["status"], Headers(raw=message["headers"]).get("content-range"))
+            elif refusal is None:
+                if start:
+                    await send(start)
+                    start = None
                 await send(message)
 
-        await super().__call__(scope, receive, unless_refused)
+        try:
+            self.stat_result = await in_thread(os.stat, self.path)
+            self.set_stat_headers(self.stat_result)
+            await super().__call__(scope, receive, send_opened)
+        except FileNotFoundError as error:
+            raise UnknownFileError(self._file_id) from error
         if refusal:
             await refusal(scope, receive, send)
 
