@@ -17,6 +17,7 @@ import uvicorn
 
 from ponant._version import __version__
 from ponant.catalog.catalog import Catalog
+from ponant.server.allocator import return_freed_memory
 from ponant.server.connection import server_config
 from ponant.server.connection_limits import ConnectionLimits, most_connections, raise_descriptor_limit
 from ponant.server.wiring import make_app, make_catalog, make_services, open_storage
@@ -52,6 +53,7 @@ async def run(settings: Settings, *, say: Callable[[str], None]) -> None:
         ModelLoadError: a model cannot be run with its settings.
         StorageError: the data folder or the database cannot be used.
     """
+    return_freed_memory()
     listener = listen(settings)
     raise_descriptor_limit()
     with contextlib.closing(listener):
