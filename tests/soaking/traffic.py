@@ -54,6 +54,7 @@ class Traffic:
         with server.client() as client:
             self._expected = {id(case): asked(client, case) for case in COMPARED}
             self._refusals = {id(case): _refusal(client, case) for case in BAD}
+        self._use_all_connections()
 
     def round(self, seconds: float, in_between: Callable[[], None]) -> None:
         """Run all clients for some seconds, with a call at a random moment."""
@@ -86,6 +87,17 @@ class Traffic:
             for job_id, status in self._jobs.items():
                 if (now := get(client, job_id)["status"]) != status:
                     self.wrong.append(f"job {job_id} was {status} and is {now}")
+
+    def _use_all_connections(self) -> None:
+        """Read at once as often as the server has connections to its database, which it keeps from then on."""
+
+        def read(_: int) -> None:
+            with self._server.client() as client:
+                for _ in range(20):
+                    client.get(FILES).raise_for_status()
+
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(read, range(16)))
 
     def _repeat(self, kind: Callable[[httpx2.Client], None]) -> None:
         name = kind.__name__.removeprefix("_")
