@@ -10,17 +10,18 @@ from ponant.logs import configure_logging
 
 
 @pytest.fixture
-def _configured(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+def _logging_restored() -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("ponant")
     before = root.handlers, root.level, ours.handlers, ours.level, ours.propagate
-    configure_logging("info")
+    logging.captureWarnings(False)  # a server in this process may have left it on
     yield
     logging.captureWarnings(False)
     root.handlers, root.level, ours.handlers, ours.level, ours.propagate = before
 
 
-@pytest.mark.usefixtures("_configured")
+@pytest.mark.usefixtures("_logging_restored")
 def test_control_characters_are_escaped_in_every_part_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info")
     evil = "a\x1b[31m\r\n2025-01-31T12:00:00 INFO forged\u202e\x9b\udcff"
     logger = logging.getLogger("ponant.server")
     logger.info("request %s", evil, extra={"path": evil, "short": "\x07"})
