@@ -167,7 +167,7 @@ class Terminal:
         command, *rest = ponant("chat", *arguments)
         variables |= {"XDG_DATA_HOME": str(home), "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
         self._process: Any = pexpect.spawn(
-            command, rest, env=environment(**variables), encoding="utf-8", timeout=30, dimensions=(40, 100)
+            command, rest, env=environment(**variables), encoding="utf-8", timeout=30, dimensions=(40, 160)
         )
 
     def enter(self, text: str) -> None:

@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 def ponant(*arguments: str, data: Path, **variables: str | None) -> Result:
     """Run a command in this process."""
     clean = {name: None for name in os.environ if name.startswith("PONANT_") or name.lower().endswith("_proxy")}
-    given = {"PONANT_DATA_DIR": str(data), "PONANT_API_KEY": KEY}
+    given = {"PONANT_DATA_DIR": str(data), "PONANT_API_KEY": KEY, "HF_HUB_OFFLINE": ""}
     return CliRunner(env=clean | given | variables).invoke(main, arguments)
 
 

@@ -208,7 +208,7 @@ class Terminal:
 def test_training_without_a_server(data: Path, tiny_model: Path, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, str(data), *SHORT, "--model", str(tiny_model))
     terminal.sees("Starting")
-    terminal.sees("Training")
+    terminal.sees("Loading")
     code, shown = terminal.ends()
     assert code == 0, shown
     assert re.search(r"Done ━+ 2/2 \S+ tokens/s", shown)

@@ -42,7 +42,7 @@ BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "unknown chunks": (CHAT, said([{"type": "x"}] * 1000)),
     "chunks of all messages": (CHAT, {"messages": [{"role": "user", "content": [{}] * 500}] * 50}),
     "parts of thinking": (CHAT, thought([{}] * 1000)),
-    "references": (CHAT, said([{"type": "reference", "reference_ids": ["a"] * MANY}])),
+    "references": (CHAT, said([{"type": "reference", "reference_ids": [{}] * MANY}])),
     "tool calls": (CHAT, said("", "assistant", tool_calls=[{}] * 1000)),
     "tools": (CHAT, body(tools=[{}] * 1000)),
     "stop strings": (CHAT, body(stop=[""] * 64)),

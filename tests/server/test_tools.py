@@ -355,12 +355,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str, str]] = {
         )
         for kind in ("string", "array", None, ["object", "null"])
     },
-    "too many tools": (
-        {"tools": [tool(f"function_{number}", {}) for number in range(129)]},
-        "invalid_request_error",
-        "tools",
-        "There are 129 tools, more than 128",
-    ),
 }
 
 

@@ -14,13 +14,14 @@ _NO_ICON = "data:,"
 
 
 _SCHEMA = "/openapi.json"
+_METHODS = ["GET", "HEAD"]
 
 
 def add_docs(app: FastAPI) -> None:
     """Serve the schema, and the pages under ``/docs``. Redirect ``/`` to them."""
     building = threading.Lock()
 
-    @app.get(_SCHEMA, include_in_schema=False)
+    @app.api_route(_SCHEMA, methods=_METHODS, include_in_schema=False)
     def schema() -> Response:  # in a thread, because building it takes a fifth of a second
         with building:
             document = app.openapi()
@@ -28,7 +29,7 @@ def add_docs(app: FastAPI) -> None:
 
     app.mount("/docs/static", StaticFiles(directory=_static_files()), name="docs-static")
 
-    @app.get("/docs", include_in_schema=False)
+    @app.api_route("/docs", methods=_METHODS, include_in_schema=False)
     async def docs() -> HTMLResponse:
         return get_swagger_ui_html(
             openapi_url=_SCHEMA,
@@ -38,7 +39,7 @@ def add_docs(app: FastAPI) -> None:
             swagger_favicon_url=_NO_ICON,
         )
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=_METHODS, include_in_schema=False)
     async def start() -> RedirectResponse:
         return RedirectResponse("/docs")
 
