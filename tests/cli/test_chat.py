@@ -165,7 +165,12 @@ class Terminal:
 
     def __init__(self, home: Path, *arguments: str, **variables: str) -> None:
         command, *rest = ponant("chat", *arguments)
-        variables |= {"XDG_DATA_HOME": str(home), "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
+        variables |= {
+            "XDG_DATA_HOME": str(home),
+            "TERM": "xterm-256color",
+            "COLUMNS": "160",
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+        }
         self._process: Any = pexpect.spawn(
             command, rest, env=environment(**variables), encoding="utf-8", timeout=30, dimensions=(40, 160)
         )
