@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ponant.prompts.json_schema.document import UnusableSchemaError
 from ponant.prompts.json_schema.patterns import translate_pattern
-from ponant.prompts.json_schema.reader import PatternError
 from ponant.prompts.json_schema.rules import json_rules
+from ponant.prompts.json_schema.scanner import PatternError
 from tests.json_grammar import accepts, documents, matcher_of
 from tests.soak import examples
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ponant.prompts.json_schema.characters import NEWLINE, Ranges, common, shorthand
 from ponant.prompts.json_schema.expressions import Anchor, Branches, Chain, Characters, Look, Node, Repeat
-from ponant.prompts.json_schema.reader import PatternError
+from ponant.prompts.json_schema.scanner import PatternError
 from ponant.prompts.json_schema.traits import classes_of, depends_on_words, is_anchored
 
 _MOST_STATES = 4_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ponant.prompts.json_schema.automaton import FALSE, TOO_COMPLEX, TRUE, Automaton
 from ponant.prompts.json_schema.characters import united, written
-from ponant.prompts.json_schema.reader import PatternError
+from ponant.prompts.json_schema.scanner import PatternError
 
 _MOST_STATES = 1_000
 _MOST_WRITTEN = 80

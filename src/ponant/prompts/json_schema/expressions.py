@@ -19,7 +19,7 @@ from ponant.prompts.json_schema.characters import (
     united,
     written,
 )
-from ponant.prompts.json_schema.reader import PatternError, PatternReader
+from ponant.prompts.json_schema.scanner import PatternError, PatternScanner
 
 Sets = tuple[Ranges, Ranges]
 """A set of characters in ECMAScript and in Python."""
@@ -102,11 +102,11 @@ def read_expression(pattern: str) -> Node:
     return _TreeReader(pattern).tree()
 
 
-class _TreeReader(PatternReader):
+class _TreeReader(PatternScanner[Ranges]):
     """Parser of one regular expression."""
 
     def __init__(self, pattern: str) -> None:
-        super().__init__(pattern, wide=False)
+        super().__init__(pattern)
         self._folds = False
 
     def tree(self) -> Node:
@@ -191,15 +191,14 @@ class _TreeReader(PatternReader):
             raise PatternError("it ends with a backslash", invalid=True)
         if kind.isdigit() and kind != "0":
             raise PatternError("references to groups are not supported")
-        if sets := self._sets():
+        if sets := self._shorthand():
             return Characters(sets)
         return self._one(self._escaped_character())
 
     def _one(self, character: str) -> Node:
         return Characters(self._with_cases((single(character), single(character))))
 
-    def _sets(self) -> Sets | None:
-        """Return the sets of an escape; None if it is not a class."""
+    def _shorthand(self) -> Sets | None:
         kind = self._pattern[self._at : self._at + 1]
         if kind in "pP" and self._pattern.startswith("{", self._at + 1):
             raise PatternError(f"\\{kind} is not supported next to lookarounds")
@@ -210,44 +209,16 @@ class _TreeReader(PatternReader):
         return (ecma, python) if kind.islower() else (inverted(ecma), inverted(python))
 
     def _members(self) -> Node:
-        negated = self._take(re.compile(r"\^")) is not None
-        if self._pattern.startswith("]", self._at):
-            raise PatternError("[] differs between dialects of regular expressions")
+        negated, members = self._class_members()
         ecma: Ranges = ()
         python: Ranges = ()
-        while not self._take(re.compile("]")):
-            more = self._part_of_class()
+        for more in members:
             ecma, python = united(ecma, more[0]), united(python, more[1])
         ecma, python = self._with_cases((ecma, python))
         return Characters((inverted(ecma), inverted(python)) if negated else (ecma, python))
 
-    def _part_of_class(self) -> Sets:
-        first = self._atom()
-        if not isinstance(first, str):
-            return first
-        if not re.compile("-[^]]").match(self._pattern, self._at):
-            return single(first), single(first)
-        before = self._at
-        self._at += 1
-        last = self._atom()
-        if not isinstance(last, str):
-            self._at = before
-            return single(first), single(first)
-        if first > last:
-            raise PatternError("the range of a class ends before it begins", invalid=True)
-        return between(first, last), between(first, last)
-
-    def _atom(self) -> str | Sets:
-        """Return a character of a class, or the sets of an escape."""
-        if self._at >= len(self._pattern):
-            raise PatternError("a class has no end", invalid=True)
-        character = self._pattern[self._at]
-        self._at += 1
-        if character != "\\":
-            return character
-        if self._take(re.compile("b")):
-            return "\b"
-        return self._sets() or self._escaped_character()
+    def _between(self, first: str, last: str) -> Ranges:
+        return between(first, last)
 
     def _with_cases(self, sets: Sets) -> Sets:
         return (folded(sets[0], unicode=False), folded(sets[1], unicode=True)) if self._folds else sets

@@ -19,7 +19,8 @@ from ponant.prompts.json_schema.expressions import (
     read_expression,
     text_of,
 )
-from ponant.prompts.json_schema.reader import PatternError, PatternReader
+from ponant.prompts.json_schema.reader import PatternReader
+from ponant.prompts.json_schema.scanner import PatternError
 from ponant.prompts.json_schema.traits import asserts, looks_back, without_assertions, without_counts
 
 _LONGEST = 2_000

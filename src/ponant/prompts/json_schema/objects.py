@@ -7,7 +7,7 @@ from ponant.prompts.json_schema.document import Document, Path, UnsupportedKeywo
 from ponant.prompts.json_schema.keywords import count_of, list_of, mapping_of, names_of
 from ponant.prompts.json_schema.logic import Schema
 from ponant.prompts.json_schema.patterns import NamePattern, name_pattern, translate_pattern
-from ponant.prompts.json_schema.reader import PatternError
+from ponant.prompts.json_schema.scanner import PatternError
 
 Translate = Callable[[Any, Path], Schema]
 

@@ -11,6 +11,8 @@ llguidance takes a class with all control characters for one that also contains 
 
 import re
 
+from ponant.prompts.json_schema.scanner import PatternError, PatternScanner
+
 _WRITABLE = r"[^\x00-\x07\x0B\x0E-\x1F\x7F]"
 _SPACES = r"\t\n\x0B\f\r \x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"
 _CLASSES = {
@@ -19,34 +21,18 @@ _CLASSES = {
     "s": (_SPACES, _SPACES + r"\x1C-\x1F\x{85}\x{FEFF}"),
 }
 """Members of a class in all dialects, and in any dialect."""
-_CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
-_HEXADECIMAL = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
 _PROPERTY = re.compile(r"[pP]\{\w+\}")
 _QUANTIFIER = re.compile(r"[*+?]|\{\d+(?:,\d*)?\}")
-_GROUP = re.compile(r"\((?:\?(?::|P?<[A-Za-z_]\w*>))?(?!\?)")
 
 
-class PatternError(Exception):
-    """A regular expression cannot be used in a grammar. The message states the reason.
-
-    ``invalid`` is True if it is no regular expression at all.
-    """
-
-    def __init__(self, reason: str, *, invalid: bool = False) -> None:
-        super().__init__(reason)
-        self.invalid = invalid
-
-
-class PatternReader:
+class PatternReader(PatternScanner[str]):
     """Translator of one regular expression, from left to right. llguidance checks that parentheses match."""
 
     def __init__(self, pattern: str, *, wide: bool) -> None:
         """Translate to what any dialect matches if ``wide`` is set, otherwise to what all match."""
-        self._pattern = pattern
+        super().__init__(pattern)
         self._wide = wide
-        self._at = 0
         self.ambiguous = False
-        self.broad = not pattern.isascii()
 
     def read(self) -> str:
         """Return the translation. Raises PatternError."""
@@ -87,13 +73,6 @@ class PatternReader:
             raise PatternError("there is nothing to repeat before a quantifier", invalid=True)
         return quantifier + (lazy or "")
 
-    def _group(self) -> str:
-        if self._take(_GROUP):
-            return "(?:"
-        kinds = {"(?=": "lookahead", "(?!": "lookahead", "(?<=": "lookbehind", "(?<!": "lookbehind"}
-        shown = next((start for start in kinds if self._pattern.startswith(start, self._at)), "(?")
-        raise PatternError(f"{kinds.get(shown, 'an extension')}, {shown}…), is not supported")
-
     def _escape(self) -> str:
         kind = self._pattern[self._at : self._at + 1]
         if kind in "bB":
@@ -118,81 +97,21 @@ class PatternReader:
         wide += narrow
         return (narrow, wide) if kind.islower() else (f"[^{wide}]", f"[^{narrow}]")
 
-    def _escaped_character(self) -> str:
-        if self._take(re.compile(r"0(?!\d)")):
-            return "\0"
-        if found := _HEXADECIMAL.match(self._pattern, self._at):
-            self._at = found.end()
-            return self._with_low_surrogate(int(found[1] or found[2] or found[3], 16))
-        kind = self._pattern[self._at : self._at + 1]
-        self._at += 1
-        if kind in _CONTROLS:
-            return _CONTROLS[kind]
-        if not kind or kind.isalnum():
-            raise PatternError(f"\\{kind} differs between dialects of regular expressions")
-        return kind
-
-    def _with_low_surrogate(self, code: int) -> str:
-        if 0xD800 <= code < 0xDC00 and (low := self._take(re.compile(r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"))):
-            self.broad = True
-            return chr(0x10000 + (code - 0xD800) * 0x400 + int(low[2:], 16) - 0xDC00)
-        if 0xD800 <= code < 0xE000 or code > 0x10FFFF:
-            raise PatternError("half a surrogate pair is not a character")
-        self.broad = self.broad or code > 0x7F
-        return chr(code)
-
     def _class(self) -> str:
-        negated = self._take(re.compile(r"\^")) is not None
-        if self._pattern.startswith("]", self._at):
-            raise PatternError("[] differs between dialects of regular expressions")
-        members = []
-        while not self._take(re.compile("]")):
-            members.append(self._member())
+        negated, members = self._class_members()
         narrow, wide = ("".join(parts) for parts in zip(*members, strict=True))
         if not negated:
             return self._either(narrow, wide)
         self.broad = True
         return self._either(f"[^{wide}]", f"[^{narrow}]")
 
+    def _between(self, first: str, last: str) -> str:
+        return _literal(first) if first == last else f"{_literal(first)}-{_literal(last)}"
+
     def _either(self, narrow: str, wide: str) -> str:
         """Return a class of the members in all dialects, or in any if ``wide`` is set."""
         self.ambiguous = self.ambiguous or narrow != wide
         return f"[[{wide if self._wide else narrow}]&&{_WRITABLE}]"
-
-    def _member(self) -> tuple[str, str]:
-        first = self._class_atom()
-        if isinstance(first, tuple):
-            return first
-        if not re.compile("-[^]]").match(self._pattern, self._at):
-            return _literal(first), _literal(first)
-        before = self._at
-        self._at += 1
-        last = self._class_atom()
-        if isinstance(last, tuple):
-            self._at = before
-            return _literal(first), _literal(first)
-        if first > last:
-            raise PatternError("the range of a class ends before it begins", invalid=True)
-        between = f"{_literal(first)}-{_literal(last)}"
-        return between, between
-
-    def _class_atom(self) -> str | tuple[str, str]:
-        """Return a character, or the class of an escape."""
-        if self._at >= len(self._pattern):
-            raise PatternError("a class has no end", invalid=True)
-        character = self._pattern[self._at]
-        self._at += 1
-        if character != "\\":
-            return character
-        if self._take(re.compile("b")):
-            return "\b"
-        return self._shorthand() or self._escaped_character()
-
-    def _take(self, expected: re.Pattern[str]) -> str | None:
-        found = expected.match(self._pattern, self._at)
-        if found:
-            self._at = found.end()
-        return found and found[0]
 
 
 def _literal(character: str) -> str:

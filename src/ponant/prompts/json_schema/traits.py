@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ponant.prompts.json_schema.characters import ALL, NEWLINE, Ranges, common, inverted, shorthand
 from ponant.prompts.json_schema.expressions import Anchor, Branches, Chain, Characters, Look, Node, Repeat
-from ponant.prompts.json_schema.reader import PatternError
+from ponant.prompts.json_schema.scanner import PatternError
 
 _MOST_CLASSES = 60
 _SMALL = 4

@@ -22,7 +22,7 @@ from ponant.prompts.json_schema.logic import INTEGER, Logic, Schema
 from ponant.prompts.json_schema.numbers import bounds, can_combine, divisor, fractions, is_exact
 from ponant.prompts.json_schema.objects import object_keywords
 from ponant.prompts.json_schema.patterns import translate_patterns, writable
-from ponant.prompts.json_schema.reader import PatternError
+from ponant.prompts.json_schema.scanner import PatternError
 from ponant.prompts.json_schema.values import TYPES, canonical
 
 _Part = Callable[[dict[str, Any], Path], dict[str, Any]]
