@@ -7,7 +7,7 @@ from itertools import islice
 
 from hostile.findings import Finding
 from hostile.http_client import HealthProbe, HttpClient
-from hostile.requests import FORM, Request, RequestMaker, with_prefix
+from hostile.requests import Request, RequestMaker, upload, with_prefix
 from hostile.results import Part
 from hostile.rules import Answered, violations
 from hostile.schema import ApiSchema, Operation
@@ -21,18 +21,14 @@ _SHORT_SIZE, _FULL_SIZE = 100_000, 400_000
 """Sizes of large values in bytes."""
 _SHORT_PATIENCE, _FULL_PATIENCE = 12.0, 30.0
 """Time limits of a reply in seconds."""
-_UPLOAD = (
-    b'--known\r\nContent-Disposition: form-data; name="file"; filename="known.jsonl"\r\n\r\n'
-    b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\r\n--known--\r\n'
-)
+_KNOWN_FILE = b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}'
 
 
 def try_fields(server: MeasuredServer, *, full: bool) -> list[Part]:
     """Send the requests; return the parts with small and with large values."""
     schema = ApiSchema(json.loads(_get(server, "/openapi.json")))
     client = HttpClient(server.port, _FULL_PATIENCE)
-    upload = Request("upload", "POST", "/v1/files", _UPLOAD, FORM.replace("hostile-boundary", "known"))
-    known = {"file_id": str(json.loads(client.send(upload).beginning)["id"])}
+    known = {"file_id": str(json.loads(client.send(upload(_KNOWN_FILE)).beginning)["id"])}
     client.close()
     maker, operations = RequestMaker(schema, known), schema.operations()
     return [
@@ -71,7 +67,7 @@ def _sent(server: MeasuredServer, part: Part, requests: Iterator[Request], *, fu
                     client.send(Request("barrier", "GET", "/health"))  # ends the turn that sent the reply
                     measured = server.take()
                 except ServerLostError as error:
-                    part.findings.extend(_lost(request, error))
+                    part.findings.append(Finding("server lost", request.name, str(error)))
                     break
                 answered = Answered(request, reply, measured, before)
                 part.add(answered)
@@ -89,10 +85,6 @@ def _sent(server: MeasuredServer, part: Part, requests: Iterator[Request], *, fu
         before, first = server.take().resident, None
     part.kept_memory = None if first is None else before - first
     return part
-
-
-def _lost(request: Request, error: ServerLostError) -> Iterator[Finding]:
-    yield Finding("server lost", request.name, str(error))
 
 
 def _get(server: MeasuredServer, path: str) -> bytes:

@@ -15,8 +15,9 @@ import psutil
 
 from hostile.findings import Finding
 from hostile.http_client import HttpClient
-from hostile.requests import FORM, JSON, Request
+from hostile.requests import JSON, Request, upload
 from hostile.results import Part
+from hostile.rules import is_failure
 from tests.scripted_trainer import scripted_training_path
 from tests.serving import EXACT, ServerProcess, serving
 from tests.tiny_embedder import write_tiny_embedder
@@ -129,7 +130,7 @@ def _recovered(server: ServerProcess, victim: Victim, kind: signal.Signals, coun
     part.findings.extend(
         Finding("5xx", part.name, f"status {status}, {number} times")
         for status, number in part.statuses.items()
-        if status >= 500 and status not in (503, 507)
+        if is_failure(status)
     )
     return part
 
@@ -178,9 +179,7 @@ def _killed_trainer(server: ServerProcess, count: int) -> Part:
     part = Part("trainer, SIGKILL")
     client = HttpClient(int(server.url.rpartition(":")[2]), _PATIENCE)
     line = b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\n'
-    form = b'--hostile-boundary\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n'
-    upload = Request("upload", "POST", "/v1/files", form + line * 20 + b"\r\n--hostile-boundary--\r\n", FORM)
-    file = json.loads(client.send(upload).beginning)["id"]
+    file = json.loads(client.send(upload(line * 20)).beginning)["id"]
     for _ in range(count):
         job = _create_job(client, file, steps=400)
         process = _child(server, _TRAINER, 30)

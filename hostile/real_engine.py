@@ -14,6 +14,7 @@ from hostile.findings import Finding
 from hostile.http_client import HttpClient
 from hostile.requests import JSON, Request, RequestMaker
 from hostile.results import Part
+from hostile.rules import failures
 from hostile.schema import ApiSchema
 from tests.serving import EXACT, serving
 from tests.tiny_embedder import write_tiny_embedder
@@ -46,9 +47,7 @@ def try_real_engine(model: Path, *, full: bool) -> Part:
                 reply = client.send(request)
                 part.requests += 1
                 part.statuses[reply.status] += 1
-                if reply.status == 0 or (reply.status >= 500 and reply.status not in (503, 507)):
-                    detail = f"{reply.status} {reply.beginning[:200]!r}"
-                    part.findings.append(Finding("5xx" if reply.status else "no answer", request.name, detail))
+                part.findings.extend(failures(request, reply))
                 if part.requests % _EVERY == 0 and _words(client) != expected:
                     part.findings.append(Finding("changed answer", request.name, "the ordinary answer has changed"))
             client.close()

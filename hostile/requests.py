@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -155,13 +155,14 @@ def _unquoted(text: bytes) -> bytes:
     return text[1:-1] if text[:1] == b'"' else text
 
 
+def upload(content: bytes) -> Request:
+    """Return the request that uploads a training file."""
+    return Request("upload", "POST", "/v1/files", _form({"file": content}), FORM)
+
+
 def with_prefix(requests: Iterable[Request], prefix: str) -> Iterator[Request]:
     """Yield requests in the dialect that a prefix of the path selects. Its answers are not in the schema."""
     for request in requests:
-        yield Request(
-            f"{prefix} {request.name}",
-            request.method,
-            prefix + request.target,
-            request.body,
-            request.content_type,
+        yield replace(
+            request, name=f"{prefix} {request.name}", target=prefix + request.target, statuses=frozenset[int]()
         )

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from hostile.findings import Finding
-from hostile.rules import Answered
+from hostile.rules import Answered, is_failure
 
 
 @dataclass
@@ -54,4 +54,4 @@ class Part:
     @property
     def server_errors(self) -> int:
         """Number of replies with a status of 500 or above, except 503 and 507."""
-        return sum(count for status, count in self.statuses.items() if status >= 500 and status not in (503, 507))
+        return sum(count for status, count in self.statuses.items() if is_failure(status))

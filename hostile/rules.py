@@ -20,6 +20,19 @@ MOST_VALUES = 1_000_000
 _UNAVAILABLE = (503, 507)
 
 
+def is_failure(status: int) -> bool:
+    """Return True for a status of 500 or above, except 503 and 507."""
+    return status >= 500 and status not in _UNAVAILABLE
+
+
+def failures(request: Request, reply: Reply) -> Iterator[Finding]:
+    """Yield a missing reply, or one with the status of a failure."""
+    if reply.status == 0:
+        yield Finding("no answer", request.name, reply.beginning.decode(errors="replace"))
+    elif is_failure(reply.status):
+        yield Finding("5xx", request.name, f"{reply.status} {reply.beginning[:200]!r}")
+
+
 @dataclass(frozen=True)
 class Answered:
     """A request with its reply and the measurements.
@@ -45,11 +58,9 @@ class Answered:
 def violations(answered: Answered, *, with_times: bool) -> Iterator[Finding]:
     """Yield the violated rules. Times are judged only on a quiet machine."""
     request, reply, counts = answered.request, answered.reply, answered.measured.counts
-    if reply.status == 0:
-        yield Finding("no answer", request.name, reply.beginning.decode(errors="replace"))
-    if reply.status >= 500 and reply.status not in _UNAVAILABLE:
-        yield Finding("5xx", request.name, f"{reply.status} {reply.beginning[:200]!r}")
-    elif request.statuses and reply.status and reply.status not in request.statuses:
+    failed = list(failures(request, reply))
+    yield from failed
+    if not failed and request.statuses and reply.status not in request.statuses:
         yield Finding("undocumented status", request.name, f"{reply.status}, documented: {sorted(request.statuses)}")
     if reply.status >= 400 and reply.size > LARGEST_ERROR:
         yield Finding("large error", request.name, f"{reply.size} bytes of at most {LARGEST_ERROR}")
