@@ -30,7 +30,7 @@ def explained(error: ClientError, options: Mapping[str, str], remedies: Mapping[
     if isinstance(error, HTTPValidationError) and error.data.detail:
         return "; ".join(f"{_path(reason.loc, options)}: {reason.msg}" for reason in error.data.detail)
     message = error.message
-    if isinstance(error.advice, Advice):
+    if error.advice is not None:
         remedy = (_REMEDIES | dict(remedies or {})).get(error.advice, str(error.advice))
         message = f"{message.removesuffix(error.advice)}{remedy}".strip()
     return with_options(message, options)

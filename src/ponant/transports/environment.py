@@ -19,7 +19,6 @@ _TLS_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _CONNECTING = (httpx2.ProxyError, httpx2.ConnectError, httpx2.ConnectTimeout)
 """Errors of requests that did not reach their server. Through a proxy, it is not known which of the two failed."""
 
-
 CERTIFICATE_REFUSED = "CERTIFICATE_VERIFY_FAILED"
 """Part of the message of errors after which a server's certificate was refused."""
 

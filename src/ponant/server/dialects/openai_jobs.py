@@ -111,12 +111,12 @@ class HistoryAnswers(OpenAIAnswers):
 
     def whole(self, status: int, body: bytes) -> tuple[int, bytes]:
         """Return the status and JSON of a page."""
-        kind = self._exchange.path.rpartition("/")[2]
-        limit = self._exchange.query.get("limit", str(_PAGE_SIZES[kind]))
-        if status < 400 and not (re.fullmatch("[0-9]{1,5}", limit) and 1 <= int(limit) <= _LONGEST_PAGE):
-            return self._refusal(f"limit must be from 1 to {_LONGEST_PAGE}", "limit")
         if status >= 400:
             return super().whole(status, body)
+        kind = self._exchange.path.rpartition("/")[2]
+        limit = self._exchange.query.get("limit", str(_PAGE_SIZES[kind]))
+        if not (re.fullmatch("[0-9]{1,5}", limit) and 1 <= int(limit) <= _LONGEST_PAGE):
+            return self._refusal(f"limit must be from 1 to {_LONGEST_PAGE}", "limit")
         job: Json = from_json(body)
         items = _events(job) if kind == "events" else _checkpoints(job)
         after = self._exchange.query.get("after")
