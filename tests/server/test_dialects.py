@@ -1,56 +1,19 @@
 """Choice and behaviour of dialects over HTTP. OpenAI's clients have a test suite of their own."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
-from ponant.server.dialects.mistral import STRICT
-from tests.chatting import CHAT, assert_error, assert_has_id, body, data_of, texts
+from tests.chatting import CHAT, assert_has_id, body, data_of, texts
 from tests.in_process import serving_scripted
 from tests.scripted_engine import Gate
+from tests.server.dialects import EARLY, NIM, OPENAI, WEATHER, chunks_of, is_openai, post, posted
 from tests.serving import RunningServer
 
-OPENAI = "/openai/v1/chat/completions"
-NIM = "/nim/v1/chat/completions"
 NIM_MODEL = "mistralai/mistral-7b-instruct-v0.2"
 KEY = "a-key"
-EARLY = {"user_agent": "mistral-client-python/0.4.2", "accept": "application/json"}
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "The weather",
-        "parameters": {"type": "object", "properties": {"city": {"enum": ["Paris"]}}, "required": ["city"]},
-    },
-}
-SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "mistral-openapi.json"
-
-
-def post(server: RunningServer, path: str, sent: dict[str, Any], **headers: str) -> httpx2.Response:
-    with server.client() as client:
-        return client.post(path, json=sent, headers={name.replace("_", "-"): value for name, value in headers.items()})
-
-
-def posted(server: RunningServer, path: str, sent: dict[str, Any], **headers: str) -> dict[str, Any]:
-    response = post(server, path, sent, **headers)
-    assert response.status_code == 200, response.text
-    result: dict[str, Any] = response.json()
-    return result
-
-
-def is_openai(response: dict[str, Any]) -> bool:
-    return "refusal" in response["choices"][0]["message"]
-
-
-def chunks_of(response: httpx2.Response) -> list[dict[str, Any]]:
-    assert response.status_code == 200, response.text
-    *chunks, done = data_of(response)
-    assert done == "[DONE]"
-    return [json.loads(chunk) for chunk in chunks]
 
 
 # Choice of the dialect
@@ -227,66 +190,6 @@ def test_paths_are_answered_without_their_version(tiny_server: RunningServer, pa
         assert texts(client.post(path, json=sent).json()) == texts(client.post(f"/v1{path}", json=sent).json())
 
 
-# The Mistral API
-
-
-@pytest.fixture(scope="module")
-def strict_server(tiny_model: Path) -> Iterator[RunningServer]:
-    with serving_scripted(tiny_model, ("tiny",), strict=True) as server:
-        yield server
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("safe_mode", True), ("colour", "blue"), ("seed", 1), ("user", None)],
-)
-def test_strict_refuses_what_the_api_refuses(strict_server: RunningServer, field: str, value: Any) -> None:
-    response = post(strict_server, CHAT, body(**{field: value}))
-    assert response.status_code == 422
-    (reason,) = response.json()["detail"]
-    assert (reason["loc"], reason["input"]) == (["body", field], value)
-
-
-def test_strict_refuses_token_ids(strict_server: RunningServer) -> None:
-    for tokens in ([1, 2], [[1], [2]]):
-        response = post(strict_server, "/v1/embeddings", {"model": "mistral-embed", "input": tokens})
-        assert response.status_code == 422, response.text
-        assert "send text" in response.text
-
-
-def test_strict_recognises_nobody(strict_server: RunningServer) -> None:
-    refused = post(strict_server, CHAT, body(seed=1), user_agent="OpenAI/Python 3")
-    assert refused.status_code == 422
-    assert refused.json()["detail"][0]["loc"] == ["body", "seed"]
-    assert not is_openai(posted(strict_server, CHAT, body(random_seed=1, safe_prompt=True)))
-    assert is_openai(posted(strict_server, OPENAI, body(seed=1, safe_mode=True)))
-
-
-NEWEST: dict[str, Any] = {
-    "min_tokens": 1,
-    "repetition_penalty": 1.0,
-    "top_k": 3,
-    "logprobs": True,
-    "top_logprobs": 1,
-    "service_tier": "standard_only",
-}
-"""Fields of Mistral's newest client that the specification does not have, with values."""
-
-
-def test_strict_accepts_the_fields_of_the_newest_client(strict_server: RunningServer) -> None:
-    for fields in (NEWEST, dict.fromkeys(NEWEST)):
-        assert not is_openai(posted(strict_server, CHAT, body(**fields)))
-
-
-def test_strict_knows_the_fields_of_the_specification() -> None:
-    if not SPECIFICATION.exists():
-        pytest.skip(f"the specification is not here: {SPECIFICATION.name}")
-    schemas = json.loads(SPECIFICATION.read_text())["components"]["schemas"]
-    rules = STRICT.tables[CHAT].rules
-    kept = {name for name, rule in rules.items() if rule.says == "kept"}
-    assert kept >= schemas["ChatCompletionRequest"]["properties"].keys() | NEWEST.keys()
-
-
 # NVIDIA NIM
 
 
@@ -398,19 +301,7 @@ def test_openai_is_spoken_at_v1_by_setting(tiny_model: Path) -> None:
         assert not is_openai(posted(server, "/v1/fim/completions", {"prompt": "a", "max_tokens": 2}))
 
 
-# The requests of Mistral's first client
-
-
-def test_early_client_chats_and_streams(tiny_server: RunningServer) -> None:
-    question = [{"role": "user", "content": "Hello"}]
-    sent = {"messages": question, "model": "mistral-tiny", "max_tokens": 8, "random_seed": 1, "safe_prompt": True}
-    response = posted(tiny_server, CHAT, sent | {"stream": False}, **EARLY)
-    assert response["choices"][0]["message"]["content"]
-    streamed = chunks_of(post(tiny_server, CHAT, sent | {"stream": True}, **EARLY | {"accept": "text/event-stream"}))
-    assert "".join(chunk["choices"][0]["delta"]["content"] for chunk in streamed) == texts(response)[0]
-    older = {name: value for name, value in sent.items() if name != "safe_prompt"}
-    assert texts(posted(tiny_server, CHAT, older | {"safe_mode": True}, **EARLY)) == texts(response)
-    assert texts(posted(tiny_server, CHAT, older, **EARLY)) != texts(response)
+# Tool calls
 
 
 @pytest.mark.parametrize(
@@ -422,37 +313,6 @@ def test_calls_stand_beside_an_empty_text_or_none(roomy_server: RunningServer, p
     (made,) = posted(roomy_server, path, sent | choice)["choices"]
     assert made["message"]["tool_calls"]
     assert made["message"]["content"] == beside
-
-
-def test_early_client_gets_calls_whole(roomy_server: RunningServer) -> None:
-    question = [{"role": "user", "content": "Hello"}]
-    sent = {"messages": question, "model": "mistral-tiny", "tools": [WEATHER], "tool_choice": "any", "random_seed": 1}
-    response = posted(roomy_server, CHAT, sent | {"max_tokens": 200}, **EARLY)
-    (choice,) = response["choices"]
-    calls = choice["message"]["tool_calls"]
-    streamed = chunks_of(post(roomy_server, CHAT, sent | {"max_tokens": 200, "stream": True}, **EARLY))
-    assert [calls for chunk in streamed if (calls := chunk["choices"][0]["delta"].get("tool_calls"))] == [calls]
-
-
-def test_early_client_knows_few_reasons_to_finish(tiny_server: RunningServer) -> None:
-    sent = {"messages": [{"role": "user", "content": "Hello"}], "random_seed": 2}
-    assert posted(tiny_server, CHAT, sent)["choices"][0]["finish_reason"] == "model_length"
-    assert posted(tiny_server, CHAT, sent, **EARLY)["choices"][0]["finish_reason"] == "length"
-    *_, last = chunks_of(post(tiny_server, CHAT, sent | {"stream": True}, **EARLY))
-    assert last["choices"][0]["finish_reason"] == "length"
-
-
-def test_early_client_lists_models_and_fills_in(tiny_server: RunningServer) -> None:
-    with tiny_server.client() as client:
-        models = client.request("GET", "/v1/models", json={}, headers={"user-agent": EARLY["user_agent"]}).json()
-    assert models["object"] == "list"
-    assert {"id", "object", "created", "owned_by"} <= models["data"][0].keys()
-    sent = {"prompt": "a", "suffix": None, "model": "codestral-latest", "stream": False, "max_tokens": 4}
-    assert texts(posted(tiny_server, "/v1/fim/completions", sent, **EARLY))
-    assert_error(post(tiny_server, CHAT, body(model="no-such-model"), **EARLY), 400, "invalid_model")
-
-
-# Tool calls in streams, by client
 
 
 def streamed_calls(server: RunningServer, path: str, agent: str) -> list[list[list[dict[str, Any]]]]:
