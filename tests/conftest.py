@@ -3,14 +3,17 @@
 import logging
 import os
 import random
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import llama_cpp  # noqa: F401 - before ponant, as each of them takes over llama.cpp's log
 import pytest
 from hypothesis import settings
 
+from ponant.processes.child_process import ChildProcess
 from ponant.weights.bundled import BUNDLED
 from ponant.weights.locate import locate
 from tests.in_process import EXACT, ScriptedServer, ServerInProcess, serving_in_process, serving_scripted
@@ -132,6 +135,19 @@ def tiny_server(tiny_model: Path, tiny_embedder: Path) -> Iterator[ServerInProce
 def scripted_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace training in the jobs of in-process servers by a fast script that computes nothing."""
     monkeypatch.setenv("PYTHONPATH", scripted_training_path())
+
+
+@pytest.fixture
+def stopped_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop (SIGSTOP) every child process as soon as it is started, so that it hangs."""
+    start = ChildProcess.start
+
+    async def stopped(*arguments: Any, **options: Any) -> ChildProcess:
+        process = await start(*arguments, **options)
+        os.kill(process.pid, signal.SIGSTOP)
+        return process
+
+    monkeypatch.setattr(ChildProcess, "start", stopped)
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ import pytest
 from ponant.engine.base import BackendState, Capabilities, Delta, Engine, GenerateRequest, Limits
 from ponant.engine.report import StepReport
 from ponant.llamacpp.vocabulary import GGUFVocabulary
-from ponant.processes.child_process import ChildProcess
 from ponant.weights.prepare import Load, Preparer
 from tests.chatting import answer
 from tests.serving import EXACT, ServerProcess, environment, ponant, serving, wait_until
@@ -195,17 +194,10 @@ def perplexities(*models: Path) -> list[float]:
 # Failed preparation
 
 
+@pytest.mark.usefixtures("stopped_children")
 async def test_if_the_conversion_hangs_the_original_is_served(
     model: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    start = ChildProcess.start
-
-    async def stopped(*arguments: Any, **options: Any) -> ChildProcess:
-        process = await start(*arguments, **options)
-        os.kill(process.pid, signal.SIGSTOP)
-        return process
-
-    monkeypatch.setattr(ChildProcess, "start", stopped)
     monkeypatch.setattr("ponant.weights.prepare._STILL_SECONDS", 0.4)
     assert await weights(model, data_dir) == model
     assert "weights not prepared" in caplog.text

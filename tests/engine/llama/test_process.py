@@ -21,7 +21,6 @@ from ponant.errors import (
     QueueFullError,
     RequestRefusedError,
 )
-from ponant.processes.child_process import ChildProcess
 from ponant.processes.core_lock import CoreSlot, make_lock_file
 from ponant.processes.heartbeat import USUAL_PATIENCE, Patience
 from tests.serving import THREADS
@@ -181,15 +180,8 @@ async def test_hung_worker_loses_its_turn_on_the_cores(tiny_model: Path, tmp_pat
         assert second.process_id == other, "it waited for its turn, and was taken for hung"
 
 
-async def test_worker_that_hangs_while_it_loads_is_given_up(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = ChildProcess.start
-
-    async def stopped(*arguments: Any, **options: Any) -> ChildProcess:
-        process = await start(*arguments, **options)
-        os.kill(process.pid, signal.SIGSTOP)
-        return process
-
-    monkeypatch.setattr(ChildProcess, "start", stopped)
+@pytest.mark.usefixtures("stopped_children")
+async def test_worker_that_hangs_while_it_loads_is_given_up(tiny_model: Path) -> None:
     with pytest.raises(ModelLoadError, match=r"did nothing for 0\.5 s while it loaded"):
         async with engine(tiny_model, patience=Patience(loading=0.5)):
             pass
