@@ -16,13 +16,17 @@ class RequestModel(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+    _names: ClassVar[frozenset[str]] = frozenset()
+    """Names of all fields, and their aliases."""
     _left_out_if_null: ClassVar[frozenset[str]] = frozenset()
     """Fields with a default whose type has no null."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Collect the fields that null leaves out."""
+        """Collect the names of the fields, and of those that null leaves out."""
         super().__pydantic_init_subclass__(**kwargs)
+        aliases = {field.alias for field in cls.model_fields.values() if field.alias}
+        cls._names = frozenset(cls.model_fields) | aliases
         cls._left_out_if_null = frozenset(
             name
             for name, field in cls.model_fields.items()
@@ -31,20 +35,20 @@ class RequestModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _leave_out_nulls(cls, sent: Any) -> Any:
-        if not isinstance(sent, dict) or None not in sent.values():
-            return sent
-        return {name: value for name, value in sent.items() if value is not None or name not in cls._left_out_if_null}
+    def _without_spare_members(cls, sent: Any) -> Any:
+        """Drop nulls that mean the default, and unknown fields beyond the first ones, each of which would be an error.
 
-    @model_validator(mode="before")
-    @classmethod
-    def _few_unknown(cls, sent: Any) -> Any:
-        """Drop unknown fields beyond the first ones, each of which would be an error."""
-        if not isinstance(sent, dict) or len(sent) <= len(cls.model_fields) + MOST_ERRORS:
+        Every object of every request passes here.
+        """
+        if not isinstance(sent, dict):
             return sent
-        names = set(cls.model_fields) | {field.alias for field in cls.model_fields.values()}
-        unknown = itertools.islice((name for name in sent if name not in names), MOST_ERRORS)
-        return {name: sent[name] for name in (*names & sent.keys(), *unknown)}
+        if len(sent) > len(cls._names) + MOST_ERRORS:
+            unknown = itertools.islice((name for name in sent if name not in cls._names), MOST_ERRORS)
+            sent = {name: sent[name] for name in (*cls._names & sent.keys(), *unknown)}
+        if None in sent.values():
+            left_out = cls._left_out_if_null
+            return {name: value for name, value in sent.items() if value is not None or name not in left_out}
+        return sent
 
 
 class ResponseModel(BaseModel):
