@@ -9,7 +9,7 @@ from pydantic_core import PydanticKnownError, core_schema
 MOST_ERRORS = 20
 """Most errors of an invalid request that are reported."""
 LIMIT = "x-limit"
-"""Key of a JSON schema with the name of the limit that its ``maxItems`` or ``maxProperties`` has."""
+"""Key of a JSON schema with the name of the limit of its length, which ``declared_limits`` replaces."""
 
 LimitName = Literal["messages", "chunks", "tools", "stops", "inputs", "items"]
 
@@ -27,20 +27,19 @@ class RequestLimits:
         items: items of any other list.
     """
 
-    messages: int = 10_000
-    chunks: int = 1_000
-    tools: int = 1_000
-    stops: int = 64
-    inputs: int = 10_000
-    items: int = 10_000
+    messages: int
+    chunks: int
+    tools: int
+    stops: int
+    inputs: int
+    items: int
 
-    def of(self, name: LimitName) -> int:
+    def of(self, name: str) -> int:
         """Return the limit of this name."""
         limit: int = getattr(self, name)
         return limit
 
 
-_DEFAULTS = RequestLimits()
 _LENGTHS = {"array": "maxItems", "object": "maxProperties"}
 """Keys of a JSON schema with the largest length, by its type."""
 
@@ -60,11 +59,10 @@ class AtMost:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Return the JSON schema of the annotated type with the default limit."""
+        """Return the JSON schema of the annotated type with the name of the limit."""
         described = handler(schema)
         for choice in (described, *described.get("anyOf", ())):
-            if name := _LENGTHS.get(choice.get("type", "")):
-                choice[name] = _DEFAULTS.of(self.limit)
+            if choice.get("type") in _LENGTHS:
                 choice[LIMIT] = self.limit
         return described
 
@@ -80,14 +78,14 @@ class AtMost:
 
 
 def declared_limits(schema: Any, limits: RequestLimits) -> Any:
-    """Return a JSON schema with these limits in place of the default ones."""
+    """Return a JSON schema with these limits in place of their names."""
     if isinstance(schema, list):
         return [declared_limits(part, limits) for part in schema]
     if not isinstance(schema, dict):
         return schema
     found = {name: declared_limits(part, limits) for name, part in schema.items() if name != LIMIT}
     if isinstance(limit := schema.get(LIMIT), str):
-        found[_LENGTHS[schema["type"]]] = getattr(limits, limit)
+        found[_LENGTHS[schema["type"]]] = limits.of(limit)
     return found
 
 

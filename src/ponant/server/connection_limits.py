@@ -33,10 +33,10 @@ class ConnectionLimits:
         most: connections at once.
     """
 
-    head: float = 10.0
-    body: float = 30.0
-    idle: float = 75.0
-    most: int = 2**14
+    head: float
+    body: float
+    idle: float
+    most: int
 
 
 def raise_descriptor_limit() -> None:
