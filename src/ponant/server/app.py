@@ -112,5 +112,5 @@ class _Application(FastAPI):
                 schemas[definition["title"]] = definition
             document_errors(schema)
             write_integer_bounds(schema)
-            self.openapi_schema = declared_limits(schema, body_limits_of({"app": self}).lists)
+            self.openapi_schema = declared_limits(schema, body_limits_of(self).lists)
         return super().openapi()

@@ -1,8 +1,6 @@
 """Limits of JSON bodies: their parsed size, and the lengths of their lists."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import FastAPI
 
@@ -39,7 +37,7 @@ def set_body_limits(app: FastAPI, limits: BodyLimits) -> None:
     app.state.body_limits = limits
 
 
-def body_limits_of(scope: Mapping[str, Any]) -> BodyLimits:
-    """Return the limits of the application that answers a request."""
-    limits: BodyLimits = scope["app"].state.body_limits
+def body_limits_of(app: FastAPI) -> BodyLimits:
+    """Return the limits of an application."""
+    limits: BodyLimits = app.state.body_limits
     return limits

@@ -63,7 +63,7 @@ class _StrictRequest(Request):
             said = f"is {sent[:_LONGEST_ECHO]}" if sent else "is missing"
             message = f"The header Content-Type {said}; it must be application/json"
             raise _invalid("content_type", ("header", "content-type"), message, sent)
-        work = functools.partial(_read, body, kind, exchange_of(self.scope), body_limits_of(self.scope))
+        work = functools.partial(_read, body, kind, exchange_of(self.scope), body_limits_of(self.app))
         if len(body) <= _SMALL:
             self.content = work()
         else:

@@ -140,20 +140,17 @@ def make_services(catalog: Catalog, settings: Settings, storage: LazyStorage) ->
     )
 
 
-def make_app(
-    catalog: Catalog, settings: Settings, storage: LazyStorage, *, stopping: Callable[[], bool] = lambda: False
-) -> "FastAPI":
+def make_app(catalog: Catalog, settings: Settings, storage: LazyStorage) -> "FastAPI":
     """Create the application with its services.
 
     Args:
         catalog: the models. The caller closes it.
         settings: settings of the server.
         storage: files, jobs and fine-tuned models. The caller closes it.
-        stopping: returns True while the server shuts down; readiness then fails.
     """
     from ponant.server.app import create_app
 
-    return create_app(make_services(catalog, settings, storage), settings, stopping=stopping)
+    return create_app(make_services(catalog, settings, storage), settings)
 
 
 def _patience(settings: Settings) -> Patience:
