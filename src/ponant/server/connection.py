@@ -22,8 +22,6 @@ _UPGRADE = b"upgrade"
 _CONNECT = b"CONNECT"
 _MOST_PIPELINED = 16
 """Most requests that wait for the one before. The connection is not read while there are more."""
-
-
 _LARGEST_STREAMED_HEAD = 4 * LARGEST_HEAD
 """Most bytes of a head that arrives in pieces, which include earlier requests. The application checks whole heads."""
 _HEALTH = ("/health", "/ready")

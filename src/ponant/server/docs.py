@@ -11,8 +11,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 _NO_ICON = "data:,"
-
-
 _SCHEMA = "/openapi.json"
 _METHODS = ["GET", "HEAD"]
 

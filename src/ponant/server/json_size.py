@@ -28,9 +28,10 @@ class JsonSize:
 
 
 def json_size(text: bytes, limit: JsonSize) -> JsonSize:
-    """Return the size of a JSON text: an upper bound if that is within the limit, or else the exact size.
+    """Return the size of a JSON text: an upper bound if that is within the limit, or else a closer one.
 
-    The size of a text that is not JSON is at least that of its parsable beginning.
+    The closer one is exact, but for empty objects and lists, which count as two values. The size of a text that is not
+    JSON is at least that of its parsable beginning.
     """
     bound = _counted(text)
     if bound.is_within(limit):
