@@ -88,7 +88,8 @@ def test_expiry_of_a_file_is_refused_likewise(tiny_server: RunningServer) -> Non
 )
 def test_numbers_at_their_bounds_are_served(tiny_server: RunningServer, fields: dict[str, Any]) -> None:
     response = ask(tiny_server, **fields)
-    assert (response.status_code, response.json()["choices"][0]["finish_reason"]) != (200, "error")
+    assert response.status_code == 200, response.text
+    assert response.json()["choices"][0]["finish_reason"] != "error"
 
 
 def numbers_of(schema: Any, document: dict[str, Any], place: str, seen: frozenset[str]) -> Iterator[tuple[str, Any]]:

@@ -26,7 +26,7 @@ from ponant.processes.child_process import ChildProcess
 from ponant.prompts.chat.prompt import Prompt
 from ponant.prompts.request import ChatPromptRequest, RawPromptRequest
 from tests.in_process import EXACT, ScriptedServer, serving_in_process, serving_scripted
-from tests.serving import RunningServer, serving, wait_until
+from tests.serving import RunningServer, ServerProcess, serving, wait_until
 from tests.tiny_model import CHATML, write_tiny_model
 
 CHAT = "/v1/chat/completions"
@@ -97,11 +97,19 @@ def test_time_of_a_request_includes_its_prompt(
         assert ask(server).status_code == 200
 
 
+def processor_seconds(server: ServerProcess) -> float:
+    times = psutil.Process(server.process.pid).cpu_times()
+    return float(times.user + times.system)
+
+
 def test_server_ends_during_a_prompt_without_end(looping_model: Path) -> None:
     with serving(str(looping_model), PONANT_SHUTDOWN_TIMEOUT="0.1") as server, ThreadPoolExecutor() as clients:
+        idle = processor_seconds(server)
         asked = clients.submit(ask, server, "loop")
+        wait_until(lambda: processor_seconds(server) > idle + 0.5)  # the template runs
         with server.client() as client:
-            wait_until(lambda: client.get("/health").status_code == 200 and not asked.done())
+            assert client.get("/health").status_code == 200
+        assert not asked.done()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
         with contextlib.suppress(httpx2.HTTPError):
