@@ -2,7 +2,7 @@
 
 `ponant serve` prints a question for the first request, which has no temperature. The bundled model is small and often
 wrong, so the first question here is one that it answers right at the default temperature with nearly every seed. An
-answer is right if it has the expected word and none of the words of a wrong one.
+answer is right if its first sentence has the expected word and none of the words of a wrong one.
 """
 
 import asyncio
@@ -29,11 +29,13 @@ class Question:
 
     def is_answered_by(self, answer: str) -> bool:
         """Return True if an answer is right."""
-        return bool(re.search(self.right, answer)) and not re.search(self.wrong, answer)
+        first = re.split(r"(?<=[.!?])\s", answer.strip())[0]
+        return bool(re.search(self.right, first)) and not re.search(self.wrong, first)
 
 
 QUESTIONS = (
-    Question(FIRST_QUESTION, r"\bShakespeare\b"),
+    Question(FIRST_QUESTION, r"\bTokyo\b"),
+    Question("Who wrote the play Romeo and Juliet?", r"\bShakespeare\b"),
     Question("In which country is Mount Fuji?", r"\bJapan\b"),
     Question("In which city is the Eiffel Tower?", r"\bParis\b", r"London|Rome|Berlin|New York"),
     Question(

@@ -58,7 +58,7 @@ def chat(
     \b
     Examples:
       ponant chat
-      ponant chat "Who wrote the play Romeo and Juliet?"
+      ponant chat "What is the capital of Japan?"
       git diff | ponant chat "Write a commit message for this."
     """  # noqa: D301 - the backspace stops click from rewrapping
     from ponant.cli.advice import explained

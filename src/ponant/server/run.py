@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ponant.server.services import Services
 
-FIRST_QUESTION = "Who wrote the play Romeo and Juliet?"
+FIRST_QUESTION = "What is the capital of Japan?"
 """Question of the printed first request. The bundled model answers it right with nearly every seed."""
 _BACKLOG = 2048
 _SECONDS_AFTER_FAILING = 5
