@@ -48,6 +48,16 @@ class ServedModel:
         return "loading" if self.loading else "unloaded"
 
     @property
+    def chats(self) -> bool:
+        """True if it answers conversations."""
+        return self.spec.kind == "chat"
+
+    @property
+    def calls_functions(self) -> bool:
+        """True if it answers conversations with calls, whose arguments a grammar holds."""
+        return self.chats and self.facts.grammars
+
+    @property
     def error(self) -> str | None:
         """Reason why it is not ready, if there is one."""
         return self.loaded.backend.last_error if self.loaded else self.failure

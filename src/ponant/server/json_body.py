@@ -19,11 +19,10 @@ from ponant.server.arrival import set_arrival
 from ponant.server.body_limits import BodyLimits, body_limits_of
 from ponant.server.dialects.base import DialectExchange, exchange_of
 from ponant.server.dialects.table import RefusedFieldError
+from ponant.server.header_text import content_type_is
 from ponant.server.json_size import json_size
 from ponant.server.json_text import JsonTextError, parse_json
 
-_LONGEST_ECHO = 100
-"""Most characters of an invalid header that an error repeats."""
 _KINDS = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "a boolean"}
 """Names of the types of JSON values other than objects."""
 _SMALL = 2**16
@@ -60,8 +59,7 @@ class _StrictRequest(Request):
             return
         sent = self.headers.get("content-type")
         if not _is_json(sent):
-            said = f"is {sent[:_LONGEST_ECHO]}" if sent else "is missing"
-            message = f"The header Content-Type {said}; it must be application/json"
+            message = f"The {content_type_is(sent)}; it must be application/json"
             raise _invalid("content_type", ("header", "content-type"), message, sent)
         work = functools.partial(_read, body, kind, exchange_of(self.scope), body_limits_of(self.app))
         if len(body) <= _SMALL:

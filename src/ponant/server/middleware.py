@@ -19,14 +19,13 @@ from ponant.server.connection import is_abandoned
 from ponant.server.connection_limits import LARGEST_HEAD, MOST_PARAMETERS
 from ponant.server.disconnect import GONE
 from ponant.server.errors import ENCODED, error_response
+from ponant.server.header_text import shown
 from ponant.server.json_text import COMPRESSION_REFUSED
 
 logger = logging.getLogger("ponant.server")
 
 _READING = ("GET", "HEAD", "OPTIONS")
 """Methods of requests that change nothing."""
-_LONGEST_ECHO = 100
-"""Most characters of an invalid header that an error repeats."""
 
 
 class RequestLog:
@@ -225,7 +224,7 @@ class PlainBodies:
         if scope["type"] == "http":
             encoding = Headers(scope=scope).get("content-encoding", "").strip().lower()
             if encoding not in ("", "identity"):
-                message = COMPRESSION_REFUSED.format(encoding[:_LONGEST_ECHO])
+                message = COMPRESSION_REFUSED.format(shown(encoding))
                 body = ErrorResponse(message=message, type=ENCODED)
                 await error_response(415, body, {"accept-encoding": "identity"})(scope, receive, send)
                 return

@@ -11,13 +11,12 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ponant.errors import InvalidRequestError
 from ponant.server.file_names import encoded_file_name, plain_file_name
+from ponant.server.header_text import content_type_is
 
 MOST_FIELDS = 20
 """Most fields of a form besides the file."""
 LONGEST_VALUE = 2**16
 """Most bytes of a field other than the file."""
-_LONGEST_ECHO = 100
-"""Most characters of an invalid header that an error repeats."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,8 @@ class FormReader:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
-            sent = f"is {content_type[:_LONGEST_ECHO]}" if content_type else "is missing"
             raise InvalidRequestError(
-                f"The body must be a form: the header Content-Type {sent}; it must be multipart/form-data with a "
+                f"The body must be a form: the {content_type_is(content_type)}; it must be multipart/form-data with a "
                 "boundary"
             )
         self.fields: dict[str, str] = {}

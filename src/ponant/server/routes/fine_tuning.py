@@ -259,7 +259,6 @@ def _metadata(validated: Validated) -> LegacyJobMetadataOut:
 
 def _model(catalog: Catalog, spec: FineTunedSpec) -> CompletionFTModelOut:
     base = next((model for model in catalog.models if model.spec.id == spec.base), None)
-    chats = base is not None and base.spec.kind == "chat"
     model = CompletionFTModelOut(
         id=spec.id,
         object="model",
@@ -272,9 +271,9 @@ def _model(catalog: Catalog, spec: FineTunedSpec) -> CompletionFTModelOut:
         name=spec.name,
         description=spec.description,
         capabilities=FTModelCapabilitiesOut(
-            completion_chat=chats,
+            completion_chat=base is not None and base.chats,
             completion_fim=base is not None and base.facts.native_fim,
-            function_calling=chats,
+            function_calling=base is not None and base.calls_functions,
             fine_tuning=False,
             classification=False,
         ),

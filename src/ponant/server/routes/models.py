@@ -128,10 +128,9 @@ def _can_be_trained(model: ServedModel) -> bool:
 
 def _capabilities(base: ServedModel | None, *, can_be_trained: bool = False) -> ModelCapabilities:
     """Return the capabilities of a model by its base model; without one, it has none."""
-    chats = base is not None and base.spec.kind == "chat"
     return ModelCapabilities(
-        completion_chat=chats,
-        function_calling=base is not None and chats and base.facts.grammars,
+        completion_chat=base is not None and base.chats,
+        function_calling=base is not None and base.calls_functions,
         completion_fim=base is not None and base.facts.native_fim,
         fine_tuning=can_be_trained,
         vision=False,
