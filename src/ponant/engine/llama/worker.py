@@ -228,7 +228,7 @@ class EngineWorker:
                 chunk.sequence.slot,
                 chunk.start,
                 [*chunk.sequence.tokens[chunk.start : chunk.start + chunk.length], *chunk.draft],
-                max(chunk.rows, 1),  # a row more, if need be, to see that the chunk's values are finite
+                _rows_of(chunk),
             )
             for chunk in step.chunks
         ]
@@ -256,13 +256,16 @@ class EngineWorker:
 
     def _draw_all(self, step: Step, logits: NDArray[np.float32]) -> tuple[_Draws, _Scores, list[Chunk]]:
         """Return the draws and scores of a step by sequence, and the chunks whose logits are NaN or infinite."""
-        failing = [chunk for chunk, row in _probes(step) if not math.isfinite(logits[row].max())]
-        logits = _without_probes(step, logits)
-        scoring = [chunk.sequence for chunk in step.chunks if chunk.scored]
-        scored = dict(zip(scoring, _scored(step, logits), strict=True))
-        drawing = _drawing(step)
-        draws = dict(zip([chunk.sequence for chunk in drawing], self._draw(step, logits), strict=True))
-        failing += [chunk for chunk in drawing if None in draws[chunk.sequence] and not _has_failed_grammar(chunk)]
+        placed = _placed(step)
+        failing = [chunk for chunk, rows in placed if not chunk.draws and not math.isfinite(logits[rows[-1]].max())]
+        scored = {
+            chunk.sequence: _score(chunk, logits[rows.start : rows.start + chunk.scored])
+            for chunk, rows in placed
+            if chunk.scored
+        }
+        drawing = [(chunk, logits[rows.start + chunk.scored : rows.stop]) for chunk, rows in placed if chunk.draws]
+        draws = {chunk.sequence: self._draw(chunk, wanted) for chunk, wanted in drawing}
+        failing += [chunk for chunk, _ in drawing if None in draws[chunk.sequence] and not _has_failed_grammar(chunk)]
         return draws, scored, failing
 
     def _advance(self, chunks: Iterable[Chunk], step: Step, draws: _Draws, scored: _Scores) -> list[tuple[int, Delta]]:
@@ -314,14 +317,10 @@ class EngineWorker:
                 self._model.share_cells(spare, slot, start, end)
                 self._model.empty_slot(spare)
 
-    def _draw(self, step: Step, logits: NDArray[np.float32]) -> list[list[Draw | None]]:
-        """Draw a token after each drawing chunk, and after each of its draft tokens, as if they were right."""
-        drawing = _drawing(step)
-        rows = [
-            Row(chunk.sequence, chunk.draft[:guessed]) for chunk in drawing for guessed in range(1 + len(chunk.draft))
-        ]
-        draws = iter(self._sampler.sample(_rows_to_draw_from(step, logits), rows))
-        return [list(itertools.islice(draws, 1 + len(chunk.draft))) for chunk in drawing]
+    def _draw(self, chunk: Chunk, logits: NDArray[np.float32]) -> list[Draw | None]:
+        """Draw a token after a chunk, and after each of its draft tokens, as if they were right."""
+        rows = [Row(chunk.sequence, chunk.draft[:guessed]) for guessed in range(1 + len(chunk.draft))]
+        return self._sampler.sample(logits, rows)
 
 
 def _end(chunk: Chunk) -> int:
@@ -329,17 +328,15 @@ def _end(chunk: Chunk) -> int:
     return chunk.start + chunk.length + len(chunk.draft)
 
 
-def _probes(step: Step) -> list[tuple[Chunk, int]]:
-    """Return each chunk that draws nothing, with the row of its last logits."""
-    ends = itertools.accumulate(max(chunk.rows, 1) for chunk in step.chunks)
-    return [(chunk, end - 1) for chunk, end in zip(step.chunks, ends, strict=True) if not chunk.draws]
+def _rows_of(chunk: Chunk) -> int:
+    """Return the rows of logits of a chunk: one more than it needs, if need be, to see that its values are finite."""
+    return max(chunk.rows, 1)
 
 
-def _without_probes(step: Step, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the rows of logits without those that were computed for probes alone."""
-    if all(chunk.rows for chunk in step.chunks):
-        return logits
-    return logits[[chunk.rows > 0 for chunk in step.chunks for _ in range(max(chunk.rows, 1))]]
+def _placed(step: Step) -> list[tuple[Chunk, range]]:
+    """Return each chunk with its rows of logits: those that score, then those to draw from."""
+    ends = itertools.accumulate(map(_rows_of, step.chunks))
+    return [(chunk, range(end - _rows_of(chunk), end)) for chunk, end in zip(step.chunks, ends, strict=True)]
 
 
 def _has_failed_grammar(chunk: Chunk) -> bool:
@@ -352,24 +349,11 @@ def _drawing(step: Step) -> list[Chunk]:
     return [chunk for chunk in step.chunks if chunk.draws]
 
 
-def _rows_to_draw_from(step: Step, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the rows of logits without those of scored tokens."""
-    if not any(chunk.scored for chunk in step.chunks):
-        return logits
-    return logits[[index >= chunk.scored for chunk in step.chunks for index in range(chunk.rows)]]
-
-
-def _scored(step: Step, logits: NDArray[np.float32]) -> list[list[TokenLogprobs]]:
-    """Return the log-probabilities of each chunk that scores tokens."""
-    scored: list[list[TokenLogprobs]] = []
-    row = 0
-    for chunk in step.chunks:
-        if chunk.scored:
-            sequence = chunk.sequence
-            following = sequence.tokens[sequence.scored + 1 : sequence.scored + 1 + chunk.scored]
-            scored.append(score(logits[row : row + chunk.scored], following, sequence.prompt_logprobs or 0))
-        row += chunk.rows
-    return scored
+def _score(chunk: Chunk, logits: NDArray[np.float32]) -> list[TokenLogprobs]:
+    """Return the log-probabilities of the tokens that a chunk scores."""
+    sequence = chunk.sequence
+    following = sequence.tokens[sequence.scored + 1 : sequence.scored + 1 + chunk.scored]
+    return score(logits, following, sequence.prompt_logprobs or 0)
 
 
 def main() -> None:
