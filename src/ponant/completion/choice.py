@@ -85,11 +85,7 @@ class Choice:
         self.accepted, self.rejected = delta.accepted, delta.rejected
         counted = self._output.tokens
         parts = self._output.push(delta.tokens)
-        counted = self._output.tokens - counted
-        tokens = delta.tokens if delta.end is None else [*delta.tokens, delta.end]
-        ended = self._output.ended or (delta.end is not None and not self._output.stopped)
-        known = (delta.logprobs or [])[: counted + (1 if ended and self._writes_end else 0)]
-        logprobs = token_logprobs(self._vocabulary, tokens[: len(known)], known, self._places)
+        logprobs = self._logprobs_of(delta, self._output.tokens - counted) if delta.logprobs else []
         if delta.finish and not self._output.stopped:
             parts += self._output.finish()
         self._has_calls = self._has_calls or any(isinstance(part, CallBegun) for part in parts)
@@ -100,6 +96,13 @@ class Choice:
     def end(self, reason: FinishReason) -> Update:
         """End the choice without further tokens."""
         return self._update([], [], reason)
+
+    def _logprobs_of(self, delta: Delta, counted: int) -> list[TokenLogprob]:
+        """Return the log-probabilities of the first ``counted`` tokens of a delta, and of its end if that is asked."""
+        tokens = delta.tokens if delta.end is None else [*delta.tokens, delta.end]
+        ended = self._output.ended or (delta.end is not None and not self._output.stopped)
+        known = (delta.logprobs or [])[: counted + (1 if ended and self._writes_end else 0)]
+        return token_logprobs(self._vocabulary, tokens[: len(known)], known, self._places)
 
     def _update(self, parts: list[Part], logprobs: list[TokenLogprob], reason: FinishReason | None) -> Update:
         self.finish = "tool_calls" if reason == "stop" and self._has_calls else reason

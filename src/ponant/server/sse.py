@@ -68,8 +68,9 @@ class StreamedAnswer(Response):
 
 def _framed(answers: Answers, event: bytes) -> bytes:
     """Return the bytes of an event in a stream, given its JSON, in which separators of lines are escaped."""
-    for separator, escaped in _SEPARATORS:
-        event = event.replace(separator, escaped)
+    if not event.isascii():
+        for separator, escaped in _SEPARATORS:
+            event = event.replace(separator, escaped)
     return answers.framed(event)
 
 
