@@ -71,7 +71,6 @@ def test_deletion_that_finds_the_disk_full_is_tried_with_the_reserve(tmp_path: P
         with pytest.raises(StorageFullError):
             database.write_now(write)
         assert database.free_now(write) == "written"
-        database.fill_reserve()
         assert reserve.stat().st_size
 
 

@@ -77,7 +77,7 @@ class Database:
     def free_now(self, work: Callable[[Session], T]) -> T:
         """Write in the calling thread, on a full disk with the space of the reserve. Blocks.
 
-        The caller then deletes files and calls ``fill_reserve``.
+        What is left of the reserve is kept. A caller that then deletes files calls ``fill_reserve``, to make it whole.
         """
         return self._with_reserve(lambda: self.write_now(work))
 
@@ -93,7 +93,10 @@ class Database:
         except StorageFullError:
             if not (self._reserve and self._reserve.release()):
                 raise
-        return work()
+        try:
+            return work()
+        finally:
+            self.fill_reserve()
 
     def _migrate(self) -> None:
         with _translated(self._engine), self._writing.begin() as connection:
