@@ -55,7 +55,9 @@ def _build(request: PromptRequest, chat: PromptBuilder, fim: FimPrompts, memory:
     except InvalidRequestError as error:
         return error
     except MemoryError:
-        return InvalidRequestError(f"The prompt takes more than {memory // 2**20} MB of memory to build: send less")
+        return InvalidRequestError(
+            f"The prompt takes more than {memory // 2**20} MB of memory to build: send shorter or fewer messages"
+        )
     except Exception as error:
         return RuntimeError(f"{type(error).__name__}: {error}")
 

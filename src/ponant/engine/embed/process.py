@@ -85,7 +85,7 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
             raise ValueError("a text has a NUL character")
         self._worker.check_accepting()
         size = self.info.vocabulary_size
-        if any(not 0 <= token < size for text in texts if not isinstance(text, str) for token in text):
+        if any(min(text) < 0 or max(text) >= size for text in texts if text and not isinstance(text, str)):
             raise ValueError("a text has a token that the model does not have")
         if not texts:
             return self._embeddings(b"", [])
