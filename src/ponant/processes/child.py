@@ -70,11 +70,15 @@ class Connection(Generic[Frame]):
             self._socket.sendall(PING)
 
 
+def leave_end_to_parent() -> None:
+    """Ignore SIGINT and SIGTERM: service managers signal every process of a service, and the server ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def parent(decode: Callable[[bytes], Frame]) -> Iterator[Connection[Frame]]:
     """Open the socket given on the command line. The block ends without an error when the parent closes it."""
-    # Service managers signal every process of a service. The server alone decides when a worker ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    leave_end_to_parent()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         yield Connection(socket.socket(fileno=int(sys.argv[1])), decode)

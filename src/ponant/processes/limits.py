@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 
 _STATISTICS = Path("/proc/self/statm")
+_INHERITED, _ = resource.getrlimit(resource.RLIMIT_AS)
+"""Limit of the memory when the process started, which is never exceeded."""
 
 
 def limit_time(seconds: float) -> None:
@@ -19,9 +21,9 @@ def limit_memory(more: int | None) -> None:
     """
     if not _STATISTICS.exists():
         return
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    limit = most
+    limit = _INHERITED
     if more is not None:
         limit = more + int(_STATISTICS.read_text().split()[0]) * resource.getpagesize()
-        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        limit = limit if _INHERITED == resource.RLIM_INFINITY else min(limit, _INHERITED)
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (limit, most))

@@ -7,13 +7,13 @@ ends with its input.
 """
 
 import os
-import signal
 import sys
 from functools import lru_cache
 
 from ponant.completion.prompting.pipe import PromptSource, packed, read_job
 from ponant.errors import InvalidRequestError
 from ponant.llamacpp.vocabulary import GGUFVocabulary
+from ponant.processes.child import leave_end_to_parent
 from ponant.processes.limits import limit_memory, limit_time
 from ponant.prompts.build import build_prompts
 from ponant.prompts.chat.prompt import Prompt, PromptBuilder
@@ -26,9 +26,7 @@ _MODELS = 2
 
 def main() -> None:
     """Build the prompts of the jobs from standard input."""
-    # Service managers signal every process of a service. The server alone decides when this one ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    leave_end_to_parent()
     seconds, memory = float(sys.argv[1]), int(sys.argv[2])
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

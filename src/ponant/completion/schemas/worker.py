@@ -19,12 +19,13 @@ import resource
 import signal
 import sys
 import time
-from pathlib import Path as FilePath
 from typing import Any
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
 from ponant.completion.schemas.vocabulary import broad_tokenizer
+from ponant.processes.child import leave_end_to_parent
+from ponant.processes.limits import limit_memory
 from ponant.prompts.json_schema.document import Document, Path, UnusableSchemaError
 from ponant.prompts.json_schema.relaxation import KEYWORDS, places_of, without
 from ponant.prompts.json_schema.rules import part_rule
@@ -198,9 +199,7 @@ def short(error: str) -> str:
 
 def main() -> None:
     """Run the jobs from standard input."""
-    # A service manager may send signals to all processes of a service. The checker ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    leave_end_to_parent()
     seconds, memory = float(sys.argv[1]), int(sys.argv[2])
     _limit(memory)
     finder = FaultFinder(seconds)
@@ -223,9 +222,7 @@ def _limit(memory: int) -> None:
     os.nice(_NICENESS)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_STACK, _STACK)
-    statistics = FilePath("/proc/self/statm")
-    if statistics.exists():
-        _lower(resource.RLIMIT_AS, memory + int(statistics.read_text().split()[0]) * resource.getpagesize())
+    limit_memory(memory)
 
 
 def _lower(limit: int, value: int) -> None:
