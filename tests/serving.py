@@ -30,9 +30,9 @@ class RunningServer:
     url: str
 
     def client(self, *, key: str | None = None, timeout: float = 120) -> httpx2.Client:
-        """Return an HTTP client of this server."""
+        """Return an HTTP client of this server, without the certificates that take 35 ms to load."""
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=timeout)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=timeout, verify=False)
 
 
 @dataclass
