@@ -16,18 +16,35 @@ PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 # Tests start hundreds of Python processes. Without bytecode files each one would compile every module.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve wheel test unit soak test-builds test-threads test-portable faults compat hostile lint types check clean
+.PHONY: serve wheel pages test browser unit soak test-builds test-threads test-portable faults compat hostile lint types check clean
+
+# Targets that need the JavaScript libraries of the pages fetch them first. Without a network, all works but the pages.
+PAGES := $(VENV)/bin/python src/ponant/pages/vendor.py
 
 serve: $(VENV)/.serve
+	@$(PAGES) || true
 	@exec $(VENV)/bin/ponant serve $(ARGS)
 
 # A file to install Ponant from, with or without extras, in any environment and on any machine: see README.md, Install.
+# It has the libraries of the pages.
 wheel: | $(VENV)/bin/python
+	$(PAGES)
 	$(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@echo "Install it: python3 -m pip install --constraint constraints.txt '$$(ls -t dist/ponant-*.whl | head -1)[smollm2,embed]'"
 
+# Fetches the JavaScript libraries of the pages: exact versions, with checked hashes, into a folder that git ignores.
+pages: | $(VENV)/bin/python
+	$(PAGES)
+
 test: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
+	@$(PAGES) || true
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
+
+# The pages in a browser: Debian's Chromium. Screenshots are written to browser/screenshots.
+browser: $(VENV)/.dev
+	$(PAGES)
+	$(PAGES) --group tests --into browser/vendor
+	$(VENV)/bin/python -m pytest browser $(ARGS)
 
 unit: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/engine tests/prompts tests/completion $(ARGS)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -37,6 +38,7 @@ DEFAULT_FILE = Path("ponant.toml")
 _file: ContextVar[Path] = ContextVar("settings_file", default=DEFAULT_FILE)
 """The file that settings are read from; a context variable, as pydantic-settings has no argument for it."""
 DEFAULT_MODEL = "smollm2"
+_WEB_ADDRESS = re.compile(r"https?://([\w.-]+|\[[\da-f:]+\])(:\d{1,5})?(/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
 SAFE_PROMPT = (
     "Be helpful, honest and kind. Do not produce content that is hateful, violent, deceptive or illegal, that "
     "endangers anyone, or that violates anyone's privacy. If a request would need such content, decline it and say why."
@@ -142,6 +144,15 @@ class Settings(BaseSettings):
     auth: bool = Field(default=True, description="Refuse to listen beyond this machine without an API key.")
     cors_origins: Annotated[list[str], NoDecode] = Field(
         default=[], description="Web origins whose pages may call the server."
+    )
+    pages: bool = Field(
+        default=True,
+        description="Serve the web pages: /, /playground, /fine-tuning and /docs. They need no key to load.",
+    )
+    environments: dict[str, str] = Field(
+        default={},
+        description="Further servers that /docs offers, and that its page may call: name = address, such as "
+        "https://dev.example.",
     )
     data_dir: Path = Field(default_factory=default_data_dir, description="Folder for all data.")
     database_url: str | None = Field(
@@ -298,6 +309,15 @@ class Settings(BaseSettings):
         if not all(key.isprintable() for key in keys):
             raise ValueError("a key has a line break or another character that cannot be printed; give another key")
         return keys
+
+    @field_validator("environments")
+    @classmethod
+    def _check_addresses(cls, environments: dict[str, str]) -> dict[str, str]:
+        """Remove slashes at the ends of addresses. The policy of a page repeats addresses, so their form is narrow."""
+        for address in environments.values():
+            if not _WEB_ADDRESS.fullmatch(address):
+                raise ValueError(f"{address!r} is not a web address; give scheme, host and path: https://dev.example")
+        return {name: address.rstrip("/") for name, address in environments.items()}
 
     @model_validator(mode="after")
     def _strict_is_mistral(self) -> Self:

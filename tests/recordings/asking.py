@@ -9,7 +9,7 @@ import httpx2
 
 from tests.recordings.normal import normal_events, normal_json, normal_text, shortened
 
-_VOLATILE = ("content-length", "date", "last-modified", "transfer-encoding", "connection", "keep-alive")
+_VOLATILE = ("content-length", "date", "etag", "last-modified", "transfer-encoding", "connection", "keep-alive")
 _LINE = 110
 """Maximum line length of recorded JSON, in characters."""
 

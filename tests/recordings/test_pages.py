@@ -24,7 +24,7 @@ PAGES = {
     "health": Ask("GET /health"),
     "readiness": Ask("GET /ready"),
     "pages": Ask("GET /docs"),
-    "no such script": Ask("GET /docs/static/missing.js"),
+    "no such script": Ask("GET /pages/static/missing.js"),
     "health, the wrong method": Ask("POST /health"),
     "readiness, the wrong method": Ask("POST /ready"),
     "pages, the wrong method": Ask("POST /docs"),

@@ -1,7 +1,6 @@
 """Errors in responses: status, format and request id."""
 
 import json
-import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -42,7 +41,7 @@ def post(server: RunningServer, **request: Any) -> httpx2.Response:
 
 def test_unknown_paths_are_404_and_unknown_methods_405(tiny_server: RunningServer) -> None:
     with tiny_server.client() as client:
-        for path in ("/v1", "/v1/chat", "/v1/chat/completions/more", "/v2/models", "/docs/static/missing.js"):
+        for path in ("/v1", "/v1/chat", "/v1/chat/completions/more", "/v2/models", "/pages/static/missing.js"):
             assert_error(client.get(path), 404, "not_found")
         for method, path in (("GET", CHAT), ("DELETE", "/v1/models"), ("PUT", "/v1/models/tiny"), ("POST", "/health")):
             response = client.request(method, path)
@@ -65,7 +64,7 @@ def test_unknown_paths_are_404_and_unknown_methods_405(tiny_server: RunningServe
         ("/v1/fine_tuning/models/a/b", {"PATCH"}),
         ("/v1/fine_tuning/models/a/archive", {"POST", "DELETE"}),
         ("/health", {"GET"}),
-        ("/docs/static/swagger-ui.css", {"GET", "HEAD"}),
+        ("/pages/static/base.css", {"GET", "HEAD"}),
     ],
 )
 def test_methods_of_a_path_are_listed_where_another_is_refused(
@@ -92,13 +91,6 @@ def test_doubled_slashes_and_slashes_at_the_end_change_nothing(tiny_server: Runn
         assert client.get(f"{tiny_server.url}//health/").json() == {"status": "ok"}
 
 
-def test_first_page_is_that_of_the_api(tiny_server: RunningServer) -> None:
-    with tiny_server.client() as client:
-        response = client.get("/", follow_redirects=True)
-    assert response.url.path == "/docs"
-    assert response.headers["content-type"].startswith("text/html")
-
-
 def test_unknown_model_cannot_be_retrieved(tiny_server: RunningServer) -> None:
     with tiny_server.client() as client:
         response = client.get("/v1/models/no/such-model")
@@ -118,7 +110,7 @@ def test_every_response_has_an_id_of_its_own(tiny_server: RunningServer) -> None
             client.get("/health"),
             client.get("/docs"),
             client.get("/openapi.json"),
-            client.get("/docs/static/swagger-ui.css"),
+            client.get("/pages/static/base.css"),
             client.get("/v1/models"),
             client.post(CHAT, json=body()),
             client.post(CHAT, json=body(stream=True)),
@@ -290,25 +282,3 @@ def test_failures_do_not_touch_requests_beside_them(failing_server: RunningServe
         good = [threads.submit(ask, failing_server, **fields) for _ in range(8)]
     assert [request.result().status_code for request in hopeless] == [500] * 8
     assert [texts(request.result().json()) for request in good] == [expected] * 8
-
-
-# Pages
-
-
-def test_docs_refer_to_nothing_outside_of_the_server(tiny_server: RunningServer) -> None:
-    with tiny_server.client() as client:
-        page = client.get("/docs")
-        assert page.status_code == 200
-        assert page.headers["content-type"].startswith("text/html")
-        assert not re.search(r"(?:https?:)?//[\w.-]+\.\w+", page.text)
-        assert client.get("/openapi.json").json()["info"]["title"] == "Ponant"
-        assert "/openapi.json" in page.text
-        for path, kind in (
-            (re.findall(r'<script src="([^"]+)"', page.text), "javascript"),
-            (re.findall(r'<link type="text/css" rel="stylesheet" href="([^"]+)"', page.text), "css"),
-        ):
-            (address,) = path
-            file = client.get(address)
-            assert file.status_code == 200
-            assert kind in file.headers["content-type"]
-            assert len(file.content) > 10_000

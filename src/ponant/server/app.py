@@ -13,7 +13,6 @@ from ponant.api.errors import HTTPValidationErrorData, ValidationError
 from ponant.api.limits import declared_limits
 from ponant.server.body_limits import body_limits_of, read_body_limits, set_body_limits
 from ponant.server.dialects.detection import DialectDetection
-from ponant.server.docs import add_docs
 from ponant.server.documented import document_errors
 from ponant.server.errors import add_error_handlers
 from ponant.server.fingerprint import backend_fingerprint
@@ -27,7 +26,9 @@ from ponant.server.routes.fim import fim_routes
 from ponant.server.routes.fine_tuning import fine_tuned_routes, fine_tuning_routes
 from ponant.server.routes.health import health_routes
 from ponant.server.routes.models import models_routes
+from ponant.server.routes.pages import pages_routes
 from ponant.server.routes.text import text_routes
+from ponant.server.schema import add_schema
 from ponant.server.services import Services
 from ponant.settings import Settings
 
@@ -49,10 +50,18 @@ def create_app(services: Services, settings: Settings, *, stopping: Callable[[],
         async with services.running():
             yield
 
-    app = _Application(title="Ponant", version=__version__, openapi_url=None, lifespan=lifespan)
+    app = _Application(
+        title="Ponant",
+        version=__version__,
+        openapi_url=None,
+        redirect_slashes=False,  # DialectDetection removes slashes at the end of paths
+        lifespan=lifespan,
+    )
     set_body_limits(app, read_body_limits(settings))
     _add_routes(app, services, settings, stopping)
-    add_docs(app)
+    add_schema(app)
+    if settings.pages:
+        app.include_router(pages_routes(settings))
     add_error_handlers(app)
     _add_middleware(app, settings)
     return app

@@ -27,7 +27,7 @@ from ponant.api.files import (
 from ponant.errors import InvalidRequestError
 from ponant.server.callers import caller_of
 from ponant.server.errors import error_response
-from ponant.server.pages import After, Limit, Order, PageNumber, PageSize, page_of
+from ponant.server.pagination import After, Limit, Order, PageNumber, PageSize, page_of
 from ponant.server.upload import Upload
 from ponant.storage.descriptions import FileFilter
 from ponant.storage.errors import UnknownFileError

@@ -37,7 +37,7 @@ from ponant.fine_tuning.runs import plan_of
 from ponant.fine_tuning.service import FineTuningService
 from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
-from ponant.server.pages import After, Limit, PageNumber, PageSize, page_of
+from ponant.server.pagination import After, Limit, PageNumber, PageSize, page_of
 from ponant.server.routes.models import OWNER, unknown_model
 from ponant.storage.descriptions import FineTuningJobFilter
 from ponant.storage.lazy import LazyStorage

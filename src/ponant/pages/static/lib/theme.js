@@ -1,0 +1,5 @@
+// Sets the colours before the first paint: those of the system, unless the user chose others.
+(() => {
+  const chosen = localStorage.getItem("ponant-theme");
+  if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
+})();
