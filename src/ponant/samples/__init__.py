@@ -1,0 +1,1 @@
+"""Code samples: one request to the API, as a program in each language."""

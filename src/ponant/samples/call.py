@@ -1,0 +1,130 @@
+"""The requests that samples make, and the server that they are sent to."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+from urllib.parse import quote, urlencode
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Scalar: TypeAlias = bool | int | float | str
+Query: TypeAlias = Mapping[str, Scalar | list[Scalar]]
+Method: TypeAlias = Literal["GET", "POST", "PATCH", "DELETE"]
+
+METHODS: tuple[Method, ...] = ("GET", "POST", "PATCH", "DELETE")
+DEEPEST = 32
+"""Deepest nesting of values in a body. Python's compiler refuses more than 100 brackets."""
+_ADDRESS = re.compile(r"https?://[\w.\-~:\[\]%]+(/[\w.\-~%/]*)?", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_PATH = re.compile(r"/[\w.\-~:@!$&'()*+,;=%/]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class UploadForm:
+    """Multipart form of an upload.
+
+    Attributes:
+        file_name: file to send, from the folder in which the program runs.
+        fields: the other fields.
+    """
+
+    file_name: str
+    fields: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """A request.
+
+    Attributes:
+        method: HTTP method.
+        path: path on the server, with the ids in it percent-encoded.
+        query: query parameters. A parameter with a list is repeated.
+        body: JSON body, None for none.
+        form: form, for uploads.
+
+    Raises:
+        ValueError: the path is not one, or the body has a number that JSON cannot express, or is nested too deep.
+    """
+
+    method: Method
+    path: str
+    query: Query = field(default_factory=dict)
+    body: dict[str, Json] | None = None
+    form: UploadForm | None = None
+
+    def __post_init__(self) -> None:
+        if not _PATH.fullmatch(self.path):
+            raise ValueError("The path is not a path with percent-encoded characters, such as /v1/models/a%20model.")
+        _check(self.body, DEEPEST)
+
+    @property
+    def is_streamed(self) -> bool:
+        """True if the answer is a stream of events."""
+        return self.body is not None and self.body.get("stream") is True
+
+    @property
+    def target(self) -> str:
+        """Path with the query."""
+        pairs = [(name, _text(item)) for name, value in self.query.items() for item in _items(value)]
+        return f"{self.path}?{urlencode(pairs, quote_via=quote)}" if pairs else self.path
+
+
+@dataclass(frozen=True)
+class Target:
+    """Server that a sample calls.
+
+    Attributes:
+        address: address without a path of the API, such as ``http://127.0.0.1:8000``.
+        key: environment variable with the key; None for a server without keys.
+
+    Raises:
+        ValueError: the address or the variable's name is not valid.
+    """
+
+    address: str
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _ADDRESS.fullmatch(self.address):
+            raise ValueError("The address is not an address of a server, such as http://127.0.0.1:8000.")
+        if self.key is not None and not _VARIABLE.fullmatch(self.key):
+            raise ValueError("The key's environment variable has characters other than letters, digits and _.")
+
+    def url(self, call: ApiCall) -> str:
+        """Return the address of a request."""
+        return f"{self.address.rstrip('/')}{call.target}"
+
+
+def field_text(value: Scalar) -> str:
+    """Return a value as forms and queries have it."""
+    return _text(value)
+
+
+def _text(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _items(value: Scalar | list[Scalar]) -> list[Scalar]:
+    return value if isinstance(value, list) else [value]
+
+
+def arguments_of(call: ApiCall) -> dict[str, Json]:
+    """Return the query parameters and the fields of the body."""
+    query: dict[str, Json] = {
+        name: [*value] if isinstance(value, list) else value for name, value in call.query.items()
+    }
+    return query | (call.body or {})
+
+
+def _check(value: Json, depth: int) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("The body has a number that JSON cannot express.")
+    if isinstance(value, dict | list):
+        if not depth:
+            raise ValueError(
+                f"The body is nested deeper than {DEEPEST} levels. Samples are not written for such bodies."
+            )
+        for item in value.values() if isinstance(value, dict) else value:
+            _check(item, depth - 1)
