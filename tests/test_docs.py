@@ -6,10 +6,11 @@ import click
 import pytest
 
 from ponant.cli.serve import serve
+from ponant.model_settings import ModelSettings
 from ponant.server.dialects import mistral, nim, openai, openai_jobs, openai_messages
 from ponant.server.dialects.detection import DIALECTS
 from ponant.server.dialects.table import Rule
-from ponant.settings import ModelSettings, Settings
+from ponant.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SETTINGS_PAGE = (ROOT / "docs" / "settings.md").read_text()

@@ -1,7 +1,5 @@
 """All settings. Flags take precedence over ``PONANT_*`` variables, and these over ``ponant.toml``."""
 
-import json
-import logging
 import os
 import re
 from contextvars import ContextVar
@@ -10,9 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
     ByteSize,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -26,13 +22,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-logger = logging.getLogger("ponant.settings")
-
-LongTexts = Literal["mean", "truncate", "refuse"]
-Threads = Annotated[int, Field(ge=1, le=1024)]
-Tokens = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Count = Annotated[int, Field(ge=1, le=10**9)]
-Memory = Annotated[ByteSize, Field(le=2**62)]
+from ponant.model_settings import ModelSettings
+from ponant.setting_values import Count, LongTexts, Memory, Threads, Tokens, split_list
 
 DEFAULT_FILE = Path("ponant.toml")
 _file: ContextVar[Path] = ContextVar("settings_file", default=DEFAULT_FILE)
@@ -50,60 +41,6 @@ def default_data_dir() -> Path:
     """Return the default data folder."""
     base = os.environ.get("XDG_DATA_HOME")
     return (Path(base) if base else Path.home() / ".local" / "share") / "ponant"
-
-
-class ModelSettings(BaseModel):
-    """The settings of one model. None stands for the server's setting."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    source: str = Field(
-        description="Model to serve: smollm2, multilingual-e5-small, the path of a .gguf file, or "
-        "hf:org/repo[:file or :quant]."
-    )
-    id: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Id of the model in the API. Default: the name of its file or repository.",
-    )
-    kind: Literal["chat", "fim", "embed"] | None = Field(
-        default=None,
-        description="Task of the model: chat (and code), fim (code only) or embed. Default: detected from the file.",
-    )
-    aliases: list[str] = Field(default=[], description="Further names of the model.")
-    default_temperature: float | None = Field(default=None, ge=0, le=1.5, description="Overrides the server's setting.")
-    tokenizer: Path | None = Field(
-        default=None,
-        description="Mistral's tokenizer file. Default: the one in the folder of the weights, if there is one.",
-    )
-    context: Tokens | None = Field(default=None, description="Overrides the server's setting.")
-    kv_memory: Memory | None = Field(default=None, description="Overrides the server's setting.")
-    parallel: int | None = Field(default=None, ge=1, le=256, description="Overrides the server's setting.")
-    threads: Threads | None = Field(default=None, description="Overrides the server's setting.")
-    training_weights: Path | None = Field(
-        default=None,
-        description="Hugging Face folder with the model in full precision, used for fine-tuning. Default: the "
-        "weights of the GGUF file.",
-    )
-    long_texts: LongTexts | None = Field(default=None, description="Overrides the server's setting.")
-    truncate: bool | None = Field(
-        default=None, description="Deprecated: true is long_texts = truncate, false is long_texts = refuse."
-    )
-    embed_as: Literal["passage", "query"] = Field(
-        default="passage",
-        description="For multilingual-e5-small: role of the texts, passage (documents) or query.",
-    )
-
-    @model_validator(mode="after")
-    def _replace_truncate(self) -> Self:
-        """Translate the deprecated setting."""
-        if self.truncate is not None:
-            if self.long_texts is not None:
-                raise ValueError("truncate and long_texts are one setting: remove truncate")
-            self.long_texts = "truncate" if self.truncate else "refuse"
-            logger.warning("the setting truncate is deprecated; use long_texts", extra={"long_texts": self.long_texts})
-            self.truncate = None
-        return self
 
 
 class Settings(BaseSettings):
@@ -290,14 +227,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         """Parse a list from an environment variable: separated by commas, or as JSON. Empty parts are dropped."""
-        parts = _split(value)
+        parts = split_list(value)
         return [part for part in parts if part] if isinstance(value, str) else parts
 
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         """Parse keys as ``_split_commas`` does, but keep empty parts, which are refused."""
-        return _split(value)
+        return split_list(value)
 
     @field_validator("api_keys")
     @classmethod
@@ -336,18 +273,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: flags, environment, file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _file.get())
-
-
-def _split(value: Any) -> Any:
-    """Return the parts of a text, separated by commas or as JSON; any other value unchanged."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except ValueError as error:
-            raise ValueError(f"not a list in JSON: {error}") from None
-    return [part.strip() for part in value.split(",")]
 
 
 def describe_errors(error: ValidationError) -> str:

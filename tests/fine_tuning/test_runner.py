@@ -16,8 +16,9 @@ from ponant.fine_tuning.job_type import FineTuningJobType
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.jobs.lock import open_lock_file
 from ponant.jobs.runner import Runner
+from ponant.model_settings import ModelSettings
 from ponant.server.wiring import make_catalog
-from ponant.settings import ModelSettings, Settings
+from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 from ponant.storage.storage import Storage
 from ponant.storage.tables import FineTuningJobRow

@@ -7,8 +7,9 @@ import pytest
 from ponant.api.fine_tuning import JobIn
 from ponant.catalog.served import ServedModel
 from ponant.fine_tuning.runs import CannotRunError, clean_run, describe_run, refresh_run
+from ponant.model_settings import ModelSettings
 from ponant.server.wiring import make_catalog
-from ponant.settings import ModelSettings, Settings
+from ponant.settings import Settings
 from ponant.training.job import TrainingRun, read_run, write_run
 from ponant.weights.errors import ModelNotFoundError
 

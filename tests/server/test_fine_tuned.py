@@ -23,9 +23,10 @@ from ponant.catalog.catalog import Catalog
 from ponant.catalog.loading.loaded import LoadedModel
 from ponant.engine.llama.process import EngineProcess
 from ponant.fine_tuning.registry import ModelRegistry
+from ponant.model_settings import ModelSettings
 from ponant.server.run import listen
 from ponant.server.wiring import make_app, make_catalog
-from ponant.settings import ModelSettings, Settings
+from ponant.settings import Settings
 from ponant.storage.lazy import LazyStorage
 from ponant.storage.tables import FineTunedModelRow, FineTuningJobRow
 from ponant.training import support

@@ -10,7 +10,8 @@ import click
 from ponant.cli.errors import exit_on_bad_settings
 
 if TYPE_CHECKING:
-    from ponant.settings import ModelSettings, Settings
+    from ponant.model_settings import ModelSettings
+    from ponant.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")

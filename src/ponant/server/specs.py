@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from ponant.catalog.spec import LOCAL, ModelSpec
 from ponant.llamacpp.handles import check_model_file
 from ponant.llamacpp.vocabulary import open_vocabulary
-from ponant.settings import ModelSettings, Settings
+from ponant.model_settings import ModelSettings
+from ponant.settings import Settings
 from ponant.weights.bundled import BUNDLED, BUNDLED_EMBEDDER, has_bundled_embedder, locate_bundled_embedder
 from ponant.weights.errors import ModelNotFoundError
 from ponant.weights.kinds import Kind, kind_of
