@@ -26,10 +26,11 @@ def test_keys_come_from_the_file(tmp_path: Path) -> None:
     assert read_settings(None).api_keys == ["from the file"]
 
 
-def test_settings_import_nothing_of_the_package() -> None:
+def test_settings_import_nothing_else_of_the_package() -> None:
     program = "import sys, ponant.settings; print(*sorted(name for name in sys.modules if name.startswith('ponant')))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout.split()
-    assert loaded == ["ponant", "ponant._version", "ponant.settings"]
+    settings = ["ponant.model_settings", "ponant.setting_values", "ponant.settings"]
+    assert loaded == ["ponant", "ponant._version", *settings]
 
 
 @pytest.mark.parametrize(("given", "meant"), [("true", "truncate"), ("false", "refuse")])
