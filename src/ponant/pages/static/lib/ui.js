@@ -115,7 +115,7 @@ function ThemeButton() {
   };
   return html`
     <button type="button" class="quiet" onClick=${choose} title="Colours: ${THEMES[theme]}">
-      <span aria-hidden="true">◐</span><span class="hidden">Colours: ${THEMES[theme]}</span>
+      <span aria-hidden="true">◐</span><span class="unseen">Colours: ${THEMES[theme]}</span>
     </button>
   `;
 }
