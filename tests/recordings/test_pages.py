@@ -56,4 +56,7 @@ def test_pages(tiny_client: httpx2.Client, recording: Recording) -> None:
 def test_openapi(tiny_client: httpx2.Client, recording: Recording) -> None:
     schema = tiny_client.get("/openapi.json").json()
     schema["info"]["version"] = "<version>"
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            operation.pop("x-codeSamples", None)  # tests of the samples run them
     recording.check_json("openapi", schema)

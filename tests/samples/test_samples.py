@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import tree_sitter
 import tree_sitter_swift
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mistralai.client import Mistral as OfficialClient
 
@@ -21,10 +21,13 @@ from ponant.samples.operations import OPERATIONS, Operation
 from ponant.samples.samples import FORMS, samples_of
 from ponant.samples.strings import java_string, javascript_string, shell_word, swift_string
 from tests.samples.calls import CALLS, HOSTILE, TARGET, chat
+from tests.soak import examples
 
 SWIFT = tree_sitter.Parser(tree_sitter.Language(tree_sitter_swift.language()))
 CLIENTS = {"python-mistralai", "python-ponant", "javascript-mistralai"}
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+TEXTS = st.text(
+    st.sampled_from(sorted({*HOSTILE, *"aA0 _-/:;.,@=~!?*&|<>[]\x80\xa0\ufeff\ufffe\U0010ffff"})), max_size=12
+)
 BODIES = st.dictionaries(
     TEXTS,
     st.recursive(
@@ -124,6 +127,7 @@ def parameters_of(client: object, operation: Operation) -> set[str]:
     return set(inspect.signature(method).parameters) - options - set(re.findall(r"\{(\w+)\}", operation.path))  # type: ignore[arg-type]
 
 
+@settings(max_examples=examples(200), deadline=None)
 @given(BODIES)
 @example({HOSTILE: HOSTILE})
 def test_bodies_survive_the_literals_of_all_languages(body: dict[str, Json]) -> None:
@@ -159,6 +163,7 @@ def shell_argument(source: str) -> str:
     return quoted.replace("'\\''", "\0").strip("'").replace("\0", "'")
 
 
+@settings(max_examples=examples(400), deadline=None)
 @given(TEXTS)
 @example(HOSTILE)
 def test_strings_survive_the_literals_of_all_languages(text: str) -> None:

@@ -15,6 +15,9 @@ Method: TypeAlias = Literal["GET", "POST", "PATCH", "DELETE"]
 METHODS: tuple[Method, ...] = ("GET", "POST", "PATCH", "DELETE")
 DEEPEST = 32
 """Deepest nesting of values in a body. Python's compiler refuses more than 100 brackets."""
+_LISTS = ("sample_type", "source", "mimetypes")
+_NUMBERS = ("page", "page_size", "expiry")
+_FLAGS = ("include_total", "created_by_me", "dry_run")
 _ADDRESS = re.compile(r"https?://[\w.\-~:\[\]%]+(/[\w.\-~%/]*)?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PATH = re.compile(r"/[\w.\-~:@!$&'()*+,;=%/]*", re.ASCII)
@@ -111,11 +114,20 @@ def _items(value: Scalar | list[Scalar]) -> list[Scalar]:
 
 
 def arguments_of(call: ApiCall) -> dict[str, Json]:
-    """Return the query parameters and the fields of the body."""
-    query: dict[str, Json] = {
-        name: [*value] if isinstance(value, list) else value for name, value in call.query.items()
-    }
-    return query | (call.body or {})
+    """Return the query parameters and the fields of the body or the form, with the types that clients take."""
+    texts = {**call.query, **(call.form.fields if call.form else {})}
+    return {name: _typed(name, value) for name, value in texts.items()} | (call.body or {})
+
+
+def _typed(name: str, value: Scalar | list[Scalar]) -> Json:
+    """Return the value of a parameter that may have been given as text."""
+    if name in _LISTS:
+        return [*_items(value)]
+    if name in _NUMBERS and isinstance(value, str) and value.isdecimal():
+        return int(value)
+    if name in _FLAGS and value in ("true", "false"):
+        return value == "true"
+    return [*value] if isinstance(value, list) else value
 
 
 def _check(value: Json, depth: int) -> None:

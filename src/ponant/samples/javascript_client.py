@@ -52,8 +52,8 @@ def _argument(call: ApiCall, fields: Mapping[str, Json], before: int) -> str:
     if call.form:
         name = javascript_string(call.form.file_name)
         file = f"  file: {{ fileName: {name}, content: await readFile({name}) }},\n"
-        others = {_camel_case(key): JAVASCRIPT.literal(value) for key, value in call.form.fields.items()}
-        return "{\n" + file + "".join(f"  {key}: {value},\n" for key, value in others.items()) + "}"
+        others = "".join(f"  {_camel_case(key)}: {JAVASCRIPT.literal(value)},\n" for key, value in fields.items())
+        return f"{{\n{file}{others}}}"
     if not fields:
         return ""
     named = _renamed(dict(fields))

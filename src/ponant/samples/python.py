@@ -10,6 +10,7 @@ from ponant.samples.strings import python_string
 
 _TIMES = ("created_after", "created_before")
 """Parameters of type ``datetime``."""
+_IMPORTS = {"datetime": "from datetime import datetime", "pathlib": "from pathlib import Path"}
 
 
 def mistralai_sample(call: ApiCall, match: Match, target: Target) -> str:
@@ -34,23 +35,21 @@ def _program(call: ApiCall, match: Match, target: Target, package: str) -> str:
         method = method.replace(".complete", ".stream")
     given = {name: _argument(name, value) for name, value in arguments.items()}
     if call.form:
-        given = _file_argument(call, package) | {name: _literal(value) for name, value in call.form.fields.items()}
+        given = _file_argument(call, package) | given
     result = "stream" if streamed else operation.result
     statements = f"{_invocation(f'{result} = client.{method}', given)}\n"
     if call.form and package != "ponant":
         opened = f'with open({python_string(call.form.file_name)}, "rb") as content:\n'
         statements = opened + "".join(f"    {line}\n" for line in statements.splitlines())
     statements += _printing(call, match, streamed=streamed)
-    return f"{_head(target, match, package, statements)}{statements}"
+    modules = {"datetime": not arguments.keys().isdisjoint(_TIMES), "pathlib": operation.reply is Reply.CONTENT}
+    return f"{_head(target, match, package, modules)}{statements}"
 
 
-def _head(target: Target, match: Match, package: str, statements: str) -> str:
-    """Return the imports and the client."""
+def _head(target: Target, match: Match, package: str, modules: Mapping[str, bool]) -> str:
+    """Return the imports, some of modules that only some programs need, and the client."""
     standard = ["import os"] if target.key else []
-    if "datetime." in statements:
-        standard.append("from datetime import datetime")
-    if "Path(" in statements:
-        standard.append("from pathlib import Path")
+    standard += [_IMPORTS[module] for module, is_needed in modules.items() if is_needed]
     imports = "".join(f"{line}\n" for line in standard) + ("\n" if standard else "")
     arguments = {"server_url": python_string(f"{target.address.rstrip('/')}{match.prefix}")}
     if target.key:

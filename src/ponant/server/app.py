@@ -20,6 +20,7 @@ from ponant.server.integer_bounds import write_integer_bounds
 from ponant.server.middleware import BodyLimit, HeadLimit, Keys, LoopbackHosts, OwnPages, PlainBodies, RequestLog
 from ponant.server.multipart import LONGEST_VALUE, MOST_FIELDS
 from ponant.server.routes.chat import chat_routes
+from ponant.server.routes.code import CODE_PATH, LARGEST_CODE_REQUEST, code_routes
 from ponant.server.routes.embeddings import embeddings_routes
 from ponant.server.routes.files import files_routes
 from ponant.server.routes.fim import fim_routes
@@ -59,8 +60,9 @@ def create_app(services: Services, settings: Settings, *, stopping: Callable[[],
     )
     set_body_limits(app, read_body_limits(settings))
     _add_routes(app, services, settings, stopping)
-    add_schema(app)
+    add_schema(app, has_keys=bool(settings.api_keys))
     if settings.pages:
+        app.include_router(code_routes(has_keys=bool(settings.api_keys)))
         app.include_router(pages_routes(settings))
     add_error_handlers(app)
     _add_middleware(app, settings)
@@ -86,7 +88,12 @@ def _add_routes(app: FastAPI, services: Services, settings: Settings, stopping: 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add the middleware. The last one added receives a request first."""
     app.add_middleware(
-        BodyLimit, limit=settings.max_body_size, larger={("POST", "/v1/files"): settings.max_file_size + _FORM_SIZE}
+        BodyLimit,
+        limit=settings.max_body_size,
+        others={
+            ("POST", "/v1/files"): settings.max_file_size + _FORM_SIZE,
+            ("POST", CODE_PATH): min(LARGEST_CODE_REQUEST, settings.max_body_size),
+        },
     )
     app.add_middleware(PlainBodies)
     if settings.api_keys:

@@ -234,20 +234,20 @@ class PlainBodies:
 class BodyLimit:
     """Refuses bodies larger than ``limit`` bytes, by their announced and by their real length.
 
-    ``larger`` has the limits of single routes, by method and path.
+    ``others`` has the limits of single routes, by method and path.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[tuple[str, str], int]) -> None:
+    def __init__(self, app: ASGIApp, limit: int, others: Mapping[tuple[str, str], int]) -> None:
         self._app = app
         self._limit = limit
-        self._larger = larger
+        self._others = others
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._larger.get((scope["method"], scope["path"]), self._limit)
+        limit = self._others.get((scope["method"], scope["path"]), self._limit)
         message = f"The request body is larger than {limit} bytes."
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced) > limit:
