@@ -53,6 +53,11 @@ class ScriptedEmbedder:
         """Sizes."""
         return EmbedderInfo(DIMENSIONS, LONGEST_TEXT, LONGEST_TEXT, 2**20, 1)
 
+    @property
+    def device(self) -> str:
+        """Hardware that computes: none."""
+        return "script"
+
     def describe(self, name: str) -> str:
         """Return the line of the start."""
         return f"Loaded {name} (scripted)"

@@ -120,7 +120,7 @@ class ScriptedEngine:
         self.loaded: dict[str, Path] = {}
         self.adapter_errors: deque[AdapterError] = deque()
         self._vocabulary = vocabulary
-        self._limits = Limits(context, parallel)
+        self._limits = Limits(context, parallel, context * parallel)
         self._capabilities = capabilities or Capabilities()
         self._most_adapters = most_adapters
         self._scripts: deque[Script] = deque()
@@ -174,6 +174,10 @@ class ScriptedEngine:
     @property
     def memory(self) -> int:
         return 2**20
+
+    @property
+    def device(self) -> str:
+        return "script"
 
     def describe(self, name: str) -> str:
         return f"Loaded {name} (scripted): context {self._limits.context} tokens"

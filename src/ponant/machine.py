@@ -16,6 +16,12 @@ def available_memory() -> int:
     return available if limit is None or used is None else min(available, limit - used)
 
 
+def total_memory() -> int:
+    """Return the memory of the machine in bytes, or the limit of the control group if that is lower."""
+    total = psutil.virtual_memory().total
+    return min(total, _read_bytes("memory.max") or total)
+
+
 def default_threads() -> int:
     """Return the number of physical cores that this process may use."""
     cores = psutil.cpu_count(logical=False) or 1

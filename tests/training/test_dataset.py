@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ponant.training.dataset import MAX_LINE_BYTES, EncodedFile, InvalidDatasetError, encode_file, read_report
+from ponant.training.dataset import MAX_LINE_BYTES, EncodedFile, InvalidDatasetError, encode_file
+from ponant.training.report import read_report
 from ponant.training.samples import SampleEncoder
 from tests.training.encoders import Model
 from tests.training.runs import conversation, write_lines

@@ -375,6 +375,7 @@ class TimedEngine:
     busy = False
     waiting = 0
     memory = 0
+    device = "none"
     capabilities = Capabilities()
     report = StepReport()
 

@@ -76,6 +76,11 @@ class Catalog:
         return self._opened.is_set()
 
     @property
+    def specs(self) -> list[ModelSpec]:
+        """The models in the order of the settings, also those that ``open`` has not read yet."""
+        return list(self._specs)
+
+    @property
     def models(self) -> list[ServedModel]:
         """All models except the fine-tuned ones, in the order of the settings."""
         return list(self._served.values())
@@ -180,7 +185,7 @@ class Catalog:
                 loader = self._loader_of(spec)
                 served = self._served[spec.id] = ServedModel(spec, loader, await loader.describe(spec))
                 if self._preload == "all" or (self._preload == "first" and index == 0):
-                    on_loaded(await self._load(served))
+                    on_loaded(await self._start_loading(served))
             self._opened.set()
         except BaseException:
             await self.close()
@@ -269,14 +274,16 @@ class Catalog:
 
     async def _load_shared(self, served: ServedModel) -> AnyLoadedModel:
         """Load a model once for all waiting requests. A cancelled request does not cancel the load."""
-        if served.loading is None:
-            served.loading = asyncio.create_task(self._load(served))
-            self._tasks.add(served.loading)
-            served.loading.add_done_callback(self._forget)
         try:
-            return await asyncio.shield(served.loading)
+            return await asyncio.shield(served.loading or self._start_loading(served))
         except ModelLoadError as error:
             raise EngineUnavailableError(f"the model {served.spec.id} cannot be loaded: {error}") from error
+
+    def _start_loading(self, served: ServedModel) -> asyncio.Task[AnyLoadedModel]:
+        served.loading = asyncio.create_task(self._load(served))
+        self._tasks.add(served.loading)
+        served.loading.add_done_callback(self._forget)
+        return served.loading
 
     def _forget(self, loading: asyncio.Task[AnyLoadedModel]) -> None:
         """Drop a finished task and retrieve its error, so that asyncio does not report it as never retrieved."""

@@ -5,10 +5,16 @@ from typing import Protocol
 
 from ponant.api.chat import ChatCompletionResponse, CompletionChunk
 from ponant.completion.calls import CallStyle
+from ponant.completion.figures import AnswerFigures
 
 
 class Answer(Protocol):
     """A request being answered: iterate over ``chunks`` once, or call ``collect`` once."""
+
+    @property
+    def figures(self) -> AnswerFigures:
+        """Figures of the answer so far."""
+        ...
 
     def chunks(self, calls: CallStyle = "whole", *, running_usage: bool = False) -> AsyncIterator[CompletionChunk]:
         """Return the answer in pieces. An error of the engine, even a refusal, may come as late as here.

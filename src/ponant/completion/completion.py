@@ -20,6 +20,7 @@ from ponant.catalog.loading.loaded import LoadedModel
 from ponant.completion.calls import CallStyle
 from ponant.completion.choice import Choice, Update
 from ponant.completion.choice_stream import ChoiceStream
+from ponant.completion.figures import AnswerFigures
 from ponant.completion.logprobs import PromptLogprobs
 from ponant.completion.message import call_ids, whole_message
 from ponant.completion.output import AnswerOutput
@@ -90,6 +91,18 @@ class Completion:
             _choice(index, self._loaded, self._prompt, self._spec) for index in range(len(self._request.seeds))
         ]
         self._cached_tokens = 0
+        self._first_token: float | None = None
+
+    @property
+    def figures(self) -> AnswerFigures:
+        """Figures of the answer so far."""
+        return AnswerFigures(
+            self._loaded.id,
+            len(self._prompt.tokens),
+            self._cached_tokens,
+            sum(choice.tokens for choice in self._choices),
+            self._first_token,
+        )
 
     def start(self) -> None:
         """Hand the request to the model's engine.
@@ -219,6 +232,8 @@ class Completion:
     def _update(self, delta: Delta, generation: Generation) -> Update:
         if delta.choice == 0:
             self._cached_tokens = delta.cached_tokens
+        if self._first_token is None and delta.tokens:
+            self._first_token = time.monotonic()
         choice = self._choices[delta.choice]
         update = choice.push(delta)
         if choice.stopped:

@@ -7,6 +7,7 @@ from ponant.api.base import UsageInfo
 from ponant.api.chat import ChatCompletionResponse, CompletionChunk
 from ponant.completion.calls import CallStyle
 from ponant.completion.completion import Completion
+from ponant.completion.figures import AnswerFigures, total_figures
 from ponant.completion.usage import total_usage
 
 
@@ -17,6 +18,11 @@ class JoinedCompletions:
         """Join started completions with ``choices`` choices each."""
         self._completions = completions
         self._choices = choices
+
+    @property
+    def figures(self) -> AnswerFigures:
+        """Figures of all completions so far."""
+        return total_figures([completion.figures for completion in self._completions])
 
     async def chunks(
         self, calls: CallStyle = "whole", *, running_usage: bool = False

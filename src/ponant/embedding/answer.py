@@ -23,12 +23,14 @@ class EmbeddingAnswer:
 
     Attributes:
         model: name of the model in the request.
+        model_id: id of the model.
         numbers: numbers of the embeddings, one row for each text.
         encoding: encoding of a row.
         tokens: number of tokens of all texts.
     """
 
     model: str
+    model_id: str
     numbers: "Numbers"
     encoding: EncodingFormat
     tokens: int

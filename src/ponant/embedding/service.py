@@ -67,7 +67,7 @@ class EmbeddingService:
                 embeddings = await model.embedder.embed(texts)
             except InputTooLongError as error:
                 raise _too_long(error, name) from None
-        return await asyncio.to_thread(_answer, request, name, embeddings)
+        return await asyncio.to_thread(_answer, request, name, model.id, embeddings)
 
 
 def _check_tokens(texts: Sequence[EmbeddingText], model: str, vocabulary_size: int) -> None:
@@ -102,9 +102,9 @@ def _too_long(error: InputTooLongError, model: str) -> InvalidRequestError:
     )
 
 
-def _answer(request: EmbeddingRequest, model: str, embeddings: TextVectors) -> EmbeddingAnswer:
+def _answer(request: EmbeddingRequest, model: str, model_id: str, embeddings: TextVectors) -> EmbeddingAnswer:
     from ponant.embedding.numbers import quantized, shortened  # here, as it imports numpy
 
     vectors = shortened(embeddings.vectors, request.output_dimension or embeddings.vectors.shape[1])
     numbers = quantized(vectors, request.output_dtype)
-    return EmbeddingAnswer(model, numbers, request.encoding_format, sum(embeddings.tokens))
+    return EmbeddingAnswer(model, model_id, numbers, request.encoding_format, sum(embeddings.tokens))

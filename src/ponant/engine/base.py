@@ -118,10 +118,12 @@ class Limits(msgspec.Struct, frozen=True):
     Attributes:
         context: longest sequence in tokens, prompt and completion together.
         parallel: number of sequences that run at once.
+        kv_cells: tokens that the KV cache holds; None if the engine does not report it.
     """
 
     context: int
     parallel: int
+    kv_cells: int | None = None
 
 
 class Capabilities(msgspec.Struct, frozen=True):
@@ -199,6 +201,11 @@ class Backend(Protocol):
     @property
     def memory(self) -> int:
         """Memory of this machine that the model takes, in bytes. Raises EngineUnavailableError before the start."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Hardware that computes, such as ``CPU, 8 threads``. Raises EngineUnavailableError before the start."""
         ...
 
     def describe(self, name: str) -> str:

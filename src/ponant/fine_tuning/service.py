@@ -1,9 +1,10 @@
 """Requests for jobs: checks, creation, start and cancellation."""
 
 import asyncio
+import contextlib
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from ponant.callers import Caller
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
 from ponant.errors import EngineUnavailableError, InvalidRequestError, missing_extra
+from ponant.fine_tuning.loss_history import Losses, LossHistories
 from ponant.fine_tuning.process import TrainerProcess
 from ponant.fine_tuning.runs import clean_run, describe_run
+from ponant.fine_tuning.verdict import Verdict, accepted, refused
 from ponant.private_files import without_folders
 from ponant.processes.temporary_folder import TemporaryFolder
 from ponant.storage.descriptions import FineTuningJobFilter, Page
@@ -48,6 +51,7 @@ class FineTuningService:
         self._wake = wake
         self._nice = nice
         self._dry_runs = asyncio.Semaphore(1)
+        self._losses = LossHistories()
 
     async def create(self, request: JobIn, caller: Caller) -> "FineTuningJobRow":
         """Create a job.
@@ -90,6 +94,31 @@ class FineTuningService:
             EngineUnavailableError: the files could not be checked.
         """
         _, run = await self._describe(request, caller)
+        async with self._validating(run) as (last, _):
+            if isinstance(last, Validated):
+                return last
+            raise InvalidRequestError(without_folders(last.message), kind=last.error, param="training_files")
+
+    async def verdict(self, request: JobIn, caller: Caller) -> Verdict:
+        """Return the verdict on the files of a job, without storing it. Raises as ``dry_run``, except on its files."""
+        _, run = await self._describe(request, caller)
+        async with self._validating(run) as (last, folder):
+            if isinstance(last, Validated):
+                return accepted(last)
+            return await asyncio.to_thread(
+                refused,
+                without_folders(last.message),
+                folder,
+                training=len(run.training_files),
+                validation=len(run.validation_files),
+            )
+
+    @contextlib.asynccontextmanager
+    async def _validating(self, run: TrainingRun) -> AsyncIterator[tuple[Validated | Failed, Path]]:
+        """Validate the files of a run. Yield the outcome, an error if the files are to blame, and the run's folder.
+
+        Raises EngineUnavailableError if the files could not be checked.
+        """
         last = None
         async with self._dry_runs:
             with TemporaryFolder() as folder:
@@ -98,18 +127,22 @@ class FineTuningService:
                 async with TrainerProcess.start(folder.path, nice=self._nice, dry_run=True) as process:
                     async for event in process.events():
                         last = event
-        match last:
-            case Validated():
-                return last
-            case Failed(error="invalid_dataset" | "bad_seq_len" as kind, message=message):
-                raise InvalidRequestError(without_folders(message), kind=kind, param="training_files")
-            case _:
-                reason = last.message if isinstance(last, Failed) else "the process was stopped"
-                raise EngineUnavailableError(f"the files could not be checked: {reason}")
+                match last:
+                    case Validated() | Failed(error="invalid_dataset" | "bad_seq_len"):
+                        yield last, folder.path
+                    case _:
+                        reason = last.message if isinstance(last, Failed) else "the process was stopped"
+                        raise EngineUnavailableError(f"the files could not be checked: {reason}")
 
     async def find(self, job_id: str, caller: Caller) -> "FineTuningJobRow":
         """Return a job. Raises UnknownJobError."""
         return await (await self._storage.open()).fine_tuning_jobs.find(job_id)
+
+    async def losses(self, job_id: str, caller: Caller) -> Losses:
+        """Return the losses of a job so far. Raises UnknownJobError."""
+        job = await self.find(job_id, caller)
+        folder = (await self._storage.open()).fine_tuned.folder / job.id
+        return await self._losses.read(folder)
 
     async def page(
         self, wanted: FineTuningJobFilter, page: Page, caller: Caller

@@ -19,6 +19,7 @@ from ponant.server.fingerprint import backend_fingerprint
 from ponant.server.integer_bounds import write_integer_bounds
 from ponant.server.middleware import BodyLimit, HeadLimit, Keys, LoopbackHosts, OwnPages, PlainBodies, RequestLog
 from ponant.server.multipart import LONGEST_VALUE, MOST_FIELDS
+from ponant.server.recent_requests import RecentRequests
 from ponant.server.routes.chat import chat_routes
 from ponant.server.routes.code import CODE_PATH, LARGEST_CODE_REQUEST, code_routes
 from ponant.server.routes.embeddings import embeddings_routes
@@ -26,11 +27,14 @@ from ponant.server.routes.files import files_routes
 from ponant.server.routes.fim import fim_routes
 from ponant.server.routes.fine_tuning import fine_tuned_routes, fine_tuning_routes
 from ponant.server.routes.health import health_routes
+from ponant.server.routes.job_reports import job_reports_routes
 from ponant.server.routes.models import models_routes
 from ponant.server.routes.pages import pages_routes
+from ponant.server.routes.status import status_routes
 from ponant.server.routes.text import text_routes
 from ponant.server.schema import add_schema
 from ponant.server.services import Services
+from ponant.server.status import StatusReader
 from ponant.settings import Settings
 
 _FORM_SIZE = 2 * MOST_FIELDS * LONGEST_VALUE
@@ -45,10 +49,12 @@ def create_app(services: Services, settings: Settings, *, stopping: Callable[[],
         settings: settings of the server.
         stopping: returns True while the server shuts down; readiness then fails.
     """
+    recent = RecentRequests()
+    status = StatusReader(services.catalog, services.storage, recent, stopping=stopping)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with services.running():
+        async with services.running(), contextlib.aclosing(status):
             yield
 
     app = _Application(
@@ -60,12 +66,13 @@ def create_app(services: Services, settings: Settings, *, stopping: Callable[[],
     )
     set_body_limits(app, read_body_limits(settings))
     _add_routes(app, services, settings, stopping)
+    app.include_router(status_routes(status))
     add_schema(app, has_keys=bool(settings.api_keys))
     if settings.pages:
         app.include_router(code_routes(has_keys=bool(settings.api_keys)))
         app.include_router(pages_routes(settings))
     add_error_handlers(app)
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, recent)
     return app
 
 
@@ -77,6 +84,7 @@ def _add_routes(app: FastAPI, services: Services, settings: Settings, stopping: 
         text_routes(services.text, keep_alive=settings.keep_alive),
         embeddings_routes(services.embeddings, request_timeout=settings.request_timeout),
         models_routes(catalog, registry),
+        job_reports_routes(services.fine_tuning),
         fine_tuning_routes(services.fine_tuning, storage),
         fine_tuned_routes(catalog, registry),
         files_routes(storage, max_file_size=settings.max_file_size),
@@ -85,7 +93,7 @@ def _add_routes(app: FastAPI, services: Services, settings: Settings, stopping: 
         app.include_router(routes)
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, recent: RecentRequests) -> None:
     """Add the middleware. The last one added receives a request first."""
     app.add_middleware(
         BodyLimit,
@@ -113,7 +121,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         strict=settings.strict,
         fingerprint=backend_fingerprint(settings),
     )
-    app.add_middleware(RequestLog)
+    app.add_middleware(RequestLog, recent=recent)
 
 
 class _Application(FastAPI):

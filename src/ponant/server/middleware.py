@@ -21,6 +21,8 @@ from ponant.server.disconnect import GONE
 from ponant.server.errors import ENCODED, error_response
 from ponant.server.header_text import shown
 from ponant.server.json_text import COMPRESSION_REFUSED
+from ponant.server.recent_requests import RecentRequests
+from ponant.server.request_record import RequestRecord, set_record
 
 logger = logging.getLogger("ponant.server")
 
@@ -29,19 +31,22 @@ _READING = ("GET", "HEAD", "OPTIONS")
 
 
 class RequestLog:
-    """Logs each request with its status and duration, and gives it an id for the log and for ``x-request-id``."""
+    """Logs and records each request, and gives it an id for the log and for ``x-request-id``."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, recent: RecentRequests) -> None:
+        """Add the requests to ``recent`` when they end."""
         self._app = app
+        self._recent = recent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
         path = scope["path"]  # dialects change the path in the scope
         request_id = scope["request_id"] = uuid.uuid4().hex
+        record = RequestRecord(request_id, scope["method"])
+        set_record(scope, record)
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -54,13 +59,17 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
+            status = GONE if is_abandoned(scope) else status
+            record.status = record.status or status
+            record.seconds = time.monotonic() - record.began
+            self._recent.add(record, scope)
             logger.info(
                 "request",
                 extra={
                     "method": scope["method"],
                     "path": path,
-                    "status": GONE if is_abandoned(scope) else status or "none",
-                    "seconds": round(time.perf_counter() - began, 3),
+                    "status": status or "none",
+                    "seconds": round(record.seconds, 3),
                     "request_id": request_id,
                 },
             )

@@ -9,6 +9,7 @@ from ponant.api.chat import CompletionEvent
 from ponant.completion.answer import Start
 from ponant.completion.calls import CallStyle
 from ponant.server.disconnect import GONE, started
+from ponant.server.request_record import record_of
 from ponant.server.sse import StreamedAnswer
 
 STREAM: dict[int | str, dict[str, Any]] = {
@@ -33,7 +34,8 @@ async def respond(
         return StreamedAnswer(start, keep_alive=keep_alive, calls=calls)
     try:
         async with started(start, request.receive) as answer:
-            response = await answer.collect()
+            with record_of(request.scope).counting(answer):
+                response = await answer.collect()
     except ClientDisconnect:
         return Response(status_code=GONE)
     return Response(response.model_dump_json(exclude_unset=True), media_type="application/json")

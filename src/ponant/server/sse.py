@@ -14,6 +14,7 @@ from ponant.completion.calls import CallStyle
 from ponant.server.dialects.base import Answers, exchange_of
 from ponant.server.disconnect import started
 from ponant.server.errors import describe
+from ponant.server.request_record import record_of
 
 _SEPARATORS = tuple((character.encode(), f"\\u{ord(character):04x}".encode()) for character in "\x85\u2028\u2029")
 """Characters that are legal in JSON, and that clients take for ends of lines, as ``str.splitlines`` does."""
@@ -42,17 +43,18 @@ class StreamedAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        exchange = exchange_of(scope)
+        exchange, record = exchange_of(scope), record_of(scope)
         answers = exchange.answers
         self.headers["content-type"] = answers.media_type
         events = _EventSender(self.raw_headers, send, self._keep_alive, comment=answers.keep_alive)
         async with events.kept_alive():
             try:
                 async with started(self._start, receive) as answer:
-                    calls = exchange.dialect.calls or self._calls
-                    async for chunk in answer.chunks(calls, running_usage=answers.running_usage):
-                        for event in answers.events(chunk):
-                            await events.send(_framed(answers, event))
+                    with record.counting(answer):
+                        calls = exchange.dialect.calls or self._calls
+                        async for chunk in answer.chunks(calls, running_usage=answers.running_usage):
+                            for event in answers.events(chunk):
+                                await events.send(_framed(answers, event))
                 for event in answers.ending():
                     await events.send(_framed(answers, event))
                 await events.send(answers.end)
@@ -62,6 +64,7 @@ class StreamedAnswer(Response):
                 if not events.started:
                     raise
                 status, body = describe(error)
+                record.status = status
                 await events.send(_framed(answers, answers.error_event(status, body.model_dump())))
             await events.end()
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Select, delete, false, or_, select
+from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select
 
 from ponant.callers import Caller
 from ponant.storage.blobs import Blobs, BlobWriter
@@ -61,6 +61,12 @@ class FileStore:
         """
         after = None if page.after is None else await self._number(page.after, caller)
         return await read_page(self._database, FileRow, [_is_current(), *_conditions(wanted)], page, after=after)
+
+    async def totals(self) -> tuple[int, int]:
+        """Return the number of files, and the bytes of their contents."""
+        statement = select(func.count(), func.coalesce(func.sum(FileRow.size), 0)).where(_is_current())
+        count, size = await self._database.read(lambda session: session.execute(statement).one())
+        return count, int(size)
 
     def content(self, file: FileRow) -> Path:
         """Return the path of a file's content. Raises UnknownFileError if it was deleted, and StorageError."""

@@ -62,6 +62,19 @@ class FineTuningJobStore(JobStore[FineTuningJobRow]):
             lambda session: (session.scalars(events).all(), session.scalars(checkpoints).all())
         )
 
+    async def latest(self, most: int) -> Sequence[tuple[FineTuningJobRow, dict[str, Any] | None]]:
+        """Return the last jobs, the newest first, each with the data of its progress event if it has one."""
+        job, event = FineTuningJobRow, FineTuningEventRow
+        jobs = select(job).order_by(job.number.desc()).limit(most)
+
+        def read(session: Session) -> Sequence[tuple[FineTuningJobRow, dict[str, Any] | None]]:
+            rows = session.scalars(jobs).all()
+            events = select(event).where(event.name == _PROGRESS, event.job_id.in_([row.id for row in rows]))
+            progress = {found.job_id: found.data for found in session.scalars(events)}
+            return [(row, progress.get(row.id)) for row in rows]
+
+        return await self._database.read(read)
+
     async def start(self, id_: str) -> FineTuningJobRow:
         """Start a validated job, or let a job start once it is validated. Raises JobStateError in other states."""
 

@@ -49,6 +49,11 @@ class LazyStorage:
         """True if this server or another one has stored something in the folder."""
         return self._storage is not None or has_storage(self._data_dir, self._database_url)
 
+    @property
+    def opened(self) -> "Storage | None":
+        """The storage; None before its first use."""
+        return self._storage
+
     def open_now(self) -> "Storage":
         """Return the storage. Blocks. Raises StorageError if it cannot be opened; the next call tries again."""
         with self._lock:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.private_files import check_file, make_folder, open_file, read_bytes, write_bytes
+from ponant.private_files import check_file, make_folder, open_file, write_bytes
 from ponant.training.report import BadLine, FileReport
 from ponant.training.samples import BadLineError, SampleEncoder
 
@@ -67,11 +67,6 @@ def encode_file(source: Path, folder: Path, encoder: SampleEncoder, *, max_inval
     write_bytes(folder / "report.json", msgspec.json.format(msgspec.json.encode(report)))
     _check(report, source.name, max_invalid)
     return report
-
-
-def read_report(folder: Path) -> FileReport:
-    """Read the report of an encoded file. Raises OSError or msgspec.DecodeError."""
-    return msgspec.json.decode(read_bytes(folder / "report.json"), type=FileReport)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,10 @@
 """Results of validation: reports on files, and the plan of a run."""
 
+from pathlib import Path
+
 import msgspec
+
+from ponant.private_files import read_bytes
 
 
 class BadLine(msgspec.Struct, frozen=True):
@@ -32,6 +36,11 @@ class FileReport(msgspec.Struct, frozen=True):
     fim: int = 0
     invalid: int = 0
     bad_lines: list[BadLine] = []
+
+
+def read_report(folder: Path) -> FileReport:
+    """Read the report of an encoded file. Raises OSError or msgspec.DecodeError."""
+    return msgspec.json.decode(read_bytes(folder / "report.json"), type=FileReport)
 
 
 class TrainingPlan(msgspec.Struct, frozen=True):

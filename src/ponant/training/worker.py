@@ -35,14 +35,14 @@ from ponant.errors import ModelLoadError, missing_extra
 from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.private_files import make_folder, open_file, write_bytes
 from ponant.prompts.build import build_prompts
-from ponant.training.dataset import EncodedFile, InvalidDatasetError, encode_file, read_report
+from ponant.training.dataset import EncodedFile, InvalidDatasetError, encode_file
 from ponant.training.errors import ExportError, TrainingError
 from ponant.training.events import Done, Event, Failed, Phase, Resumed, Stopped, Tracked, Validated
 from ponant.training.job import Precision, TrainingRun, read_run
 from ponant.training.packing import PackedSequence, Packer
 from ponant.training.plan import estimate_speed, make_plan
 from ponant.training.recorders import CsvRecorder, EventRecorder, LineRecorder
-from ponant.training.report import FileReport
+from ponant.training.report import FileReport, read_report
 from ponant.training.samples import SampleEncoder
 from ponant.training.support import check_base
 from ponant.training.wandb_recorder import WandbRecorder

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ponant.engine.device import cpu
 from ponant.engine.embed.base import (
     EmbedderConfig,
     EmbedderInfo,
@@ -69,6 +70,11 @@ class EmbedderProcess(Supervised[EmbedderInfo, Answer]):
     def memory(self) -> int:
         """Size of the weights in bytes."""
         return self.info.weights_memory
+
+    @property
+    def device(self) -> str:
+        """Hardware that computes; see ``Backend.device``."""
+        return cpu(self.info.threads)
 
     def describe(self, name: str) -> str:
         """Return a line about the model; see ``Backend.describe``."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ponant.engine.base import Capabilities, Delta, GenerateRequest, Limits
+from ponant.engine.device import cpu
 from ponant.engine.llama.adapters import Adapters
 from ponant.engine.llama.config import EngineConfig, EngineInfo
 from ponant.engine.llama.frames import AdapterAdded, Cancel, Generate, Load, Stepped, decode_from_worker
@@ -142,9 +143,14 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
         return self.info.weights_memory + self.info.kv_memory + self.info.prefix_memory
 
     @property
+    def device(self) -> str:
+        """Hardware that computes; see ``Backend.device``."""
+        return cpu(self.info.threads)
+
+    @property
     def limits(self) -> Limits:
         """Limits of the engine."""
-        return Limits(self.info.context, self.info.parallel)
+        return Limits(self.info.context, self.info.parallel, self.info.kv_cells)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -10,6 +10,7 @@ from ponant.server.arrival import arrival_of
 from ponant.server.callers import caller_of
 from ponant.server.dialects.base import exchange_of
 from ponant.server.json_body import StrictJsonRoute
+from ponant.server.request_record import record_of
 from ponant.server.responses import STREAM, respond
 
 
@@ -21,6 +22,13 @@ def chat_routes(service: ChatService, *, keep_alive: float, calls: CallStyle) ->
         "/v1/chat/completions", summary="Chat Completion", response_model=ChatCompletionResponse, responses=STREAM
     )
     async def chat_completion(body: ChatCompletionRequest, request: Request) -> Response:
+        record_of(request.scope).describe(
+            body.model,
+            stream=body.stream,
+            choices=body.n,
+            schema=body.response_format is not None and body.response_format.type != "text",
+            tools=len(body.tools or []),
+        )
         any_order = exchange_of(request.scope).dialect.any_order
         return await respond(
             lambda: service.start(

@@ -9,6 +9,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from ponant.api.embeddings import EmbeddingRequest, EmbeddingResponse
+from ponant.completion.figures import AnswerFigures
 from ponant.embedding.answer import EmbeddingAnswer
 from ponant.embedding.service import EmbeddingService
 from ponant.errors import DeadlineExceededError
@@ -17,6 +18,7 @@ from ponant.server.callers import caller_of
 from ponant.server.dialects.base import DialectExchange, exchange_of
 from ponant.server.disconnect import GONE, unless_disconnected
 from ponant.server.json_body import StrictJsonRoute
+from ponant.server.request_record import record_of
 
 _JSON = "application/json"
 _NO_DATA = b'"data":[]'
@@ -31,6 +33,8 @@ def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> A
 
     @router.post("/v1/embeddings", summary="Embeddings", response_model=EmbeddingResponse)
     async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
+        record = record_of(request.scope)
+        record.describe(body.model)
         try:
             work = service.embed(body, caller_of(request.scope))
             left = arrival_of(request.scope) + request_timeout - time.monotonic()
@@ -39,6 +43,7 @@ def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> A
             raise DeadlineExceededError from None
         except ClientDisconnect:
             return Response(status_code=GONE)
+        record.figures = AnswerFigures(answer.model_id, answer.tokens)
         exchange = exchange_of(request.scope)
         exchange.is_written = True
         pieces = _pieces(answer, exchange)

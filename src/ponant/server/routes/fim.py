@@ -8,6 +8,7 @@ from ponant.completion.fim import FimService
 from ponant.server.arrival import arrival_of
 from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
+from ponant.server.request_record import record_of
 from ponant.server.responses import STREAM, respond
 
 
@@ -19,6 +20,7 @@ def fim_routes(service: FimService, *, keep_alive: float) -> APIRouter:
         "/v1/fim/completions", summary="Fim Completion", response_model=FIMCompletionResponse, responses=STREAM
     )
     async def fim_completion(body: FIMCompletionRequest, request: Request) -> Response:
+        record_of(request.scope).describe(body.model, stream=body.stream)
         return await respond(
             lambda: service.start(body, caller_of(request.scope), arrived=arrival_of(request.scope)),
             request,

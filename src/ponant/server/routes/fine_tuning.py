@@ -38,6 +38,7 @@ from ponant.fine_tuning.service import FineTuningService
 from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
 from ponant.server.pagination import After, Limit, PageNumber, PageSize, page_of
+from ponant.server.request_record import record_of
 from ponant.server.routes.models import OWNER, unknown_model
 from ponant.storage.descriptions import FineTuningJobFilter
 from ponant.storage.lazy import LazyStorage
@@ -117,6 +118,7 @@ def fine_tuning_routes(service: FineTuningService, storage: LazyStorage) -> APIR
         request: Request, asked: JobIn, dry_run: bool | None = None
     ) -> CompletionJobOut | LegacyJobMetadataOut:
         caller = caller_of(request.scope)
+        record_of(request.scope).describe(asked.model)
         if dry_run:
             return _metadata(await service.dry_run(asked, caller))
         return CompletionJobOut(**_fields(await service.create(asked, caller)))

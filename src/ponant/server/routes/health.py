@@ -6,11 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from ponant.catalog.catalog import Catalog
-from ponant.catalog.served import ServedModel
-from ponant.private_files import without_folders
-
-_ANSWERING = ("ready", "loading", "unloaded")
-"""States of models that accept requests, at once or after loading."""
+from ponant.server.readiness import readiness, trouble_of
 
 
 class Health(BaseModel):
@@ -48,19 +44,9 @@ def health_routes(catalog: Catalog, stopping: Callable[[], bool]) -> APIRouter:
 
     @router.get("/ready")
     async def ready(response: Response) -> Readiness:
-        models = {model.spec.id: ModelHealth(state=model.state, error=_reason(model)) for model in catalog.models}
-        if stopping():
-            status = "stopping"
-        elif catalog.is_open and all(model.state in _ANSWERING for model in models.values()):
-            status = "ready"
-        else:
-            status = "not ready"
+        models = {model.spec.id: ModelHealth(state=model.state, error=trouble_of(model)) for model in catalog.models}
+        status = readiness(catalog, stopping)
         response.status_code = 200 if status == "ready" else 503
         return Readiness(status=status, models=models)
 
     return router
-
-
-def _reason(model: ServedModel) -> str | None:
-    """Return the reason why a model is not ready, without the server's folders; None if it is ready."""
-    return without_folders(model.error) if model.error and model.state != "ready" else None

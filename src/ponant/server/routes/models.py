@@ -9,9 +9,9 @@ from ponant.catalog.fine_tuned import FineTunedModel
 from ponant.catalog.served import ServedModel
 from ponant.errors import InvalidRequestError
 from ponant.fine_tuning.registry import ModelRegistry
+from ponant.server.abilities import can_be_trained
 from ponant.server.callers import caller_of
 from ponant.server.errors import describe, error_response
-from ponant.training.support import ARCHITECTURES, missing_package
 
 OWNER = "ponant"
 """Owner of models whose file names no organization."""
@@ -85,7 +85,7 @@ def _base_card(catalog: Catalog, model: ServedModel) -> BaseModelCard:
         object="model",
         created=model.facts.created,
         owned_by=model.facts.owner or OWNER,
-        capabilities=_capabilities(model, can_be_trained=_can_be_trained(model)),
+        capabilities=_capabilities(model, can_be_trained=can_be_trained(model)),
         name=model.facts.name,
         description=None,
         max_context_length=model.facts.context,
@@ -119,11 +119,6 @@ def _fine_tuned_card(catalog: Catalog, model: FineTunedModel) -> FTModelCard:
         card.max_context_length = base.facts.context
         card.default_model_temperature = base.spec.default_temperature
     return card
-
-
-def _can_be_trained(model: ServedModel) -> bool:
-    is_trainable = model.spec.kind != "embed" and model.facts.architecture in ARCHITECTURES
-    return is_trainable and model.spec.path is not None and missing_package() is None
 
 
 def _capabilities(base: ServedModel | None, *, can_be_trained: bool = False) -> ModelCapabilities:

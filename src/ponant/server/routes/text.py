@@ -7,6 +7,7 @@ from ponant.completion.text import TextRequest, TextService
 from ponant.server.arrival import arrival_of
 from ponant.server.callers import caller_of
 from ponant.server.json_body import StrictJsonRoute
+from ponant.server.request_record import record_of
 from ponant.server.responses import respond
 
 
@@ -16,6 +17,9 @@ def text_routes(service: TextService, *, keep_alive: float) -> APIRouter:
 
     @router.post("/v1/completions")
     async def text_completion(body: TextRequest, request: Request) -> Response:
+        record_of(request.scope).describe(
+            body.model, stream=body.stream, choices=(body.n or 1) * len(body.prompts or [""])
+        )
         return await respond(
             lambda: service.start(body, caller_of(request.scope), arrived=arrival_of(request.scope)),
             request,
