@@ -14,9 +14,9 @@ import pytest
 from ponant.storage.storage import Storage
 from tests.in_process import EXACT, serving_in_process
 from tests.jobs import ANSWER, JOBS, Job, ask, create, dataset, error, get, job_of, states, upload, wait_for
-from tests.scripted_trainer import scripted_training_path
 from tests.serving import EXACT as EXACT_VARIABLES
-from tests.serving import RunningServer, ServerProcess, serving, wait_until
+from tests.serving import RunningServer, serving, wait_until
+from tests.soak import SOAK
 from tests.tiny_embedder import write_tiny_embedder
 from tests.training.extra import skip_without_training
 from tests.training.runs import conversation
@@ -64,9 +64,9 @@ def trained(client: httpx2.Client, file_id: str) -> Job:
     return wait_for(client, job["id"])
 
 
-def trainer(data_dir: Path, server: int | None = None) -> psutil.Process | None:
-    """Return the training process of a data folder's job, a child of this server process or of this process."""
-    children = psutil.Process(server).children()
+def trainer(data_dir: Path) -> psutil.Process | None:
+    """Return the training process of a data folder's job."""
+    children = psutil.Process().children(recursive=True)
     commands = [(child, " ".join(_command(child))) for child in children]
     found = [child for child, command in commands if "ponant.training.worker" in command and str(data_dir) in command]
     return found[0] if found else None
@@ -390,19 +390,19 @@ def test_unknown_jobs_and_batches_are_not_found(client: httpx2.Client) -> None:
     assert client.get("/v1/batch/jobs").status_code == 404
 
 
+@pytest.mark.usefixtures("scripted_training", "_quick_polls")
 def test_of_several_servers_one_runs_a_job_another_goes_on_with_it_and_all_serve_its_model(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     with contextlib.ExitStack() as second_and_third:
-        with sharing(tiny_model, tmp_path) as (first, client):
-            others = [second_and_third.enter_context(sharing(tiny_model, tmp_path)) for _ in range(2)]
-            second, third = [client for _, client in others]
-            job = create(second, upload(client), steps=200)["id"]
-            wait_for(third, job, until=lambda job: bool(job["checkpoints"]))
-            process = trainer(tmp_path, first.process.pid)
+        with sharing(tiny_model, tmp_path) as first:
+            file_id = upload(first)  # with it, this server takes the lock of the jobs
+            clients = [second_and_third.enter_context(sharing(tiny_model, tmp_path)) for _ in range(2)]
+            job = create(clients[0], file_id, steps=500)["id"]
+            wait_for(clients[1], job, until=lambda job: bool(job["checkpoints"]))
+            process = trainer(tmp_path)
         assert process
         assert not process.is_running()
-        clients = second, third
         ended = wait_for(clients[0], job)
         assert ended["status"] == "SUCCESS"
         (resumed,) = [event["data"]["step"] for event in ended["events"] if event["name"] == "resumed"]
@@ -416,9 +416,22 @@ def test_of_several_servers_one_runs_a_job_another_goes_on_with_it_and_all_serve
         wait_until(lambda: clients[1].get(f"/v1/models/{model}").status_code == 404)
 
 
+@pytest.fixture
+def _quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make servers in this process notice at once what others with the same data folder do."""
+    for seconds in (
+        "jobs.lock._POLL_SECONDS",
+        "jobs.runner._POLL_SECONDS",
+        "jobs.runner._IDLE_POLL_SECONDS",
+        "fine_tuning.registry._POLL_SECONDS",
+    ):
+        monkeypatch.setattr(f"ponant.{seconds}", 0.1)
+
+
 @contextlib.contextmanager
-def sharing(model: Path, data_dir: Path) -> Iterator[tuple[ServerProcess, httpx2.Client]]:
-    """Server that shares its data folder with others, and a client of it."""
-    settings = EXACT_VARIABLES | {"PONANT_DATA_DIR": str(data_dir), "PYTHONPATH": scripted_training_path()}
-    with serving(str(model), **settings) as server, server.client() as client:
-        yield server, client
+def sharing(model: Path, data_dir: Path) -> Iterator[httpx2.Client]:
+    """Client of a server that shares its data folder with others, each a process of its own in ``make soak``."""
+    separate = serving(str(model), **EXACT_VARIABLES, PONANT_DATA_DIR=str(data_dir))
+    served = separate if SOAK else serving_in_process(model, **EXACT, data_dir=data_dir)
+    with served as server, server.client() as client:
+        yield client
