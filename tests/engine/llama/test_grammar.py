@@ -1,4 +1,4 @@
-"""Completions that follow a grammar, with the real worker and the bundled model."""
+"""Completions that follow a grammar, with real workers."""
 
 import json
 import string
@@ -30,6 +30,12 @@ GRAMMAR = LLMatcher.grammar_from_json_schema(json.dumps(SCHEMA))
 @pytest.fixture(scope="module")
 async def bundled(bundled_model: Path) -> AsyncIterator[EngineProcess]:
     async with engine(bundled_model, context=512) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+async def tiny(tiny_model: Path) -> AsyncIterator[EngineProcess]:
+    async with engine(tiny_model, context=512) as process:
         yield process
 
 
@@ -65,25 +71,25 @@ async def test_every_choice_follows_the_schema_and_forced_tokens_come_several_at
 
 
 async def test_completion_cut_short_is_a_beginning_and_log_probabilities_are_of_every_token(
-    bundled: EngineProcess, bundled_model: Path
+    tiny: EngineProcess, tiny_model: Path
 ) -> None:
-    whole, _ = await completions(bundled, bundled_model, max_tokens=200, top_logprobs=0)
-    cut, deltas = await completions(bundled, bundled_model, max_tokens=7, top_logprobs=0)
+    whole, _ = await completions(tiny, tiny_model, max_tokens=200, top_logprobs=0)
+    cut, deltas = await completions(tiny, tiny_model, max_tokens=7, top_logprobs=0)
     assert all(text.startswith(beginning) for text, beginning in zip(whole, cut, strict=True))
     assert {choice[-1].finish for choice in deltas} == {"length"}
     assert all(len(delta.tokens) == len(delta.logprobs or []) for choice in deltas for delta in choice)
 
 
-async def test_completion_that_is_complete_at_the_limit_is_not_cut(bundled: EngineProcess, bundled_model: Path) -> None:
-    whole, deltas = await completions(bundled, bundled_model, max_tokens=200)
+async def test_completion_that_is_complete_at_the_limit_is_not_cut(tiny: EngineProcess, tiny_model: Path) -> None:
+    whole, deltas = await completions(tiny, tiny_model, max_tokens=200)
     lengths = [sum(len(delta.tokens) for delta in choice) for choice in deltas]
     shortest = min(lengths)
-    texts, deltas = await completions(bundled, bundled_model, max_tokens=shortest)
+    texts, deltas = await completions(tiny, tiny_model, max_tokens=shortest)
     assert [choice[-1].finish for choice in deltas] == ["stop" if n == shortest else "length" for n in lengths]
     assert [text for text, n in zip(texts, lengths, strict=True) if n == shortest] == [
         text for text, n in zip(whole, lengths, strict=True) if n == shortest
     ]
-    _, deltas = await completions(bundled, bundled_model, max_tokens=shortest - 1)
+    _, deltas = await completions(tiny, tiny_model, max_tokens=shortest - 1)
     assert [choice[-1].finish for choice in deltas] == ["length"] * 3
 
 

@@ -18,7 +18,7 @@ from ponant.engine.llama.process import EngineProcess
 from ponant.llamacpp.vocabulary import GGUFVocabulary
 from tests.engine.llama.test_process import engine
 from tests.serving import THREADS
-from tests.soak import examples, some
+from tests.soak import SOAK, examples, some
 from tests.tiny_model import write_tiny_model
 
 CONTEXT = 300
@@ -372,19 +372,30 @@ async def test_log_probabilities_come_with_every_token(tiny_model: Path, options
 
 
 @pytest.fixture(scope="module")
-async def bundled(bundled_model: Path) -> AsyncIterator[EngineProcess]:
-    """Bundled model with default arithmetic, which depends on the shape of batches and on reuse."""
-    process = EngineProcess(EngineConfig(str(bundled_model), context=1024, parallel=8, threads=THREADS))
+def usual_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny model with room for long prompts; in ``make soak`` the bundled model, which computes for seconds."""
+    if SOAK:
+        bundled: Path = request.getfixturevalue("bundled_model")
+        return bundled
+    path = tmp_path_factory.mktemp("models") / "usual.gguf"
+    write_tiny_model(path, context_length=1024)
+    return path
+
+
+@pytest.fixture(scope="module")
+async def usual(usual_model: Path) -> AsyncIterator[EngineProcess]:
+    """Engine with default arithmetic, which depends on the shape of batches and on reuse."""
+    process = EngineProcess(EngineConfig(str(usual_model), context=1024, parallel=8, threads=THREADS))
     await process.start()
     yield process
     await process.stop()
 
 
 @pytest.fixture(scope="module")
-def tokens_of_text(bundled_model: Path) -> list[int]:
+def tokens_of_text(usual_model: Path) -> list[int]:
     """About 700 tokens of text."""
     text = (Path(__file__).parents[3] / "README.md").read_text()
-    return GGUFVocabulary(bundled_model).tokenize(text, control=False)[:700]
+    return GGUFVocabulary(usual_model).tokenize(text, control=False)[:700]
 
 
 async def disturb(process: EngineProcess, text: list[int], seed: int) -> None:
@@ -412,7 +423,7 @@ async def disturb(process: EngineProcess, text: list[int], seed: int) -> None:
     some([(30, 0.7, 2, False), (193, 0.0, 1, False), (65, 0.7, 1, True)], 2),
 )
 async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
-    bundled: EngineProcess, tokens_of_text: list[int], length: int, temperature: float, choices: int, repeats: bool
+    usual: EngineProcess, tokens_of_text: list[int], length: int, temperature: float, choices: int, repeats: bool
 ) -> None:
     prompt = tokens_of_text[:length] * (2 if repeats else 1)
     request = GenerateRequest(
@@ -423,19 +434,19 @@ async def test_repeatable_request_repeats_itself_whatever_ran_in_between(
         repeatable=True,
         top_logprobs=0,
     )
-    first = await outcomes_of(bundled, request)
-    await disturb(bundled, tokens_of_text, length)
-    outcomes = await outcomes_of(bundled, request)
+    first = await outcomes_of(usual, request)
+    await disturb(usual, tokens_of_text, length)
+    outcomes = await outcomes_of(usual, request)
     assert [outcome.result for outcome in outcomes] == [outcome.result for outcome in first]
-    at_once = await outcomes_of(bundled, request)
+    at_once = await outcomes_of(usual, request)
     assert [outcome.result for outcome in at_once] == [outcome.result for outcome in first]
     assert at_once[0].cached_tokens == (len(prompt) - 1) // BLOCK * BLOCK
 
 
 @pytest.fixture(scope="module")
-async def without_drafts(bundled_model: Path) -> AsyncIterator[EngineProcess]:
-    """Bundled model without drafting, as the length of drafts depends on time."""
-    async with engine(bundled_model, context=1024, drafting=False) as process:
+async def without_drafts(usual_model: Path) -> AsyncIterator[EngineProcess]:
+    """Engine without drafting, as the length of drafts depends on time."""
+    async with engine(usual_model, context=1024, drafting=False) as process:
         yield process
 
 
