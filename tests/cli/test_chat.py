@@ -1,6 +1,7 @@
 """The command `ponant chat`: questions from pipes, and conversations in a terminal."""
 
 import json
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -9,15 +10,17 @@ from typing import Any
 
 import pexpect
 import pytest
+from click.testing import CliRunner, Result
 
 from ponant import Mistral
 from ponant.cli.chat_session import ChatSession
+from ponant.cli.main import main
 from ponant.cli.terminal import split_blocks
 from ponant.client.errors import ClientError
 from tests.chatting import ENDLESS, answer
 from tests.client.misbehaving import misbehaving, respond
-from tests.in_process import ScriptedServer
-from tests.serving import EXACT, RunningServer, environment, ponant, serving
+from tests.in_process import EXACT, ScriptedServer, serving_in_process
+from tests.serving import RunningServer, environment, ponant
 
 QUESTION = "In which city is the Eiffel Tower?"
 ASKING = "\x1b[?2004h"
@@ -31,16 +34,22 @@ CITY = {
 }
 
 
-def chat(*arguments: str, piped: str = "", server: RunningServer | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `ponant chat` with piped input."""
-    url = {"PONANT_URL": server.url} if server else {}
+def chat(*arguments: str, piped: str | bytes = "", server: RunningServer | None = None) -> Result:
+    """Run `ponant chat` with piped input in this process."""
+    clean = {name: None for name in os.environ if name.startswith("PONANT_")}
+    url = {"PONANT_URL": server.url if server else None}
+    return CliRunner(env=clean | url).invoke(main, ["chat", *arguments], input=piped)
+
+
+def chat_by_itself(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `ponant chat` with an empty pipe in a process of its own."""
     return subprocess.run(
         ponant("chat", *arguments),
-        input=piped,
+        input="",
         capture_output=True,
         check=False,
         text=True,
-        env=environment(**url),
+        env=environment(**variables),
         timeout=120,
     )
 
@@ -50,7 +59,8 @@ def chat(*arguments: str, piped: str = "", server: RunningServer | None = None) 
 
 def test_one_question_gets_one_plain_answer(scripted_server: ScriptedServer) -> None:
     scripted_server.engine.play("The Eiffel Tower is in ", "**Paris**.")
-    result = chat(QUESTION, "--temperature", "0", "--max-tokens", "50", server=scripted_server)
+    options = ["--temperature", "0", "--max-tokens", "50"]
+    result = chat_by_itself(QUESTION, *options, PONANT_URL=scripted_server.url)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "The Eiffel Tower is in **Paris**.\n"
     assert QUESTION in scripted_server.engine.prompts[-1]
@@ -77,13 +87,13 @@ def test_answers_satisfy_a_schema(tiny_server: RunningServer, tmp_path: Path) ->
     file = tmp_path / "city.json"
     file.write_text(json.dumps(CITY))
     result = chat(QUESTION, "--json-schema", str(file), "--temperature", "0", server=tiny_server)
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout).keys() == {"city"}
 
 
 def test_without_a_server_the_model_runs_in_process(tiny_model: Path) -> None:
     result = chat("Hello", "--model", str(tiny_model), "--max-tokens", "8", "--seed", "1")
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.strip()
 
 
@@ -105,7 +115,7 @@ def test_mistakes_are_told_in_one_line(tiny_server: RunningServer, arguments: li
     (line,) = result.stderr.splitlines()
     assert line.startswith("ponant: ")
     assert said in line
-    assert result.returncode == code
+    assert result.exit_code == code
     assert result.stdout == ""
 
 
@@ -114,11 +124,10 @@ def test_mistakes_are_told_in_one_line(tiny_server: RunningServer, arguments: li
     [([], b"caf\xe9", "not UTF-8 text"), (["Hello", "--temperature", "nan"], b"", "cannot be sent")],
 )
 def test_what_cannot_be_sent_is_told(tiny_server: RunningServer, arguments: list[str], piped: bytes, said: str) -> None:
-    command, variables = ponant("chat", *arguments), environment(PONANT_URL=tiny_server.url)
-    result = subprocess.run(command, input=piped, capture_output=True, check=False, env=variables, timeout=120)
-    (line,) = result.stderr.decode().splitlines()
+    result = chat(*arguments, piped=piped, server=tiny_server)
+    (line,) = result.stderr.splitlines()
     assert said in line
-    assert result.returncode == 2
+    assert result.exit_code == 2
 
 
 def test_closed_standard_streams_are_no_matter(tiny_server: RunningServer) -> None:
@@ -133,7 +142,7 @@ def test_a_schema_that_is_none_is_told(tmp_path: Path) -> None:
     file = tmp_path / "city.json"
     file.write_text("{")
     result = chat("Hello", "--json-schema", str(file))
-    assert result.returncode == 2
+    assert result.exit_code == 2
     assert "city.json is not JSON" in result.stderr
 
 
@@ -141,7 +150,7 @@ def test_a_server_that_fails_is_told() -> None:
     error = {"object": "error", "message": "No room.", "type": "rate_limited", "param": None, "code": "1300"}
     with misbehaving(respond(429, error)) as server:
         result = chat("Hello", "--server-url", server.url)
-    assert result.returncode == 1
+    assert result.exit_code == 1
     assert "No room" in result.stderr
 
 
@@ -198,7 +207,7 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def endless_server(endless_model: Path) -> Iterator[RunningServer]:
-    with serving(str(endless_model), "--parallel", "1", **EXACT) as server:
+    with serving_in_process(endless_model, parallel=1, **EXACT) as server:
         yield server
 
 

@@ -138,8 +138,8 @@ def test_the_gap_of_a_real_file_is_filled(code: Path, scripted_server: ScriptedS
 def test_without_a_server_the_model_runs_in_process(code: Path, tiny_model: Path, tiny_server: RunningServer) -> None:
     end = f"{code}:6"  # without a suffix the model generates text
     alone = complete_by_itself(end, "--model", str(tiny_model), *OPTIONS, PONANT_THREADS="1", **EXACT)
-    served = complete_by_itself(end, *OPTIONS, PONANT_URL=tiny_server.url)
-    assert (alone.returncode, served.returncode) == (0, 0)
+    served = complete(end, *OPTIONS, url=tiny_server.url)
+    assert (alone.returncode, served.exit_code) == (0, 0)
     assert alone.stdout
     assert alone.stdout == served.stdout
 

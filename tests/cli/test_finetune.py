@@ -17,8 +17,9 @@ from click.testing import CliRunner, Result
 from ponant import models
 from ponant.cli.job_progress import curve, duration, showing_job, steps_of
 from ponant.cli.main import main
+from tests.in_process import serving_in_process
 from tests.jobs import JOBS, create, upload
-from tests.serving import RunningServer, environment, ponant, serving
+from tests.serving import RunningServer, environment, ponant
 from tests.training.extra import skip_without_training
 from tests.training.runs import conversation, write_lines
 
@@ -239,9 +240,10 @@ def test_interruption_cancels_the_job(data: Path, tiny_model: Path, tmp_path: Pa
 
 
 def test_job_of_a_server_for_other_models_is_run_by_it(
-    bad_data: Path, tiny_model: Path, tiny_embedder: Path, tmp_path: Path
+    bad_data: Path, tiny_model: Path, tiny_embedder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serving(str(tiny_embedder), PONANT_DATA_DIR=str(tmp_path)):
+    monkeypatch.setattr("ponant.jobs.runner._IDLE_POLL_SECONDS", 0.1)
+    with serving_in_process(tiny_embedder, data_dir=tmp_path):
         result = finetune(None, str(bad_data), "--model", str(tiny_model), "--local", PONANT_DATA_DIR=str(tmp_path))
     assert result.exit_code == 1
     assert "2 of 3 lines" in result.stderr

@@ -173,15 +173,9 @@ def test_serve_fetches_what_is_missing_and_models_says_what_is_loaded(home: Home
 def test_commands_that_run_a_model_themselves_fetch_it(home: Home, tmp_path: Path) -> None:
     code = tmp_path / "code.py"
     code.write_text("hello\n")
-    result = subprocess.run(
-        ponant("complete-code", f"{code}:2", "--model", "hf:org/tiny", "--local", "--max-tokens", "4"),
-        capture_output=True,
-        check=False,
-        text=True,
-        env=environment(**home.variables, **EXACT, PONANT_THREADS="1"),
-        timeout=120,
-    )
-    assert (result.returncode, bool(result.stdout)) == (0, True), result.stderr
+    arguments = ["complete-code", f"{code}:2", "--model", "hf:org/tiny", "--local", "--max-tokens", "4"]
+    result = home.ponant(*arguments, **EXACT, PONANT_THREADS="1")
+    assert (result.exit_code, bool(result.stdout)) == (0, True), result.stderr
     assert result.stderr.startswith(f"Downloading {Q8}")
 
 
