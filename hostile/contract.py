@@ -11,6 +11,7 @@ from typing import Any
 from hostile.findings import Finding
 from hostile.results import Part
 from hostile.server_process import MeasuredServer
+from hostile.tolerated import fetch_document
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / ".venv-hostile" / "bin" / "schemathesis"
@@ -29,10 +30,11 @@ def try_contract(server: MeasuredServer, *, full: bool) -> Part:
     part = Part("contract (Schemathesis)")
     server.take()
     with tempfile.TemporaryDirectory(prefix="ponant-hostile-") as folder:
-        report = Path(folder) / "report.json"
+        report, schema = Path(folder) / "report.json", Path(folder) / "openapi.json"
+        schema.write_text(json.dumps(fetch_document(server.url)))
         finished = subprocess.run(
             [
-                *(str(PROGRAM), "--config-file", str(_CONFIGURATION), "run", f"{server.url}/openapi.json"),
+                *(str(PROGRAM), "--config-file", str(_CONFIGURATION), "run", str(schema), "--url", server.url),
                 *(_FULL if full else _SHORT),
                 *(
                     "--header",

@@ -1,7 +1,6 @@
 """The trial of all fields: hostile values at every place of every operation, one request at a time."""
 
 import json
-import urllib.request
 from collections.abc import Iterator
 from itertools import islice
 
@@ -12,6 +11,7 @@ from hostile.results import Part
 from hostile.rules import Answered, violations
 from hostile.schema import ApiSchema, Operation
 from hostile.server_process import MeasuredServer, ServerLostError
+from hostile.tolerated import fetch_document
 
 _DIALECTS = ("/openai", "/nim")
 _STRIDE = 11
@@ -26,7 +26,7 @@ _KNOWN_FILE = b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","
 
 def try_fields(server: MeasuredServer, *, full: bool) -> list[Part]:
     """Send the requests; return the parts with small and with large values."""
-    schema = ApiSchema(json.loads(_get(server, "/openapi.json")))
+    schema = ApiSchema(fetch_document(server.url, timeout=_FULL_PATIENCE))
     client = HttpClient(server.port, _FULL_PATIENCE)
     known = {"file_id": str(json.loads(client.send(upload(_KNOWN_FILE)).beginning)["id"])}
     client.close()
@@ -85,9 +85,3 @@ def _sent(server: MeasuredServer, part: Part, requests: Iterator[Request], *, fu
         before, first = server.take().resident, None
     part.kept_memory = None if first is None else before - first
     return part
-
-
-def _get(server: MeasuredServer, path: str) -> bytes:
-    with urllib.request.urlopen(server.url + path, timeout=_FULL_PATIENCE) as response:
-        content: bytes = response.read()
-    return content

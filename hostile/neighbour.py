@@ -12,13 +12,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 from hostile.findings import Finding
 from hostile.http_client import HOST, HttpClient
 from hostile.requests import Request, RequestMaker
 from hostile.results import Part
 from hostile.schema import ApiSchema
+from hostile.tolerated import fetch_document
 from tests.serving import serving
 from tests.tiny_model import write_tiny_model
 
@@ -107,8 +107,7 @@ def _hostile_client(port: int) -> Iterator[None]:
 def _be_hostile(port: int) -> None:
     """Send large requests to the endpoints with bodies, one after the other, until the process is killed."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with urlopen(f"http://{HOST}:{port}/openapi.json", timeout=_PATIENCE) as response:
-        schema = ApiSchema(json.load(response))
+    schema = ApiSchema(fetch_document(f"http://{HOST}:{port}", timeout=_PATIENCE))
     maker = RequestMaker(schema, {})
     operations = [operation for operation in schema.operations() if operation.body and not operation.form]
     requests: list[Request] = []

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from urllib.request import urlopen
 
 from hostile.findings import Finding
 from hostile.http_client import HttpClient
@@ -16,6 +15,7 @@ from hostile.requests import JSON, Request, RequestMaker
 from hostile.results import Part
 from hostile.rules import failures
 from hostile.schema import ApiSchema
+from hostile.tolerated import fetch_document
 from tests.serving import EXACT, serving
 from tests.tiny_embedder import write_tiny_embedder
 
@@ -57,8 +57,7 @@ def try_real_engine(model: Path, *, full: bool) -> Part:
 
 
 def _requests(url: str) -> Iterator[Request]:
-    with urlopen(f"{url}/openapi.json", timeout=_PATIENCE) as response:
-        schema = ApiSchema(json.load(response))
+    schema = ApiSchema(fetch_document(url, timeout=_PATIENCE))
     maker = RequestMaker(schema, {})
     for operation in schema.operations():
         if operation.path in _PATHS:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 
+from ponant.server.document.documents import Documents
 from tests.chatting import CHAT, answer, ask, events
 from tests.in_process import ServerInProcess
 from tests.server.openapi_compare import differences
@@ -98,15 +98,27 @@ def test_served_document_exceeds_the_specification_by_the_additions_alone(
 def test_document_is_built_off_the_event_loop(tiny_server: ServerInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[str] = []
 
-    def build(_: FastAPI) -> dict[str, Any]:
+    def build(_: Documents, api: str, address: str) -> bytes:
         threads.append(threading.current_thread().name)
-        return {"info": "é", "paths": {}}
+        return json.dumps([api, address]).encode()
 
-    monkeypatch.setattr("ponant.server.app._Application.openapi", build)
+    monkeypatch.setattr(Documents, "document", build)
     with tiny_server.client() as client:
-        assert client.get("/openapi.json").json() == {"info": "é", "paths": {}}
-    assert threads
+        assert client.get("/openapi.json").json() == ["mistral", tiny_server.url]
+        assert client.get("/nim/openapi.json").json() == ["nim", tiny_server.url]
+    assert len(threads) == 2
     assert tiny_server.call(threading.current_thread).name not in threads
+
+
+def test_document_is_built_once_for_an_address(tiny_server: ServerInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tiny_server.client() as client:
+        documents = [client.get("/openapi.json").content]
+        monkeypatch.setattr(Documents, "_build", lambda *_: pytest.fail("a second document"))
+        documents += [
+            client.get("/openapi.json", headers={"host": host}).content for host in ("localhost", "127.0.0.1")
+        ]
+        assert client.get("/openapi.json").content == documents[0]
+    assert len(set(documents)) == 3
 
 
 ASKED: list[dict[str, Any]] = [

@@ -116,6 +116,7 @@ LogitBias = Annotated[
     BeforeValidator(_few_invalid),
     AfterValidator(_check_token_ids),
     AtMost("items"),
+    Field(json_schema_extra={"propertyNames": {"pattern": f"^{_TOKEN_ID.pattern}$"}}),
 ]
 """Numbers to add to the logits of tokens, by token id."""
 

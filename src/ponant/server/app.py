@@ -2,26 +2,22 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from ponant._version import __version__
-from ponant.api.chat import CompletionEvent
-from ponant.api.errors import HTTPValidationErrorData, ValidationError
-from ponant.api.limits import declared_limits
-from ponant.server.body_limits import body_limits_of, read_body_limits, set_body_limits
+from ponant.server.body_limits import read_body_limits, set_body_limits
 from ponant.server.dialects.detection import DialectDetection
-from ponant.server.documented import document_errors
+from ponant.server.document.documents import Documents
 from ponant.server.errors import add_error_handlers
 from ponant.server.fingerprint import backend_fingerprint
-from ponant.server.integer_bounds import write_integer_bounds
 from ponant.server.middleware import BodyLimit, HeadLimit, Keys, LoopbackHosts, OwnPages, PlainBodies, RequestLog
 from ponant.server.multipart import LONGEST_VALUE, MOST_FIELDS
 from ponant.server.recent_requests import RecentRequests
 from ponant.server.routes.chat import chat_routes
 from ponant.server.routes.code import CODE_PATH, LARGEST_CODE_REQUEST, code_routes
+from ponant.server.routes.documents import documents_routes
 from ponant.server.routes.embeddings import embeddings_routes
 from ponant.server.routes.files import files_routes
 from ponant.server.routes.fim import fim_routes
@@ -32,7 +28,6 @@ from ponant.server.routes.models import models_routes
 from ponant.server.routes.pages import pages_routes
 from ponant.server.routes.status import status_routes
 from ponant.server.routes.text import text_routes
-from ponant.server.schema import add_schema
 from ponant.server.services import Services
 from ponant.server.status import StatusReader
 from ponant.settings import Settings
@@ -57,7 +52,7 @@ def create_app(services: Services, settings: Settings, *, stopping: Callable[[],
         async with services.running(), contextlib.aclosing(status):
             yield
 
-    app = _Application(
+    app = FastAPI(
         title="Ponant",
         version=__version__,
         openapi_url=None,
@@ -67,7 +62,7 @@ def create_app(services: Services, settings: Settings, *, stopping: Callable[[],
     set_body_limits(app, read_body_limits(settings))
     _add_routes(app, services, settings, stopping)
     app.include_router(status_routes(status))
-    add_schema(app, has_keys=bool(settings.api_keys))
+    app.include_router(documents_routes(Documents(app, services.catalog, settings)))
     if settings.pages:
         app.include_router(code_routes(has_keys=bool(settings.api_keys)))
         app.include_router(pages_routes(settings))
@@ -122,19 +117,3 @@ def _add_middleware(app: FastAPI, settings: Settings, recent: RecentRequests) ->
         fingerprint=backend_fingerprint(settings),
     )
     app.add_middleware(RequestLog, recent=recent)
-
-
-class _Application(FastAPI):
-    def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI schema, with errors and the types of events, which no route declares."""
-        if not self.openapi_schema:
-            schema = super().openapi()
-            schemas: dict[str, Any] = schema["components"]["schemas"]
-            for kind in (CompletionEvent, HTTPValidationErrorData, ValidationError):
-                definition = kind.model_json_schema(ref_template="#/components/schemas/{model}")
-                schemas |= definition.pop("$defs", {})
-                schemas[definition["title"]] = definition
-            document_errors(schema)
-            write_integer_bounds(schema)
-            self.openapi_schema = declared_limits(schema, body_limits_of(self).lists)
-        return super().openapi()

@@ -13,7 +13,7 @@ from ponant.server.dialects.table import KEPT, Rule, Table, checked
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Penalty = Annotated[float, Field(ge=-2, le=2)]
 
-_DEFAULTS = {
+DEFAULTS = {
     "model": "mistralai/mistral-7b-instruct-v0.2",
     "max_tokens": 1024,
     "stream": False,
@@ -23,6 +23,7 @@ _DEFAULTS = {
     "presence_penalty": 0.0,
     "random_seed": 0,
 }
+"""Values of the Mistral API's fields that a request does not have."""
 
 RULES: dict[str, Rule] = {
     "model": Rule("kept; `mistralai/mistral-7b-instruct-v0.2` by default", KEPT.translate),
@@ -67,7 +68,7 @@ def _answers(exchange: DialectExchange) -> Answers:
 
 NIM = Dialect(
     "nim",
-    {CHAT: Table(CHAT_RULES | RULES, frozenset(ChatCompletionRequest.model_fields), _DEFAULTS)},
+    {CHAT: Table(CHAT_RULES | RULES, frozenset(ChatCompletionRequest.model_fields), DEFAULTS)},
     _answers,
     calls="pieces",
     any_order=True,

@@ -1,0 +1,1 @@
+"""Examples of requests and of answers."""

@@ -1,0 +1,133 @@
+"""The document of the Mistral API."""
+
+import copy
+import itertools
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from ponant._version import __version__
+from ponant.api.chat import CompletionEvent
+from ponant.api.errors import ErrorResponse, HTTPValidationErrorData
+from ponant.api.limits import declared_limits
+from ponant.server.body_limits import body_limits_of
+from ponant.server.document.defaults import ModelDefaults
+from ponant.server.document.examples.errors import UNAUTHORIZED_SCHEMA
+from ponant.server.document.frame import SECURITY_SCHEMES, security, tags_of, with_footer
+from ponant.server.document.operation_text import OperationText
+from ponant.server.document.operations import OPERATIONS, TAGS
+from ponant.server.document.schemas import (
+    Json,
+    describe_parameters,
+    describe_schema,
+    dicts_of,
+    require_model,
+    write_models,
+    write_whole_numbers,
+)
+from ponant.server.document.statuses import responses_of
+from ponant.server.document.texts.answers import ANSWER_TEXTS
+from ponant.server.document.texts.chat import CHAT_TEXTS
+from ponant.server.document.texts.embeddings import EMBEDDING_TEXTS
+from ponant.server.document.texts.errors import ERROR_TEXTS
+from ponant.server.document.texts.field_text import SchemaText
+from ponant.server.document.texts.files import FILE_TEXTS
+from ponant.server.document.texts.guardrails import GUARDRAIL_TEXTS
+from ponant.server.document.texts.jobs import JOB_TEXTS
+from ponant.server.document.texts.messages import MESSAGE_TEXTS
+from ponant.server.document.texts.models import MODEL_TEXTS
+from ponant.server.document.texts.sampling import temperature
+
+TEXTS: Mapping[str, SchemaText] = {
+    **CHAT_TEXTS,
+    **MESSAGE_TEXTS,
+    **ANSWER_TEXTS,
+    **EMBEDDING_TEXTS,
+    **MODEL_TEXTS,
+    **FILE_TEXTS,
+    **JOB_TEXTS,
+    **GUARDRAIL_TEXTS,
+    **ERROR_TEXTS,
+}
+"""Texts by the name of the schema."""
+_WITHOUT_ROUTE: tuple[type[BaseModel], ...] = (CompletionEvent, HTTPValidationErrorData, ErrorResponse)
+"""Types of responses that no route declares."""
+_WITH_MODEL = ("ChatCompletionRequest", "FIMCompletionRequest", "EmbeddingRequest")
+"""Requests whose model the reference requires. The server accepts requests without it."""
+_ABOUT = (
+    "The Mistral API on your own hardware.\n\n"
+    "Send a key as `Authorization: Bearer KEY` if the server has keys; a server without keys ignores the header. Every "
+    "response has an id in the header `x-request-id`, which the server's log repeats. Unknown fields of a request are "
+    "refused, and null means that an optional field was not sent.\n\n"
+    "The operations also work without `/v1` in their path. Clients of OpenAI's API are served at `/openai/v1`, and "
+    "those of NVIDIA NIM at `/nim/v1`."
+)
+
+
+def build_mistral(app: FastAPI, defaults: ModelDefaults, *, has_keys: bool) -> Json:
+    """Return the document of the application's routes, without servers and samples."""
+    document = get_openapi(title="Ponant", version=__version__, description=_ABOUT, routes=app.routes)
+    schemas: Json = document["components"]["schemas"]
+    for kind in _WITHOUT_ROUTE:
+        definition = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= definition.pop("$defs", {})
+        schemas[definition["title"]] = definition
+    schemas["Unauthorized"] = copy.deepcopy(UNAUTHORIZED_SCHEMA)
+    _describe_schemas(document, defaults)
+    document["paths"] = _paths(document["paths"])
+    document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    document["security"] = security(has_keys=has_keys)
+    document["tags"] = tags_of(TAGS)
+    write_whole_numbers(document)
+    limited: Json = declared_limits(document, body_limits_of(app).lists)
+    return write_models(limited, dict(defaults.names)) if defaults.names else limited
+
+
+def _describe_schemas(document: Json, defaults: ModelDefaults) -> None:
+    temperatures = {"ChatCompletionRequest": defaults.chat, "FIMCompletionRequest": defaults.fim}
+    for schema in list(dicts_of(document)):
+        name = schema.get("title")
+        if isinstance(name, str) and (text := TEXTS.get(name)) and "properties" in schema:
+            if name in temperatures:
+                about = temperature(temperatures[name], defaults.sentence)
+                text = SchemaText(text.text, {**text.fields, "temperature": about})
+            describe_schema(schema, text)
+    for name in _WITH_MODEL:
+        require_model(document["components"]["schemas"][name])
+
+
+def _paths(paths: Json) -> Json:
+    """Return the paths with the texts of their operations, in the order of the operations."""
+    found = {
+        operation["operationId"]: (path, method)
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    }
+    order = [*(name for name in OPERATIONS if name in found), *(name for name in found if name not in OPERATIONS)]
+    titles = [OPERATIONS[name].title for name in order if name in OPERATIONS]
+    ordered: Json = {}
+    for name in order:
+        path, method = found[name]
+        operation = paths[path][method]
+        if text := OPERATIONS.get(name):
+            following = dict(itertools.pairwise(titles)).get(text.title)
+            operation = _described(operation, text, following)
+        ordered.setdefault(path, {})[method] = operation
+    return ordered
+
+
+def _described(operation: Json, text: OperationText, following: str | None) -> Json:
+    described = operation | {
+        "tags": [text.tag],
+        "summary": text.title,
+        "description": with_footer(text.text, text.modified, following),
+        "x-modified-at": text.modified.isoformat(),
+        "responses": responses_of(operation, text),
+    }
+    describe_parameters(operation.get("parameters", []), text.parameters)
+    if text.requests:
+        for content in operation["requestBody"]["content"].values():
+            content["examples"] = {example.name: example.described() for example in text.requests}
+    return described

@@ -1,0 +1,1 @@
+"""Texts and examples of all fields and parameters, by schema or operation."""

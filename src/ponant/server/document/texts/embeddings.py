@@ -1,0 +1,64 @@
+"""Texts of embeddings."""
+
+from collections.abc import Mapping
+
+from ponant.server.document.examples.embeddings import EMBEDDING_ANSWER, EMBEDDING_MODEL, SENTENCES
+from ponant.server.document.texts.field_text import FieldText, SchemaText
+from ponant.server.document.texts.sampling import METADATA
+
+EMBEDDING_TEXTS: Mapping[str, SchemaText] = {
+    "EmbeddingRequest": SchemaText(
+        "A request for the embeddings of texts.",
+        {
+            "model": FieldText(
+                "Id, alias or public Mistral name of an embedding model. This server also accepts requests without a "
+                "model: its first embedding model answers them.",
+                EMBEDDING_MODEL,
+            ),
+            "input": FieldText(
+                "A text, or a list of texts. None may be empty or contain a NUL character. Models in GGUF files also "
+                "take token ids in place of each text; a server with `strict = true` refuses them.",
+                SENTENCES,
+            ),
+            "metadata": METADATA,
+            "output_dimension": FieldText(
+                "Number of dimensions: the first ones of each vector, rescaled to length 1. At most the model's own "
+                "number, which is that of null; more is refused.",
+                64,
+            ),
+            "output_dtype": FieldText(
+                "Type of the numbers: `float` (float32), `int8`, `uint8`, or one bit each as `ubinary` (bytes from 0 "
+                "to 255) or `binary` (bytes from -128 to 127).",
+                "float",
+            ),
+            "encoding_format": FieldText(
+                "`float` for lists of numbers, `base64` for the base64 encoding of the numbers' bytes (float32 is "
+                "little-endian).",
+                "float",
+            ),
+        },
+    ),
+    "EmbeddingResponse": SchemaText(
+        "The embeddings, in the order of the texts.",
+        {
+            "id": FieldText("Id of the response.", EMBEDDING_ANSWER["id"]),
+            "object": FieldText("`list`.", "list"),
+            "data": FieldText("The embeddings, one for each text.", EMBEDDING_ANSWER["data"]),
+            "model": FieldText("Name of the model, as in the request.", EMBEDDING_MODEL),
+            "usage": FieldText(
+                "Numbers of tokens of all texts, with those that the model puts around each.", EMBEDDING_ANSWER["usage"]
+            ),
+        },
+    ),
+    "EmbeddingResponseData": SchemaText(
+        "The embedding of one text.",
+        {
+            "object": FieldText("`embedding`.", "embedding"),
+            "embedding": FieldText(
+                "The vector, of length 1: a list of numbers, or their base64 encoding.",
+                EMBEDDING_ANSWER["data"][0]["embedding"],
+            ),
+            "index": FieldText("Position of the text in the input, from 0.", 0),
+        },
+    ),
+}
