@@ -24,7 +24,7 @@ class Described:
     @property
     def examples(self) -> list[Any]:
         """Its examples."""
-        return self.part.get("examples", []) + [self.part[name] for name in ("example",) if name in self.part]
+        return [*self.part.get("examples", []), *([self.part["example"]] if "example" in self.part else [])]
 
 
 def operations(document: Json) -> Iterator[tuple[str, Json]]:

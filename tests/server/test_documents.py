@@ -202,7 +202,8 @@ def test_operations_of_the_reference_come_first_with_their_titles(served: Mappin
     assert by_tag[:13] == TITLES
     assert [title for title in titles if title in TITLES] == TITLES
     for title, following in itertools.pairwise(TITLES):
-        assert f"Next: {following}." in titles[title]["description"]
+        (tag,), id_ = titles[following]["tags"], titles[following]["operationId"]
+        assert f"Next: [{following}](/docs#mistral/tag/{tag}/{id_})." in titles[title]["description"]
 
 
 def test_fields_of_chat_are_those_of_the_reference(served: Mapping[str, Json]) -> None:

@@ -1,6 +1,7 @@
 """NVIDIA NIM's dialect: OpenAI's chat completions with other limits and defaults."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -13,7 +14,7 @@ from ponant.server.dialects.table import KEPT, Rule, Table, checked
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Penalty = Annotated[float, Field(ge=-2, le=2)]
 
-DEFAULTS = {
+DEFAULTS: Mapping[str, Any] = {
     "model": "mistralai/mistral-7b-instruct-v0.2",
     "max_tokens": 1024,
     "stream": False,

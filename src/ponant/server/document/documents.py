@@ -82,7 +82,7 @@ class Documents:
             return build_nim(self._app, has_keys=self._has_keys)
         from ponant.server.document.mistral import build_mistral
 
-        return build_mistral(self._app, defaults, has_keys=self._has_keys)
+        return build_mistral(self._app, defaults, has_keys=self._has_keys, has_pages=self._settings.pages)
 
 
 def _kept(cache: dict[K, V], key: K, make: Callable[[], V]) -> V:

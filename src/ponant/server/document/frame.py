@@ -34,7 +34,7 @@ def servers_of(address: str, environments: Mapping[str, str]) -> list[Json]:
     ]
 
 
-def with_footer(text: str, modified: datetime.date, following: str | None) -> str:
-    """Return a description with the date of the last change, and the title of the next operation."""
+def with_footer(text: str, modified: datetime.date, following: str = "") -> str:
+    """Return a description with the date of the last change, and the next operation; an empty text for none."""
     end = f"Modified at {modified.isoformat()}."
     return f"{text}\n\n{end} Next: {following}." if following else f"{text}\n\n{end}"

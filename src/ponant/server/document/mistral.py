@@ -66,8 +66,15 @@ _ABOUT = (
 )
 
 
-def build_mistral(app: FastAPI, defaults: ModelDefaults, *, has_keys: bool) -> Json:
-    """Return the document of the application's routes, without servers and samples."""
+def build_mistral(app: FastAPI, defaults: ModelDefaults, *, has_keys: bool, has_pages: bool) -> Json:
+    """Return the document of the application's routes, without servers and samples.
+
+    Args:
+        app: the application.
+        defaults: defaults of the served models.
+        has_keys: True if requests need a key.
+        has_pages: True if the server has web pages.
+    """
     document = get_openapi(title="Ponant", version=__version__, description=_ABOUT, routes=app.routes)
     schemas: Json = document["components"]["schemas"]
     for kind in _WITHOUT_ROUTE:
@@ -76,7 +83,7 @@ def build_mistral(app: FastAPI, defaults: ModelDefaults, *, has_keys: bool) -> J
         schemas[definition["title"]] = definition
     schemas["Unauthorized"] = copy.deepcopy(UNAUTHORIZED_SCHEMA)
     _describe_schemas(document, defaults)
-    document["paths"] = _paths(document["paths"])
+    document["paths"] = _paths(document["paths"], has_pages=has_pages)
     document["components"]["securitySchemes"] = SECURITY_SCHEMES
     document["security"] = security(has_keys=has_keys)
     document["tags"] = tags_of(TAGS)
@@ -98,7 +105,7 @@ def _describe_schemas(document: Json, defaults: ModelDefaults) -> None:
         require_model(document["components"]["schemas"][name])
 
 
-def _paths(paths: Json) -> Json:
+def _paths(paths: Json, *, has_pages: bool) -> Json:
     """Return the paths with the texts of their operations, in the order of the operations."""
     found = {
         operation["operationId"]: (path, method)
@@ -106,19 +113,25 @@ def _paths(paths: Json) -> Json:
         for method, operation in methods.items()
     }
     order = [*(name for name in OPERATIONS if name in found), *(name for name in found if name not in OPERATIONS)]
-    titles = [OPERATIONS[name].title for name in order if name in OPERATIONS]
+    following = dict(itertools.pairwise(OPERATIONS))
     ordered: Json = {}
     for name in order:
         path, method = found[name]
         operation = paths[path][method]
         if text := OPERATIONS.get(name):
-            following = dict(itertools.pairwise(titles)).get(text.title)
-            operation = _described(operation, text, following)
+            link = _link(following[name], has_pages=has_pages) if name in following else ""
+            operation = _described(operation, text, link)
         ordered.setdefault(path, {})[method] = operation
     return ordered
 
 
-def _described(operation: Json, text: OperationText, following: str | None) -> Json:
+def _link(name: str, *, has_pages: bool) -> str:
+    """Return the title of an operation, as a link to its place in the page ``/docs`` if the server has pages."""
+    text = OPERATIONS[name]
+    return f"[{text.title}](/docs#mistral/tag/{text.tag}/{name})" if has_pages else text.title
+
+
+def _described(operation: Json, text: OperationText, following: str) -> Json:
     described = operation | {
         "tags": [text.tag],
         "summary": text.title,

@@ -84,7 +84,7 @@ def _operation() -> Json:
     operation: Json = {
         "tags": [text.tag],
         "summary": text.title,
-        "description": with_footer(text.text, text.modified, None),
+        "description": with_footer(text.text, text.modified),
         "operationId": "nim_chat_completion_v1_chat_completions_post",
         "x-modified-at": text.modified.isoformat(),
         "requestBody": {"content": {JSON: body}, "required": True},
