@@ -208,6 +208,18 @@ def test_foreign_keys_are_kept_and_readers_do_not_wait_for_writers(tmp_path: Pat
     database.close()
 
 
+def test_connections_keep_few_pages_of_a_large_database(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+
+    def kept_by_one_of_two(session: Session) -> tuple[object, object]:
+        of_other = database.read_now(lambda other: other.scalar(text("PRAGMA cache_size")))
+        return session.scalar(text("PRAGMA cache_size")), of_other
+
+    kib = -256  # SQLite's own limit is 2 MiB, so a server would grow by 10 MiB with its database
+    assert database.read_now(kept_by_one_of_two) == (kib, kib)
+    database.close()
+
+
 def test_missing_driver_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(StorageError, match="install Ponant with the extra postgres"):

@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 _LEAST_ROOM = 2**16
 """Bytes on a disk that is full: fewer than SQLite needs to begin a transaction."""
+_CACHED_PAGES = 256
+"""KiB of its pages that each connection of SQLite keeps. They are small next to those that the system keeps."""
 _DISK_FULL = "53100"
 """SQLSTATE of a full disk in PostgreSQL."""
 
@@ -158,7 +160,7 @@ def _with_driver(url: URL) -> URL:
 
 def _set_up_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # the driver's own transactions exclude changes of tables
-    for pragma in (_busy_timeout(), "journal_mode = WAL", "foreign_keys = ON"):
+    for pragma in (_busy_timeout(), "journal_mode = WAL", "foreign_keys = ON", f"cache_size = -{_CACHED_PAGES}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
