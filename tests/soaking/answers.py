@@ -61,12 +61,17 @@ def _collected(data: list[str]) -> dict[int, tuple[str, str | None]] | Interrupt
             return {index: (text, ends[index]) for index, text in texts.items()}
         event = json.loads(line)
         if "choices" not in event:
-            return Interrupted(texts, (event.get("error") or event)["type"])
+            return Interrupted(texts, _kind(event.get("error") or event))
         for choice in event["choices"]:
             index = choice["index"]
             texts[index] = texts.get(index, "") + _text(choice)
             ends[index] = choice["finish_reason"] or ends.get(index)
     return Interrupted(texts, "cut")
+
+
+def _kind(error: dict[str, Any]) -> str:
+    """Return the type of an error; OpenAI's dialect has it as the code."""
+    return str(error["code"] if error["type"] == "server_error" else error["type"])
 
 
 def _text(choice: dict[str, Any]) -> str:
