@@ -25,6 +25,7 @@ from ponant.completion.logprobs import PromptLogprobs
 from ponant.completion.message import call_ids, whole_message
 from ponant.completion.output import AnswerOutput
 from ponant.completion.spec import CompletionSpec
+from ponant.completion.turns import turn
 from ponant.completion.usage import completion_usage
 from ponant.engine.base import Delta, GenerateRequest, Generation
 from ponant.errors import DeadlineExceededError, EngineError, EngineRestartedError, InvalidRequestError
@@ -288,14 +289,18 @@ class Completion:
 
 
 async def _deltas(generation: Generation) -> AsyncIterator[Delta | None]:
-    """Yield the deltas of a generation; None if it begins again."""
+    """Yield the deltas of a generation, each when the turn has time for it; None if it begins again."""
+    current = turn()
     while True:
         try:
-            yield await anext(generation)
+            delta = await anext(generation)
         except StopAsyncIteration:
             return
         except EngineRestartedError:
             yield None
+        else:
+            await current.share()
+            yield delta
 
 
 def _choice(index: int, model: LoadedModel, prompt: Prompt, spec: CompletionSpec) -> Choice:

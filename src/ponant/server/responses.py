@@ -1,5 +1,6 @@
 """Responses with an answer: whole or streamed."""
 
+import functools
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -10,6 +11,7 @@ from ponant.completion.answer import Start
 from ponant.completion.calls import CallStyle
 from ponant.server.disconnect import GONE, started
 from ponant.server.request_record import record_of
+from ponant.server.serialization import serialised
 from ponant.server.sse import StreamedAnswer
 
 STREAM: dict[int | str, dict[str, Any]] = {
@@ -38,4 +40,5 @@ async def respond(
                 response = await answer.collect()
     except ClientDisconnect:
         return Response(status_code=GONE)
-    return Response(response.model_dump_json(exclude_unset=True), media_type="application/json")
+    text = await serialised(response.choices, functools.partial(response.model_dump_json, exclude_unset=True))
+    return Response(text, media_type="application/json")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,10 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from ponant.completion.answer import Start
 from ponant.completion.calls import CallStyle
+from ponant.completion.turns import turn
 from ponant.server.dialects.base import Answers, exchange_of
 from ponant.server.disconnect import started
 from ponant.server.errors import describe
 from ponant.server.request_record import record_of
+from ponant.server.serialization import serialised
 
 _SEPARATORS = tuple((character.encode(), f"\\u{ord(character):04x}".encode()) for character in "\x85\u2028\u2029")
 """Characters that are legal in JSON, and that clients take for ends of lines, as ``str.splitlines`` does."""
@@ -47,13 +50,15 @@ class StreamedAnswer(Response):
         answers = exchange.answers
         self.headers["content-type"] = answers.media_type
         events = _EventSender(self.raw_headers, send, self._keep_alive, comment=answers.keep_alive)
+        current = turn()
         async with events.kept_alive():
             try:
                 async with started(self._start, receive) as answer:
                     with record.counting(answer):
                         calls = exchange.dialect.calls or self._calls
                         async for chunk in answer.chunks(calls, running_usage=answers.running_usage):
-                            for event in answers.events(chunk):
+                            await current.share()
+                            for event in await serialised(chunk.choices, functools.partial(answers.events, chunk)):
                                 await events.send(_framed(answers, event))
                 for event in answers.ending():
                     await events.send(_framed(answers, event))
