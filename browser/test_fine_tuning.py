@@ -17,6 +17,8 @@ from tests import scripted_trainer
 from tests.in_process import ScriptedServer, serving_scripted
 from tests.jobs import JOBS, create, dataset, get, upload, wait_for
 
+TRAINER = 60_000
+"""Time limit of what a trainer process does, in milliseconds."""
 BAD = {"messages": [{"role": "user", "content": "hello"}]}
 """Line without an answer to learn."""
 
@@ -68,7 +70,7 @@ def test_dry_run_gives_a_verdict_on_each_line(
     choose_file(page, "Upload training data", "mixed.jsonl", good + b"\n" + dataset([BAD, {"messages": []}]))
     page.get_by_role("button", name="Check the files").click()
     verdict = page.locator(".verdict")
-    expect(verdict.locator(".notice")).to_contain_text(f"2 of {lines + 2} lines")
+    expect(verdict.locator(".notice")).to_contain_text(f"2 of {lines + 2} lines", timeout=TRAINER)
     table = page.get_by_role("region", name="Lines of mixed.jsonl").get_by_role("row")
     expect(table).to_have_count(3)
     expect(table.nth(1)).to_contain_text(re.compile(rf"^{lines + 2}\s*✗ "))
@@ -80,7 +82,7 @@ def test_dry_run_gives_a_verdict_on_each_line(
     page.get_by_text("More", exact=True).click()
     page.get_by_label("Invalid lines allowed").fill("10")
     page.get_by_role("button", name="Check the files").click()
-    expect(verdict.locator(".notice")).to_contain_text("2 invalid lines are skipped")
+    expect(verdict.locator(".notice")).to_contain_text("2 invalid lines are skipped", timeout=TRAINER)
     expect(verdict.locator(".facts").first).to_contain_text("Steps")
     assert client.get(JOBS).json()["total"] == before
 
@@ -118,14 +120,14 @@ def test_curve_follows_a_running_job_which_is_cancelled(
 ) -> None:
     job = create(client, upload(client), steps=100_000, suffix="endless")
     page = open_page(server, f"/fine-tuning#job={job['id']}")
-    page.get_by_text("Points as a table").click()
+    page.get_by_text("Points as a table").click(timeout=TRAINER)
     points = page.get_by_role("region", name="Points of the curves").get_by_role("row")
-    expect(points.nth(5)).to_be_visible()
+    expect(points.nth(5)).to_be_visible(timeout=TRAINER)
     before = points.count()
     expect(points.nth(before + 5)).to_be_visible()
     page.get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_role("button", name="Really cancel").click()
-    expect(page.locator(".job-head")).to_contain_text("cancelled")
+    expect(page.locator(".job-head")).to_contain_text("cancelled", timeout=TRAINER)
     expect(page.get_by_role("button", name="Cancel", exact=True)).to_have_count(0)
     assert get(client, job["id"])["status"] == "CANCELLED"
 
@@ -139,9 +141,9 @@ def test_job_waits_for_its_start(server: ScriptedServer, client: httpx2.Client, 
     page.get_by_label("Start when the files are checked").uncheck()
     page.get_by_role("button", name="Create job").click()
     expect(page.locator(".job-head")).to_contain_text("waits")
-    expect(page.locator(".job-head")).to_contain_text("validated")
+    expect(page.locator(".job-head")).to_contain_text("validated", timeout=TRAINER)
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.locator(".job-head")).to_contain_text("success")
+    expect(page.locator(".job-head")).to_contain_text("success", timeout=TRAINER)
     assert get(client, newest(client)["id"])["status"] == "SUCCESS"
 
 
@@ -159,7 +161,7 @@ def test_refusals_are_shown(
     expect(page.get_by_role("alert")).to_contain_text("There is no file")
     job = create(client, upload(client, dataset([BAD])), suffix="bad")
     page.goto(f"/fine-tuning#job={job['id']}")
-    expect(page.locator(".job-head")).to_contain_text("failed validation")
+    expect(page.locator(".job-head")).to_contain_text("failed validation", timeout=TRAINER)
     expect(page.locator(".notice.bad .reason")).to_contain_text("line 1:")
 
 
@@ -198,7 +200,7 @@ def test_full_page_is_accessible_and_fits(
     page.get_by_label("Training data", exact=True).select_option(mixed)
     page.get_by_text("More", exact=True).click()
     page.get_by_role("button", name="Check the files").click()
-    expect(page.get_by_role("region", name="Lines of mixed.jsonl")).to_contain_text("assistant")
+    expect(page.get_by_role("region", name="Lines of mixed.jsonl")).to_contain_text("assistant", timeout=TRAINER)
     expect(page.locator(".u-legend")).to_be_visible()
     screenshot(page, f"fine-tuning-full-{width}-{'dark' if dark else 'light'}")
     assert accessibility_faults(page) == []

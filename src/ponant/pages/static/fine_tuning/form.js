@@ -7,15 +7,15 @@ import { DatasetField, readDatasets } from "./datasets.js";
 import { Verdict } from "./verdict.js";
 
 const NUMBERS = [
-  { name: "epochs", label: "Epochs", hint: "Passes over the data; 3 if empty", min: 0.01, step: "any" },
-  { name: "training_steps", label: "Steps", hint: "Instead of epochs", min: 1, step: 1 },
-  { name: "learning_rate", label: "Learning rate", hint: "Peak; 0.0001 if empty", min: 1e-8, max: 1, step: "any" },
-  { name: "seq_len", label: "Sequence length", hint: "Tokens; 512 if empty", min: 100, step: 1 },
+  { name: "epochs", label: "Epochs", usual: "3", hint: "Passes over the data", min: 0.01, step: "any" },
+  { name: "training_steps", label: "Steps", usual: "", hint: "Instead of epochs", min: 1, step: 1 },
+  { name: "learning_rate", label: "Learning rate", usual: "0.0001", hint: "At its peak", min: 1e-8, max: 1, step: "any" },
+  { name: "seq_len", label: "Sequence length", usual: "512", hint: "In tokens", min: 100, step: 1 },
 ];
 const FURTHER = [
-  { name: "weight_decay", label: "Weight decay", hint: "0.1 if empty", min: 0, max: 1, step: "any" },
-  { name: "warmup_fraction", label: "Warm-up", hint: "Share of the steps; 0.05 if empty", min: 0, max: 1, step: "any" },
-  { name: "fim_ratio", label: "Fill-in-the-middle", hint: "Share of code samples; 0.9 if empty", min: 0, max: 1, step: "any" },
+  { name: "weight_decay", label: "Weight decay", usual: "0.1", hint: "Of AdamW", min: 0, max: 1, step: "any" },
+  { name: "warmup_fraction", label: "Warm-up", usual: "0.05", hint: "Share of the steps", min: 0, max: 1, step: "any" },
+  { name: "fim_ratio", label: "Fill-in-the-middle", usual: "0.9", hint: "Share of code samples", min: 0, max: 1, step: "any" },
 ];
 
 /** Form of a job. `models`: models that can be trained; `created`: called with a new job. */
@@ -73,7 +73,7 @@ export function NewJob({ models, created }) {
             <summary>More</summary>
             <div class="fields">
               ${FURTHER.map((number) => html`<${NumberField} ...${number} />`)}
-              <${NumberField} name="skipped" label="Invalid lines allowed" hint="Percent, up to 50; 0 if empty" min=${0} max=${50} step="any" />
+              <${NumberField} name="skipped" label="Invalid lines allowed" usual="0" hint="In percent, up to 50" min=${0} max=${50} step="any" />
             </div>
           </details>
           <label class="check whole"><input type="checkbox" name="auto_start" defaultChecked /> Start when the files are checked</label>
@@ -89,11 +89,11 @@ export function NewJob({ models, created }) {
   `;
 }
 
-function NumberField({ name, label, hint, ...limits }) {
+function NumberField({ name, label, hint, usual, ...limits }) {
   return html`
     <div>
       <label for=${name}>${label}</label>
-      <input id=${name} name=${name} type="number" inputmode="decimal" aria-describedby="${name}-hint" ...${limits} />
+      <input id=${name} name=${name} type="number" inputmode="decimal" placeholder=${usual} aria-describedby="${name}-hint" ...${limits} />
       <p class="hint" id="${name}-hint">${hint}</p>
     </div>
   `;

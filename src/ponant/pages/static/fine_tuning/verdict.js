@@ -1,7 +1,7 @@
 // The verdict of a dry run: numbers of each file, and each line with what is wrong with it.
 
 import { count, percent, seconds } from "../lib/format.js";
-import { html, useEffect, useState } from "../lib/ui.js";
+import { html, useEffect, useRef, useState } from "../lib/ui.js";
 import { beginningOf } from "../status/signed.js";
 
 const BYTES = 2 ** 18;
@@ -10,8 +10,10 @@ const MOST_LINES = 300;
 /** Verdict on the files of a job. `datasets`: descriptions of files. */
 export function Verdict({ verdict, datasets }) {
   const { plan } = verdict;
+  const box = useRef(null);
+  useEffect(() => box.current.scrollIntoView({ block: "nearest" }), [verdict]);
   return html`
-    <div class="verdict" role="status">
+    <div class="verdict" role="status" ref=${box}>
       <h3>Dry run</h3>
       <div class="notice ${verdict.accepted ? "good" : "bad"}">
         <span class="reason">${verdict.accepted ? summaryOf(verdict) : verdict.message.split("\n")[0].replace(/:$/, ".")}</span>
