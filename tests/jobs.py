@@ -68,7 +68,7 @@ def wait_for(
     while not wanted(job := get(client, job_id)):
         assert time.monotonic() < deadline, f"it never happened: {job}"
         assert until is None or job["status"] not in ENDS, job
-        time.sleep(0.05)
+        time.sleep(0.1)
     return job
 
 

@@ -22,6 +22,8 @@ import pytest
 from ponant.engine.base import BackendState, Capabilities, Delta, Engine, GenerateRequest, Limits
 from ponant.engine.report import StepReport
 from ponant.llamacpp.vocabulary import GGUFVocabulary
+from ponant.server.wiring import make_catalog
+from ponant.settings import read_settings
 from ponant.weights.prepare import Load, Preparer
 from tests.chatting import answer
 from tests.serving import EXACT, ServerProcess, environment, ponant, serving, wait_until
@@ -78,10 +80,20 @@ def only_copy(data_dir: Path) -> Path:
     return copy
 
 
-def served_file(server: ServerProcess) -> Path:
-    """Return the weights file that the engine has mapped."""
-    (path,) = {mapped.path for mapped in server.worker().memory_maps() if ".gguf" in mapped.path}
+def mapped_file(worker: psutil.Process) -> Path:
+    """Return the weights file that an engine's worker has mapped."""
+    (path,) = {mapped.path for mapped in worker.memory_maps() if ".gguf" in mapped.path}
     return Path(path)
+
+
+def served_file(server: ServerProcess) -> Path:
+    """Return the weights file of a server."""
+    return mapped_file(server.worker())
+
+
+def workers() -> set[psutil.Process]:
+    """Return the workers of this process's engines."""
+    return {child for child in psutil.Process().children() if "ponant.engine.llama.worker" in child.cmdline()}
 
 
 # Copies
@@ -154,7 +166,7 @@ async def test_progress_is_told_to_its_end(model: Path, data_dir: Path) -> None:
 
 
 def test_interrupted_preparation_leaves_nothing_in_use_and_the_loss_of_a_whole_one_is_small(
-    bundled_model: Path, data_dir: Path
+    bundled_model: Path, model: Path, data_dir: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -175,11 +187,12 @@ def test_interrupted_preparation_leaves_nothing_in_use_and_the_loss_of_a_whole_o
         assert copies(data_dir) == []
         assert (parts(data_dir) == []) == (kind == signal.SIGTERM)
         assert psutil.wait_procs(children, timeout=10)[1] == []
-    with serving("--data-dir", str(data_dir), "--prepare-weights", "on") as running:
+    whole = serving("--data-dir", str(data_dir), "--prepare-weights", "on") if SOAK else start(model, data_dir)
+    with whole as running:
         copy = only_copy(data_dir)
         assert served_file(running) == copy
         assert answer(running, max_tokens=3)["model"]
-    if SOAK:  # computing both takes seconds
+    if SOAK:  # preparing the bundled model and computing both takes seconds
         original, prepared = perplexities(bundled_model, copy)
         assert prepared == pytest.approx(original, rel=0.01)
 
@@ -318,15 +331,30 @@ async def test_other_threads_are_measured_anew(model: Path, data_dir: Path) -> N
     assert len(measured) == 4
 
 
-def test_auto_measures_at_the_first_start_alone(model: Path, data_dir: Path) -> None:
-    with start(model, data_dir, "auto") as server:
-        assert "Measured small" in server.printed
-        chosen = served_file(server)
-        assert ("serving the original" in server.printed) == (chosen == model)
+async def test_auto_measures_at_the_first_start_alone(
+    model: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ponant.weights.prepare._MEASURED_SECONDS", 0.1)
+    settings = read_settings(None, models=[str(model)], data_dir=data_dir, prepare_weights="auto", threads=1)
+    said: list[str] = []
+
+    async def served() -> Path:
+        said.clear()
+        others = workers()
+        catalog = make_catalog(settings, say=said.append)
+        await catalog.open()
+        try:
+            (worker,) = workers() - others
+            return mapped_file(worker)
+        finally:
+            await catalog.close()
+
+    chosen = await served()
+    assert any("Measured small" in line for line in said)
+    assert any("serving the original" in line for line in said) == (chosen == model)
     assert copies(data_dir) == [path for path in [chosen] if path != model]
-    with start(model, data_dir, "auto") as server:
-        assert "Measur" not in server.printed
-        assert served_file(server) == chosen
+    assert await served() == chosen
+    assert not any("Measur" in line for line in said)
 
 
 # Helpers
