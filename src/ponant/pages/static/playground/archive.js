@@ -1,0 +1,125 @@
+// Conversations as a JSON file: written by an export, read by an import.
+
+import { newId } from "./conversation.js";
+import { completeSettings } from "./settings.js";
+
+const FORMAT = "ponant-playground";
+const VERSION = 1;
+const KINDS = ["chat", "fim", "embeddings"];
+const ROLES = ["system", "user", "assistant", "tool"];
+
+/** Return the text of a file with conversations. */
+export function writeArchive(conversations) {
+  return JSON.stringify({ format: FORMAT, version: VERSION, conversations }, null, 1);
+}
+
+/**
+ * Return the conversations of a file, each with a new id.
+ *
+ * @throws {Error} if the file is none of these, or if its conversations are damaged
+ */
+export function readArchive(text) {
+  let file;
+  try {
+    file = JSON.parse(text);
+  } catch {
+    throw new Error("The file is not JSON. Choose a file that this page exported.");
+  }
+  if (file?.format !== FORMAT || !Array.isArray(file.conversations)) {
+    throw new Error("The file has no conversations of this page. Choose one that it exported.");
+  }
+  if (file.version > VERSION) {
+    throw new Error(`The file has version ${file.version} of the format. Update this server to import it.`);
+  }
+  return file.conversations.map(readConversation);
+}
+
+function readConversation(given, place) {
+  const turns = {};
+  const damaged = () => new Error(`Conversation ${place + 1} of the file is damaged. Export it again.`);
+  const readTurns = (ids, parent) => {
+    for (const id of strings(ids)) {
+      const turn = Object.hasOwn(given.turns, id) ? given.turns[id] : null;
+      if (!ROLES.includes(turn?.role) || Object.hasOwn(turns, id)) throw damaged();
+      turns[id] = { ...readTurn(turn), id, parent, children: strings(turn.children), chosen: chosenOf(turn) };
+      readTurns(turn.children, id);
+    }
+  };
+  if (!KINDS.includes(given?.kind) || typeof given.turns !== "object" || given.turns === null) throw damaged();
+  readTurns(given.children, null);
+  return {
+    id: newId(),
+    kind: given.kind,
+    title: text(given.title),
+    created: number(given.created) ?? Date.now(),
+    updated: number(given.updated) ?? Date.now(),
+    settings: completeSettings(given.settings),
+    turns,
+    children: strings(given.children),
+    chosen: chosenOf(given),
+    draft: text(given.draft),
+    ...(given.input ? { input: readInput(given.kind, given.input) } : {}),
+  };
+}
+
+function chosenOf(owner) {
+  return strings(owner.children).includes(owner.chosen) ? owner.chosen : null;
+}
+
+function readTurn(turn) {
+  const common = { role: turn.role, group: text(turn.group) || newId() };
+  if (turn.role === "tool") return { ...common, content: "", results: list(turn.results).map(readResult) };
+  if (turn.role !== "assistant") return { ...common, content: readContent(turn.content) };
+  return {
+    ...common,
+    asked: readAsked(turn.asked),
+    index: number(turn.index) ?? 0,
+    content: readContent(turn.content),
+    thinking: text(turn.thinking),
+    calls: list(turn.calls).map(({ id, name, arguments: given }) => ({
+      id: text(id),
+      name: text(name),
+      arguments: text(given),
+    })),
+    tokens: Array.isArray(turn.tokens) ? turn.tokens.map(readToken) : null,
+    inherited: number(turn.inherited) ?? 0,
+    given: number(turn.given) ?? 0,
+    finish: typeof turn.finish === "string" ? turn.finish : null,
+    error: turn.error ? { message: text(turn.error.message) } : null,
+    usage: typeof turn.usage === "object" ? turn.usage : null,
+    timing: turn.timing ? { first: number(turn.timing.first) ?? 0, last: number(turn.timing.last) ?? 0 } : null,
+    edited: turn.edited === true,
+  };
+}
+
+function readAsked(asked) {
+  const { model, system, prefix, note } = asked ?? {};
+  const fields = typeof asked?.fields === "object" && asked.fields !== null ? asked.fields : {};
+  return { model: text(model), system: text(system), fields, prefix: text(prefix), note: text(note) };
+}
+
+function readResult({ id, name, content }) {
+  return { id: text(id), name: text(name), content: text(content) };
+}
+
+function readToken(token) {
+  const read = ({ bytes, logprob }) => ({ bytes: list(bytes).map(Number), logprob: Number(logprob) });
+  return { ...read(token), top: list(token.top).map(read) };
+}
+
+function readInput(kind, input) {
+  if (kind === "embeddings") return { texts: strings(input.texts) };
+  const code = text(input.text);
+  const place = (value) => Math.min(code.length, Math.max(0, Math.trunc(number(value) ?? code.length)));
+  return { text: code, start: place(input.start), end: place(input.end) };
+}
+
+function readContent(content) {
+  const isChunks = Array.isArray(content) && content.every((chunk) => typeof chunk?.type === "string");
+  return isChunks ? content : text(content);
+}
+
+const text = (value) => (typeof value === "string" ? value : "");
+const number = (value) => (Number.isFinite(value) ? value : null);
+const list = (value) => (Array.isArray(value) ? value : []).filter((item) => typeof item === "object" && item !== null);
+const strings = (value) => (Array.isArray(value) ? value : []).filter((item) => typeof item === "string");

@@ -1,0 +1,171 @@
+/**
+ * Requests of a conversation: the method, the path and the body that the API takes.
+ *
+ * @typedef {{path: string, body: object}} Request
+ */
+
+import { addTurn, messagesOf, newConversation, newId, pathOf, pathTo } from "./conversation.js";
+import { chatFields, defaultSettings, numberFields, settingsOf } from "./settings.js";
+
+export const CHAT = "/v1/chat/completions";
+export const FIM = "/v1/fim/completions";
+export const EMBEDDINGS = "/v1/embeddings";
+
+const FIM_NUMBERS = ["temperature", "top_p", "max_tokens", "random_seed"];
+const ROLES = ["system", "user", "assistant", "tool"];
+
+/**
+ * Return the body of a chat request.
+ *
+ * @param {import("./conversation.js").Turn[]} turns the conversation so far
+ * @param {{model: string, system: string, fields: object, prefix: string}} asked what an answer keeps of its request
+ */
+export function chatBody(turns, { model, system, fields, prefix }) {
+  const messages = messagesOf(turns, system);
+  if (prefix) {
+    messages.push({ role: "assistant", content: prefix, prefix: true });
+  }
+  return { model, messages, ...fields };
+}
+
+/**
+ * Return what the next requests ask for: one for each model, and one without the prediction to compare with.
+ *
+ * @returns {{asked: object[], problems: {panel: string, message: string}[], inTurn: boolean}} `inTurn` is true for
+ *   requests that must not run at the same time
+ */
+export function askedBy(settings) {
+  const { fields, problems } = chatFields(settings);
+  const base = { model: settings.model, system: settings.system, fields, prefix: "", note: "" };
+  if (settings.prediction !== null && settings.comparePrediction) {
+    const { prediction: _, ...without } = fields;
+    const pair = [
+      { ...base, note: "with the prediction" },
+      { ...base, fields: without, note: "without it" },
+    ];
+    return { asked: pair, problems, inTurn: true };
+  }
+  const asked = settings.beside ? [base, { ...base, model: settings.beside }] : [base];
+  return { asked, problems, inTurn: false };
+}
+
+/** Return what continues an answer from a text: one choice, with this text as its forced beginning. */
+export function continuing(asked, prefix) {
+  const { n: _, ...fields } = asked.fields;
+  return { ...asked, fields, prefix, note: "" };
+}
+
+/**
+ * Return the request to show as code: that of an answer, or the next one of a conversation, or that of the last answer.
+ *
+ * @param {import("./conversation.js").Conversation} conversation
+ * @param {import("./conversation.js").Turn | null} turn the answer; null for none
+ * @returns {{request: Request, label: string} | null} null if there is no request yet
+ */
+export function shownRequest(conversation, turn) {
+  const { kind, input, settings } = conversation;
+  if (kind === "fim") return input ? { request: { path: FIM, body: fimBody(settings, input) }, label: "The next request" } : null;
+  if (kind === "embeddings") {
+    const texts = input?.texts.filter((text) => text.trim()) ?? [];
+    return texts.length ? { request: { path: EMBEDDINGS, body: embeddingsBody(settings, texts) }, label: "The next request" } : null;
+  }
+  const path = pathOf(conversation);
+  const draft = conversation.draft?.trim() ? conversation.draft : "";
+  const last = path.at(-1);
+  if (!turn && (draft || (last && last.role !== "assistant"))) {
+    const turns = draft ? [...path, { role: "user", content: draft }] : path;
+    return { request: { path: CHAT, body: chatBody(turns, askedBy(settings).asked[0]) }, label: "The next request" };
+  }
+  const shown = turn ?? last;
+  if (!shown) return null;
+  const body = chatBody(shown.parent === null ? [] : pathTo(conversation, shown.parent), shown.asked);
+  return { request: { path: CHAT, body }, label: `The request of ${turn ? "this" : "the last"} answer` };
+}
+
+/** Return the reason why an answer of this request cannot be continued from a given beginning; null if it can. */
+export function refusalOfPrefix({ fields }) {
+  if (fields.response_format && fields.response_format.type !== "text") {
+    return "A JSON format and a given beginning exclude each other.";
+  }
+  if (fields.prompt_mode || !["none", "minimal", undefined].includes(fields.reasoning_effort)) {
+    return "Reasoning and a given beginning exclude each other.";
+  }
+  if (!["auto", "none", undefined].includes(fields.tool_choice)) {
+    return "A tool choice that demands a call and a given beginning exclude each other.";
+  }
+  return null;
+}
+
+/** Return the body of a fill-in-the-middle request. */
+export function fimBody(settings, { text, start, end }) {
+  const [prompt, suffix] = [text.slice(0, start), text.slice(end)];
+  const stops = settings.stop.length ? { stop: settings.stop } : {};
+  return { model: settings.model, prompt, suffix, stream: true, ...numberFields(settings, FIM_NUMBERS), ...stops };
+}
+
+/** Return the body of a request for embeddings. */
+export function embeddingsBody(settings, texts) {
+  return { model: settings.model, input: texts };
+}
+
+/** Return a new conversation whose next request is this one. */
+export function conversationOf({ path, body }) {
+  if (path === FIM) {
+    const settings = settingsOf(withoutTexts(body));
+    const prompt = String(body.prompt ?? "");
+    const input = { text: prompt + String(body.suffix ?? ""), start: prompt.length, end: prompt.length };
+    return { ...newConversation("fim", { ...settings, extra: "" }), input };
+  }
+  if (path === EMBEDDINGS) {
+    const texts = [body.input ?? body.inputs ?? []].flat().map(String);
+    return { ...newConversation("embeddings", defaultSettings(String(body.model ?? ""))), input: { texts } };
+  }
+  return chatOf(body);
+}
+
+function withoutTexts({ prompt: _, suffix: __, ...rest }) {
+  return rest;
+}
+
+function chatOf(body) {
+  const settings = settingsOf(body);
+  const messages = (Array.isArray(body.messages) ? body.messages : []).filter((message) => ROLES.includes(message?.role));
+  if (messages[0]?.role === "system" && typeof messages[0].content === "string") {
+    settings.system = messages.shift().content;
+  }
+  const conversation = newConversation("chat", settings);
+  let last = null;
+  for (const message of messages) {
+    last = addMessage(conversation, last, message);
+  }
+  return conversation;
+}
+
+/** Add a message after a turn, and return its turn: the same one for a further result of its calls. */
+function addMessage(conversation, last, message) {
+  const { role, content } = message;
+  if (role === "tool") {
+    const result = { id: message.tool_call_id ?? "", name: message.name ?? "", content: content ?? "" };
+    if (last?.role === "tool") {
+      last.results.push(result);
+      return last;
+    }
+    return addTurn(conversation, last?.id ?? null, { role, results: [result] });
+  }
+  const calls = (message.tool_calls ?? []).map(callOf);
+  const turn = role === "assistant" ? { role, content: content ?? "", ...answerOf(conversation.settings, calls) } : { role, content: content ?? "" };
+  return addTurn(conversation, last?.id ?? null, turn);
+}
+
+/** Return the parts of an answer that no request has generated. */
+export function answerOf(settings, calls = []) {
+  const { fields } = chatFields(settings);
+  const asked = { model: settings.model, system: settings.system, fields, prefix: "", note: "" };
+  return { asked, calls, thinking: "", tokens: null, inherited: 0, given: 0, finish: calls.length ? "tool_calls" : "stop", edited: true };
+}
+
+/** Return a call as answers keep it. */
+export function callOf(call) {
+  const { name, arguments: given } = call.function;
+  return { id: call.id ?? newId().slice(0, 9), name, arguments: typeof given === "string" ? given : JSON.stringify(given) };
+}

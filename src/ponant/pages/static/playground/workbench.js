@@ -1,0 +1,273 @@
+// The state of the playground: the open conversation, its running requests, and the conversations of this browser.
+
+import { getJson, mayCall } from "../lib/api.js";
+import { answerOf, askedBy, continuing, conversationOf, shownRequest } from "./request.js";
+import { addTurn, choose, newConversation, pathOf, removeTurn } from "./conversation.js";
+import { defaultSettings } from "./settings.js";
+import { deleteConversation, listConversations, loadConversation, saveConversation, summaryOf } from "./library.js";
+import { Round } from "./round.js";
+
+const SAVE_AFTER = 400;
+
+/** State with the actions that change it. Listeners are called once per frame after changes. */
+export class Workbench {
+  constructor() {
+    this.models = [];
+    this.conversations = [];
+    this.conversation = newConversation("chat", defaultSettings());
+    this.error = null;
+    this.codeTurn = null;
+    this.loading = false;
+    this.rounds = new Map();
+    this.unsaved = new Map();
+    this.listeners = new Set();
+    this.frame = 0;
+    this.timer = 0;
+  }
+
+  subscribe(listener) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Show a change. */
+  changed = () => {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      this.listeners.forEach((listener) => listener());
+    });
+  };
+
+  /** Read the list of models, and the conversations of this browser. */
+  async start() {
+    await Promise.all([this.readModels(), this.readConversations()]);
+  }
+
+  async readModels() {
+    if (!mayCall()) return;
+    this.loading = true;
+    try {
+      this.models = (await getJson("/v1/models")).data.filter((model) => !model.archived);
+      this.error = null;
+      this.chooseModel();
+    } catch (error) {
+      this.error = error;
+    }
+    this.loading = false;
+    this.changed();
+  }
+
+  async readConversations() {
+    try {
+      this.conversations = await listConversations();
+    } catch (error) {
+      this.error = new Error(`Conversations are not kept: this browser refuses its storage (${error?.message}).`);
+    }
+    this.changed();
+  }
+
+  /** Return the models that can answer a kind of conversation. */
+  modelsFor(kind) {
+    const embeds = (model) => !model.capabilities.completion_chat && (model.default_model_temperature ?? null) === null;
+    return this.models.filter((model) => embeds(model) === (kind === "embeddings"));
+  }
+
+  /** Give a conversation without a model the first one that can answer it. */
+  chooseModel() {
+    const { kind, settings } = this.conversation;
+    const fitting = this.modelsFor(kind);
+    const coder = fitting.find((model) => model.capabilities.completion_fim);
+    settings.model ||= (kind === "fim" && coder ? coder : fitting[0])?.id ?? "";
+  }
+
+  // Conversations
+
+  /** Open a new conversation, with the settings of the open one if it has the same kind. */
+  create(kind, settings = null) {
+    const open = this.conversation;
+    const inherited = open.kind === kind ? structuredClone(open.settings) : defaultSettings();
+    this.show(newConversation(kind, settings ?? inherited));
+  }
+
+  /** Open the conversation of a request that came with a link. */
+  openRequest(request) {
+    this.show(conversationOf(request));
+    this.save();
+  }
+
+  /** Open a new conversation with the models that a link names. */
+  openModels({ model, beside, kind }) {
+    const known = ["fim", "embeddings"].includes(kind) ? kind : "chat";
+    this.create(known, { ...defaultSettings(model), beside });
+  }
+
+  /** Open a conversation of this browser. */
+  async open(id) {
+    const found = this.unsaved.get(id) ?? this.rounds.get(id)?.conversation ?? (await loadConversation(id));
+    if (found) this.show(found);
+  }
+
+  show(conversation) {
+    this.conversation = conversation;
+    this.codeTurn = null;
+    this.chooseModel();
+    this.changed();
+  }
+
+  rename(title) {
+    this.conversation.title = title;
+    this.save();
+  }
+
+  async remove(id) {
+    this.rounds.get(id)?.stop();
+    this.rounds.delete(id);
+    this.unsaved.delete(id);
+    await deleteConversation(id);
+    this.conversations = this.conversations.filter((one) => one.id !== id);
+    if (this.conversation.id === id) this.create(this.conversation.kind);
+    this.changed();
+  }
+
+  /** Add conversations of a file, and open the first. */
+  async add(conversations) {
+    await this.flush();
+    for (const conversation of conversations) await saveConversation(conversation);
+    await this.readConversations();
+    if (conversations.length) this.show(conversations[0]);
+  }
+
+  /** Save the open conversation soon. */
+  save(conversation = this.conversation) {
+    conversation.updated = Date.now();
+    this.unsaved.set(conversation.id, conversation);
+    const others = this.conversations.filter((one) => one.id !== conversation.id);
+    this.conversations = [summaryOf(conversation), ...others];
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.flush(), SAVE_AFTER);
+    this.changed();
+  }
+
+  /** Save what is not saved yet. */
+  async flush() {
+    const waiting = [...this.unsaved.values()];
+    this.unsaved.clear();
+    try {
+      for (const conversation of waiting) await saveConversation(conversation);
+    } catch (error) {
+      this.error = new Error(`The conversation was not saved: ${error?.message}`);
+      this.changed();
+    }
+  }
+
+  /** Change settings of the open conversation. */
+  set(fields) {
+    Object.assign(this.conversation.settings, fields);
+    this.save();
+  }
+
+  /** Return the request to show as code. */
+  shownRequest() {
+    return shownRequest(this.conversation, this.codeTurn);
+  }
+
+  /** Show the request of an answer as code. */
+  showCode(turn) {
+    this.codeTurn = turn;
+    this.changed();
+  }
+
+  dismiss() {
+    this.error = null;
+    this.changed();
+  }
+
+  // Turns
+
+  get round() {
+    return this.rounds.get(this.conversation.id) ?? null;
+  }
+
+  isRunning(turn) {
+    return Boolean(this.round?.running.has(turn.id));
+  }
+
+  /** Send a message of the user after the shown path; without a text, answer its last turn. */
+  send(text) {
+    const { conversation } = this;
+    const last = pathOf(conversation).at(-1) ?? null;
+    const turn = text ? addTurn(conversation, last?.id ?? null, { role: "user", content: text }) : last;
+    conversation.draft = "";
+    if (turn) this.answer(turn.id);
+  }
+
+  /** Answer a turn as the settings ask. */
+  answer(parent) {
+    const { asked, inTurn } = askedBy(this.conversation.settings);
+    this.play(new Round(this.conversation, parent, asked, { inTurn }));
+  }
+
+  /** Add a branch with another text of the user, and answer it. */
+  resend(turn, text) {
+    const { parent, role } = turn;
+    this.answer(addTurn(this.conversation, parent, { role, content: text }).id);
+  }
+
+  /** Add a branch with another text of an answer. */
+  rewrite(turn, text) {
+    const asked = { ...turn.asked, prefix: "", note: "" };
+    const parts = { ...answerOf(this.conversation.settings), asked, content: text };
+    const added = addTurn(this.conversation, turn.parent, { role: "assistant", ...parts });
+    this.save();
+    return added;
+  }
+
+  /**
+   * Continue an answer from a text: add a branch whose beginning is given.
+   *
+   * @param {{tokens: object[], given: number} | null} begun the tokens of the text, if they are known
+   */
+  continueFrom(turn, text, begun = null) {
+    this.play(new Round(this.conversation, turn.parent, [continuing(turn.asked, text)], { begun }));
+  }
+
+  /** Add the results of an answer's calls, and answer them. */
+  sendResults(parent, results) {
+    this.answer(addTurn(this.conversation, parent, { role: "tool", results }).id);
+  }
+
+  choose(turn) {
+    choose(this.conversation, turn.id);
+    this.save();
+  }
+
+  /** End the shown path after a turn, so that the next message begins a branch there. */
+  branchAfter(turn) {
+    choose(this.conversation, turn.id);
+    turn.chosen = null;
+    this.save();
+  }
+
+  removeTurn(turn) {
+    this.round?.stop();
+    removeTurn(this.conversation, turn.id);
+    this.codeTurn = null;
+    this.save();
+  }
+
+  stop() {
+    this.round?.stop();
+  }
+
+  async play(round) {
+    const { conversation } = round;
+    this.rounds.get(conversation.id)?.stop();
+    this.rounds.set(conversation.id, round);
+    this.codeTurn = null;
+    this.save();
+    await round.run(this.changed);
+    if (this.rounds.get(conversation.id) !== round) return;
+    this.rounds.delete(conversation.id);
+    this.save(conversation);
+  }
+}
