@@ -38,9 +38,10 @@ export class Workbench {
     });
   };
 
-  /** Read the list of models, and the conversations of this browser. */
+  /** Read the list of models and the conversations of this browser, and open the one that a reload has closed. */
   async start() {
     await Promise.all([this.readModels(), this.readConversations()]);
+    if (history.state?.conversation) await this.open(history.state.conversation);
   }
 
   async readModels() {
@@ -110,8 +111,15 @@ export class Workbench {
   show(conversation) {
     this.conversation = conversation;
     this.codeTurn = null;
+    this.remember();
     this.chooseModel();
     this.changed();
+  }
+
+  /** Note the open conversation, so that a reload opens it again. */
+  remember() {
+    const { id } = this.conversation;
+    if (history.state?.conversation !== id) history.replaceState({ conversation: id }, "");
   }
 
   rename(title) {
@@ -140,6 +148,7 @@ export class Workbench {
   /** Save the open conversation soon. */
   save(conversation = this.conversation) {
     conversation.updated = Date.now();
+    if (conversation === this.conversation) this.remember();
     this.unsaved.set(conversation.id, conversation);
     const others = this.conversations.filter((one) => one.id !== conversation.id);
     this.conversations = [summaryOf(conversation), ...others];

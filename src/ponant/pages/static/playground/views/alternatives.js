@@ -29,8 +29,8 @@ export function Alternatives({ bench, pointed, point }) {
   const indices = Array.from({ length: cell.end - cell.start }, (_, step) => cell.start + step);
   const refusal = part === "thinking" ? "An answer cannot be continued from within its thinking." : refusalOfPrefix(turn.asked);
   const close = () => {
+    pointed.element.focus(); // shows the alternatives, too
     point(null);
-    pointed.element.focus();
   };
   const press = (event) => {
     if (event.key === "Escape") {
@@ -75,7 +75,7 @@ function List({ bench, pointed, index, refusal, done }) {
               onClick=${() => go(other, prefix)}
             >
               <code>${spelled(other.bytes)}</code>
-              <meter min="0" max="1" value=${Math.exp(other.logprob)} aria-hidden="true"></meter>
+              <span class="share" style=${{ "--share": Math.exp(other.logprob).toFixed(4) }}></span>
               <span class="number">${percent(other.logprob)}</span>
               <span class="mark">${isTaken(other) ? html`<span aria-hidden="true">✓</span><span class="hidden">in the answer</span>` : ""}</span>
             </button>

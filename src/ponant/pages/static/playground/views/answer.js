@@ -39,7 +39,7 @@ function Body({ bench, answer, isRunning, point, pointed }) {
         ? html`<${Coloured} answer=${answer} part="content" point=${point} pointed=${pointed} />`
         : isDocument(answer)
           ? html`<pre class="document">${text}</pre>`
-          : html`<${Markdown} text=${text} />`}
+          : text && html`<${Markdown} text=${text} />`}
       ${isRunning && !text && !answer.thinking && html`<p class="muted waiting">Waiting for the first token…</p>`}
       ${answer.calls.map((call, place) => html`<${Call} key=${place} call=${call} />`)}
       ${answer.error && html`<p class="problem" role="alert">${answer.error.message}</p>`}
@@ -113,8 +113,8 @@ function Actions({ bench, answer, isAlone, isChosen, edit }) {
         : html`<button type="button" class="link" title="The next message follows this answer" onClick=${() => bench.choose(answer)}>Choose</button>`)}
       ${canContinue && html`<button type="button" class="link" disabled=${Boolean(bench.round)} onClick=${() => bench.continueFrom(answer, text, begunBy(answer))}>Continue</button>`}
       ${answer.calls.length === 0 && html`<button type="button" class="link" onClick=${edit}>Edit</button>`}
-      <button type="button" class="link" onClick=${() => bench.branchAfter(answer)}>Branch</button>
-      <${CopyButton} text=${text}>Copy<//>
+      ${answer.children.length > 0 && html`<button type="button" class="link" onClick=${() => bench.branchAfter(answer)}>Branch</button>`}
+      <${CopyButton} text=${text || JSON.stringify(answer.calls, null, 2)}>Copy<//>
       <button type="button" class="link" title="Show the request of this answer as code" onClick=${() => bench.showCode(answer)}>Code</button>
       <button type="button" class="link" onClick=${() => bench.removeTurn(answer)}>Delete</button>
     </div>

@@ -17,14 +17,14 @@ export function Chat({ bench }) {
   const last = path.at(-1);
   const [pointed, point] = useState(null);
   const scroll = useRef(null);
-  useFollowing(scroll, bench);
+  useFollowing(scroll, conversation.id, last?.group);
   return html`
     <div class="transcript" ref=${scroll} onScroll=${() => pointed && point(null)} tabindex="0" role="region" aria-label="Conversation">
       ${path.length === 0 && html`<${Empty} bench=${bench} />`}
       ${path.map((turn) => html`<${Turn} key=${turn.group} bench=${bench} turn=${turn} point=${point} pointed=${pointed} />`)}
       ${last && last.children.length > 0 && html`<${Hidden} bench=${bench} turn=${last} />`}
     </div>
-    ${isCalling(last) ? html`<${ResultForm} key=${last.id} bench=${bench} turn=${last} />` : html`<${Composer} bench=${bench} last=${last} />`}
+    ${isCalling(last) && !bench.isRunning(last) ? html`<${ResultForm} key=${last.id} bench=${bench} turn=${last} />` : html`<${Composer} bench=${bench} last=${last} />`}
     <${Alternatives} bench=${bench} pointed=${pointed} point=${point} />
   `;
 }
@@ -40,13 +40,12 @@ function Turn({ bench, turn, point, pointed }) {
 }
 
 function isCalling(turn) {
-  return turn?.role === "assistant" && turn.calls.length > 0 && turn.finish === "tool_calls";
+  return turn?.role === "assistant" && turn.calls.length > 0;
 }
 
 /** Keep the end in view while answers grow, unless the reader has scrolled up. */
-function useFollowing(scroll, bench) {
+function useFollowing(scroll, conversation, group) {
   const follows = useRef(true);
-  const turn = bench.conversation.chosen;
   useEffect(() => {
     const { current } = scroll;
     const note = () => (follows.current = current.scrollHeight - current.scrollTop - current.clientHeight < NEAR);
@@ -54,11 +53,11 @@ function useFollowing(scroll, bench) {
     return () => current.removeEventListener("scroll", note);
   }, []);
   useLayoutEffect(() => {
-    if (follows.current && bench.round) scroll.current.scrollTop = scroll.current.scrollHeight;
+    if (follows.current) scroll.current.scrollTop = scroll.current.scrollHeight;
   });
   useLayoutEffect(() => {
     scroll.current.scrollTop = scroll.current.scrollHeight;
-  }, [bench.conversation.id, turn]);
+  }, [conversation, group]);
 }
 
 function Empty({ bench }) {

@@ -5,6 +5,7 @@ import { linkTo } from "../fragment.js";
 import { Panel } from "./panel.js";
 
 const WAIT = 250;
+const NAMES = { shell: "Shell", python: "Python", javascript: "JavaScript", java: "Java", swift: "Swift" };
 
 export function Code({ bench }) {
   const shown = bench.shownRequest();
@@ -14,48 +15,74 @@ export function Code({ bench }) {
         ? html`
             <p class="hint muted">${shown.label}</p>
             <${Samples} request=${shown.request} />
-            <div class="row"><${CopyButton} text=${() => linkTo(shown.request)}>Copy a link to the request<//></div>
           `
-        : html`<p class="muted hint">Write a message, and its request is shown here in seven forms.</p>`}
+        : html`<p class="muted hint">Write a message, and its request is shown here in five languages.</p>`}
     <//>
   `;
 }
 
 function Samples({ request }) {
-  const [form, setForm] = useState("shell");
+  const [form, setForm] = useState("");
   const { samples, error } = useSamples(request);
   const sample = samples.find((one) => one.form === form) ?? samples[0];
+  const languages = [...new Set(samples.map((one) => one.language))];
+  const choose = (language) => setForm(samples.find((one) => one.language === language).form);
+  return html`
+    ${error && html`<p class="problem">${error}</p>`}
+    ${sample &&
+    html`
+      <${Languages} languages=${languages} chosen=${sample.language} choose=${choose} />
+      <div id="sample" role="tabpanel" aria-label=${NAMES[sample.language]} class="sample">
+        <${Forms} samples=${samples} sample=${sample} choose=${setForm} />
+        <pre tabindex="0">${sample.source}</pre>
+      </div>
+    `}
+    <div class="row">
+      ${sample && html`<${CopyButton} text=${sample.source}>Copy the code<//>`}
+      <${CopyButton} text=${() => linkTo(request)}>Copy as a link<//>
+    </div>
+  `;
+}
+
+function Languages({ languages, chosen, choose }) {
   const press = (event) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;
-    const place = (samples.indexOf(sample) + by + samples.length) % samples.length;
-    setForm(samples[place].form);
+    const place = (languages.indexOf(chosen) + by + languages.length) % languages.length;
+    choose(languages[place]);
     event.currentTarget.children[place].focus();
   };
-  if (error) return html`<p class="problem">${error}</p>`;
-  if (!sample) return null;
   return html`
     <div class="tabs" role="tablist" aria-label="Languages" onKeyDown=${press}>
-      ${samples.map(
-        (one) => html`
+      ${languages.map(
+        (language) => html`
           <button
-            key=${one.form}
+            key=${language}
             type="button"
             role="tab"
             class="small"
-            aria-selected=${one === sample}
+            aria-selected=${language === chosen}
             aria-controls="sample"
-            tabindex=${one === sample ? 0 : -1}
-            onClick=${() => setForm(one.form)}
+            tabindex=${language === chosen ? 0 : -1}
+            onClick=${() => choose(language)}
           >
-            ${one.label}
+            ${NAMES[language] ?? language}
           </button>
         `,
       )}
     </div>
-    <div id="sample" role="tabpanel" aria-label=${sample.label} class="sample">
-      <pre tabindex="0">${sample.source}</pre>
-      <${CopyButton} text=${sample.source} />
+  `;
+}
+
+/** Choose between the libraries of a language. */
+function Forms({ samples, sample, choose }) {
+  const forms = samples.filter((one) => one.language === sample.language);
+  if (forms.length < 2) return null;
+  return html`
+    <div class="forms">
+      ${forms.map(
+        (one) => html`<button key=${one.form} type="button" class="link" aria-pressed=${one === sample} onClick=${() => choose(one.form)}>${one.label}</button>`,
+      )}
     </div>
   `;
 }

@@ -39,7 +39,7 @@ export class Coloured extends Component {
         aria-label="Tokens by probability"
         onMouseOver=${this.over}
         onMouseLeave=${this.leave}
-        onFocusIn=${this.focus}
+        onFocusCapture=${this.focus}
         onClick=${this.open}
         onKeyDown=${this.press}
       >${this.cells.map((cell, at) => (isKnown(cell) ? this.cell(answer, cell, at, at === (place >= 0 ? place : first)) : cell.text))}</div>

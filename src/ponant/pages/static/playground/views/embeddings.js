@@ -1,6 +1,6 @@
 // Embeddings: a list of texts, and the similarities of each two of them.
 
-import { Failure, html, useRef, useState } from "../../lib/ui.js";
+import { Failure, html, useLayoutEffect, useRef, useState } from "../../lib/ui.js";
 import { postJson } from "../../lib/api.js";
 import { EMBEDDINGS, embeddingsBody } from "../request.js";
 import { similarities } from "../similarity.js";
@@ -15,12 +15,19 @@ export function Embeddings({ bench }) {
   const { texts } = conversation.input;
   const [state, setState] = useState({ isRunning: false, error: null, found: null });
   const list = useRef(null);
+  const wanted = useRef(null);
+  const [, redraw] = useState(0);
   const given = texts.filter((text) => text.trim());
   const write = (changed, focus = null) => {
     conversation.input = { texts: changed };
+    wanted.current = focus;
+    redraw((count) => count + 1);
     bench.save();
-    if (focus !== null) setTimeout(() => list.current?.querySelectorAll("textarea")[focus]?.focus());
   };
+  useLayoutEffect(() => {
+    if (wanted.current !== null) list.current.querySelectorAll("textarea")[wanted.current]?.focus();
+    wanted.current = null;
+  });
   const embed = async (event) => {
     event?.preventDefault();
     const begun = performance.now();

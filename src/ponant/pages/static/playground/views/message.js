@@ -33,7 +33,7 @@ function Actions({ bench, turn, edit }) {
   return html`
     <span class="actions">
       ${isText && html`<button type="button" class="link" onClick=${edit}>Edit</button>`}
-      <button type="button" class="link" onClick=${() => bench.branchAfter(turn)}>Branch</button>
+      ${turn.children.length > 0 && html`<button type="button" class="link" onClick=${() => bench.branchAfter(turn)}>Branch</button>`}
       <button type="button" class="link" onClick=${() => bench.removeTurn(turn)}>Delete</button>
     </span>
   `;

@@ -15,7 +15,7 @@ const EXAMPLE = JSON.stringify(
   null,
   2,
 );
-const FORMATS = { text: "text", json_object: "any JSON object", json_schema: "JSON of a schema" };
+const FORMATS = { text: "text", json_object: "JSON object", json_schema: "JSON schema" };
 
 export function SchemaPanel({ bench }) {
   const { settings } = bench.conversation;
@@ -24,7 +24,7 @@ export function SchemaPanel({ bench }) {
     bench.set({ format: chosen, ...(chosen === "json_schema" && !settings.schema ? { schema: EXAMPLE } : {}) });
   };
   return html`
-    <${Panel} title="JSON schema" state=${format === "text" ? "" : FORMATS[format]} open=${format !== "text"}>
+    <${Panel} title="JSON schema" state=${format === "text" ? "" : "on"} open=${format !== "text"}>
       <${Line} label="Format">
         <select value=${format} onChange=${(event) => choose(event.target.value)}>
           ${Object.entries(FORMATS).map(([value, label]) => html`<option key=${value} value=${value}>${label}</option>`)}

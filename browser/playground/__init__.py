@@ -1,0 +1,1 @@
+"""Tests of the playground in a browser."""
