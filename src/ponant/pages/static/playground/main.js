@@ -41,13 +41,13 @@ function Page() {
   return html`
     <${Shell} page="/playground" status=${statusOf(bench)} wide>
       <div class="workbench" onKeyDown=${close}>
-        <h1 class="hidden">Playground</h1>
-        <div class="switches">
-          <button type="button" aria-expanded=${shown === "sidebar"} onClick=${() => toggle("sidebar")}>Conversations</button>
-          <button type="button" aria-expanded=${shown === "panels"} onClick=${() => toggle("panels")}>Settings and code</button>
-        </div>
         <${Sidebar} bench=${bench} isShown=${shown === "sidebar"} close=${() => setShown("")} />
         <main id="content" class="stage">
+          <h1 class="hidden">Playground</h1>
+          <div class="switches">
+            <button type="button" aria-expanded=${shown === "sidebar"} onClick=${() => toggle("sidebar")}>Conversations</button>
+            <button type="button" aria-expanded=${shown === "panels"} onClick=${() => toggle("panels")}>Settings and code</button>
+          </div>
           ${bench.error && html`<div class="notice bad stage-notice" role="alert">
             <span>${bench.error.message}</span>
             <button type="button" onClick=${() => bench.dismiss()}>Dismiss</button>
