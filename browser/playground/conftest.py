@@ -26,9 +26,7 @@ class OpenBench(Protocol):
 def open_bench(open_page: OpenPage, guard: PageGuard) -> OpenBench:
     """Function that opens the playground and waits for its models."""
 
-    def open_bench(
-        server: RunningServer, fragment: str = "", *, width: int = 1440, dark: bool = False
-    ) -> Bench:
+    def open_bench(server: RunningServer, fragment: str = "", *, width: int = 1440, dark: bool = False) -> Bench:
         page = open_page(server, f"/playground{fragment}", width=width, dark=dark)
         expect(page.locator(".panels select").first).not_to_have_value("")
         return Bench(page, guard)

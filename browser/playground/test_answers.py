@@ -34,7 +34,9 @@ def test_cards_are_the_choices_of_the_api(tiny: ServerInProcess, open_bench: Ope
     if coloured:
         assert bench.texts() == expected
     else:
-        page_of = "(texts) => import('/pages/static/playground/markdown.js').then(({ safeHtml }) => texts.map(safeHtml))"
+        page_of = (
+            "(texts) => import('/pages/static/playground/markdown.js').then(({ safeHtml }) => texts.map(safeHtml))"
+        )
         html = bench.page.evaluate(page_of, expected)
         shown = [body.locator(".markdown").inner_html() for body in bench.bodies]
         assert [_normal(text) for text in shown] == [_normal(text) for text in html]

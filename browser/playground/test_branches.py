@@ -124,9 +124,7 @@ def test_conversation_is_renamed_and_deleted(scripted: ScriptedServer, open_benc
     expect(bench.cards).to_have_count(0)
 
 
-def test_export_is_imported_in_another_browser(
-    scripted: ScriptedServer, open_bench: OpenBench, tmp_path: Path
-) -> None:
+def test_export_is_imported_in_another_browser(scripted: ScriptedServer, open_bench: OpenBench, tmp_path: Path) -> None:
     bench = open_bench(scripted)
     bench.colour()
     bench.send("One")

@@ -44,7 +44,11 @@ def test_server_gives_its_verdict_on_a_schema(
         (['{"name": "Ar-Men", ', '"year": 1881}'], "Valid so far.", "Satisfies the schema."),
         (['{"name": "Ar-Men", "year": 7, ', '"x": 1}'], "/year: 7 is less than 1000.", "/year: 7 is less than 1000."),
         (['{"name": 7, ', '"year": 1881}'], "/name: Instance type", "/name: Instance type"),
-        (['{"name": "Ar-Men", "year": 1881, "extra', '": 1}'], "Valid so far.", "/extra: This member or item is not allowed."),
+        (
+            ['{"name": "Ar-Men", "year": 1881, "extra', '": 1}'],
+            "Valid so far.",
+            "/extra: This member or item is not allowed.",
+        ),
         (['{"name": "Ar-', "Men"], "Valid so far.", "Cut off"),
         (["Of course", ": {}"], "No JSON", "No JSON"),
     ],
@@ -82,7 +86,9 @@ def test_tools_are_called_and_answered(scripted: ScriptedServer, open_bench: Ope
     assert body["tool_choice"] == "any"
     assert body["tools"][0]["function"]["name"] == "get_weather"
     shown = bench.cards.locator(".call")
-    assert [json.loads(text) for text in shown.locator("pre").all_text_contents()] == [call["arguments"] for call in calls]
+    assert [json.loads(text) for text in shown.locator("pre").all_text_contents()] == [
+        call["arguments"] for call in calls
+    ]
     panel.get_by_label("tool_choice").select_option("auto")
     fields = bench.page.locator("form.results textarea")
     expect(fields).to_have_count(2)

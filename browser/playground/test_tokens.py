@@ -35,7 +35,10 @@ def play(server: ScriptedServer, *pieces: bytes, others: dict[int, list[bytes]] 
 
 
 def strengths(cells: Locator) -> list[float]:
-    return [float(strength) for strength in cells.evaluate_all("all => all.map(one => one.style.getPropertyValue('--strength'))")]
+    return [
+        float(strength)
+        for strength in cells.evaluate_all("all => all.map(one => one.style.getPropertyValue('--strength'))")
+    ]
 
 
 def logprobs_of(cells: Locator) -> list[float]:
@@ -157,6 +160,7 @@ def test_alternatives_by_keyboard(scripted: ScriptedServer, open_bench: OpenBenc
     expect(panel).to_have_count(0)
     expect(bench.cards.locator(".token").nth(1)).to_be_focused()
     bench.page.keyboard.press("Enter")
+    expect(panel.get_by_role("button").first).to_be_focused()
     bench.page.keyboard.press("ArrowDown")
     bench.page.keyboard.press("ArrowDown")
     bench.page.keyboard.press("Enter")

@@ -141,7 +141,9 @@ export function titleOf(conversation) {
     return conversation.title;
   }
   const first = Object.values(conversation.turns).find((turn) => turn.role === "user" && turn.parent === null);
-  const text = textOf(first?.content ?? beginningOf(conversation.input)).trim().split("\n")[0];
+  const text = textOf(first?.content ?? beginningOf(conversation.input))
+    .trim()
+    .split("\n")[0];
   const kinds = { chat: "New conversation", fim: "New code", embeddings: "New texts" };
   return text.length > LONGEST_TITLE ? `${text.slice(0, LONGEST_TITLE - 1)}…` : text || kinds[conversation.kind];
 }

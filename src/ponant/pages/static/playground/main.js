@@ -45,14 +45,23 @@ function Page() {
         <main id="content" class="stage">
           <h1 class="hidden">Playground</h1>
           <div class="switches">
-            <button type="button" aria-expanded=${shown === "sidebar"} onClick=${() => toggle("sidebar")}>Conversations</button>
-            <button type="button" aria-expanded=${shown === "panels"} onClick=${() => toggle("panels")}>Settings and code</button>
+            <button type="button" aria-expanded=${shown === "sidebar"} onClick=${() => toggle("sidebar")}>
+              Conversations
+            </button>
+            <button type="button" aria-expanded=${shown === "panels"} onClick=${() => toggle("panels")}>
+              Settings and code
+            </button>
           </div>
-          ${bench.error && html`<div class="notice bad stage-notice" role="alert">
-            <span>${bench.error.message}</span>
-            <button type="button" onClick=${() => bench.dismiss()}>Dismiss</button>
-          </div>`}
-          ${isLocked && html`<div class="stage-notice"><${NeedsKey}>This server has keys. Enter one to use its models.<//></div>`}
+          ${
+            bench.error &&
+            html`<div class="notice bad stage-notice" role="alert">
+              <span>${bench.error.message}</span>
+              <button type="button" onClick=${() => bench.dismiss()}>Dismiss</button>
+            </div>`
+          }
+          <div class="stage-notice">
+            ${isLocked && html`<${NeedsKey}>This server has keys. Enter one to use its models.<//>`}
+          </div>
           <${View} bench=${bench} key=${bench.conversation.id} />
         </main>
         <${Panels} bench=${bench} isShown=${shown === "panels"} />

@@ -64,10 +64,13 @@ export function continuing(asked, prefix) {
  */
 export function shownRequest(conversation, turn) {
   const { kind, input, settings } = conversation;
-  if (kind === "fim") return input ? { request: { path: FIM, body: fimBody(settings, input) }, label: "The next request" } : null;
+  if (kind === "fim")
+    return input ? { request: { path: FIM, body: fimBody(settings, input) }, label: "The next request" } : null;
   if (kind === "embeddings") {
     const texts = input?.texts.filter((text) => text.trim()) ?? [];
-    return texts.length ? { request: { path: EMBEDDINGS, body: embeddingsBody(settings, texts) }, label: "The next request" } : null;
+    return texts.length
+      ? { request: { path: EMBEDDINGS, body: embeddingsBody(settings, texts) }, label: "The next request" }
+      : null;
   }
   const path = pathOf(conversation);
   const draft = conversation.draft?.trim() ? conversation.draft : "";
@@ -129,7 +132,9 @@ function withoutTexts({ prompt: _, suffix: __, ...rest }) {
 
 function chatOf(body) {
   const settings = settingsOf(body);
-  const messages = (Array.isArray(body.messages) ? body.messages : []).filter((message) => ROLES.includes(message?.role));
+  const messages = (Array.isArray(body.messages) ? body.messages : []).filter((message) =>
+    ROLES.includes(message?.role),
+  );
   if (messages[0]?.role === "system" && typeof messages[0].content === "string") {
     settings.system = messages.shift().content;
   }
@@ -153,7 +158,10 @@ function addMessage(conversation, last, message) {
     return addTurn(conversation, last?.id ?? null, { role, results: [result] });
   }
   const calls = (message.tool_calls ?? []).map(callOf);
-  const turn = role === "assistant" ? { role, content: content ?? "", ...answerOf(conversation.settings, calls) } : { role, content: content ?? "" };
+  const turn =
+    role === "assistant"
+      ? { role, content: content ?? "", ...answerOf(conversation.settings, calls) }
+      : { role, content: content ?? "" };
   return addTurn(conversation, last?.id ?? null, turn);
 }
 
@@ -161,11 +169,24 @@ function addMessage(conversation, last, message) {
 export function answerOf(settings, calls = []) {
   const { fields } = chatFields(settings);
   const asked = { model: settings.model, system: settings.system, fields, prefix: "", note: "" };
-  return { asked, calls, thinking: "", tokens: null, inherited: 0, given: 0, finish: calls.length ? "tool_calls" : "stop", edited: true };
+  return {
+    asked,
+    calls,
+    thinking: "",
+    tokens: null,
+    inherited: 0,
+    given: 0,
+    finish: calls.length ? "tool_calls" : "stop",
+    edited: true,
+  };
 }
 
 /** Return a call as answers keep it. */
 export function callOf(call) {
   const { name, arguments: given } = call.function;
-  return { id: call.id ?? newId().slice(0, 9), name, arguments: typeof given === "string" ? given : JSON.stringify(given) };
+  return {
+    id: call.id ?? newId().slice(0, 9),
+    name,
+    arguments: typeof given === "string" ? given : JSON.stringify(given),
+  };
 }

@@ -56,7 +56,12 @@ export function completeSettings(given) {
 }
 
 function completeTool({ name = "", description = "", parameters = "{}", strict }) {
-  return { name: String(name), description: String(description), parameters: String(parameters), strict: strict === true };
+  return {
+    name: String(name),
+    description: String(description),
+    parameters: String(parameters),
+    strict: strict === true,
+  };
 }
 
 function isOptional(name, value) {
@@ -174,11 +179,27 @@ export function settingsOf(body) {
   take("stop", isStop, (value) => (settings.stop = [value].flat()));
   take("response_format", isFormat, (value) => Object.assign(settings, formatSettings(value)));
   take("tools", isTools, (value) => (settings.tools = value.map(toolSettings)));
-  take("tool_choice", isToolChoice, (value) => (settings.toolChoice = value.function ? `=${value.function.name}` : value));
+  take(
+    "tool_choice",
+    isToolChoice,
+    (value) => (settings.toolChoice = value.function ? `=${value.function.name}` : value),
+  );
   take("parallel_tool_calls", isBoolean, (value) => (settings.parallel = value));
-  take("prediction", (value) => typeof value?.content === "string", (value) => (settings.prediction = value.content));
-  take("prompt_mode", (value) => value === "reasoning", (value) => (settings.reasoning = value));
-  take("reasoning_effort", (value) => REASONING.slice(2).includes(value), (value) => (settings.reasoning = value));
+  take(
+    "prediction",
+    (value) => typeof value?.content === "string",
+    (value) => (settings.prediction = value.content),
+  );
+  take(
+    "prompt_mode",
+    (value) => value === "reasoning",
+    (value) => (settings.reasoning = value),
+  );
+  take(
+    "reasoning_effort",
+    (value) => REASONING.slice(2).includes(value),
+    (value) => (settings.reasoning = value),
+  );
   if (rest.logprobs === true && rest.top_logprobs === ALTERNATIVES) {
     settings.colour = true;
   }

@@ -152,7 +152,7 @@ export function spelled(bytes) {
   }
 }
 
-/** True for the spelling of a control token, such as the end of an answer: it is no text that an answer can begin with. */
+/** True for the spelling of a control token, such as the end of an answer. No answer can be continued from one. */
 export function isControl(bytes) {
   return CONTROL.test(new TextDecoder().decode(new Uint8Array(bytes)));
 }

@@ -15,8 +15,6 @@ export function Alternatives({ bench, pointed, point }) {
   const panel = useRef(null);
   useLayoutEffect(() => {
     if (pointed) placeAt(panel.current, pointed.element.getClientRects()[0]);
-  }, [pointed]);
-  useEffect(() => {
     if (pointed?.isOpen) panel.current.querySelector("button:not(:disabled)")?.focus();
   }, [pointed]);
   useEffect(() => {
@@ -27,7 +25,9 @@ export function Alternatives({ bench, pointed, point }) {
   if (!pointed) return null;
   const { turn, cell, part } = pointed;
   const indices = Array.from({ length: cell.end - cell.start }, (_, step) => cell.start + step);
-  const refusal = part === "thinking" ? "An answer cannot be continued from within its thinking." : refusalOfPrefix(turn.asked);
+  const refusal =
+    part === "thinking" ? "An answer cannot be continued from within its thinking." : refusalOfPrefix(turn.asked);
+  const done = () => point(null);
   const close = () => {
     pointed.element.focus(); // shows the alternatives, too
     point(null);
@@ -42,8 +42,19 @@ export function Alternatives({ bench, pointed, point }) {
     }
   };
   return html`
-    <div ref=${panel} class="alternatives" role="dialog" aria-label="Alternatives" onKeyDown=${press} onMouseLeave=${() => !pointed.isOpen && point(null)}>
-      ${indices.map((index) => html`<${List} key=${index} bench=${bench} pointed=${pointed} index=${index} refusal=${refusal} done=${() => point(null)} />`)}
+    <div
+      ref=${panel}
+      class="alternatives"
+      role="dialog"
+      aria-label="Alternatives"
+      onKeyDown=${press}
+      onMouseLeave=${() => !pointed.isOpen && point(null)}
+    >
+      ${indices.map(
+        (index) => html`
+          <${List} key=${index} bench=${bench} pointed=${pointed} index=${index} refusal=${refusal} done=${done} />
+        `,
+      )}
       <p class="hint muted">${refusal ?? "Choose a token to continue from it."}</p>
     </div>
   `;
@@ -77,7 +88,7 @@ function List({ bench, pointed, index, refusal, done }) {
               <code>${spelled(other.bytes)}</code>
               <span class="share" style=${{ "--share": Math.exp(other.logprob).toFixed(4) }}></span>
               <span class="number">${percent(other.logprob)}</span>
-              <span class="mark">${isTaken(other) ? html`<span aria-hidden="true">✓</span><span class="hidden">in the answer</span>` : ""}</span>
+              <span class="mark">${isTaken(other) && html`<${Taken} />`}</span>
             </button>
           </li>
         `;
@@ -86,9 +97,15 @@ function List({ bench, pointed, index, refusal, done }) {
   `;
 }
 
+function Taken() {
+  return html`<span aria-hidden="true">✓</span><span class="hidden">in the answer</span>`;
+}
+
 function titleOf(other, prefix, refusal) {
   if (prefix !== null || refusal) return undefined;
-  return isControl(other.bytes) ? "A control token is no text to continue from" : "Half a character is no text to continue from";
+  return isControl(other.bytes)
+    ? "A control token is no text to continue from"
+    : "Half a character is no text to continue from";
 }
 
 function step(panel, by) {

@@ -2,19 +2,21 @@
 
 import { html } from "../../lib/ui.js";
 import { measuresOf } from "../answer.js";
+import { Action } from "./action.js";
 import { Answer } from "./answer.js";
 import { Branches } from "./branches.js";
 
 export function Answers({ bench, turn, group, branches, point, pointed }) {
   const names = [...new Set(group.map((answer) => answer.asked.model))];
   const isRunning = group.some((answer) => bench.isRunning(answer));
+  const regenerate = () => bench.answer(turn.parent);
   return html`
     <section class="turn" aria-label="Answer of ${names.join(" and ")}">
       <div class="turn-head">
         <h2 class="turn-name">${names.join(" · ") || "Assistant"}</h2>
         <${Branches} bench=${bench} turn=${turn} branches=${branches} />
         <span class="actions">
-          ${!isRunning && html`<button type="button" class="link" disabled=${Boolean(bench.round)} onClick=${() => bench.answer(turn.parent)}>Regenerate</button>`}
+          ${!isRunning && html`<${Action} disabled=${Boolean(bench.round)} act=${regenerate}>Regenerate<//>`}
         </span>
       </div>
       <div class=${group.length > 1 ? "cards several" : "cards"}>
@@ -49,7 +51,9 @@ function headingOf(answer, group, names) {
 
 /** The gain of a prediction: the speeds of two answers, with it and without it. */
 function Gain({ group }) {
-  const [predicted, plain] = [true, false].map((has) => group.find((answer) => Boolean(answer.asked.fields.prediction) === has));
+  const [predicted, plain] = [true, false].map((has) =>
+    group.find((answer) => Boolean(answer.asked.fields.prediction) === has),
+  );
   if (!predicted?.usage || !plain?.usage || !predicted.asked.note) return null;
   const [fast, slow] = [predicted, plain].map((answer) => measuresOf(answer, 1));
   const gain = fast.speed && slow.speed ? fast.speed / slow.speed : null;

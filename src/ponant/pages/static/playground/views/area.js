@@ -10,5 +10,10 @@ export function Area({ area, value, write, ...others }) {
     field.current.style.height = "auto";
     field.current.style.height = `${field.current.scrollHeight + 2}px`;
   }, [value]);
-  return html`<textarea ref=${field} value=${value} onInput=${(event) => write(event.target.value)} ...${others}></textarea>`;
+  return html`<textarea
+    ref=${field}
+    value=${value}
+    onInput=${(event) => write(event.target.value)}
+    ...${others}
+  ></textarea>`;
 }

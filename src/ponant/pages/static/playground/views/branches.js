@@ -1,6 +1,7 @@
 // Switch between the branches at one place of a conversation.
 
 import { html } from "../../lib/ui.js";
+import { Action } from "./action.js";
 
 export function Branches({ bench, turn, branches }) {
   if (branches.length < 2) return null;
@@ -8,9 +9,11 @@ export function Branches({ bench, turn, branches }) {
   const go = (step) => bench.choose(branches[place + step][0]);
   return html`
     <span class="branches">
-      <button type="button" class="link" aria-label="Branch before" disabled=${place === 0} onClick=${() => go(-1)}>‹</button>
-      <span class="number" aria-label="Branch ${place + 1} of ${branches.length}">${place + 1} / ${branches.length}</span>
-      <button type="button" class="link" aria-label="Branch after" disabled=${place === branches.length - 1} onClick=${() => go(1)}>›</button>
+      <${Action} aria-label="Branch before" disabled=${place === 0} act=${() => go(-1)}>‹<//>
+      <span class="number" aria-label="Branch ${place + 1} of ${branches.length}"
+        >${place + 1} / ${branches.length}</span
+      >
+      <${Action} aria-label="Branch after" disabled=${place === branches.length - 1} act=${() => go(1)}>›<//>
     </span>
   `;
 }

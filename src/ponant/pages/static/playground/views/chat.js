@@ -3,6 +3,7 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../lib/ui.js";
 import { branchesOf, pathOf } from "../conversation.js";
 import { askedBy } from "../request.js";
+import { Action } from "./action.js";
 import { Alternatives } from "./alternatives.js";
 import { Answers } from "./answers.js";
 import { Area } from "./area.js";
@@ -19,12 +20,25 @@ export function Chat({ bench }) {
   const scroll = useRef(null);
   useFollowing(scroll, conversation.id, last?.group);
   return html`
-    <div class="transcript" ref=${scroll} onScroll=${() => pointed && point(null)} tabindex="0" role="region" aria-label="Conversation">
+    <div
+      class="transcript"
+      ref=${scroll}
+      onScroll=${() => pointed && point(null)}
+      tabindex="0"
+      role="region"
+      aria-label="Conversation"
+    >
       ${path.length === 0 && html`<${Empty} bench=${bench} />`}
-      ${path.map((turn) => html`<${Turn} key=${turn.group} bench=${bench} turn=${turn} point=${point} pointed=${pointed} />`)}
+      ${path.map(
+        (turn) => html`<${Turn} key=${turn.group} bench=${bench} turn=${turn} point=${point} pointed=${pointed} />`,
+      )}
       ${last && last.children.length > 0 && html`<${Hidden} bench=${bench} turn=${last} />`}
     </div>
-    ${isCalling(last) && !bench.isRunning(last) ? html`<${ResultForm} key=${last.id} bench=${bench} turn=${last} />` : html`<${Composer} bench=${bench} last=${last} />`}
+    ${
+      isCalling(last) && !bench.isRunning(last)
+        ? html`<${ResultForm} key=${last.id} bench=${bench} turn=${last} />`
+        : html`<${Composer} bench=${bench} last=${last} />`
+    }
     <${Alternatives} bench=${bench} pointed=${pointed} point=${point} />
   `;
 }
@@ -33,7 +47,14 @@ function Turn({ bench, turn, point, pointed }) {
   const branches = branchesOf(bench.conversation, turn);
   if (turn.role === "assistant") {
     const group = branches.find((branch) => branch.includes(turn));
-    return html`<${Answers} bench=${bench} turn=${turn} group=${group} branches=${branches} point=${point} pointed=${pointed} />`;
+    return html`<${Answers}
+      bench=${bench}
+      turn=${turn}
+      group=${group}
+      branches=${branches}
+      point=${point}
+      pointed=${pointed}
+    />`;
   }
   if (turn.role === "tool") return html`<${Results} bench=${bench} turn=${turn} branches=${branches} />`;
   return html`<${Message} bench=${bench} turn=${turn} branches=${branches} />`;
@@ -63,12 +84,17 @@ function useFollowing(scroll, conversation, group) {
 function Empty({ bench }) {
   const { model } = bench.conversation.settings;
   if (!model && !bench.loading) {
-    return html`<div class="empty"><h2>No model for chat</h2><p class="muted">Start the server with a model that can chat.</p></div>`;
+    return html`<div class="empty">
+      <h2>No model for chat</h2>
+      <p class="muted">Start the server with a model that can chat.</p>
+    </div>`;
   }
   return html`
     <div class="empty">
       <h2>${model || "Loading models…"}</h2>
-      <p class="muted">Write a message below. Settings, a JSON schema, tools and this request as code are in the panel.</p>
+      <p class="muted">
+        Write a message below. Settings, a JSON schema, tools and this request as code are in the panel.
+      </p>
     </div>
   `;
 }
@@ -77,12 +103,11 @@ function Empty({ bench }) {
 function Hidden({ bench, turn }) {
   const groups = branchesOf(bench.conversation, bench.conversation.turns[turn.children[0]]);
   const show = () => bench.choose(groups.at(-1)[0]);
+  const what = groups.length === 1 ? "the turn that follows" : `the ${groups.length} branches that follow`;
   return html`
     <p class="hidden-turns muted">
       The next message begins a branch here.
-      <button type="button" class="link" onClick=${show}>
-        Show ${groups.length === 1 ? "the turn that follows" : `the ${groups.length} branches that follow`}
-      </button>
+      <${Action} act=${show}>Show ${what}<//>
     </p>
   `;
 }
@@ -124,9 +149,13 @@ function Composer({ bench, last }) {
           write=${write}
           onKeyDown=${press}
         />
-        ${round
-          ? html`<button key="stop" type="button" class="primary send" onClick=${() => bench.stop()}>Stop</button>`
-          : html`<button key="send" type="submit" class="primary send" disabled=${!isReady}>${awaits && !text.trim() ? "Answer" : "Send"}</button>`}
+        ${
+          round
+            ? html`<button key="stop" type="button" class="primary send" onClick=${() => bench.stop()}>Stop</button>`
+            : html`<button key="send" type="submit" class="primary send" disabled=${!isReady}>
+                ${awaits && !text.trim() ? "Answer" : "Send"}
+              </button>`
+        }
       </div>
       <p class="hint muted">Enter sends · Shift+Enter begins a line · Esc stops</p>
     </form>

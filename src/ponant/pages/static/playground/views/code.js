@@ -11,12 +11,14 @@ export function Code({ bench }) {
   const shown = bench.shownRequest();
   return html`
     <${Panel} title="This request as code" open>
-      ${shown
-        ? html`
-            <p class="hint muted">${shown.label}</p>
-            <${Samples} request=${shown.request} />
-          `
-        : html`<p class="muted hint">Write a message, and its request is shown here in five languages.</p>`}
+      ${
+        shown
+          ? html`
+              <p class="hint muted">${shown.label}</p>
+              <${Samples} request=${shown.request} />
+            `
+          : html`<p class="muted hint">Write a message, and its request is shown here in five languages.</p>`
+      }
     <//>
   `;
 }
@@ -29,14 +31,16 @@ function Samples({ request }) {
   const choose = (language) => setForm(samples.find((one) => one.language === language).form);
   return html`
     ${error && html`<p class="problem">${error}</p>`}
-    ${sample &&
-    html`
-      <${Languages} languages=${languages} chosen=${sample.language} choose=${choose} />
-      <div id="sample" role="tabpanel" aria-label=${NAMES[sample.language]} class="sample">
-        <${Forms} samples=${samples} sample=${sample} choose=${setForm} />
-        <pre tabindex="0">${sample.source}</pre>
-      </div>
-    `}
+    ${
+      sample &&
+      html`
+        <${Languages} languages=${languages} chosen=${sample.language} choose=${choose} />
+        <div id="sample" role="tabpanel" aria-label=${NAMES[sample.language]} class="sample">
+          <${Forms} samples=${samples} sample=${sample} choose=${setForm} />
+          <pre tabindex="0">${sample.source}</pre>
+        </div>
+      `
+    }
     <div class="row">
       ${sample && html`<${CopyButton} text=${sample.source}>Copy the code<//>`}
       <${CopyButton} text=${() => linkTo(request)}>Copy as a link<//>
@@ -81,7 +85,16 @@ function Forms({ samples, sample, choose }) {
   return html`
     <div class="forms">
       ${forms.map(
-        (one) => html`<button key=${one.form} type="button" class="link" aria-pressed=${one === sample} onClick=${() => choose(one.form)}>${one.label}</button>`,
+        (one) =>
+          html`<button
+            key=${one.form}
+            type="button"
+            class="link"
+            aria-pressed=${one === sample}
+            onClick=${() => choose(one.form)}
+          >
+            ${one.label}
+          </button>`,
       )}
     </div>
   `;
@@ -111,7 +124,9 @@ async function ask(written, signal) {
     const options = { method: "POST", headers: { "content-type": "application/json" }, body: written, signal };
     const response = await fetch("/pages/code", options);
     const answer = await response.json();
-    return response.ok ? { samples: answer.samples, error: "" } : { samples: [], error: answer.message ?? "No samples can be written." };
+    return response.ok
+      ? { samples: answer.samples, error: "" }
+      : { samples: [], error: answer.message ?? "No samples can be written." };
   } catch (error) {
     return error.name === "AbortError" ? null : { samples: [], error: "The server does not answer." };
   }

@@ -22,7 +22,11 @@ export function cellsOfAnswer(answer) {
 export class Coloured extends Component {
   shouldComponentUpdate({ answer, part, pointed }) {
     const count = answer.tokens.length;
-    const changed = count !== this.count || answer !== this.props.answer || part !== this.props.part || pointed !== this.props.pointed;
+    const changed =
+      count !== this.count ||
+      answer !== this.props.answer ||
+      part !== this.props.part ||
+      pointed !== this.props.pointed;
     return changed || textOf(answer.content) !== this.text;
   }
 
@@ -31,7 +35,7 @@ export class Coloured extends Component {
     this.text = textOf(answer.content);
     this.cells = cellsOfAnswer(answer)[part];
     const place = pointed?.part === part ? pointed.place : -1;
-    const first = this.cells.findIndex(isKnown);
+    const stop = place >= 0 ? place : this.cells.findIndex(isKnown);
     return html`
       <div
         class="coloured"
@@ -42,7 +46,9 @@ export class Coloured extends Component {
         onFocusCapture=${this.focus}
         onClick=${this.open}
         onKeyDown=${this.press}
-      >${this.cells.map((cell, at) => (isKnown(cell) ? this.cell(answer, cell, at, at === (place >= 0 ? place : first)) : cell.text))}</div>
+      >
+        ${this.cells.map((cell, at) => (isKnown(cell) ? this.cell(answer, cell, at, at === stop) : cell.text))}
+      </div>
     `;
   }
 
@@ -58,7 +64,8 @@ export class Coloured extends Component {
       data-at=${at}
       data-logprob=${logprob}
       style=${{ "--strength": strengthOf(logprob).toFixed(3) }}
-    >${cell.text}</span>`;
+      >${cell.text}</span
+    >`;
   }
 
   over = (event) => this.pointAt(event.target, false);

@@ -26,7 +26,15 @@ export function Editor({ label, text, actions, cancel }) {
       <div class="row">
         ${actions.map(
           ([name, act, title], place) =>
-            html`<button type="button" key=${name} title=${title} class=${place === 0 ? "primary" : ""} onClick=${() => act(changed)}>${name}</button>`,
+            html`<button
+              type="button"
+              key=${name}
+              title=${title}
+              class=${place === 0 ? "primary" : ""}
+              onClick=${() => act(changed)}
+            >
+              ${name}
+            </button>`,
         )}
         <button type="button" onClick=${cancel}>Cancel</button>
       </div>

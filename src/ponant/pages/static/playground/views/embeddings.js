@@ -43,11 +43,18 @@ export function Embeddings({ bench }) {
   return html`
     <form class="embeddings" onSubmit=${embed}>
       <ol class="texts" ref=${list}>
-        ${texts.map((text, place) => html`<${Row} key=${place} texts=${texts} text=${text} place=${place} write=${write} embed=${embed} />`)}
+        ${texts.map(
+          (text, place) =>
+            html`<${Row} key=${place} texts=${texts} text=${text} place=${place} write=${write} embed=${embed} />`,
+        )}
       </ol>
       <div class="row">
         <button type="button" onClick=${() => write([...texts, ""], texts.length)}>Add a text</button>
-        <button type="submit" class="primary" disabled=${!conversation.settings.model || given.length === 0 || state.isRunning}>
+        <button
+          type="submit"
+          class="primary"
+          disabled=${!conversation.settings.model || given.length === 0 || state.isRunning}
+        >
           ${state.isRunning ? "Embedding…" : "Embed"}
         </button>
         <span class="hint muted">Enter begins a text · Ctrl+Enter embeds · pasted lines become texts</span>
@@ -76,7 +83,10 @@ function Row({ texts, text, place, write, embed }) {
     }
   };
   const paste = (event) => {
-    const lines = event.clipboardData.getData("text/plain").split(/\r?\n/).filter((line) => line.trim());
+    const lines = event.clipboardData
+      .getData("text/plain")
+      .split(/\r?\n/)
+      .filter((line) => line.trim());
     if (lines.length < 2) return;
     event.preventDefault();
     const kept = text ? [text] : [];
@@ -84,7 +94,14 @@ function Row({ texts, text, place, write, embed }) {
   };
   return html`
     <li class="text-row">
-      <${Area} rows="1" aria-label="Text ${place + 1}" value=${text} write=${(value) => write(texts.with(place, value))} onKeyDown=${press} onPaste=${paste} />
+      <${Area}
+        rows="1"
+        aria-label="Text ${place + 1}"
+        value=${text}
+        write=${(value) => write(texts.with(place, value))}
+        onKeyDown=${press}
+        onPaste=${paste}
+      />
       <button
         type="button"
         class="quiet small"

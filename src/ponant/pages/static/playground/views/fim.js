@@ -7,6 +7,7 @@ import { Measures } from "./measures.js";
 
 const EXAMPLE = "def area(width, height):\n    return  * height\n";
 const EXAMPLE_CURSOR = EXAMPLE.indexOf("  *") + 1;
+const HINT = "The model writes at the cursor, or in place of the selection. Ctrl+Enter fills.";
 const LARGEST = 2 ** 20;
 
 export function Fim({ bench }) {
@@ -39,13 +40,21 @@ export function Fim({ bench }) {
   };
   return html`
     <div class="fim">
-      <${Toolbar} bench=${bench} input=${input} write=${write} filling=${filling} fill=${fill} accept=${accept} discard=${discard} />
-      ${filling
-        ? html`<${Filled} input=${input} filling=${filling} accept=${accept} discard=${discard} />`
-        : html`<${Source} area=${editor} input=${input} write=${write} fill=${fill} />`}
-      <p class="hint muted">
-        ${filling ? "Esc discards the filling." : "The model writes at the cursor, or in place of the selection. Ctrl+Enter fills."}
-      </p>
+      <${Toolbar}
+        bench=${bench}
+        input=${input}
+        write=${write}
+        filling=${filling}
+        fill=${fill}
+        accept=${accept}
+        discard=${discard}
+      />
+      ${
+        filling
+          ? html`<${Filled} input=${input} filling=${filling} accept=${accept} discard=${discard} />`
+          : html`<${Source} area=${editor} input=${input} write=${write} fill=${fill} />`
+      }
+      <p class="hint muted">${filling ? "Esc discards the filling." : HINT}</p>
     </div>
   `;
 }
@@ -59,19 +68,40 @@ function Toolbar({ bench, input, write, filling, fill, accept, discard }) {
   }, [isFilled, hasEnded]);
   return html`
     <div class="fim-bar row">
-      ${!isFilled &&
-      html`
-        <button type="button" class="primary" disabled=${!bench.conversation.settings.model} onClick=${fill}>Fill at the cursor</button>
-        <${OpenFile} write=${write} />
-        <span class="muted number">${placeOf(input)}</span>
-      `}
-      ${isFilled && filling.isRunning && html`<button key="stop" ref=${first} type="button" class="primary" onClick=${() => filling.stop()}>Stop</button>`}
-      ${hasEnded &&
-      html`
-        <button key="accept" ref=${first} type="button" class="primary" disabled=${!filling.answer.content} onClick=${accept}>Accept</button>
-        <button type="button" onClick=${fill}>Again</button>
-        <button type="button" onClick=${discard}>Discard</button>
-      `}
+      ${
+        !isFilled &&
+        html`
+          <button type="button" class="primary" disabled=${!bench.conversation.settings.model} onClick=${fill}>
+            Fill at the cursor
+          </button>
+          <${OpenFile} write=${write} />
+          <span class="muted number">${placeOf(input)}</span>
+        `
+      }
+      ${
+        isFilled &&
+        filling.isRunning &&
+        html`
+          <button key="stop" ref=${first} type="button" class="primary" onClick=${() => filling.stop()}>Stop</button>
+        `
+      }
+      ${
+        hasEnded &&
+        html`
+          <button
+            key="accept"
+            ref=${first}
+            type="button"
+            class="primary"
+            disabled=${!filling.answer.content}
+            onClick=${accept}
+          >
+            Accept
+          </button>
+          <button type="button" onClick=${fill}>Again</button>
+          <button type="button" onClick=${discard}>Discard</button>
+        `
+      }
       ${isFilled && html`<${Measures} answer=${filling.answer} siblings=${1} isRunning=${filling.isRunning} />`}
     </div>
   `;
@@ -150,7 +180,13 @@ function Filled({ input, filling, discard }) {
     return () => document.removeEventListener("keydown", press);
   }, [filling]);
   return html`
-    <pre class="source filled" tabindex="0" role="region" aria-label="Code with the filling" aria-busy=${isRunning}>${input.text.slice(0, input.start)}<mark ref=${mark}>${answer.content}</mark>${input.text.slice(input.end)}</pre>
+    <pre
+      class="source filled"
+      tabindex="0"
+      role="region"
+      aria-label="Code with the filling"
+      aria-busy=${isRunning}
+    >${input.text.slice(0, input.start)}<mark ref=${mark}>${answer.content}</mark>${input.text.slice(input.end)}</pre>
     ${answer.error && html`<p class="problem" role="alert">${answer.error.message}</p>`}
   `;
 }

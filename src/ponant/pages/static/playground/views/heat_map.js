@@ -16,19 +16,35 @@ export function HeatMap({ texts, matrix, facts }) {
       </figcaption>
       <div class="scroll" tabindex="0" role="region" aria-label="Similarities">
         <table>
-          <caption class="hidden">Cosine of each two texts</caption>
+          <caption class="hidden">
+            Cosine of each two texts
+          </caption>
           <thead>
             <tr>
               <th scope="col"><span class="hidden">Text</span></th>
-              ${texts.map((text, place) => html`<th key=${place} scope="col" class="number" title=${text}>${place + 1}</th>`)}
+              ${texts.map(
+                (text, place) => html`<th key=${place} scope="col" class="number" title=${text}>${place + 1}</th>`,
+              )}
             </tr>
           </thead>
           <tbody>
             ${matrix.map(
               (row, place) => html`
                 <tr key=${place}>
-                  <th scope="row" title=${texts[place]}><span class="heat-text">${place + 1}. ${texts[place]}</span></th>
-                  ${row.map((value, column) => html`<${Cell} key=${column} value=${value} range=${range} texts=${texts} row=${place} column=${column} />`)}
+                  <th scope="row" title=${texts[place]}>
+                    <span class="heat-text">${place + 1}. ${texts[place]}</span>
+                  </th>
+                  ${row.map(
+                    (value, column) => html`
+                      <${Cell}
+                        key=${column}
+                        value=${value}
+                        range=${range}
+                        texts=${texts}
+                        ...${{ row: place, column }}
+                      />
+                    `,
+                  )}
                 </tr>
               `,
             )}
@@ -44,8 +60,11 @@ function Cell({ value, range, texts, row, column }) {
   const strength = (value - range.least) / (range.most - range.least || 1);
   return html`<td
     class="heat-cell number"
-    title="${texts[row]}\n${texts[column]}"
+    title="${texts[row]}
+${texts[column]}"
     data-value=${value}
     style=${{ "--strength": strength.toFixed(3) }}
-  >${value.toFixed(2)}</td>`;
+  >
+    ${value.toFixed(2)}
+  </td>`;
 }

@@ -2,6 +2,7 @@
 
 import { html, useState } from "../../lib/ui.js";
 import { textOf } from "../conversation.js";
+import { Action } from "./action.js";
 import { Branches } from "./branches.js";
 import { Editor } from "./editor.js";
 
@@ -21,9 +22,16 @@ export function Message({ bench, turn, branches }) {
         <${Branches} bench=${bench} turn=${turn} branches=${branches} />
         ${!isEdited && html`<${Actions} bench=${bench} turn=${turn} edit=${() => setEdited(true)} />`}
       </div>
-      ${isEdited
-        ? html`<${Editor} label="Message" text=${text} actions=${[["Send as a branch", resend]]} cancel=${() => setEdited(false)} />`
-        : html`<div class="said">${text}</div>`}
+      ${
+        isEdited
+          ? html`<${Editor}
+              label="Message"
+              text=${text}
+              actions=${[["Send as a branch", resend]]}
+              cancel=${() => setEdited(false)}
+            />`
+          : html`<div class="said">${text}</div>`
+      }
     </section>
   `;
 }
@@ -32,9 +40,9 @@ function Actions({ bench, turn, edit }) {
   const isText = typeof turn.content === "string";
   return html`
     <span class="actions">
-      ${isText && html`<button type="button" class="link" onClick=${edit}>Edit</button>`}
-      ${turn.children.length > 0 && html`<button type="button" class="link" onClick=${() => bench.branchAfter(turn)}>Branch</button>`}
-      <button type="button" class="link" onClick=${() => bench.removeTurn(turn)}>Delete</button>
+      ${isText && html`<${Action} act=${edit}>Edit<//>`}
+      ${turn.children.length > 0 && html`<${Action} act=${() => bench.branchAfter(turn)}>Branch<//>`}
+      <${Action} act=${() => bench.removeTurn(turn)}>Delete<//>
     </span>
   `;
 }

@@ -13,29 +13,42 @@ export function ModelPanel({ bench }) {
         <span class="hidden">Model</span>
         <${Models} models=${models} value=${settings.model} change=${(model) => bench.set({ model })} />
       </label>
-      ${kind === "chat" &&
-      html`
-        <label>
-          Beside it
-          <${Models} models=${models} value=${settings.beside} none="no other model" change=${(beside) => bench.set({ beside })} />
-        </label>
-        <label>
-          System message
-          <${Area} rows="2" value=${settings.system} write=${(system) => bench.set({ system })} placeholder="Instructions for the whole conversation" />
-        </label>
-      `}
+      ${
+        kind === "chat" &&
+        html`
+          <label>
+            Beside it
+            <${Models}
+              models=${models}
+              value=${settings.beside}
+              none="no other model"
+              change=${(beside) => bench.set({ beside })}
+            />
+          </label>
+          <label>
+            System message
+            <${Area}
+              rows="2"
+              value=${settings.system}
+              write=${(system) => bench.set({ system })}
+              placeholder="Instructions for the whole conversation"
+            />
+          </label>
+        `
+      }
     <//>
   `;
 }
 
 function Models({ models, value, none, change }) {
-  const isKnown = !value || models.some((model) => model.id === value || model.aliases?.includes(value));
+  const isAlias = models.some((model) => model.aliases?.includes(value));
+  const isKnown = !value || isAlias || models.some((model) => model.id === value);
   return html`
     <select value=${value} onChange=${(event) => change(event.target.value)}>
       ${(none || !value) && html`<option value="">${none ?? "no model"}</option>`}
       ${!isKnown && html`<option value=${value}>${value} (not served)</option>`}
       ${models.map((model) => html`<option key=${model.id} value=${model.id}>${model.id}</option>`)}
-      ${models.flatMap((model) => (model.aliases ?? []).filter((alias) => alias === value).map((alias) => html`<option key=${alias} value=${alias}>${alias}</option>`))}
+      ${isAlias && html`<option value=${value}>${value}</option>`}
     </select>
   `;
 }

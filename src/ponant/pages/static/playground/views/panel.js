@@ -7,7 +7,10 @@ export function Panel({ title, state, open = false, children }) {
   const [isOpen, setOpen] = useState(open);
   return html`
     <details class="panel" open=${isOpen} onToggle=${(event) => setOpen(event.currentTarget.open)}>
-      <summary><h2 class="caption">${title}</h2>${state && html`<span class="panel-state">${state}</span>`}</summary>
+      <summary>
+        <h2 class="caption">${title}</h2>
+        ${state && html`<span class="panel-state">${state}</span>`}
+      </summary>
       <div class="panel-body">${isOpen && children}</div>
     </details>
   `;

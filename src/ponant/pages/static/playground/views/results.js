@@ -1,6 +1,7 @@
 // The results of tool calls: those that were sent, and the form for the next ones.
 
 import { html, useState } from "../../lib/ui.js";
+import { Action } from "./action.js";
 import { Area } from "./area.js";
 import { Branches } from "./branches.js";
 
@@ -16,15 +17,21 @@ export function Results({ bench, turn, branches }) {
         <h2 class="turn-name">Results</h2>
         <${Branches} bench=${bench} turn=${turn} branches=${branches} />
         <span class="actions">
-          ${!isEdited && html`<button type="button" class="link" onClick=${() => setEdited(true)}>Edit</button>`}
-          <button type="button" class="link" onClick=${() => bench.removeTurn(turn)}>Delete</button>
+          ${!isEdited && html`<${Action} act=${() => setEdited(true)}>Edit<//>`}
+          <${Action} act=${() => bench.removeTurn(turn)}>Delete<//>
         </span>
       </div>
-      ${isEdited
-        ? html`<${Fields} bench=${bench} results=${turn.results} send=${send} cancel=${() => setEdited(false)} />`
-        : turn.results.map(
-            (result) => html`<div class="call" key=${result.id}><span class="call-name">${result.name}</span><pre>${result.content}</pre></div>`,
-          )}
+      ${
+        isEdited
+          ? html`<${Fields} bench=${bench} results=${turn.results} send=${send} cancel=${() => setEdited(false)} />`
+          : turn.results.map(
+              (result) =>
+                html`<div class="call" key=${result.id}>
+                  <span class="call-name">${result.name}</span>
+                  <pre>${result.content}</pre>
+                </div>`,
+            )
+      }
     </section>
   `;
 }
@@ -34,7 +41,10 @@ export function ResultForm({ bench, turn }) {
   const results = turn.calls.map(({ id, name, arguments: given }) => ({ id, name, content: "", given }));
   return html`
     <div class="composer">
-      <p class="hint">The model calls ${results.length === 1 ? "a tool" : `${results.length} tools`}. Write what ${results.length === 1 ? "it returns" : "each returns"}.</p>
+      <p class="hint">
+        The model calls ${results.length === 1 ? "a tool" : `${results.length} tools`}. Write what
+        ${results.length === 1 ? "it returns" : "each returns"}.
+      </p>
       <${Fields} bench=${bench} results=${results} send=${(filled) => bench.sendResults(turn.id, filled)} />
     </div>
   `;

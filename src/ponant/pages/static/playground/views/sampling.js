@@ -2,6 +2,7 @@
 
 import { html, useState } from "../../lib/ui.js";
 import { MOST_CHOICES, NUMBERS, REASONING } from "../settings.js";
+import { strengthOf } from "../tokens.js";
 import { Area } from "./area.js";
 import { Check, Line, NumberLine, Panel } from "./panel.js";
 
@@ -47,7 +48,14 @@ function Numbers({ bench, names }) {
 
 function OfChat({ bench, settings }) {
   return html`
-    <${NumberLine} label="n side by side" value=${settings.n} min="1" max=${MOST_CHOICES} step="1" change=${(n) => bench.set({ n: n ?? 1 })} />
+    <${NumberLine}
+      label="n side by side"
+      value=${settings.n}
+      min="1"
+      max=${MOST_CHOICES}
+      step="1"
+      change=${(n) => bench.set({ n: n ?? 1 })}
+    />
     <${Line} label="Reasoning">
       <select value=${settings.reasoning} onChange=${(event) => bench.set({ reasoning: event.target.value })}>
         ${REASONING.map((value) => html`<option key=${value} value=${value}>${REASONING_LABELS[value]}</option>`)}
@@ -66,7 +74,14 @@ function More({ bench, settings }) {
       <${Stops} stops=${settings.stop} change=${(stop) => bench.set({ stop })} />
       <label>
         Other fields, as JSON
-        <${Area} rows="1" class="mono" spellcheck=${false} placeholder='{"top_k": 40}' value=${settings.extra} write=${(extra) => bench.set({ extra })} />
+        <${Area}
+          rows="1"
+          class="mono"
+          spellcheck=${false}
+          placeholder='{"top_k": 40}'
+          value=${settings.extra}
+          write=${(extra) => bench.set({ extra })}
+        />
       </label>
     </details>
   `;
@@ -76,7 +91,11 @@ function Legend() {
   const marks = [1, 0.5, 0.1, 0.01];
   return html`
     <p class="legend number">
-      ${marks.map((share) => html`<span key=${share} class="token" style=${{ "--strength": Math.min(1, Math.log(1 / share) / Math.log(100)).toFixed(3) }}>${share * 100}%</span>`)}
+      ${marks.map(
+        (share) => html`
+          <span key=${share} class="token" style=${{ "--strength": strengthOf(Math.log(share)) }}>${share * 100}%</span>
+        `,
+      )}
     </p>
   `;
 }

@@ -27,7 +27,9 @@ export function SchemaPanel({ bench }) {
     <${Panel} title="JSON schema" state=${format === "text" ? "" : "on"} open=${format !== "text"}>
       <${Line} label="Format">
         <select value=${format} onChange=${(event) => choose(event.target.value)}>
-          ${Object.entries(FORMATS).map(([value, label]) => html`<option key=${value} value=${value}>${label}</option>`)}
+          ${Object.entries(FORMATS).map(
+            ([value, label]) => html`<option key=${value} value=${value}>${label}</option>`,
+          )}
         </select>
       <//>
       ${format === "json_schema" && html`<${Schema} bench=${bench} settings=${settings} />`}
@@ -42,7 +44,13 @@ function Schema({ bench, settings }) {
   return html`
     <label>
       Schema
-      <${Area} rows="4" class="mono" spellcheck=${false} value=${settings.schema} write=${(schema) => bench.set({ schema })} />
+      <${Area}
+        rows="4"
+        class="mono"
+        spellcheck=${false}
+        value=${settings.schema}
+        write=${(schema) => bench.set({ schema })}
+      />
     </label>
     <${Verdict} verdict=${verdict} accepted="The server accepts this schema." />
   `;

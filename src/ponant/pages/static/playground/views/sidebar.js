@@ -21,15 +21,22 @@ export function Sidebar({ bench, isShown, close }) {
       <h2 class="caption">New</h2>
       <ul class="plain">
         ${KINDS.map(
-          ([kind, label]) => html`<li key=${kind}>
-            <button type="button" class="item" onClick=${() => begin(kind)}><span aria-hidden="true">+</span>${label}</button>
-          </li>`,
+          ([kind, label]) =>
+            html`<li key=${kind}>
+              <button type="button" class="item" onClick=${() => begin(kind)}>
+                <span aria-hidden="true">+</span>${label}
+              </button>
+            </li>`,
         )}
       </ul>
       <h2 class="caption">In this browser</h2>
-      ${conversations.length === 0 && html`<p class="muted hint">Conversations are kept here, in this browser alone.</p>`}
+      ${conversations.length === 0 && html`<p class="muted hint">Conversations are kept in this browser alone.</p>`}
       <ul class="plain conversations">
-        ${conversations.map((one) => html`<${Entry} key=${one.id} bench=${bench} entry=${one} isOpen=${one.id === conversation.id} close=${close} />`)}
+        ${conversations.map(
+          (one) => html`
+            <${Entry} key=${one.id} bench=${bench} entry=${one} isOpen=${one.id === conversation.id} close=${close} />
+          `,
+        )}
       </ul>
       <${Files} bench=${bench} />
     </aside>
@@ -45,14 +52,38 @@ function Entry({ bench, entry, isOpen, close }) {
   };
   return html`
     <li class="entry">
-      <button type="button" class="item" aria-current=${isOpen ? "true" : undefined} onClick=${open} title=${entry.title}>
+      <button
+        type="button"
+        class="item"
+        aria-current=${isOpen ? "true" : undefined}
+        onClick=${open}
+        title=${entry.title}
+      >
         <span class="entry-title">${entry.title}</span>
       </button>
-      ${isOpen &&
-      html`<span class="entry-actions">
-        <button type="button" class="quiet small" title="Rename" aria-label="Rename ${entry.title}" onClick=${() => setRenaming(true)}>✎</button>
-        <button type="button" class="quiet small" title="Delete" aria-label="Delete ${entry.title}" onClick=${() => remove(bench, entry)}>✕</button>
-      </span>`}
+      ${
+        isOpen &&
+        html`<span class="entry-actions">
+          <button
+            type="button"
+            class="quiet small"
+            title="Rename"
+            aria-label="Rename ${entry.title}"
+            onClick=${() => setRenaming(true)}
+          >
+            ✎
+          </button>
+          <button
+            type="button"
+            class="quiet small"
+            title="Delete"
+            aria-label="Delete ${entry.title}"
+            onClick=${() => remove(bench, entry)}
+          >
+            ✕
+          </button>
+        </span>`
+      }
     </li>
   `;
 }
@@ -104,10 +135,20 @@ function Files({ bench }) {
   return html`
     <div class="files">
       <div class="row">
-        <button type="button" class="small" onClick=${exported} disabled=${bench.conversations.length === 0}>Export all</button>
+        <button type="button" class="small" onClick=${exported} disabled=${bench.conversations.length === 0}>
+          Export all
+        </button>
         <button type="button" class="small" onClick=${() => field.current.click()}>Import…</button>
       </div>
-      <input ref=${field} type="file" accept="application/json,.json" class="hidden" tabindex="-1" aria-label="File to import" onChange=${imported} />
+      <input
+        ref=${field}
+        type="file"
+        accept="application/json,.json"
+        class="hidden"
+        tabindex="-1"
+        aria-label="File to import"
+        onChange=${imported}
+      />
       <p class="muted hint" role="status">${message}</p>
     </div>
   `;

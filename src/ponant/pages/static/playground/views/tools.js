@@ -15,17 +15,26 @@ const EXAMPLE = {
   ),
   strict: false,
 };
-const EMPTY = { name: "", description: "", parameters: JSON.stringify({ type: "object", properties: {} }, null, 2), strict: false };
+const EMPTY = {
+  name: "",
+  description: "",
+  parameters: JSON.stringify({ type: "object", properties: {} }, null, 2),
+  strict: false,
+};
 
 export function ToolsPanel({ bench }) {
   const { settings } = bench.conversation;
   const { tools } = settings;
-  const put = (place, fields) => bench.set({ tools: tools.map((tool, at) => (at === place ? { ...tool, ...fields } : tool)) });
+  const put = (place, fields) =>
+    bench.set({ tools: tools.map((tool, at) => (at === place ? { ...tool, ...fields } : tool)) });
   const remove = (place) => bench.set({ tools: tools.filter((_, at) => at !== place) });
   const add = () => bench.set({ tools: [...tools, tools.length ? EMPTY : EXAMPLE] });
   return html`
     <${Panel} title="Tools" state=${tools.length ? `${tools.length}` : ""} open=${tools.length > 0}>
-      ${tools.map((tool, place) => html`<${Tool} key=${place} bench=${bench} tool=${tool} place=${place} put=${put} remove=${remove} />`)}
+      ${tools.map(
+        (tool, place) =>
+          html`<${Tool} key=${place} bench=${bench} tool=${tool} place=${place} put=${put} remove=${remove} />`,
+      )}
       <button type="button" onClick=${add}>Add a tool</button>
       ${tools.length > 0 && html`<${Choice} bench=${bench} settings=${settings} />`}
     <//>
@@ -41,7 +50,12 @@ function Tool({ bench, tool, place, put, remove }) {
       <legend class="hidden">Tool ${place + 1}</legend>
       <label>
         Name
-        <input class="mono" spellcheck=${false} value=${tool.name} onInput=${(event) => put(place, { name: event.target.value })} />
+        <input
+          class="mono"
+          spellcheck=${false}
+          value=${tool.name}
+          onInput=${(event) => put(place, { name: event.target.value })}
+        />
       </label>
       <label>
         Description
@@ -49,11 +63,24 @@ function Tool({ bench, tool, place, put, remove }) {
       </label>
       <label>
         Parameters, as a JSON schema
-        <${Area} rows="3" class="mono" spellcheck=${false} value=${tool.parameters} write=${(parameters) => put(place, { parameters })} />
+        <${Area}
+          rows="3"
+          class="mono"
+          spellcheck=${false}
+          value=${tool.parameters}
+          write=${(parameters) => put(place, { parameters })}
+        />
       </label>
-      <${Check} label="strict" hint="Refuse parameters that cannot be enforced" checked=${tool.strict} change=${(strict) => put(place, { strict })} />
+      <${Check}
+        label="strict"
+        hint="Refuse parameters that cannot be enforced"
+        checked=${tool.strict}
+        change=${(strict) => put(place, { strict })}
+      />
       <${Verdict} verdict=${verdict} accepted="The server accepts this tool." />
-      <button type="button" class="small" aria-label="Remove ${tool.name || "the tool"}" onClick=${() => remove(place)}>Remove</button>
+      <button type="button" class="small" aria-label="Remove ${tool.name || "the tool"}" onClick=${() => remove(place)}>
+        Remove
+      </button>
     </fieldset>
   `;
 }

@@ -1,4 +1,4 @@
-// The server's verdict on a schema: an answer without tokens is requested, which checks the request and computes nothing.
+// The server's verdict on a schema: it checks a request for an answer without tokens, and computes nothing.
 
 import { html, useEffect, useState } from "../../lib/ui.js";
 import { call, mayCall } from "../../lib/api.js";
@@ -45,7 +45,10 @@ async function ask(model, fields, signal) {
   } catch (error) {
     if (error.name === "AbortError") return { state: "waiting", message: "" };
     const isRefused = error.status === 400 || error.status === 422;
-    return { state: isRefused ? "refused" : "unknown", message: isRefused ? error.message : `Not checked: ${error.message}` };
+    return {
+      state: isRefused ? "refused" : "unknown",
+      message: isRefused ? error.message : `Not checked: ${error.message}`,
+    };
   }
 }
 
