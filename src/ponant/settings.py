@@ -190,6 +190,12 @@ class Settings(BaseSettings):
     idle_timeout: float = Field(
         default=75, gt=0, description="Time between two requests after which a connection is closed, in seconds."
     )
+    send_timeout: float = Field(
+        default=60,
+        gt=0,
+        description="Time after which the connection of a client that reads nothing of a response is closed, in "
+        "seconds.",
+    )
     max_body_size: Memory = Field(default=ByteSize(32 * 2**20), description="Largest request body, such as 32MiB.")
     max_file_size: Memory = Field(default=ByteSize(512 * 2**20), description="Largest uploaded file, such as 512MiB.")
     max_json_values: Count = Field(

@@ -7,10 +7,12 @@ import resource
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from ponant.server import run
@@ -20,6 +22,9 @@ from tests.serving import RunningServer, wait_until
 
 MOST = 6
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+DOCUMENT = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n"
+MANY = 60
+"""Requests whose answers no buffers of the system hold."""
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 RAISE = """
 import resource
@@ -104,6 +109,35 @@ def test_large_heads_are_refused(hasty: RunningServer, sent: bytes, status: int)
         with contextlib.suppress(ConnectionError):
             client.sendall(sent)
         assert client.recv(1000).startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_clients_that_do_not_read_are_disconnected(tiny_model: Path, closes: bool) -> None:
+    close = b"Connection: close\r\n" if closes else b""
+    with serving_scripted(tiny_model, send_timeout=0.2) as server, connected(server) as client:
+        for _ in range(MANY):
+            client.sendall(DOCUMENT + b"\r\n")
+        client.sendall(DOCUMENT + close + b"\r\n")
+        wait_until(lambda: not is_open(client))
+        assert received(client).count(b"HTTP/1.1 200") < MANY
+
+
+def test_clients_that_read_slowly_are_served(tiny_model: Path) -> None:
+    with serving_scripted(tiny_model, send_timeout=1) as server, connected(server) as client:
+        for _ in range(MANY):
+            client.sendall(DOCUMENT + b"\r\n")
+        client.sendall(DOCUMENT + b"Connection: close\r\n\r\n")
+        data, until = bytearray(), time.monotonic() + 3
+        while piece := client.recv(2**16):
+            data += piece
+            time.sleep(0.02 if time.monotonic() < until else 0)
+    assert data.count(b"HTTP/1.1 200") == MANY + 1
+
+
+def is_open(client: socket.socket) -> bool:
+    """True if the server, which is in this process, has not closed a connection."""
+    connections = psutil.Process().net_connections("tcp")
+    return client.getsockname() in [connection.raddr for connection in connections]
 
 
 def test_slow_bodies_and_slow_answers_are_served(hasty: RunningServer) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import sys
 from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -59,7 +60,8 @@ class ClientConnection(HttpToolsProtocol):
     Clients such as Java's offer HTTP/2 (``Upgrade: h2c``) with every request, and a server may ignore the offer. The
     base class drops the bodies of such requests. A disconnect ends all requests of the connection, also pipelined ones.
 
-    A client has limited time for the head of a request, and between two pieces of its body.
+    A client has limited time for the head of a request, and between two pieces of its body. One that reads nothing of
+    what is sent is disconnected.
     """
 
     def __init__(self, *args: Any, limits: ConnectionLimits, others: OpenConnections, **options: Any) -> None:
@@ -75,6 +77,9 @@ class ClientConnection(HttpToolsProtocol):
         self._deadline: float | None = None
         """Time of the event loop at which the client must have sent more; None if nothing is expected."""
         self._timer: asyncio.TimerHandle | None = None
+        self._unread = 0
+        """Bytes that waited to be sent when the timer of sending was started."""
+        self._send_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -116,6 +121,17 @@ class ClientConnection(HttpToolsProtocol):
         super().on_response_complete()
         if self._is_idle():
             self._others.wait(self)
+        self._expect_reading()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        """Write again, as the client has read."""
+        super().resume_writing()
+        self._unread = sys.maxsize
 
     def evict(self) -> None:
         """Close the connection."""
@@ -136,8 +152,9 @@ class ClientConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End all requests of the connection."""
         self._others.remove(self)
-        if self._timer:
-            self._timer.cancel()
+        for timer in (self._timer, self._send_timer):
+            if timer:
+                timer.cancel()
         self._abandon()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
@@ -174,6 +191,23 @@ class ClientConnection(HttpToolsProtocol):
             self.transport.write(_TIMEOUT_RESPONSE)
         self._abandon()
         self.transport.close()
+
+    def _expect_reading(self) -> None:
+        """Expect the client to read some of what waits to be sent, within the time limit."""
+        if self._send_timer:
+            self._unread = sys.maxsize  # more may be waiting since the timer was started
+            return
+        self._unread = self.transport.get_write_buffer_size()
+        if self._unread:
+            self._send_timer = self.loop.call_later(self._limits.send, self._on_send_timer)
+
+    def _on_send_timer(self) -> None:
+        self._send_timer = None
+        nothing_added = self.flow.write_paused or all(cycle.response_complete for cycle in self._open)
+        if nothing_added and self.transport.get_write_buffer_size() >= self._unread:
+            self.transport.abort()
+        else:
+            self._expect_reading()
 
     def _is_held_up(self) -> bool:
         """True if a response has begun but not ended, or the client may not send its body yet."""

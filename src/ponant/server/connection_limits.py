@@ -30,12 +30,14 @@ class ConnectionLimits:
         head: seconds for the head of a request.
         body: seconds between two pieces of a request's body.
         idle: seconds between two requests.
+        send: seconds in which the client reads nothing of what is sent.
         most: connections at once.
     """
 
     head: float
     body: float
     idle: float
+    send: float
     most: int
 
 

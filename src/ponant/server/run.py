@@ -139,6 +139,7 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
         head=settings.head_timeout,
         body=settings.body_timeout,
         idle=settings.idle_timeout,
+        send=settings.send_timeout,
         most=most_connections(),
     )
 
