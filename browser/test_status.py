@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from browser.conftest import KEY, OpenPage
 from browser.guard import PageGuard
 from browser.looks import accessibility_faults, overflow, screenshot
+from ponant.catalog.catalog import Catalog
 from ponant.engine.base import Delta
 from ponant.engine.report import StepReport
 from tests.chatting import CHAT, body
@@ -235,6 +236,18 @@ def test_full_page_is_accessible_and_fits(
     screenshot(page, f"status-full-{width}-{'dark' if dark else 'light'}")
     assert accessibility_faults(page) == []
     assert overflow(page) == 0
+
+
+def test_server_that_is_not_ready_says_so(
+    server: ScriptedServer, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "is_open", False)
+        page = open_page(server)
+        expect(page.get_by_text("not ready yet")).to_be_visible()
+        expect(row(page, "Models", "also small")).to_be_visible()
+    expect(page.get_by_text("not ready yet")).to_have_count(0)
+    expect(page.get_by_role("status")).to_contain_text("ready")
 
 
 def test_running_stream_is_counted(server: ScriptedServer, client: httpx2.Client, open_page: OpenPage) -> None:

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from ponant.fine_tuning.loss_history import MOST_STEPS, LossHistories, LossHistory
+from ponant.storage.errors import StorageError
 from ponant.training.events import Metrics, TrainingStep, Validation
 from ponant.training.recorders import CsvRecorder
 
@@ -56,3 +59,9 @@ async def test_histories_are_kept_and_absent_ones_are_empty(tmp_path: Path) -> N
         assert (await histories.read(tmp_path / str(number))).train == []
     CsvRecorder(tmp_path / "metrics.csv", after=0).record(step(1, 2.0))
     assert (await histories.read(tmp_path)).train == [(1, 2.0)]
+
+
+def test_what_is_not_a_file_is_an_error_of_the_storage(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").mkdir()
+    with pytest.raises(StorageError, match="cannot be read"):
+        LossHistory(tmp_path / "metrics.csv").read()

@@ -128,10 +128,11 @@ def test_request_is_shown_with_its_numbers_and_without_its_texts(server: Scripte
             {"route": "/v1/completions", "n": 4, "status": 200},
         ),
         (CHAT, body("x", model="none"), {"model": "none", "status": 400, "prompt_tokens": None}),
+        (CHAT, body("x", model="x" * 300), {"model": "x" * 200, "status": 400}),
         (CHAT, {"messages": "x"}, {"model": None, "status": 422, "first_token_ms": None}),
         ("/v1/files/nothing", None, {"method": "DELETE", "route": "/v1/files/{file_id}", "status": 404}),
     ],
-    ids=["stream", "openai", "nim", "fim", "texts", "unknown model", "invalid", "delete"],
+    ids=["stream", "openai", "nim", "fim", "texts", "unknown model", "long name", "invalid", "delete"],
 )
 def test_every_kind_of_request_is_shown(
     client: httpx2.Client, path: str, sent: dict[str, Any] | None, shown: dict[str, Any]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ponant.private_files import open_file
+from ponant.storage.errors import StorageError
 
 MOST_STEPS = 1000
 """Most steps whose training loss is kept; a longer history is thinned to every second, fourth, ... step."""
@@ -42,7 +43,7 @@ class LossHistory:
         self._begin(None)
 
     def read(self) -> Losses:
-        """Return the losses so far. Blocks."""
+        """Return the losses so far. Blocks. Raises StorageError."""
         try:
             with open_file(self._path, "rb") as file:
                 status = os.fstat(file.fileno())
@@ -51,6 +52,8 @@ class LossHistory:
                 self._read_on(file)
         except FileNotFoundError:
             self._begin(None)
+        except OSError as error:
+            raise StorageError(f"{self._path} cannot be read: {error.strerror}") from error
         last = [] if self._last is None or (self._train and self._train[-1][0] == self._last[0]) else [self._last]
         return Losses(self._every, [*self._train, *last], list(self._validation))
 
@@ -102,7 +105,7 @@ class LossHistories:
         self._reading = asyncio.Lock()
 
     async def read(self, folder: Path) -> Losses:
-        """Return the losses so far of the job with this folder."""
+        """Return the losses so far of the job with this folder. Raises StorageError."""
         async with self._reading:
             return await asyncio.to_thread(self._history_of(folder).read)
 

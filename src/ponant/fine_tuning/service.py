@@ -139,7 +139,7 @@ class FineTuningService:
         return await (await self._storage.open()).fine_tuning_jobs.find(job_id)
 
     async def losses(self, job_id: str, caller: Caller) -> Losses:
-        """Return the losses of a job so far. Raises UnknownJobError."""
+        """Return the losses of a job so far. Raises UnknownJobError and StorageError."""
         job = await self.find(job_id, caller)
         folder = (await self._storage.open()).fine_tuned.folder / job.id
         return await self._losses.read(folder)

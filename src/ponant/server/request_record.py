@@ -10,6 +10,8 @@ from ponant.completion.answer import Answer
 from ponant.completion.figures import AnswerFigures
 
 _RECORD = "record"
+_LONGEST_NAME = 200
+"""Most characters of a model's name that are kept."""
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class RequestRecord:
         tools: int = 0,
     ) -> None:
         """Set what the body asks for. Arguments as the attributes; None for the default."""
-        self.model = model
+        self.model = model[:_LONGEST_NAME] if model else None
         self.streamed = bool(stream)
         self.choices = choices or 1
         self.schema = schema

@@ -14,7 +14,7 @@ const LONGEST_PAUSE = 15000;
  * @param {(signal: AbortSignal) => Promise<any>} read
  * @param {{every?: number, until?: (data: any) => boolean, inputs?: any[]}} options
  *   `every`: milliseconds between an answer and the next question; `until`: true for data that is final; `inputs`:
- *   values on which `read` depends
+ *   values whose change drops the data and reads again
  * @returns {{data: any, error: Error | null, again: () => void}} `data` is null before the first answer; an error
  *   keeps the data before it
  */
@@ -23,6 +23,8 @@ export function usePolled(read, { every = 1000, until = () => false, inputs = []
   const [round, setRound] = useState(0);
   const again = useCallback(() => setRound((count) => count + 1), []);
   const key = useRef(0);
+  const latest = useRef(null);
+  latest.current = { read, until };
   useEffect(
     () =>
       onKey(() => {
@@ -34,22 +36,22 @@ export function usePolled(read, { every = 1000, until = () => false, inputs = []
   useEffect(() => setState({ data: null, error: null }), [key.current, ...inputs]);
   useEffect(() => {
     const ending = new AbortController();
-    poll(read, setState, { every, until, signal: ending.signal });
+    poll(latest, setState, { every, signal: ending.signal });
     return () => ending.abort();
   }, [round, ...inputs]);
   return { ...state, again };
 }
 
-async function poll(read, setState, { every, until, signal }) {
+async function poll(latest, setState, { every, signal }) {
   let failures = 0;
   while (!signal.aborted && mayCall()) {
     await untilVisible(signal);
     try {
-      const data = await read(signal);
+      const data = await latest.current.read(signal);
       if (signal.aborted) return;
       failures = 0;
       setState({ data, error: null });
-      if (until(data)) return;
+      if (latest.current.until(data)) return;
     } catch (error) {
       if (signal.aborted) return;
       failures += 1;

@@ -45,7 +45,7 @@ function LastJob({ job }) {
 /** Curves of a job's losses, which follow it while it runs. */
 export function JobCurve({ job }) {
   const read = (signal) => getJson(`/v1/fine_tuning/jobs/${job.id}/metrics`, { signal });
-  const { data } = usePolled(read, { every: 2000, until: () => hasEnded(job), inputs: [job.id, hasEnded(job)] });
+  const { data } = usePolled(read, { every: 2000, until: () => hasEnded(job), inputs: [job.id] });
   if (!data) return html`<div class="curve-room"></div>`;
   if (!data.train.length) {
     return html`<p class="muted">${hasEnded(job) ? "No step was trained." : "The curves begin with the first step."}</p>`;
