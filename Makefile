@@ -16,7 +16,7 @@ PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 # Tests start hundreds of Python processes. Without bytecode files each one would compile every module.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve wheel pages test browser unit soak test-builds test-threads test-portable faults compat hostile lint types check clean
+.PHONY: serve wheel pages test browser unit soak test-builds test-threads test-portable faults compat samples swift-samples hostile lint types check clean
 
 # Targets that need the JavaScript libraries of the pages fetch them first. Without a network, all works but the pages.
 PAGES := $(VENV)/bin/python src/ponant/pages/vendor.py
@@ -75,6 +75,15 @@ faults: $(VENV)/.dev
 # into the page.
 compat: $(VENV)/.dev
 	$(VENV)/bin/python -m compat.run $(ARGS)
+
+# Runs the code samples of the document and of POST /pages/code, in all languages for which there are programs here, and
+# compares the requests that arrive. ARGS="-k java" runs some of them.
+samples: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
+	$(VENV)/bin/python -m pytest samples_run $(ARGS)
+
+# Typechecks the samples in Swift, where there is a compiler.
+swift-samples: $(VENV)/.dev
+	$(VENV)/bin/python -m samples_run.swift
 
 # Odd, huge and broken requests, silent connections and killed processes: the short form checks counts, bytes and
 # statuses in three minutes. FULL=1 sends all requests and judges times, on a quiet machine, in half an hour;

@@ -75,20 +75,20 @@ class Client:
         Raises:
             CommandError: the installation failed.
         """
-        stamp = self._environment / ".ready"
+        stamp = self.environment / ".ready"
         wanted = f"{sys.version}\n{self._pins.read_text()}{self.more_pins.read_text() if self.more_pins else ''}"
         if not stamp.exists() or stamp.read_text() != wanted:
-            shutil.rmtree(self._environment, ignore_errors=True)
-            self._environment.mkdir(parents=True)
+            shutil.rmtree(self.environment, ignore_errors=True)
+            self.environment.mkdir(parents=True)
             if self.language == "python":
-                run([sys.executable, "-m", "venv", str(self._environment)], self._environment)
+                run([sys.executable, "-m", "venv", str(self.environment)], self.environment)
                 pins = ["--requirement", str(self._pins), "--constraint", str(self.more_pins)]
-                run([*self._python, "-m", "pip", "install", *pins], self._environment)
+                run([*self._python, "-m", "pip", "install", *pins], self.environment)
             elif self.language == "javascript":
                 assert self.more_pins
-                shutil.copy(self._pins, self._environment)
-                shutil.copy(self.more_pins, self._environment)
-                run(["npm", "ci", "--no-audit", "--no-fund"], self._environment)
+                shutil.copy(self._pins, self.environment)
+                shutil.copy(self.more_pins, self.environment)
+                run(["npm", "ci", "--no-audit", "--no-fund"], self.environment)
             stamp.write_text(wanted)
 
     def run_tests(self, url: str, model: Path, report: Path) -> str:
@@ -119,7 +119,7 @@ class Client:
         elif self.language == "java":
             command = ["java", str(self._tests / "ClientTest.java"), str(report)]
         else:
-            tests = shutil.copy(self._tests / "client.test.mjs", self._environment)
+            tests = shutil.copy(self._tests / "client.test.mjs", self.environment)
             options = [
                 f"--test-reporter-destination={report}",
                 "--test-reporter=spec",
@@ -135,7 +135,7 @@ class Client:
             CommandError: the example failed.
         """
         text = self.example.read_text().replace("http://127.0.0.1:8000", url)
-        program = self._environment / self.example.name
+        program = self.environment / self.example.name
         program.write_text(text)
         runners = {"python": self._python, "javascript": ["node"], "java": ["java"]}
         return self._run([*runners[self.language], str(program)])
@@ -148,16 +148,17 @@ class Client:
 
     def _run(self, command: list[str], *, check: bool = True, **variables: str) -> str:
         """Run a command with a home folder of its own, apart from the user's."""
-        home = str(self._environment)
-        return run(command, self._environment, check=check, HOME=home, XDG_CONFIG_HOME=f"{home}/config", **variables)
+        home = str(self.environment)
+        return run(command, self.environment, check=check, HOME=home, XDG_CONFIG_HOME=f"{home}/config", **variables)
 
     @property
-    def _environment(self) -> Path:
+    def environment(self) -> Path:
+        """Folder of the installed packages."""
         return ENVIRONMENTS / self.name
 
     @property
     def _python(self) -> list[str]:
-        return [str(self._environment / "bin" / "python")]
+        return [str(self.environment / "bin" / "python")]
 
     @property
     def _pins(self) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("src", "benchmarks", "browser", "compat", "faults", "hostile", "tests")
+FOLDERS = ("src", "benchmarks", "browser", "compat", "faults", "hostile", "samples_run", "tests")
 SUBORDINATE = re.compile(r"(What|Whether|Which|Who|Whose|How|Why|Where|When|If|That)\b")
 PERSONAL = re.compile(
     r"\b(who|whom|whoever|nobody|somebody|everybody|(is|are|was|were) told|told of|so many|goes on|beside|knows)\b",

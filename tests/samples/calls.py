@@ -28,7 +28,7 @@ CALLS = [
     ),
     ApiCall("POST", "/v1/fim/completions", body={"model": "code", "prompt": "def f():\n    ", "suffix": HOSTILE}),
     ApiCall("POST", "/v1/fim/completions", body={"model": "code", "prompt": HOSTILE, "stream": True}),
-    ApiCall("POST", "/v1/embeddings", body={"model": "embed", "inputs": [HOSTILE, ""]}),
+    ApiCall("POST", "/v1/embeddings", body={"model": "embed", "input": [HOSTILE.replace("\0", ""), ""]}),
     ApiCall("GET", "/v1/models"),
     ApiCall("GET", "/v1/models", query={"model": HOSTILE}),
     ApiCall("GET", "/v1/models/org%2Fa%20model"),

@@ -15,9 +15,6 @@ Method: TypeAlias = Literal["GET", "POST", "PATCH", "DELETE"]
 METHODS: tuple[Method, ...] = ("GET", "POST", "PATCH", "DELETE")
 DEEPEST = 32
 """Deepest nesting of values in a body. Python's compiler refuses more than 100 brackets."""
-_LISTS = ("sample_type", "source", "mimetypes")
-_NUMBERS = ("page", "page_size", "expiry")
-_FLAGS = ("include_total", "created_by_me", "dry_run")
 _ADDRESS = re.compile(r"https?://[\w.\-~:\[\]%]+(/[\w.\-~%/]*)?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PATH = re.compile(r"/[\w.\-~:@!$&'()*+,;=%/]*", re.ASCII)
@@ -70,7 +67,7 @@ class ApiCall:
     @property
     def target(self) -> str:
         """Path with the query."""
-        pairs = [(name, _text(item)) for name, value in self.query.items() for item in _items(value)]
+        pairs = [(name, field_text(item)) for name, value in self.query.items() for item in items_of(value)]
         return f"{self.path}?{urlencode(pairs, quote_via=quote)}" if pairs else self.path
 
 
@@ -102,32 +99,12 @@ class Target:
 
 def field_text(value: Scalar) -> str:
     """Return a value as forms and queries have it."""
-    return _text(value)
-
-
-def _text(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _items(value: Scalar | list[Scalar]) -> list[Scalar]:
+def items_of(value: Scalar | list[Scalar]) -> list[Scalar]:
+    """Return the values of a query parameter."""
     return value if isinstance(value, list) else [value]
-
-
-def arguments_of(call: ApiCall) -> dict[str, Json]:
-    """Return the query parameters and the fields of the body or the form, with the types that clients take."""
-    texts = {**call.query, **(call.form.fields if call.form else {})}
-    return {name: _typed(name, value) for name, value in texts.items()} | (call.body or {})
-
-
-def _typed(name: str, value: Scalar | list[Scalar]) -> Json:
-    """Return the value of a parameter that may have been given as text."""
-    if name in _LISTS:
-        return [*_items(value)]
-    if name in _NUMBERS and isinstance(value, str) and value.isdecimal():
-        return int(value)
-    if name in _FLAGS and value in ("true", "false"):
-        return value == "true"
-    return [*value] if isinstance(value, list) else value
 
 
 def _check(value: Json, depth: int) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from ponant.samples.call import ApiCall, Json, Target, arguments_of
+from ponant.samples.call import ApiCall, Json, Target
 from ponant.samples.layout import JAVASCRIPT
 from ponant.samples.operations import Match, Reply
 from ponant.samples.results import is_plain
@@ -22,7 +22,7 @@ def npm_sample(call: ApiCall, match: Match, target: Target) -> str:
     """Return the module."""
     operation = match.operation
     method = _camel_case(operation.call)
-    fields: dict[str, Json] = {**match.ids, **arguments_of(call)}
+    fields: dict[str, Json] = {**match.ids, **match.fields}
     streamed = fields.pop("stream", None) is True
     if streamed:
         method = method.replace(".complete", ".stream")

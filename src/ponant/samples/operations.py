@@ -1,12 +1,19 @@
 """The operations of the API, and the methods by which the clients call them."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
 from urllib.parse import unquote
 
-from ponant.samples.call import ApiCall, Method
+from ponant.samples.call import ApiCall, Json, Method, Scalar, items_of
+
+_LISTS = ("sample_type", "source", "mimetypes")
+_NUMBERS = ("page", "page_size", "expiry")
+_FLAGS = ("include_total", "created_by_me", "dry_run")
+_RENAMED = {"input": "inputs"}
+"""Fields of which the clients' parameters have another name."""
 
 
 class Reply(Enum):
@@ -61,11 +68,13 @@ class Match:
         operation: the operation.
         prefix: prefix of the path, which belongs to the address of the clients.
         ids: ids in the path by their names.
+        fields: fields of the query, of the form and of the body, with the names and the types that clients take.
     """
 
     operation: Operation
     prefix: str
-    ids: dict[str, str] = field(default_factory=dict)
+    ids: Mapping[str, str]
+    fields: Mapping[str, Json]
 
 
 def find_operation(call: ApiCall) -> Match | None:
@@ -74,8 +83,25 @@ def find_operation(call: ApiCall) -> Match | None:
         found = operation.pattern.fullmatch(call.path)
         if operation.method == call.method and found:
             ids = {name: unquote(value) for name, value in found.groupdict().items()}
-            return Match(operation, ids.pop("prefix"), ids)
+            return Match(operation, ids.pop("prefix"), ids, _fields(call))
     return None
+
+
+def _fields(call: ApiCall) -> dict[str, Json]:
+    texts = {**call.query, **(call.form.fields if call.form else {})}
+    fields = {name: _typed(name, value) for name, value in texts.items()} | (call.body or {})
+    return {_RENAMED.get(name, name): value for name, value in fields.items()}
+
+
+def _typed(name: str, value: Scalar | list[Scalar]) -> Json:
+    """Return the value of a parameter that may have been given as text."""
+    if name in _LISTS:
+        return [*items_of(value)]
+    if name in _NUMBERS and isinstance(value, str) and value.isdecimal():
+        return int(value)
+    if name in _FLAGS and value in ("true", "false"):
+        return value == "true"
+    return [*value] if isinstance(value, list) else value
 
 
 def _names(text: str) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ponant.samples.call import ApiCall, Json, Target, arguments_of
+from ponant.samples.call import ApiCall, Json, Target
 from ponant.samples.layout import PYTHON, WIDTH
 from ponant.samples.operations import Match, Reply
 from ponant.samples.results import is_plain, several
@@ -29,7 +29,7 @@ def ponant_sample(call: ApiCall, match: Match, target: Target) -> str:
 def _program(call: ApiCall, match: Match, target: Target, package: str) -> str:
     operation = match.operation
     method = operation.call
-    arguments: dict[str, Json] = {**match.ids, **arguments_of(call)}
+    arguments: dict[str, Json] = {**match.ids, **match.fields}
     streamed = arguments.pop("stream", None) is True
     if streamed:
         method = method.replace(".complete", ".stream")

@@ -74,7 +74,7 @@ def samples_of(call: ApiCall, target: Target) -> list[CodeSample]:
 def _is_sendable(call: ApiCall, match: Match, form: str) -> bool:
     """True if a client's method has parameters for all fields of a request."""
     operation = match.operation
-    given = {*call.query, *(call.body or {}), *(call.form.fields if call.form else {})}
+    given = match.fields.keys()
     accepted = operation.parameters - (frozenset() if form == "python-ponant" else operation.later)
     if form == "javascript-mistralai" and not has_exact_numbers(call.body):
         return False
