@@ -83,7 +83,7 @@ samples: $(VENV)/.dev $(VENV_MISTRALAI1)/.ready
 
 # Typechecks the samples in Swift, where there is a compiler.
 swift-samples: $(VENV)/.dev
-	$(VENV)/bin/python -m samples_run.swift
+	$(VENV)/bin/python -m pytest samples_run/test_swift.py $(ARGS)
 
 # Odd, huge and broken requests, silent connections and killed processes: the short form checks counts, bytes and
 # statuses in three minutes. FULL=1 sends all requests and judges times, on a quiet machine, in half an hour;

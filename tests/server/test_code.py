@@ -65,7 +65,7 @@ def test_uploads_and_queries_are_written(scripted_server: ScriptedServer) -> Non
         ({"body": []}, 422),
         ({"other": 1}, 422),
         ({"body": {"a": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}}, 400),
-        ({"body": {"a": "a" * 2**18}}, 413),
+        ({"body": {"a": "a" * 2**17}}, 413),
     ],
 )
 def test_what_cannot_be_written_is_refused(scripted_server: ScriptedServer, request_: Any, status: int) -> None:

@@ -15,6 +15,8 @@ Method: TypeAlias = Literal["GET", "POST", "PATCH", "DELETE"]
 METHODS: tuple[Method, ...] = ("GET", "POST", "PATCH", "DELETE")
 DEEPEST = 32
 """Deepest nesting of values in a body. Python's compiler refuses more than 100 brackets."""
+MOST_VALUES = 10_000
+"""Most values in a body. A list of texts to embed may be long."""
 _ADDRESS = re.compile(r"https?://[\w.\-~:\[\]%]+(/[\w.\-~%/]*)?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _PATH = re.compile(r"/[\w.\-~:@!$&'()*+,;=%/]*", re.ASCII)
@@ -45,7 +47,7 @@ class ApiCall:
         form: form, for uploads.
 
     Raises:
-        ValueError: the path is not one, or the body has a number that JSON cannot express, or is nested too deep.
+        ValueError: the path is not one, or the body has a number that JSON cannot express, or is too deep or too large.
     """
 
     method: Method
@@ -57,7 +59,7 @@ class ApiCall:
     def __post_init__(self) -> None:
         if not _PATH.fullmatch(self.path):
             raise ValueError("The path is not a path with percent-encoded characters, such as /v1/models/a%20model.")
-        _check(self.body, DEEPEST)
+        _check(self.body)
 
     @property
     def is_streamed(self) -> bool:
@@ -107,13 +109,15 @@ def items_of(value: Scalar | list[Scalar]) -> list[Scalar]:
     return value if isinstance(value, list) else [value]
 
 
-def _check(value: Json, depth: int) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("The body has a number that JSON cannot express.")
-    if isinstance(value, dict | list):
-        if not depth:
-            raise ValueError(
-                f"The body is nested deeper than {DEEPEST} levels. Samples are not written for such bodies."
-            )
-        for item in value.values() if isinstance(value, dict) else value:
-            _check(item, depth - 1)
+def _check(body: Json) -> None:
+    parts: list[tuple[Json, int]] = [(body, DEEPEST)]
+    for value, depth in parts:  # grows
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("The body has a number that JSON cannot express.")
+        if not isinstance(value, dict | list):
+            continue
+        inner = value.values() if isinstance(value, dict) else value
+        if not depth or len(parts) + len(inner) > MOST_VALUES:
+            limits = f"{DEEPEST} levels and {MOST_VALUES:,} values"
+            raise ValueError(f"The body is too large for code samples, which may have {limits}. Send it without them.")
+        parts += [(item, depth - 1) for item in inner]

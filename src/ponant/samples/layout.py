@@ -71,6 +71,8 @@ class Notation:
 
     def _line(self, value: Json, room: int) -> str | None:
         """Return a value on one line; None if it is longer than ``room`` characters."""
+        if isinstance(value, str | dict | list) and len(value) > room:
+            return None
         if not isinstance(value, dict | list) or not value:
             text = self._short(value)
             return text if len(text) <= room else None

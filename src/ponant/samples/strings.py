@@ -3,6 +3,7 @@
 Characters that cannot be seen are escaped, so that a sample is the same text after copying.
 """
 
+import re
 from collections.abc import Callable, Mapping
 
 _CONTROLS = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -49,15 +50,24 @@ def shell_word(text: str) -> str:
 
 
 _BACKSLASH = "\\"
+_SPECIAL = re.compile(r"[\"\\]|[^ -~]+")
+"""Characters that may need an escape: quotes and backslashes, and all others but visible ASCII."""
 _PLAIN = str.maketrans("", "", "-_./:=@%+,")
 
 
 def _escaped(text: str, named: Mapping[str, str], coded: Callable[[int], str], *, ascii_only: bool = False) -> str:
     """Escape characters with a short form, and all that are not visible, or not ASCII, by their code point."""
-    return "".join(
-        named.get(char) or (char if char.isprintable() and (char.isascii() or not ascii_only) else coded(ord(char)))
-        for char in text
-    )
+
+    def escaped(run: re.Match[str]) -> str:
+        found = run[0]
+        if found.isprintable() and not found.isascii() and not ascii_only:
+            return found
+        return "".join(
+            named.get(char) or (char if char.isprintable() and (char.isascii() or not ascii_only) else coded(ord(char)))
+            for char in found
+        )
+
+    return _SPECIAL.sub(escaped, text)
 
 
 def _utf16(code: int) -> str:

@@ -69,7 +69,7 @@ def swift_sample(call: ApiCall, match: Match, target: Target) -> str:
 
 
 def _request(call: ApiCall, target: Target) -> str:
-    lines = [f"var request = URLRequest(url: URL(string: {swift_string(target.url(call))})!)"]
+    lines = [f"request = URLRequest(url: URL(string: {swift_string(target.url(call))})!)"]
     if call.method != "GET":
         lines.append(f'request.httpMethod = "{call.method}"')
     if target.key:
@@ -80,6 +80,7 @@ def _request(call: ApiCall, target: Target) -> str:
     elif call.body is not None:
         lines.append('request.setValue("application/json", forHTTPHeaderField: "Content-Type")')
         lines.append(f"request.httpBody = Data({_raw(JSON.body(call.body))}.utf8)")
+    lines[0] = f"{'var' if lines[1:] else 'let'} {lines[0]}"
     return "".join(f"{line}\n" for line in lines)
 
 

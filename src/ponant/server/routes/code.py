@@ -15,7 +15,7 @@ from ponant.server.code_samples import KEY_VARIABLE
 from ponant.server.json_body import StrictJsonRoute
 
 CODE_PATH = "/pages/code"
-LARGEST_CODE_REQUEST = 2**18
+LARGEST_CODE_REQUEST = 2**17
 """Size limit of a request for code, in bytes."""
 
 _Scalar: TypeAlias = bool | int | float | str
