@@ -14,14 +14,14 @@ from fastapi import FastAPI
 
 from ponant.jobs.runner import Runner
 from ponant.server import wiring
+from ponant.weights.bundled import BUNDLED
 from samples_run.programs import Programs
 from samples_run.shelf import CONTENT, Shelf
+from samples_run.stage import KEY, Stage
 from samples_run.tape import Recorder, Tape
 from tests import in_process
 from tests.in_process import ScriptedServer, serving_scripted
 from tests.tiny_model import write_tiny_model
-
-KEY = "a-key-of-the-samples"
 
 
 @pytest.fixture(scope="session")
@@ -54,16 +54,8 @@ def server(tape: Tape, shelves: list[Shelf], tmp_path_factory: pytest.TempPathFa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(in_process, "make_app", make)
         patch.setattr(Runner, "run", idle)
-        with serving_scripted(vocabulary, engine={"context": 4096}, api_keys=[KEY]) as server:
+        with serving_scripted(vocabulary, (BUNDLED,), engine={"context": 4096}, api_keys=[KEY]) as server:
             yield server
-
-
-@pytest.fixture(scope="session")
-def document(server: ScriptedServer) -> dict[str, Any]:
-    """The server's document, with the samples for its address."""
-    with server.client() as client:
-        found: dict[str, Any] = client.get("/openapi.json").json()
-    return found
 
 
 @pytest.fixture(scope="session")
@@ -72,5 +64,13 @@ def programs(tape: Tape) -> Iterator[Programs]:
     own = ("PONANT_", "MISTRAL_")
     variables = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        (Path(folder) / "train.jsonl").write_bytes(CONTENT)
+        (Path(folder) / "capitals.jsonl").write_bytes(CONTENT)
         yield Programs(Path(folder), variables | {"MISTRAL_API_KEY": KEY, "NO_COLOR": "1"}, stack, tape)
+
+
+@pytest.fixture(scope="session")
+def stage(server: ScriptedServer, shelves: list[Shelf], programs: Programs, tape: Tape) -> Stage:
+    """The server, its document, and the programs."""
+    with server.client() as client:
+        document = client.get("/openapi.json").json()
+    return Stage(server, document, shelves[0], programs, tape)

@@ -32,6 +32,8 @@ FORMS = [form.name for form in ALL_FORMS if form.name != "swift"]
 CLIENTS = ("python-mistralai", "python-ponant", "javascript-mistralai")
 """Forms that use a client of the API."""
 
+_SUFFIXES = {"shell": "sh", "python": "py", "javascript": "mjs", "swift": "swift"}
+
 
 class ProgramError(Exception):
     """A program failed. The message is its output."""
@@ -45,16 +47,17 @@ class Runner(Protocol):
 
 
 @dataclass
-class ShellRunner:
-    """Runs shell scripts, each in a process."""
+class CommandRunner:
+    """Runs programs, each in a process of an interpreter."""
 
+    interpreter: tuple[str, ...]
     folder: Path
     variables: dict[str, str]
 
     def run(self, program: Path, output: Path) -> None:
         """Run a program."""
         with output.open("wb") as out:
-            command = ["bash", "-eu", str(program)]
+            command = [*self.interpreter, str(program)]
             done = subprocess.run(
                 command, cwd=self.folder, env=self.variables, stdout=out, stderr=subprocess.PIPE, text=True, check=False
             )
@@ -151,7 +154,9 @@ class Programs:
         match name:
             case "shell":
                 _need("curl")
-                return ShellRunner(self.folder, self.variables)
+                return CommandRunner(("bash", "-eu"), self.folder, self.variables)
+            case "swift":
+                return CommandRunner(("swift", "-warnings-as-errors"), self.folder, self.variables)
             case "python-mistralai-1":
                 if not PYTHON_1.exists():
                     skip_or_fail(f"{PYTHON_1.parents[1].name} is missing (make samples makes it)")
@@ -187,9 +192,7 @@ def file_name(form: str, source: str) -> str:
         found = re.search(r"^public class (\w+)", source, re.MULTILINE)
         assert found
         return f"{found[1]}.java"
-    return {"shell": "sample.sh", "javascript-fetch": "sample.mjs", "javascript-mistralai": "sample.mjs"}.get(
-        form, "sample.py"
-    )
+    return f"sample.{_SUFFIXES[form.partition('-')[0]]}"
 
 
 def _need(*names: str) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from ponant.catalog.catalog import Catalog
 from ponant.fine_tuning.registry import ModelRegistry
+from ponant.server.document.examples.files import DATASET
 from ponant.storage.lazy import LazyStorage
 from ponant.storage.tables import (
     Base,
@@ -21,10 +22,7 @@ from ponant.storage.tables import (
     FineTuningJobRow,
 )
 
-CONTENT = b"".join(
-    b'{"messages": [{"role": "user", "content": "the %d"}, {"role": "assistant", "content": "hello"}]}\n' % number
-    for number in range(8)
-)
+CONTENT = DATASET.encode()
 """Content of the stored file, and of the file that programs upload."""
 _TABLES: tuple[type[Base], ...] = (
     FineTunedModelRow,
@@ -76,7 +74,7 @@ class Shelf:
     def _file(self, id_: str) -> FileRow:
         return FileRow(
             id=id_,
-            filename="train.jsonl",
+            filename="capitals.jsonl",
             purpose="fine-tune",
             sample_type="instruct",
             source="upload",

@@ -1,15 +1,14 @@
 """Any request as code (``POST /pages/code``): what arrives is the request, whatever characters it has."""
 
 import contextlib
-import dataclasses
 
 import pytest
 
-from ponant.samples.call import ApiCall
 from ponant.samples.operations import find_operation
 from samples_run.arrived import assert_arrived
 from samples_run.programs import CLIENTS, FORMS, ProgramError, Programs
 from samples_run.shelf import CONTENT
+from samples_run.stage import sources
 from samples_run.tape import Tape
 from tests.in_process import ScriptedServer
 from tests.samples.calls import CALLS
@@ -32,12 +31,3 @@ def test_request_arrives_as_it_was_given(
         programs.run(form, source, early=match.operation.is_early)
     (arrival,) = tape.arrivals
     assert_arrived(arrival, call, client=form in CLIENTS)
-
-
-def sources(server: ScriptedServer, call: ApiCall) -> dict[str, str]:
-    """Return the programs of a call by their forms."""
-    given = {name: value for name, value in dataclasses.asdict(call).items() if value is not None}
-    with server.client() as client:
-        response = client.post("/pages/code", json=given)
-    assert response.status_code == 200, response.text
-    return {sample["form"]: sample["source"] for sample in response.json()["samples"]}

@@ -67,15 +67,18 @@ def samples_of(call: ApiCall, target: Target) -> list[CodeSample]:
     return [
         CodeSample(form.name, form.language, form.label, form.write(call, match, target))
         for form in FORMS
-        if not form.is_client or _is_sendable(call, match, form.name)
+        if not form.is_client or _is_supported(call, match, form.name)
     ]
 
 
-def _is_sendable(call: ApiCall, match: Match, form: str) -> bool:
-    """True if a client's method has parameters for all fields of a request."""
-    operation = match.operation
-    given = match.fields.keys()
-    accepted = operation.parameters - (frozenset() if form == "python-ponant" else operation.later)
+def _is_supported(call: ApiCall, match: Match, form: str) -> bool:
+    """True if a client's method has parameters for all fields of a request, and reads the answer."""
+    operation, given = match.operation, match.fields.keys()
+    if not operation.required <= given <= operation.parameters:
+        return False
+    if form == "python-ponant":
+        return True
     if form == "javascript-mistralai" and not has_exact_numbers(call.body):
         return False
-    return given <= accepted and operation.required <= given
+    # The official clients expect lists of numbers.
+    return given.isdisjoint(operation.later) and match.fields.get("encoding_format") != "base64"

@@ -13,8 +13,8 @@ Json = dict[str, Any]
 KEY_VARIABLE = "MISTRAL_API_KEY"
 """Environment variable that programs read the key from."""
 _FORM = "multipart/form-data"
-_UPLOAD = "train.jsonl"
-"""File that programs upload."""
+_UPLOAD = "capitals.jsonl"
+"""File that programs upload, with the content that the example of the form has."""
 
 
 def with_samples(document: Json, address: str, *, has_keys: bool) -> Json:
