@@ -86,7 +86,7 @@ def validator(schema: Json, document: Json) -> Draft202012Validator:
     return Draft202012Validator({**schema, "components": document["components"]}, format_checker=FormatChecker())
 
 
-def test_every_parameter_and_field_has_a_description_and_a_valid_example(document: Json) -> None:
+def test_every_parameter_and_field_has_a_description_a_valid_example_and_a_valid_default(document: Json) -> None:
     wrong: dict[str, str] = {}
     checked: set[int] = set()
     for part in parts(document):
@@ -95,8 +95,9 @@ def test_every_parameter_and_field_has_a_description_and_a_valid_example(documen
         checked.add(id(part.part))
         if not part.part.get("description") or not part.examples:
             wrong[part.place] = "has no description or no example"
-        for example in part.examples:
-            for error in validator(part.schema, document).iter_errors(example):
+        defaults = [part.schema["default"]] if "default" in part.schema else []
+        for value in (*part.examples, *defaults):
+            for error in validator(part.schema, document).iter_errors(value):
                 wrong[part.place] = error.message
     assert len(checked) > 60
     assert wrong == {}

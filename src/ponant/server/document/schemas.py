@@ -19,7 +19,10 @@ def describe_schema(schema: Json, text: SchemaText) -> None:
         field.pop("title", None)
         if name in text.fields:
             _describe_field(field, text.fields[name])
-        if name not in required and _takes_null(field):
+        if not _takes_null(field):
+            if "default" in field and field["default"] is None:
+                del field["default"]
+        elif name not in required:
             field.setdefault("default", None)
 
 
@@ -78,4 +81,6 @@ def _describe_field(field: Json, text: FieldText) -> None:
 
 
 def _takes_null(field: Json) -> bool:
-    return any(choice.get("type") == "null" for choice in field.get("anyOf", ()))
+    if "anyOf" in field:
+        return any(choice.get("type") == "null" for choice in field["anyOf"])
+    return field.get("type") == "null" or not {"type", "$ref", "enum", "oneOf"} & field.keys()
