@@ -1,15 +1,27 @@
 """Servers shared by the tests of this folder."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.in_process import EXACT, ServerInProcess, serving_in_process
 from tests.tiny_model import write_tiny_model
 
+SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "mistral-openapi.json"
 CYCLE = (" hello", " and", " the", " a", " of", " to", "user", "ing")
 """Tokens of the sure model, each of which surely follows the one before."""
+
+
+@pytest.fixture(scope="session")
+def specification() -> dict[str, Any]:
+    """OpenAPI document of the Mistral API."""
+    if not SPECIFICATION.exists():
+        pytest.skip(f"the specification is not here: {SPECIFICATION.name}")
+    document: dict[str, Any] = json.loads(SPECIFICATION.read_text())
+    return document
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The Mistral API over HTTP, strict, and as its first client uses it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,6 @@ from tests.chatting import CHAT, assert_error, body, texts
 from tests.in_process import serving_scripted
 from tests.server.dialects import EARLY, OPENAI, WEATHER, chunks_of, is_openai, post, posted
 from tests.serving import RunningServer
-
-SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "mistral-openapi.json"
-
 
 # Strict
 
@@ -67,10 +63,8 @@ def test_strict_accepts_the_fields_of_the_newest_client(strict_server: RunningSe
         assert not is_openai(posted(strict_server, CHAT, body(**fields)))
 
 
-def test_strict_knows_the_fields_of_the_specification() -> None:
-    if not SPECIFICATION.exists():
-        pytest.skip(f"the specification is not here: {SPECIFICATION.name}")
-    schemas = json.loads(SPECIFICATION.read_text())["components"]["schemas"]
+def test_strict_knows_the_fields_of_the_specification(specification: dict[str, Any]) -> None:
+    schemas = specification["components"]["schemas"]
     rules = STRICT.tables[CHAT].rules
     kept = {name for name, rule in rules.items() if rule.says == "kept"}
     assert kept >= schemas["ChatCompletionRequest"]["properties"].keys() | NEWEST.keys()

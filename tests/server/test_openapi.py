@@ -5,7 +5,6 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from tests.in_process import ServerInProcess
 from tests.server.openapi_compare import differences
 from tests.serving import RunningServer
 
-SPECIFICATION = Path(__file__).parents[3] / "shared" / "spec" / "mistral-openapi.json"
 OPERATIONS = [
     ("post", CHAT),
     ("post", "/v1/fim/completions"),
@@ -59,14 +57,6 @@ LIMITED = {
 """Lists in requests that the specification leaves without a limit."""
 NOT_EMPTY = ("messages: minItems 1", "stop: minLength 1", "stop[]: minLength 1")
 """Values in requests that must not be empty, of which the specification says nothing."""
-
-
-@pytest.fixture(scope="module")
-def specification() -> dict[str, Any]:
-    if not SPECIFICATION.exists():
-        pytest.skip(f"the specification is not here: {SPECIFICATION.name}")
-    document: dict[str, Any] = json.loads(SPECIFICATION.read_text())
-    return document
 
 
 @pytest.fixture(scope="module")

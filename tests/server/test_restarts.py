@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ponant.engine.base import Delta
-from ponant.errors import EngineRestartedError, EngineUnavailableError, RequestRefusedError
+from ponant.errors import EngineUnavailableError, RequestRefusedError
 from tests.chatting import CHAT, assert_ended_by_error, body, data_of
 from tests.in_process import ScriptedServer
 from tests.scripted_engine import Restart, Script
@@ -74,4 +74,3 @@ def test_request_that_the_engine_died_of_twice_is_refused(scripted_server: Scrip
     assert response.headers["x-should-retry"] == "false"
     assert "request_refused" in response.text
     assert "ended twice while it computed this request" in response.text
-    assert issubclass(EngineRestartedError, EngineUnavailableError)

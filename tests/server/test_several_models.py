@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from ponant.cli.main import main
 from ponant.engine.embed.e5_weights import weights_file
 from ponant.server.wiring import make_catalog
 from ponant.settings import read_settings
+from tests.in_process import EXACT as EXACT_SETTINGS
+from tests.in_process import ServerInProcess, serving_in_process
 from tests.serving import EXACT, RunningServer, ServerProcess, serving, wait_until
 from tests.tiny_model import write_tiny_model
 
@@ -37,11 +40,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def serving_file(folder: Path, settings: str, **environment: str) -> Iterator[ServerProcess]:
+def serving_file(folder: Path, settings: str) -> Iterator[ServerProcess]:
     """Run a server with a settings file in the folder of the models."""
     file = folder / "several.toml"
     file.write_text(f"threads = 1\n{settings}")
-    with serving("--config", str(file), cwd=folder, **EXACT, **environment) as server:
+    with serving("--config", str(file), cwd=folder, **EXACT) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving_here(folder: Path, settings: str) -> Iterator[ServerInProcess]:
+    """Run a server in this process with the settings of such a file."""
+    read = tomllib.loads(settings.replace('source = "', f'source = "{folder}/'))
+    with serving_in_process(**EXACT_SETTINGS, **read) as server:
         yield server
 
 
@@ -153,7 +164,7 @@ def test_base_models_cannot_be_deleted(server: RunningServer) -> None:
 
 
 def test_streams_are_kept_alive_while_their_model_is_loaded(folder: Path) -> None:
-    with serving_file(folder, MODELS, PONANT_KEEP_ALIVE="0.01") as server, server.client() as client:
+    with serving_here(folder, "keep_alive = 0.01\n" + MODELS) as server, server.client() as client:
         body = {"model": "work", "messages": HELLO, "max_tokens": 3, "stream": True}
         with client.stream("POST", CHAT, json=body) as stream:
             lines = [line for line in stream.iter_lines() if line]
@@ -162,7 +173,7 @@ def test_streams_are_kept_alive_while_their_model_is_loaded(folder: Path) -> Non
 
 
 def test_clients_that_leave_while_a_model_is_loaded_harm_nobody(folder: Path) -> None:
-    with serving_file(folder, MODELS) as server, server.client() as client:
+    with serving_here(folder, MODELS) as server, server.client() as client:
         for stream in (True, False):
             with contextlib.suppress(httpx2.TimeoutException):
                 client.post(
@@ -183,7 +194,7 @@ def test_the_model_not_used_for_longest_makes_room(folder: Path) -> None:
 
 
 def test_models_in_use_are_waited_for(folder: Path) -> None:
-    with serving_file(folder, TIGHT) as server, server.client() as client, server.client() as other:
+    with serving_here(folder, TIGHT) as server, server.client() as client, server.client() as other:
         body = {"model": "first", "messages": HELLO, "max_tokens": 450, "min_tokens": 450, "stream": True}
         answered = threading.Event()
 
@@ -203,7 +214,7 @@ def test_models_in_use_are_waited_for(folder: Path) -> None:
 
 
 async def test_bursts_on_two_models_that_do_not_fit_together_are_all_answered(folder: Path) -> None:
-    with serving_file(folder, TIGHT) as server:
+    with serving_here(folder, TIGHT) as server:
         async with httpx2.AsyncClient(base_url=server.url, timeout=120) as client:
             bodies = [
                 {"model": name, "messages": HELLO, "max_tokens": 5} for _ in range(5) for name in ("first", "work")
@@ -263,7 +274,8 @@ def test_idle_models_are_unloaded_and_come_back(folder: Path) -> None:
 def test_model_that_cannot_be_loaded_is_told_and_the_others_are_served(folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     write_tiny_model(broken)
-    with serving_file(folder, f'models = ["first.gguf", "{broken}"]') as server, server.client() as client:
+    settings = f'models = ["{folder}/first.gguf", "{broken}"]'
+    with serving_here(folder, settings) as server, server.client() as client:
         with broken.open("r+b") as file:
             file.truncate(broken.stat().st_size // 2)
         refused = ask(client, "broken")

@@ -1,6 +1,7 @@
 """Schema checker: hostile schemas are refused without harm, with helpful messages."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -78,19 +79,34 @@ HARMLESS: dict[str, dict[str, Any]] = {
 }
 
 
+@contextlib.asynccontextmanager
+async def opened(**options: Any) -> AsyncIterator[SchemaChecker]:
+    """Create a checker for the duration of the block."""
+    checker = SchemaChecker(**options)
+    try:
+        yield checker
+    finally:
+        await checker.close()
+
+
+async def process_of(checker: SchemaChecker) -> int:
+    """Return the id of a checker's process, started by a good schema."""
+    await refusal(checker, GOOD)
+    assert checker.process_id
+    return checker.process_id
+
+
 @pytest.fixture(scope="module")
 async def checker() -> AsyncIterator[SchemaChecker]:
-    checker = SchemaChecker()
-    yield checker
-    await checker.close()
+    async with opened() as checker:
+        yield checker
 
 
 @pytest.fixture(scope="module")
 async def patient() -> AsyncIterator[SchemaChecker]:
     """Checker with a timeout that a busy machine does not exceed."""
-    checker = SchemaChecker(seconds=20)
-    yield checker
-    await checker.close()
+    async with opened(seconds=20) as checker:
+        yield checker
 
 
 async def refusal(checker: SchemaChecker, schema: dict[str, Any], where: str = WHERE) -> str | None:
@@ -190,36 +206,27 @@ async def test_message_names_the_part(patient: SchemaChecker, schema: dict[str, 
 
 
 async def test_limit_of_time_is_said_and_remembered() -> None:
-    checker = SchemaChecker(seconds=0.2)
     slow = REFUSED["many patterns"]
-    try:
+    async with opened(seconds=0.2) as checker:
         assert await refusal(checker, slow) == ": it takes longer than 0.2 s to compile"
         assert checker.process_id is None
         assert await refusal(checker, slow, "tools.0") == ": it takes longer than 0.2 s to compile"
         assert checker.process_id is None
-    finally:
-        await checker.close()
 
 
 async def test_limit_of_memory_is_said() -> None:
-    checker = SchemaChecker(seconds=20, memory=4 * 2**20)
-    try:
+    async with opened(seconds=20, memory=4 * 2**20) as checker:
         many = {"enum": [f"value {i}" for i in range(8000)]}
         assert await refusal(checker, many) == ": it takes more than 4 MB of memory to compile"
         assert await refusal(checker, GOOD) is None
-    finally:
-        await checker.close()
 
 
 async def test_schemas_of_a_request_share_the_time_but_not_the_blame() -> None:
-    checker = SchemaChecker()
-    try:
+    async with opened() as checker:
         with pytest.raises(InvalidRequestError, match=r"^b: the schemas of the request take longer than 1 s") as info:
             await checker.check([NamedSchema("a", GOOD), NamedSchema("b", REFUSED["many patterns"])])
         assert info.value.param == "b"
         assert await refusal(checker, REFUSED["many patterns"]) == ": it takes longer than 1 s to compile"
-    finally:
-        await checker.close()
 
 
 async def test_schemas_of_a_request_share_the_size(checker: SchemaChecker) -> None:
@@ -277,14 +284,11 @@ async def test_only_the_keyword_at_fault_is_left_out_of_a_tool(
 
 
 async def test_tool_whose_schema_takes_too_long_is_used_without_regular_expressions() -> None:
-    checker = SchemaChecker(seconds=0.3)
-    try:
+    async with opened(seconds=0.3) as checker:
         slow = {"type": "object", "properties": {"a": REFUSED["many patterns"]}}
         (found,) = await checker.check([NamedSchema("tool", slow, strict=False)])
         assert found == {"type": "object", "properties": {"a": {"allOf": [TEXT] * 30}}}
         assert await checker.check([NamedSchema("tool", slow, strict=False)]) == [found]
-    finally:
-        await checker.close()
 
 
 @pytest.mark.parametrize("part", [{"pattern": "(a"}, {"minLength": 3, "maxLength": 2}, {"$ref": "#/$defs/none"}])
@@ -295,9 +299,8 @@ async def test_mistake_in_the_schema_of_a_tool_is_refused(patient: SchemaChecker
 
 
 async def test_known_schema_needs_no_process() -> None:
-    checker = SchemaChecker(remembered=2)
     bad = {"uniqueItems": True}
-    try:
+    async with opened(remembered=2) as checker:
         assert checker.process_id is None
         assert await refusal(checker, GOOD) is None
         assert await refusal(checker, bad) == ': "uniqueItems" is not supported for items with many possible values'
@@ -310,16 +313,11 @@ async def test_known_schema_needs_no_process() -> None:
         )
         os.kill(checker.process_id, signal.SIGCONT)
         await checker.check([NamedSchema("many", {"title": str(i)}) for i in range(5)])
-    finally:
-        await checker.close()
 
 
 async def test_process_that_was_killed_is_replaced() -> None:
-    checker = SchemaChecker()
-    try:
-        await refusal(checker, GOOD)
-        first = checker.process_id
-        assert first
+    async with opened() as checker:
+        first = await process_of(checker)
         os.kill(first, signal.SIGKILL)
         assert await refusal(checker, {**GOOD, "title": "after"}) is None
         assert checker.process_id not in (first, None)
@@ -328,53 +326,38 @@ async def test_process_that_was_killed_is_replaced() -> None:
         await asyncio.sleep(0.05)
         os.kill(checker.process_id or 0, signal.SIGKILL)
         assert await asked is None
-    finally:
-        await checker.close()
 
 
 async def test_process_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ponant.completion.schemas.checker._STILL_SECONDS", 0.4)
-    checker = SchemaChecker()
-    try:
-        await refusal(checker, GOOD)
-        first = checker.process_id
-        assert first
+    async with opened() as checker:
+        first = await process_of(checker)
         os.kill(first, signal.SIGSTOP)
         assert await refusal(checker, {**GOOD, "title": "after"}) is None
         assert checker.process_id not in (first, None)
-    finally:
-        await checker.close()
 
 
 async def test_cancelled_check_does_not_disturb_others() -> None:
-    checker = SchemaChecker(seconds=5)
-    try:
+    async with opened(seconds=5) as checker:
         slow = asyncio.create_task(refusal(checker, REFUSED["many patterns"]))
         waiting = asyncio.create_task(refusal(checker, GOOD))
         await asyncio.sleep(0.3)
         slow.cancel()
         assert await waiting is None
         assert await refusal(checker, {"contains": {}}) == ': "contains" is not supported'
-    finally:
-        await checker.close()
 
 
 async def test_many_checks_at_once() -> None:
-    checker = SchemaChecker()
     hostile = [REFUSED["many patterns"], REFUSED["doubling anyOf"], REFUSED["too deep"], REFUSED["another server"]]
     asked = [hostile[i % 5] if i % 5 < 4 else {**GOOD, "title": str(i)} for i in range(20)]
-    try:
+    async with opened() as checker:
         answers = await asyncio.gather(*(refusal(checker, schema, f"tools.{i}") for i, schema in enumerate(asked)))
         assert [answer is None for answer in answers] == [i % 5 == 4 for i in range(20)]
-    finally:
-        await checker.close()
 
 
 async def test_no_process_is_left_behind() -> None:
     checker = SchemaChecker()
-    await refusal(checker, GOOD)
-    process = checker.process_id
-    assert process
+    process = await process_of(checker)
     await checker.close()
     assert not psutil.pid_exists(process)
     with pytest.raises(RuntimeError):
