@@ -8,7 +8,7 @@ from typing import Protocol
 
 import llama_cpp  # noqa: F401 - before ponant, as each of them takes over llama.cpp's log
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from browser.guard import PageGuard
 from tests.in_process import ScriptedServer, serving_scripted
@@ -17,8 +17,10 @@ from tests.serving import RunningServer, serving
 from tests.tiny_model import write_tiny_model
 
 KEY = "a-key-of-the-tests"
-_SECONDS = 15
+_SECONDS = 60
 """Time limit of one step of a test."""
+
+expect.set_options(timeout=_SECONDS * 1000)
 
 
 class OpenPage(Protocol):

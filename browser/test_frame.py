@@ -37,7 +37,7 @@ def test_page_is_accessible_and_fits(
 def test_key_is_kept_in_the_tab_alone(keyed: ScriptedServer, open_page: OpenPage, guard: PageGuard) -> None:
     page = open_page(keyed, "/playground")
     page.get_by_role("button", name="Enter key").click()
-    page.get_by_label("One of the server's keys").fill(KEY)
+    page.get_by_label("One of the server's keys", exact=True).fill(KEY)
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Key ✓")).to_be_visible()
     page.goto("/fine-tuning")

@@ -2,41 +2,46 @@
 
 import { getKey, onKey } from "../lib/api.js";
 import { html, isDark, mount, onTheme, Shell } from "../lib/ui.js";
+import { forServer, loadDocuments, slugOf } from "./documents.js";
 
-const DOCUMENTS = [
-  { title: "Mistral API", slug: "mistral", url: "/openapi.json" },
-];
+const documents = await loadDocuments();
+let server = location.origin;
 
+/** Return the settings of Scalar: nothing from other hosts, nothing kept in the browser, our own samples alone. */
 function configuration() {
   return {
-    sources: DOCUMENTS,
+    sources: documents.map((source) => forServer(source, server)),
+    baseServerURL: location.origin,
+    telemetry: false,
+    withDefaultFonts: false,
     agent: { disabled: true },
     mcp: { disabled: true },
-    baseServerURL: location.origin,
-    withDefaultFonts: false,
-    telemetry: false,
     showDeveloperTools: "never",
     hideClientButton: true,
-    persistAuth: false,
     hiddenClients: true,
+    persistAuth: false,
+    authentication: { preferredSecurityScheme: "Bearer", securitySchemes: { Bearer: { token: getKey() } } },
     orderSchemaPropertiesBy: "preserve",
     orderRequiredPropertiesFirst: false,
+    maxVisibleRequestBodyProperties: 0,
+    modelsSectionLabel: "Schemas",
+    documentDownloadType: "direct",
     theme: "none",
     hideDarkModeToggle: true,
     forceDarkModeState: isDark() ? "dark" : "light",
-    documentDownloadType: "direct",
-    maxVisibleRequestBodyProperties: 0,
     localization: { locale: "en", translations: { operation: { testRequest: "Try It!" } } },
-    generateOperationSlug: ({ operationId, method, path }) => operationId ?? `${method}${path}`,
-    authentication: { preferredSecurityScheme: "Bearer", securitySchemes: { Bearer: { token: getKey() } } },
+    generateOperationSlug: slugOf,
+    onServerChange: changeServer,
   };
 }
 
-function Frame() {
-  return html`<${Shell} page="/docs" wide=${true} />`;
+function changeServer(address) {
+  if (address === server) return;
+  server = address;
+  reference.updateConfiguration(configuration());
 }
 
-mount(Frame);
+mount(() => html`<${Shell} page="/docs" wide=${true} />`);
 const reference = globalThis.Scalar.createApiReference("#reference", configuration());
 onTheme(() => reference.updateConfiguration(configuration()));
 onKey(() => reference.updateConfiguration(configuration()));
