@@ -5,7 +5,7 @@ from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # read once, when llama.cpp is loaded
 
-from ponant.llamacpp.model import Model
+from ponant.llamacpp.model import ContextShape, Model
 
 BATCH_TOKENS = 512
 
@@ -33,13 +33,15 @@ def open_model(
     """
     model = Model(path)
     model.open_context(
-        cells=cells,
-        slots=slots,
-        batch_tokens=batch_tokens,
-        most_logits=most_logits,
-        threads=threads,
-        flash_attention=flash_attention,
-        kv_type="f16",
-        separate_streams=False,
+        ContextShape(
+            cells=cells,
+            slots=slots,
+            batch_tokens=batch_tokens,
+            most_logits=most_logits,
+            threads=threads,
+            flash_attention=flash_attention,
+            kv_type="f16",
+            separate_streams=False,
+        )
     )
     return model

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ponant.setting_values import LongTexts, Memory, Threads, Tokens
+from ponant.setting_values import Devices, KVType, Layers, LongTexts, Memory, Shares, SplitMode, Threads, Tokens
 
 logger = logging.getLogger("ponant.settings")
 
@@ -44,6 +44,13 @@ class ModelSettings(BaseModel):
         description="Hugging Face folder with the model in full precision, used for fine-tuning. Default: the "
         "weights of the GGUF file.",
     )
+    kv_type: KVType | None = Field(default=None, description="Overrides the server's setting.")
+    devices: Devices = Field(default=None, description="Overrides the server's setting.")
+    gpu_layers: Layers | None = Field(default=None, description="Overrides the server's setting.")
+    split_mode: SplitMode | None = Field(default=None, description="Overrides the server's setting.")
+    tensor_split: Shares | None = Field(default=None, description="Overrides the server's setting.")
+    main_device: str | None = Field(default=None, description="Overrides the server's setting.")
+    cpu_moe: Layers | None = Field(default=None, description="Overrides the server's setting.")
     long_texts: LongTexts | None = Field(default=None, description="Overrides the server's setting.")
     truncate: bool | None = Field(
         default=None, description="Deprecated: true is long_texts = truncate, false is long_texts = refuse."

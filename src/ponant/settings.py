@@ -23,7 +23,19 @@ from pydantic_settings import (
 )
 
 from ponant.model_settings import ModelSettings
-from ponant.setting_values import Count, LongTexts, Memory, Threads, Tokens, split_list
+from ponant.setting_values import (
+    Count,
+    Devices,
+    KVType,
+    Layers,
+    LongTexts,
+    Memory,
+    Shares,
+    SplitMode,
+    Threads,
+    Tokens,
+    split_list,
+)
 
 DEFAULT_FILE = Path("ponant.toml")
 _file: ContextVar[Path] = ContextVar("settings_file", default=DEFAULT_FILE)
@@ -219,7 +231,37 @@ class Settings(BaseSettings):
         default=True,
         description="Compute attention with the flash attention kernel, which suits many concurrent sequences.",
     )
-    kv_type: Literal["f16", "f32"] = Field(default="f16", description="Number format of the KV cache: f16 or f32.")
+    kv_type: KVType = Field(
+        default="f16",
+        description="Number format of the KV cache: f16, f32, or q8_0 and q4_0, which take about half and a quarter of "
+        "the memory of f16 and need flash_attention.",
+    )
+    devices: Devices = Field(
+        default=None,
+        description="Devices that compute, as ponant doctor names them, and RPC servers (rpc://host:port); none for "
+        "the processor alone. Default: all GPUs.",
+    )
+    gpu_layers: Layers | None = Field(
+        default=None,
+        description="Layers on the devices, counted from the last one; the output counts as one. Default: as many as "
+        "fit.",
+    )
+    split_mode: SplitMode = Field(
+        default="layer",
+        description="Use of several devices: layer (whole layers on each), row (rows of every matrix on each) or none "
+        "(one device).",
+    )
+    tensor_split: Shares | None = Field(
+        default=None, description="Shares of the devices, such as 3,1. Default: by their free memory."
+    )
+    main_device: str | None = Field(
+        default=None,
+        description="Device of split_mode none, and of small tensors in split_mode row. Default: the one with the most "
+        "free memory.",
+    )
+    cpu_moe: Layers = Field(
+        default=0, description="Number of first layers whose experts stay in the memory of the machine."
+    )
 
     @field_validator("models", mode="before")
     @classmethod
@@ -261,6 +303,13 @@ class Settings(BaseSettings):
             if not _WEB_ADDRESS.fullmatch(address):
                 raise ValueError(f"{address!r} is not a web address; give scheme, host and path: https://dev.example")
         return {name: address.rstrip("/") for name, address in environments.items()}
+
+    @model_validator(mode="after")
+    def _quantized_kv_needs_flash_attention(self) -> Self:
+        types = [model.kv_type or self.kv_type for model in self.models]
+        if not self.flash_attention and ("q8_0" in types or "q4_0" in types):
+            raise ValueError("kv_type q8_0 and q4_0 need flash_attention; remove flash_attention = false")
+        return self
 
     @model_validator(mode="after")
     def _strict_is_mistral(self) -> Self:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.llamacpp.model import Model
+from ponant.llamacpp.model import ContextShape, Model
 
 CELLS = 64
 
@@ -14,14 +14,16 @@ def computed(model: Path, tokens: list[int], adapter: Path | None = None) -> NDA
     """Return the logits of the last token, with or without an adapter."""
     loaded = Model(model)
     loaded.open_context(
-        cells=CELLS,
-        slots=1,
-        batch_tokens=CELLS,
-        most_logits=1,
-        threads=1,
-        flash_attention=False,
-        kv_type="f32",
-        separate_streams=False,
+        ContextShape(
+            cells=CELLS,
+            slots=1,
+            batch_tokens=CELLS,
+            most_logits=1,
+            threads=1,
+            flash_attention=False,
+            kv_type="f32",
+            separate_streams=False,
+        )
     )
     if adapter:
         loaded.add_adapter("adapter", adapter)

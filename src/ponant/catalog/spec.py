@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from ponant.engine.embed.base import LongTexts
+from ponant.engine.llama.placement import ALL_DEVICES, DeviceSettings
 from ponant.errors import ModelLoadError
+from ponant.llamacpp.memory import KVType
 from ponant.weights.kinds import Kind
 
 LOCAL = "local"
@@ -34,6 +36,8 @@ class ModelSpec:
         training_weights: Hugging Face folder with the model in full precision, for fine-tuning.
         long_texts: treatment of texts that are longer than the context of an embedding model.
         embed_as: role of the texts of the bundled embedding model.
+        kv_type: number format of the KV cache.
+        devices: devices that compute.
         loader: name of the model's loader in the catalog.
     """
 
@@ -51,6 +55,8 @@ class ModelSpec:
     training_weights: Path | None = None
     long_texts: LongTexts = "mean"
     embed_as: EmbedAs = "passage"
+    kv_type: KVType = "f16"
+    devices: DeviceSettings = ALL_DEVICES
     loader: str = LOCAL
 
     @property

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-KVType = Literal["f16", "f32"]
+KVType = Literal["f16", "f32", "q8_0", "q4_0"]
 """Number format of the KV cache."""
 
-_BYTES_PER_VALUE: dict[KVType, int] = {"f16": 2, "f32": 4}
+_BYTES_PER_BLOCK: dict[KVType, int] = {"f16": 64, "f32": 128, "q8_0": 34, "q4_0": 18}
+"""Bytes of 32 numbers. Quantized formats have a scale for as many."""
+_BLOCK = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +45,4 @@ def model_size(metadata: Mapping[str, str], weights: int, kv_type: KVType) -> Mo
     head_length = largest("embedding_length", 0) // heads
     lengths = largest("attention.key_length", head_length) + largest("attention.value_length", head_length)
     values = largest("block_count", 0) * largest("attention.head_count_kv", heads) * lengths
-    return ModelSize(largest("context_length", 0), weights, max(1, values * _BYTES_PER_VALUE[kv_type]))
+    return ModelSize(largest("context_length", 0), weights, max(1, values * _BYTES_PER_BLOCK[kv_type] // _BLOCK))

@@ -5,6 +5,7 @@ Errors in C calls end the process, so arguments are checked here first.
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 from ponant.errors import ModelLoadError
 from ponant.llamacpp.adapter_file import check_adapter_file
 from ponant.llamacpp.bindings import c
-from ponant.llamacpp.handles import load_adapter, load_model, new_context, read_metadata
+from ponant.llamacpp.handles import compute_buffers, load_adapter, load_model, new_context, read_metadata
 from ponant.llamacpp.memory import KVType, ModelSize, model_size
+from ponant.llamacpp.offload import ON_HOST, Offload
 from ponant.llamacpp.vocabulary import end_tokens
 
-_KV_TYPES: dict[KVType, int] = {"f16": 1, "f32": 0}
+_KV_TYPES: dict[KVType, int] = {"f16": 1, "f32": 0, "q8_0": 8, "q4_0": 2}
 _ROWS_WITHOUT_FLASH_ATTENTION = 128
 """Rows of a micro-batch without flash attention. Each row has a score per cell, and larger ones are no faster."""
 _NO_END = 2**31 - 1
@@ -30,6 +32,60 @@ class KVCacheFullError(Exception):
     """Batch that does not fit into the KV cache. Nothing of it was computed."""
 
 
+@dataclass(frozen=True, slots=True)
+class ContextShape:
+    """Sizes of a context.
+
+    Attributes:
+        cells: size of the KV cache in tokens.
+        slots: number of sequences in the cache.
+        batch_tokens: most tokens of a ``decode``.
+        most_logits: most rows of logits of a ``decode``.
+        threads: number of compute threads.
+        flash_attention: compute attention with the flash kernel.
+        kv_type: number format of the KV cache.
+        separate_streams: give each slot cells of its own instead of sharing all cells.
+    """
+
+    cells: int
+    slots: int
+    batch_tokens: int
+    most_logits: int
+    threads: int
+    flash_attention: bool
+    kv_type: KVType
+    separate_streams: bool
+
+
+def measure_compute(path: Path, offload: Offload, shape: ContextShape) -> dict[str, int]:
+    """Return the bytes of the compute buffers by device, without loading weights. Raises ModelLoadError."""
+    model = load_model(path, vocab_only=False, offload=offload, no_weights=True)
+    try:
+        c.llama_free(new_context(model, _context_params(shape)))
+        return compute_buffers()
+    finally:
+        c.llama_model_free(model)
+
+
+def _context_params(shape: ContextShape) -> Any:
+    params = c.llama_context_default_params()
+    params.n_ctx = shape.cells
+    params.n_seq_max = shape.slots
+    params.n_batch = shape.batch_tokens
+    params.n_ubatch = (
+        shape.batch_tokens if shape.flash_attention else min(shape.batch_tokens, _ROWS_WITHOUT_FLASH_ATTENTION)
+    )
+    # llama.cpp wants as many outputs as sequences.
+    params.n_outputs_max = params.n_outputs_max_per_seq = max(shape.most_logits, shape.slots)
+    params.n_threads = params.n_threads_batch = shape.threads
+    params.flash_attn_type = (
+        c.LLAMA_FLASH_ATTN_TYPE_ENABLED if shape.flash_attention else c.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    )
+    params.type_k = params.type_v = _KV_TYPES[shape.kv_type]
+    params.kv_unified = not shape.separate_streams
+    return params
+
+
 class Model:
     """Weights and, after ``open_context``, a KV cache.
 
@@ -39,9 +95,9 @@ class Model:
         end_tokens: tokens that end a completion.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offload: Offload = ON_HOST) -> None:
         """Load the weights. Raises ModelLoadError if the file is not a model that generates text."""
-        self._model = load_model(path, vocab_only=False)
+        self._model = load_model(path, vocab_only=False, offload=offload)
         if not c.llama_model_has_decoder(self._model):
             raise ModelLoadError(f"{path} is not a model that generates text")
         self.vocab: Any = c.llama_model_get_vocab(self._model)
@@ -60,51 +116,14 @@ class Model:
         """Return the sizes of the model with a number format of the KV cache."""
         return model_size(read_metadata(self._model), c.llama_model_size(self._model), kv_type)
 
-    def open_context(
-        self,
-        *,
-        cells: int,
-        slots: int,
-        batch_tokens: int,
-        most_logits: int,
-        threads: int,
-        flash_attention: bool,
-        kv_type: KVType,
-        separate_streams: bool,
-    ) -> None:
-        """Allocate the KV cache and the buffers.
-
-        Args:
-            cells: size of the KV cache in tokens.
-            slots: number of sequences in the cache.
-            batch_tokens: most tokens of a ``decode``.
-            most_logits: most rows of logits of a ``decode``.
-            threads: number of compute threads.
-            flash_attention: compute attention with the flash kernel.
-            kv_type: number format of the KV cache.
-            separate_streams: give each slot cells of its own instead of sharing all cells.
-
-        Raises:
-            ModelLoadError: there is not enough memory.
-        """
-        params = c.llama_context_default_params()
-        params.n_ctx = cells
-        params.n_seq_max = slots
-        params.n_batch = batch_tokens
-        params.n_ubatch = batch_tokens if flash_attention else min(batch_tokens, _ROWS_WITHOUT_FLASH_ATTENTION)
-        params.n_outputs_max = params.n_outputs_max_per_seq = max(most_logits, slots)  # llama.cpp wants as many
-        params.n_threads = params.n_threads_batch = threads
-        params.flash_attn_type = (
-            c.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else c.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        )
-        params.type_k = params.type_v = _KV_TYPES[kv_type]
-        params.kv_unified = not separate_streams
-        self._context = new_context(self._model, params)
+    def open_context(self, shape: ContextShape) -> None:
+        """Allocate the KV cache and the buffers. Raises ModelLoadError if there is not enough memory."""
+        self._context = new_context(self._model, _context_params(shape))
         self._memory: Any = c.llama_get_memory(self._context)
-        self._batch = Batch(batch_tokens)
-        self._slots = slots
-        self._kv_type: KVType = kv_type
-        self._most_logits = most_logits
+        self._batch = Batch(shape.batch_tokens)
+        self._slots = shape.slots
+        self._kv_type: KVType = shape.kv_type
+        self._most_logits = shape.most_logits
 
     def decode(self, chunks: Sequence[tuple[int, int, Sequence[int], int]]) -> NDArray[np.float32]:
         """Compute tokens in one batch.

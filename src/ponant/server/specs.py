@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ponant.catalog.spec import LOCAL, ModelSpec
+from ponant.engine.llama.placement import DeviceSettings
 from ponant.llamacpp.handles import check_model_file
 from ponant.llamacpp.vocabulary import open_vocabulary
 from ponant.model_settings import ModelSettings
@@ -84,6 +85,20 @@ def _spec(model: ModelSettings, settings: Settings) -> ModelSpec:
         training_weights=model.training_weights,
         long_texts=model.long_texts or settings.long_texts,
         embed_as=model.embed_as,
+        kv_type=model.kv_type or settings.kv_type,
+        devices=_devices(model, settings),
+    )
+
+
+def _devices(model: ModelSettings, settings: Settings) -> DeviceSettings:
+    """Return the devices of a model: its own settings, or else those of the server."""
+    return DeviceSettings(
+        names=settings.devices if model.devices is None else model.devices,
+        gpu_layers=settings.gpu_layers if model.gpu_layers is None else model.gpu_layers,
+        split_mode=model.split_mode or settings.split_mode,
+        tensor_split=model.tensor_split or settings.tensor_split,
+        main_device=model.main_device or settings.main_device,
+        cpu_moe=settings.cpu_moe if model.cpu_moe is None else model.cpu_moe,
     )
 
 

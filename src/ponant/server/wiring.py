@@ -69,7 +69,8 @@ def make_catalog(
             prefix_memory=None if settings.prefix_cache_memory is None else int(settings.prefix_cache_memory),
             drafting=settings.drafting,
             flash_attention=settings.flash_attention,
-            kv_type=settings.kv_type,
+            kv_type=spec.kv_type,
+            devices=spec.devices,
         )
 
     loader = LocalLoader(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponant.engine.base import Delta, GenerateRequest, Sampling
-from ponant.engine.llama.config import EngineConfig, EngineInfo
+from ponant.engine.llama.config import DeviceUse, EngineConfig, EngineInfo
 from ponant.engine.llama.frames import (
     Cancel,
     FromWorker,
@@ -30,7 +30,7 @@ TO_WORKER: list[ToWorker] = [
     Cancel(2, 15),
 ]
 FROM_WORKER: list[FromWorker] = [
-    Loaded(EngineInfo(1, 2, 3, 4, 5, 6, 7)),
+    Loaded(EngineInfo(1, 2, 3, 4, 5, 6, 7, 8, 9, [DeviceUse("CUDA0", "GPU", 1, 2, 3, 4, 5)])),
     LoadFailed("no such file"),
     Stepped([], []),
     StepReport(),

@@ -11,7 +11,7 @@ import pytest
 from mistral_common.protocol.instruct import messages
 from mistral_common.tokens.tokenizers import sentencepiece
 
-from ponant.llamacpp.model import Model
+from ponant.llamacpp.model import ContextShape, Model
 from ponant.llamacpp.vocabulary import GGUFVocabulary
 from ponant.prompts.chat.turns import Turn
 from ponant.prompts.mistral.tokenizer import (
@@ -226,14 +226,16 @@ def test_tiny_model_speaks(tmp_path: Path, biases: dict[str, float] | None) -> N
     said = MistralTokens(tmp_path / "tekken.json", vocabulary).encode([USER])
     model = Model(path)
     model.open_context(
-        cells=256,
-        slots=1,
-        batch_tokens=256,
-        most_logits=1,
-        threads=1,
-        flash_attention=False,
-        kv_type="f32",
-        separate_streams=False,
+        ContextShape(
+            cells=256,
+            slots=1,
+            batch_tokens=256,
+            most_logits=1,
+            threads=1,
+            flash_attention=False,
+            kv_type="f32",
+            separate_streams=False,
+        )
     )
     random = np.random.default_rng(0)
     spoken: list[int] = []

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ponant.engine.llama.placement import ALL_DEVICES, DeviceSettings
 from ponant.llamacpp.memory import KVType
 from ponant.processes.core_lock import CoreSlot
 
@@ -23,6 +24,7 @@ class EngineConfig(msgspec.Struct, frozen=True):
         kv_type: number format of the KV cache.
         core_slot: slot of the lock that it shares with other workers on the same cores.
         adapters: number of LoRA adapters that can be loaded at once.
+        devices: devices for the layers.
     """
 
     model_path: str
@@ -38,10 +40,36 @@ class EngineConfig(msgspec.Struct, frozen=True):
     kv_type: KVType = "f16"
     core_slot: CoreSlot | None = None
     adapters: int = 16
+    devices: DeviceSettings = ALL_DEVICES
+
+
+class DeviceUse(msgspec.Struct, frozen=True):
+    """Use of a device by an engine.
+
+    Attributes:
+        name: name of the device.
+        description: name of the product.
+        layers: number of layers on the device.
+        memory: memory that the engine takes there, in bytes.
+        total: memory of the device in bytes.
+        free_before: free memory before the model was loaded, in bytes.
+        free_after: free memory after it, in bytes.
+    """
+
+    name: str
+    description: str
+    layers: int
+    memory: int
+    total: int
+    free_before: int
+    free_after: int
 
 
 class EngineInfo(msgspec.Struct, frozen=True):
-    """Sizes of a running engine: ``context`` and ``kv_cells`` in tokens, memory in bytes."""
+    """Sizes of a running engine: ``context`` and ``kv_cells`` in tokens, memory in bytes.
+
+    ``host_memory`` is the part of weights and KV cache that lies in the memory of this machine.
+    """
 
     context: int
     kv_cells: int
@@ -50,3 +78,6 @@ class EngineInfo(msgspec.Struct, frozen=True):
     weights_memory: int
     parallel: int
     threads: int
+    host_memory: int
+    layers: int = 0
+    devices: list[DeviceUse] = []

@@ -12,6 +12,10 @@ _USUAL_KV_MEMORY = 512 * 2**20
 """Default size of the KV cache in bytes, unless the context needs more."""
 _SHARE_FOR_CONTEXT = 0.25
 """Largest default size of the KV cache, as a share of the free memory."""
+_SHARE_OF_DEVICE_FOR_CONTEXT = 0.9
+"""The same on devices, whose memory no other program needs."""
+_USUAL_SHARE_OF_DEVICE = 0.5
+"""Default size of the KV cache on devices, as a share of their free memory, unless the context needs more."""
 _SHARE_FOR_PREFIXES = 0.5
 """Default size of the prefix store, as a share of the KV cache's size."""
 _SMALLEST_CONTEXT = 128
@@ -34,13 +38,14 @@ class MemoryPlan:
     kept: int = 0
 
 
-def plan_memory(model: ModelSize, config: EngineConfig, available: int) -> MemoryPlan:
+def plan_memory(model: ModelSize, config: EngineConfig, available: int, *, store: int | None = None) -> MemoryPlan:
     """Choose the sizes that the configuration leaves open.
 
     Args:
         model: sizes of the model.
         config: configuration of the engine.
-        available: available memory in bytes.
+        available: available memory in bytes, of devices if there are any, else of this machine.
+        store: memory of this machine for the prefix store, in bytes, if ``available`` is the memory of devices.
 
     Raises:
         ModelLoadError: the configuration does not fit the model or the memory.
@@ -59,9 +64,11 @@ def plan_memory(model: ModelSize, config: EngineConfig, available: int) -> Memor
                 f"a context of {max(context, _SMALLEST_CONTEXT)} needs {megabytes(needed)}"
             )
     else:
-        affordable = int(free * _SHARE_FOR_CONTEXT) // per_token
+        on_devices = store is not None
+        affordable = int(free * (_SHARE_OF_DEVICE_FOR_CONTEXT if on_devices else _SHARE_FOR_CONTEXT)) // per_token
+        usual = (int(free * _USUAL_SHARE_OF_DEVICE) if on_devices else _USUAL_KV_MEMORY) // per_token
         context = config.context or max(min(model.context, affordable), min(model.context, _SMALLEST_CONTEXT))
-        cells = max(context, min(config.parallel * context, _USUAL_KV_MEMORY // per_token, affordable))
+        cells = max(context, min(config.parallel * context, usual, affordable))
     if cells * per_token > free:
         raise ModelLoadError(
             f"too little memory: the weights take {megabytes(model.weights)} and a KV cache of {cells} tokens "
@@ -69,7 +76,8 @@ def plan_memory(model: ModelSize, config: EngineConfig, available: int) -> Memor
             "ask for less with --context or --kv-memory, or take a smaller model"
         )
     if not config.deterministic:
-        return MemoryPlan(context, cells, config.parallel, _kept(config, cells, per_token, free))
+        room = free if store is None else cells * per_token + max(0, store - SPARE_MEMORY)
+        return MemoryPlan(context, cells, config.parallel, _kept(config, cells, per_token, room))
     parallel = max(1, min(config.parallel, cells // context))
     return MemoryPlan(context, parallel * context, parallel)
 

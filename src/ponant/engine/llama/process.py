@@ -161,7 +161,7 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
         """Return a one-line summary of the loaded model; see ``Backend.describe``."""
         info = self.info
         return (
-            f"Loaded {name} ({megabytes(info.weights_memory)}): "
+            f"Loaded {name} ({megabytes(info.weights_memory)}): {_devices(info)}"
             f"context {info.context} tokens, KV cache {info.kv_cells} tokens ({megabytes(info.kv_memory)}), "
             f"{info.parallel} sequences at once, {info.threads} threads"
         )
@@ -270,6 +270,20 @@ class EngineProcess(Supervised[EngineInfo, Stepped | AdapterAdded | StepReport])
         generation = self._generations[request_id]
         self._forget(request_id)
         generation.fail(error)
+
+
+def _devices(info: EngineInfo) -> str:
+    """Return the devices of a model as the beginning of a list; empty if it is on none."""
+    if not info.devices:
+        return ""
+    placed = " and ".join(
+        f"{device.layers} on {device.name} ({device.description}, {megabytes(device.free_before)} of "
+        f"{megabytes(device.total)} free before, {megabytes(device.free_after)} after)"
+        for device in info.devices
+    )
+    on_host = info.layers - sum(device.layers for device in info.devices)
+    rest = f" and {on_host} on the processor, which slows every token" if on_host else ""
+    return f"of {info.layers} layers {placed}{rest}, "
 
 
 def _identity(frame: msgspec.Struct) -> object:

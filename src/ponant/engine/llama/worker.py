@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.base import Delta, FinishReason, GenerateRequest, TokenLogprobs
-from ponant.engine.llama.config import EngineConfig, EngineInfo
-from ponant.engine.llama.drafting import MOST_DRAFTED, Drafter, DraftText
+from ponant.engine.llama.config import EngineConfig
+from ponant.engine.llama.drafting import Drafter, DraftText
 from ponant.engine.llama.frames import (
     AdapterAdded,
     AddAdapter,
@@ -31,7 +31,7 @@ from ponant.engine.llama.frames import (
 )
 from ponant.engine.llama.grammar import Grammar, GrammarCompiler, GrammarTokenizer
 from ponant.engine.llama.kv_cache import Empty, KVCache, Operation, Restore, Save, Share, Trim
-from ponant.engine.llama.memory import plan_memory
+from ponant.engine.llama.loading import open_model
 from ponant.engine.llama.prefill import BurstPrefill
 from ponant.engine.llama.prefix_store import PrefixStore
 from ponant.engine.llama.reporter import Reporter
@@ -41,14 +41,10 @@ from ponant.engine.llama.sequence import Draw, Sequence
 from ponant.engine.llama.step import Chunk, Step
 from ponant.engine.llama.step_costs import StepCosts
 from ponant.errors import AdapterError, ModelLoadError
-from ponant.llamacpp.model import MOST_SLOTS, KVCacheFullError, Model
-from ponant.machine import available_memory, default_threads
+from ponant.llamacpp.model import KVCacheFullError
 from ponant.processes.child import Connection, parent
 from ponant.processes.core_lock import CoreLock
 from ponant.processes.frames import Loaded, LoadFailed
-
-BATCH_TOKENS = 512
-"""Most tokens of one step."""
 
 _LONGEST_FOLLOWED = 16_384
 """Most tokens at the end of a prompt that are indexed for drafts; indexing takes time."""
@@ -63,29 +59,11 @@ class EngineWorker:
 
     def __init__(self, config: EngineConfig) -> None:
         """Load the model and allocate the KV cache. Raises ModelLoadError."""
-        self._model = Model(Path(config.model_path))
-        size = self._model.size(config.kv_type)
-        sizes = plan_memory(size, config, available_memory())
-        threads = config.threads or default_threads()
-        # Scratch slots: one for copies of prefixes, and a second one to overwrite free cells.
-        self._has_scratch = self._model.can_share_cells and not config.deterministic
-        most_slots = MOST_SLOTS - 2 if self._has_scratch else MOST_SLOTS
-        shares = config.prefix_cache and not config.deterministic and self._model.can_share_cells
-        parallel = min(sizes.parallel, most_slots)
-        slots = min(2 * parallel, most_slots) if shares else parallel
-        self._scratch = slots, slots + 1
+        opened = open_model(config)
+        self._model, sizes, slots = opened.model, opened.memory, opened.slots
+        self._has_scratch = slots.scratch > 0
+        self._scratch = slots.slots, slots.slots + 1
         self._drafts = config.drafting and not config.deterministic and self._model.can_share_cells
-        most_draws = max(parallel, 1 + MOST_DRAFTED)
-        self._model.open_context(
-            cells=sizes.cells,
-            slots=slots + 2 if self._has_scratch else slots,
-            batch_tokens=BATCH_TOKENS,
-            most_logits=most_draws,
-            threads=threads,
-            flash_attention=config.flash_attention,
-            kv_type=config.kv_type,
-            separate_streams=config.deterministic,
-        )
         self._sampler = Sampler(self._model.vocabulary_size, self._model.end_tokens)
         self._grammars = GrammarCompiler(
             lambda: GrammarTokenizer(self._model.vocab, self._model.vocabulary_size, self._model.end_tokens)
@@ -98,27 +76,19 @@ class EngineWorker:
         self._scheduler = Scheduler(
             cache=KVCache(
                 cells=sizes.cells,
-                slots=slots,
-                store=PrefixStore(sizes.kept) if shares else None,
+                slots=slots.slots,
+                store=PrefixStore(sizes.kept) if slots.shares else None,
             ),
-            parallel=parallel,
-            batch_tokens=BATCH_TOKENS,
+            parallel=slots.parallel,
+            batch_tokens=opened.batch_tokens,
             end_tokens=self._model.end_tokens,
             costs=costs,
-            prefill=BurstPrefill(costs, BATCH_TOKENS),
-            most_draws=most_draws,
+            prefill=BurstPrefill(costs, opened.batch_tokens),
+            most_draws=slots.most_logits,
             deterministic=config.deterministic,
         )
         self._reporter = Reporter(self._scheduler)
-        self.info = EngineInfo(
-            context=sizes.context,
-            kv_cells=sizes.cells,
-            kv_memory=sizes.cells * size.kv_bytes_per_token,
-            weights_memory=size.weights,
-            prefix_memory=sizes.kept * size.kv_bytes_per_token if shares else 0,
-            parallel=parallel,
-            threads=threads,
-        )
+        self.info = opened.info
 
     def serve(self, connection: Connection[ToWorker]) -> None:
         """Compute until the parent closes the connection."""
