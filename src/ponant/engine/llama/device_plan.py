@@ -85,23 +85,25 @@ def plan_devices(
     Raises:
         ModelLoadError: the model does not fit, or the user's choice does not.
     """
-    memories = [
-        DeviceMemory(one.device.name, one.device.free, one.pool, compute.get(one.device.name, 0)) for one in chosen
-    ]
-    room = _room(memories, available)
+    memories = [_memory(one, available, compute) for one in chosen]
+    shared = {memory.name for memory in memories if memory.pool == HOST}
+    room = _room(memories)
     weights = sizes.total
     fits = weights < room
-    memory = plan_memory(replace(size, weights=weights), config, room if fits else room + available, store=available)
+    memory = plan_memory(
+        replace(size, weights=weights), config, room if fits else room + (0 if shared else available), store=available
+    )
     while True:
         placement = place(sizes, memories, config.devices, kv_bytes_per_layer=_kv_of_layer(size, sizes, memory.cells))
         is_open = config.kv_memory is None and config.devices.gpu_layers is None
         if placement.is_complete or not (fits and is_open) or int(memory.cells * _SHRINK) < memory.context:
             break
         memory = replace(memory, cells=int(memory.cells * _SHRINK))
-    if placement.host_bytes > available:
+    here = placement.host_bytes + sum(placement.device_bytes.get(name, 0) for name in shared)
+    if here > available:
         raise ModelLoadError(
-            f"too little memory: {placement.on_devices} of {placement.layers} layers fit on the devices, and the rest "
-            f"takes {megabytes(placement.host_bytes)} of this machine, of which only {megabytes(available)} are free; "
+            f"too little memory: {placement.on_devices} of {placement.layers} layers fit on the devices, and the model "
+            f"takes {megabytes(here)} of this machine's memory, of which only {megabytes(available)} are free; "
             "ask for less with --context or --kv-memory, or take a smaller model"
         )
     return DevicePlan(memory, placement, offload_of(placement, config.devices))
@@ -130,9 +132,12 @@ def _pool(device: Device) -> str:
     return HOST if device.kind == "integrated" else device.name
 
 
-def _room(devices: Sequence[DeviceMemory], available: int) -> int:
+def _memory(one: ChosenDevice, available: int, compute: Mapping[str, int]) -> DeviceMemory:
+    free = min(one.device.free, available) if one.pool == HOST else one.device.free
+    return DeviceMemory(one.device.name, free, one.pool, compute.get(one.device.name, 0))
+
+
+def _room(memories: Sequence[DeviceMemory]) -> int:
     """Return the free memory of all pools together, without the compute buffers."""
-    pools = {device.pool: device.free for device in devices}
-    if HOST in pools:
-        pools[HOST] = min(pools[HOST], available)
-    return sum(pools.values()) - sum(device.overhead for device in devices)
+    pools = {memory.pool: memory.free for memory in memories}
+    return sum(pools.values()) - sum(memory.overhead for memory in memories)
