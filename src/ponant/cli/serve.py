@@ -52,6 +52,18 @@ def _aliases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 @click.option("--parallel", type=int, metavar="N", help="Sequences that run at once; further ones wait.  [default: 16]")
 @click.option("--threads", type=int, metavar="N", help="Compute threads.  [default: the number of physical cores]")
 @click.option(
+    "--devices",
+    metavar="NAMES",
+    help="Devices that compute, separated by commas, as `ponant doctor` names them; none for the processor alone.  "
+    "[default: all GPUs]",
+)
+@click.option(
+    "--gpu-layers",
+    type=int,
+    metavar="N",
+    help="Layers on the devices, counted from the last one.  [default: as many as fit]",
+)
+@click.option(
     "--alias",
     "aliases",
     multiple=True,
