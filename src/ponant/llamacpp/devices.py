@@ -1,6 +1,7 @@
 """Devices that llama.cpp can compute on, through ggml's registry: the processor, GPUs, and RPC servers."""
 
 import ctypes
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from ponant.errors import ModelLoadError
 from ponant.llamacpp.bindings import c
 
 RPC_SCHEME = "rpc://"
+_CONNECT_SECONDS = 5.0
 
 DeviceKind = Literal["cpu", "gpu", "integrated", "accelerator"]
 """``gpu`` has memory of its own, ``integrated`` shares that of the machine, ``accelerator`` helps the processor."""
@@ -61,6 +63,7 @@ def connect_rpc(address: str) -> list[str]:
     library = ggml_library("ggml-rpc")
     if library is None:
         raise ModelLoadError(f"{address}: this build of llama.cpp has no RPC backend; set it up with make serve")
+    _check_answers(address)
     before = {device.name for device in devices()}
     add = library.ggml_backend_rpc_add_server
     add.restype, add.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
@@ -69,6 +72,19 @@ def connect_rpc(address: str) -> list[str]:
         raise ModelLoadError(f"{address}: no RPC server answers; start one with ponant rpc-server")
     _ggml().ggml_backend_register(ctypes.c_void_p(registry))
     return [device.name for device in devices() if device.name not in before]
+
+
+def _check_answers(address: str) -> None:
+    """Raise ModelLoadError if nothing listens at an address, as ggml ends the process then."""
+    host, _, port = address.removeprefix(RPC_SCHEME).rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except ValueError:
+        raise ModelLoadError(f"{address} is not of the form rpc://host:port") from None
+    except OSError as error:
+        raise ModelLoadError(
+            f"{address}: no RPC server answers ({error}); start one there with ponant rpc-server"
+        ) from None
 
 
 def has_rpc() -> bool:
