@@ -23,7 +23,7 @@ _HEADERS = (Path("/usr/include"), Path("/usr/local/include"), Path("/opt/homebre
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class EngineBuild:
     """A backend of llama.cpp, on this machine.
 
     Attributes:
@@ -55,12 +55,12 @@ class Backend:
         return (*self.arguments, *_ALWAYS)
 
 
-def backends() -> list[Backend]:
+def engine_builds() -> list[EngineBuild]:
     """Return all backends in the order of preference; the processor is last."""
     return [_cuda(), _metal(), _hip(), _vulkan(), _cpu()]
 
 
-def choose(wish: str, among: Sequence[Backend]) -> Backend:
+def choose(wish: str, among: Sequence[EngineBuild]) -> EngineBuild:
     """Return the backend with a name, or for ``auto`` the first one that is ready.
 
     Raises:
@@ -76,7 +76,7 @@ def choose(wish: str, among: Sequence[Backend]) -> Backend:
     return chosen
 
 
-def _cuda() -> Backend:
+def _cuda() -> EngineBuild:
     compiler = _program("nvcc", "/usr/local/cuda/bin/nvcc", "/opt/cuda/bin/nvcc")
     driver = _program("nvidia-smi")
     return _backend(
@@ -92,7 +92,7 @@ def _cuda() -> Backend:
     )
 
 
-def _metal() -> Backend:
+def _metal() -> EngineBuild:
     is_mac = platform.system() == "Darwin"
     compiler = _program("clang") if is_mac else None
     return _backend(
@@ -105,7 +105,7 @@ def _metal() -> Backend:
     )
 
 
-def _hip() -> Backend:
+def _hip() -> EngineBuild:
     compiler = _program("hipcc", "/opt/rocm/bin/hipcc")
     device = Path("/dev/kfd")
     return _backend(
@@ -121,7 +121,7 @@ def _hip() -> Backend:
     )
 
 
-def _vulkan() -> Backend:
+def _vulkan() -> EngineBuild:
     compiler = _program("glslc")
     headers = next((str(folder) for folder in _HEADERS if (folder / "vulkan" / "vulkan.h").exists()), None)
     has_gpu = any(_has_pci_vendor(vendor) for vendor in ("0x1002", "0x8086", "0x10de")) or bool(
@@ -140,7 +140,7 @@ def _vulkan() -> Backend:
     )
 
 
-def _cpu() -> Backend:
+def _cpu() -> EngineBuild:
     compiler = _program("c++", "g++", "clang++")
     return _backend(
         "cpu",
@@ -160,9 +160,9 @@ def _backend(
     minutes: str,
     parts: Sequence[tuple[str, str | None, str]],
     hardware: bool,
-) -> Backend:
+) -> EngineBuild:
     """Return a backend with its parts: name, path or None, and the advice for a missing one."""
-    return Backend(
+    return EngineBuild(
         name,
         title,
         tuple(arguments),
@@ -190,7 +190,7 @@ def _has_pci_vendor(vendor: str) -> bool:
     return False
 
 
-def _describe(among: Sequence[Backend], chosen: Backend) -> list[str]:
+def _describe(among: Sequence[EngineBuild], chosen: EngineBuild) -> list[str]:
     """Return lines on what was found, what is built, and what the others need."""
     lines = [f"Engine: llama.cpp for {chosen.title}, which takes {chosen.minutes} minutes the first time."]
     lines += [f"  found: {part}" for part in chosen.found]
@@ -235,7 +235,7 @@ def _is_built_so(arguments: Sequence[str]) -> bool:
         return False
 
 
-def install(version: str, backend: Backend) -> None:
+def install(version: str, backend: EngineBuild) -> None:
     """Build the engine, or take it from the cache, and install it. Raises CalledProcessError."""
     arguments = [*os.environ.get("CMAKE_ARGS", "").split(), *backend.all_arguments]
     if _is_built_so(arguments):
@@ -263,7 +263,7 @@ def main() -> None:
     parser.add_argument("--version", required=True, help=f"version of {ENGINE}")
     parser.add_argument("--dry-run", action="store_true", help="print what would be built")
     options = parser.parse_args()
-    among = backends()
+    among = engine_builds()
     try:
         chosen = choose(options.backend, among)
     except ValueError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from ponant.doctor.backends import Backend, backends
+from ponant.doctor.backends import EngineBuild, engine_builds
 from ponant.doctor.suited_models import SuitedModel, suited_models
 from ponant.llamacpp.devices import Device, devices, has_rpc
 from ponant.machine import SPARE_MEMORY, available_memory
@@ -48,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What was found on this machine.
+    """Findings on this machine.
 
     Attributes:
         processor: the processor.
@@ -69,7 +69,7 @@ class Examination:
     devices: Sequence[Device]
     engine: str | None
     rpc: bool
-    backends: Sequence[Backend]
+    backends: Sequence[EngineBuild]
     extras: Sequence[tuple[str, str, bool]]
     models: Sequence[SuitedModel]
     problems: Sequence[Problem]
@@ -91,7 +91,7 @@ def examine(data_dir: Path) -> Examination:
         found, rpc = devices(), has_rpc()
     except (OSError, RuntimeError, ImportError) as error:
         failure = str(error)
-    available, buildable = available_memory(), backends()
+    available, buildable = available_memory(), engine_builds()
     on_devices = sum(device.free for device in found if device.kind == "gpu")
     return Examination(
         processor=_processor(),
@@ -110,7 +110,7 @@ def examine(data_dir: Path) -> Examination:
 def _problems(
     failure: str | None,
     found: Sequence[Device],
-    buildable: Sequence[Backend],
+    buildable: Sequence[EngineBuild],
     available: int,
     data_dir: Path,
     *,

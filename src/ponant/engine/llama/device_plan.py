@@ -15,7 +15,7 @@ from ponant.sizes import megabytes
 
 _LOOPBACK = ("127.", "localhost", "[::1]")
 _SHRINK = 0.9
-"""Factor by which a KV cache of default size shrinks while some layers do not fit beside it."""
+"""Factor by which a KV cache of default size shrinks while it leaves some layers no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def plan_devices(
 ) -> DevicePlan:
     """Divide a model between devices and the memory of this machine.
 
-    A KV cache of default size shrinks until all layers fit beside it, if the weights alone fit.
+    A KV cache of default size shrinks until all layers fit too, if the weights alone fit.
 
     Args:
         size: sizes of the model.
