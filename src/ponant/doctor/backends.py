@@ -192,7 +192,7 @@ def _has_pci_vendor(vendor: str) -> bool:
 
 def _describe(among: Sequence[EngineBuild], chosen: EngineBuild) -> list[str]:
     """Return lines on what was found, what is built, and what the others need."""
-    lines = [f"Engine: llama.cpp for {chosen.title}, which takes {chosen.minutes} minutes the first time."]
+    lines = [f"Engine: llama.cpp for {chosen.title}, which takes {chosen.minutes} minutes to build."]
     lines += [f"  found: {part}" for part in chosen.found]
     for other in among:
         if other is chosen or not other.hardware or other.name == "cpu":
@@ -227,19 +227,24 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
 
 
-def _is_built_so(arguments: Sequence[str]) -> bool:
-    """Return True if the engine of this environment was built with these arguments."""
+def _arguments(backend: EngineBuild) -> list[str]:
+    """Return the arguments of CMake: those of the environment, and those of the backend."""
+    return [*os.environ.get("CMAKE_ARGS", "").split(), *backend.all_arguments]
+
+
+def is_installed(backend: EngineBuild) -> bool:
+    """Return True if the engine of this environment was built for a backend."""
     try:
-        return (Path(sys.prefix) / ".engine-arguments").read_text() == " ".join(arguments)
+        return (Path(sys.prefix) / ".engine-arguments").read_text() == " ".join(_arguments(backend))
     except OSError:
         return False
 
 
 def install(version: str, backend: EngineBuild) -> None:
     """Build the engine, or take it from the cache, and install it. Raises CalledProcessError."""
-    arguments = [*os.environ.get("CMAKE_ARGS", "").split(), *backend.all_arguments]
-    if _is_built_so(arguments):
+    if is_installed(backend):
         return
+    arguments = _arguments(backend)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     folder = _wheel_folder(version, arguments)
     if not list(folder.glob("*.whl")):
@@ -268,7 +273,8 @@ def main() -> None:
         chosen = choose(options.backend, among)
     except ValueError as error:
         sys.exit(f"BACKEND={options.backend}: {error}")
-    sys.stderr.write("\n".join(_describe(among, chosen)) + "\n")
+    if options.dry_run or not is_installed(chosen):
+        sys.stderr.write("\n".join(_describe(among, chosen)) + "\n")
     if not options.dry_run:
         try:
             install(options.version, chosen)
