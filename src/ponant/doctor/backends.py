@@ -210,7 +210,6 @@ def _wheel_folder(version: str, arguments: Sequence[str]) -> Path:
     machine = [
         version,
         *arguments,
-        os.environ.get("CMAKE_ARGS", ""),
         sysconfig.get_platform(),
         sys.version,
         _processor(),

@@ -68,17 +68,14 @@ def suited_models(host: int, device: int) -> Iterator[SuitedModel]:
         device: free memory of its devices in bytes; 0 without devices.
     """
     for model in KNOWN_MODELS:
-        on_device, on_both, on_host = (_context(model, memory) for memory in (device, device + host, host))
-        if device and on_device:
-            fit, context = "device", on_device
-        elif device and on_both:
-            fit, context = "device and processor", on_both
-        elif on_host:
-            fit, context = "processor", on_host
-        else:
-            yield SuitedModel(model, "no", 0, model.weights + _BUFFERS + _USEFUL_CONTEXT * model.kv_bytes_per_token)
-            continue
-        yield SuitedModel(model, fit, context, model.weights + _BUFFERS + context * model.kv_bytes_per_token)
+        places: list[tuple[Fit, int]] = [("processor", host)]
+        if device:
+            places = [("device", device), ("device and processor", device + host), *places]
+        fit, context = next(
+            ((place, found) for place, memory in places if (found := _context(model, memory))), ("no", 0)
+        )
+        needed = (context or _USEFUL_CONTEXT) * model.kv_bytes_per_token
+        yield SuitedModel(model, fit, context, model.weights + _BUFFERS + needed)
 
 
 def _context(model: KnownModel, memory: int) -> int:
