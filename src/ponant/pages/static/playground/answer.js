@@ -1,7 +1,8 @@
 /**
  * One answer while its stream arrives: pieces of the stream become text, thinking, calls, tokens and times.
  *
- * `inherited` is the number of tokens of a given beginning, `given` the number of UTF-16 units before the first token.
+ * `run` is the place of the request among those of its group, `inherited` the number of tokens of a given beginning, and
+ * `given` the number of UTF-16 units before the first token.
  *
  * @typedef {object} Timing
  * @property {number} first milliseconds from the request to the first token
@@ -11,11 +12,11 @@
 const SHORTEST = 0.02;
 
 /** Return the part of a turn that an answer begins with. */
-export function newAnswer(asked, index = 0) {
+export function newAnswer(asked, run = 0) {
   return {
     role: "assistant",
     asked,
-    index,
+    run,
     content: "",
     thinking: "",
     calls: [],

@@ -73,7 +73,7 @@ function readTurn(turn) {
   return {
     ...common,
     asked: readAsked(turn.asked),
-    index: number(turn.index) ?? 0,
+    run: number(turn.run) ?? 0,
     content: readContent(turn.content),
     thinking: text(turn.thinking),
     calls: list(turn.calls).map(({ id, name, arguments: given }) => ({

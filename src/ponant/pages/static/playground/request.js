@@ -36,16 +36,16 @@ export function chatBody(turns, { model, system, fields, prefix }) {
  */
 export function askedBy(settings) {
   const { fields, problems } = chatFields(settings);
-  const base = { model: settings.model, system: settings.system, fields, prefix: "", note: "" };
+  const models = settings.beside ? [settings.model, settings.beside] : [settings.model];
+  const asked = models.map((model) => ({ model, system: settings.system, fields, prefix: "", note: "" }));
   if (settings.prediction !== null && settings.comparePrediction) {
     const { prediction: _, ...without } = fields;
-    const pair = [
-      { ...base, note: "with the prediction" },
-      { ...base, fields: without, note: "without it" },
-    ];
-    return { asked: pair, problems, inTurn: true };
+    const pairs = asked.flatMap((one) => [
+      { ...one, note: "with the prediction" },
+      { ...one, fields: without, note: "without it" },
+    ]);
+    return { asked: pairs, problems, inTurn: true };
   }
-  const asked = settings.beside ? [base, { ...base, model: settings.beside }] : [base];
   return { asked, problems, inTurn: false };
 }
 

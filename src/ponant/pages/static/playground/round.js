@@ -22,7 +22,10 @@ export class Round {
     this.inTurn = inTurn;
     this.controller = new AbortController();
     const group = newId();
-    this.runs = asked.map((one) => ({ asked: one, answers: answersOf(conversation, parent, one, group, begun) }));
+    this.runs = asked.map((one, run) => ({
+      asked: one,
+      answers: answersOf(conversation, parent, { ...newAnswer(one, run), group, ...beginning(one, begun) }),
+    }));
     this.body = (one) => chatBody(parent === null ? [] : pathTo(conversation, parent), one);
     this.running = new Set(this.runs.flatMap((run) => run.answers.map((answer) => answer.id)));
     choose(conversation, this.runs[0].answers[0].id);
@@ -65,13 +68,15 @@ export class Round {
 }
 
 /** Add the answers of a request: as many as it has choices. */
-function answersOf(conversation, parent, asked, group, begun) {
-  const given = begun?.given ?? asked.prefix.length;
-  return Array.from({ length: choicesOf(asked.fields) }, (_, index) => {
-    const tokens = begun ? [...begun.tokens] : null;
-    const answer = { ...newAnswer(asked, index), tokens, inherited: tokens?.length ?? 0, given, group };
-    return addTurn(conversation, parent, answer);
-  });
+function answersOf(conversation, parent, answer) {
+  const count = choicesOf(answer.asked.fields);
+  return Array.from({ length: count }, () => addTurn(conversation, parent, structuredClone(answer)));
+}
+
+/** Return what an answer has of the beginning that its request gives. */
+function beginning(asked, begun) {
+  if (!begun) return { given: asked.prefix.length };
+  return { given: begun.given, tokens: begun.tokens, inherited: begun.tokens.length };
 }
 
 function choicesOf({ n }) {

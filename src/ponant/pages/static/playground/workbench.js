@@ -5,11 +5,12 @@ import { answerOf, askedBy, continuing, conversationOf, shownRequest } from "./r
 import { addTurn, choose, newConversation, pathOf, removeTurn } from "./conversation.js";
 import { defaultSettings } from "./settings.js";
 import { deleteConversation, listConversations, loadConversation, saveConversation, summaryOf } from "./library.js";
+import { Redraw } from "./redraw.js";
 import { Round } from "./round.js";
 
 const SAVE_AFTER = 400;
 
-/** State with the actions that change it. Listeners are called once per frame after changes. */
+/** State with the actions that change it. Listeners are called after changes. */
 export class Workbench {
   constructor() {
     this.models = [];
@@ -21,7 +22,7 @@ export class Workbench {
     this.rounds = new Map();
     this.unsaved = new Map();
     this.listeners = new Set();
-    this.frame = 0;
+    this.redraw = new Redraw(() => this.listeners.forEach((listener) => listener()));
     this.timer = 0;
   }
 
@@ -31,12 +32,7 @@ export class Workbench {
   }
 
   /** Show a change. */
-  changed = () => {
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      this.listeners.forEach((listener) => listener());
-    });
-  };
+  changed = () => this.redraw.ask();
 
   /** Read the list of models and the conversations of this browser, and open the one that a reload has closed. */
   async start() {
@@ -145,8 +141,11 @@ export class Workbench {
     if (conversations.length) this.show(conversations[0]);
   }
 
-  /** Save the open conversation soon. */
+  /** Save the open conversation soon. A chat without turns is not kept. */
   save(conversation = this.conversation) {
+    this.changed();
+    const isKept = this.conversations.some((one) => one.id === conversation.id);
+    if (!isKept && conversation.kind === "chat" && conversation.children.length === 0) return;
     conversation.updated = Date.now();
     if (conversation === this.conversation) this.remember();
     this.unsaved.set(conversation.id, conversation);
@@ -154,7 +153,6 @@ export class Workbench {
     this.conversations = [summaryOf(conversation), ...others];
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.flush(), SAVE_AFTER);
-    this.changed();
   }
 
   /** Save what is not saved yet. */

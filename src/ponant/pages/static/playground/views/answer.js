@@ -39,7 +39,7 @@ export function Answer({ bench, answer, heading, siblings, isChosen, isAlone, po
 
 function Body({ bench, answer, isRunning, point, pointed }) {
   const { colour } = bench.conversation.settings;
-  const isColoured = colour && answer.tokens?.some((token) => token.top.length);
+  const isColoured = colour && answer.tokens?.length > 0;
   const text = textOf(answer.content);
   return html`
     <div class="answer-body" aria-busy=${isRunning}>

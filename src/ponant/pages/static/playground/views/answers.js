@@ -27,7 +27,7 @@ export function Answers({ bench, turn, group, branches, point, pointed }) {
               bench=${bench}
               answer=${answer}
               heading=${headingOf(answer, group, names)}
-              siblings=${group.filter((other) => other.asked === answer.asked).length}
+              siblings=${siblingsOf(answer, group)}
               isChosen=${answer === turn}
               isAlone=${group.length === 1}
               point=${point}
@@ -36,32 +36,39 @@ export function Answers({ bench, turn, group, branches, point, pointed }) {
           `,
         )}
       </div>
-      <${Gain} group=${group} />
+      ${names.map((model) => html`<${Gain} key=${model} group=${group} model=${model} isNamed=${names.length > 1} />`)}
     </section>
   `;
 }
 
 /** Return the heading of a card: what its request has and the others of the group have not. */
 function headingOf(answer, group, names) {
-  if (answer.asked.note) return answer.asked.note;
-  const alike = group.filter((other) => other.asked.model === answer.asked.model).length;
-  const place = alike > 1 ? `${answer.index + 1} of ${alike}` : "";
-  return names.length > 1 ? [answer.asked.model, place].filter(Boolean).join(" · ") : place;
+  const { model, note } = answer.asked;
+  const alike = group.filter(({ asked }) => asked.model === model && asked.note === note);
+  const place = alike.length > 1 ? `${alike.indexOf(answer) + 1} of ${alike.length}` : "";
+  return [names.length > 1 && model, note, place].filter(Boolean).join(" · ");
 }
 
-/** The gain of a prediction: the speeds of two answers, with it and without it. */
-function Gain({ group }) {
+/** The gain of a prediction: the speeds of the first answers of a model, with it and without it. */
+function Gain({ group, model, isNamed }) {
+  const answers = group.filter((answer) => answer.asked.model === model && answer.asked.note);
   const [predicted, plain] = [true, false].map((has) =>
-    group.find((answer) => Boolean(answer.asked.fields.prediction) === has),
+    answers.find((answer) => Boolean(answer.asked.fields.prediction) === has),
   );
-  if (!predicted?.usage || !plain?.usage || !predicted.asked.note) return null;
-  const [fast, slow] = [predicted, plain].map((answer) => measuresOf(answer, 1));
+  if (!predicted?.usage || !plain?.usage) return null;
+  const [fast, slow] = [predicted, plain].map((answer) => measuresOf(answer, siblingsOf(answer, group)));
   const gain = fast.speed && slow.speed ? fast.speed / slow.speed : null;
   return html`
     <p class="gain" role="status">
+      ${isNamed && `${model}: `}
       <strong>${gain ? `${gain.toFixed(2)} times as fast with the prediction.` : "Too short to compare."}</strong>
       ${` ${fast.accepted ?? 0} predicted tokens accepted, ${fast.rejected ?? 0} rejected`}
       ${gain ? `, ${fast.speed.toFixed(1)} against ${slow.speed.toFixed(1)} tokens/s.` : "."}
     </p>
   `;
+}
+
+/** Return the number of answers of the same request. */
+function siblingsOf(answer, group) {
+  return group.filter((other) => other.run === answer.run).length;
 }

@@ -4,6 +4,8 @@ import { Component, html } from "../../lib/ui.js";
 import { textOf } from "../conversation.js";
 import { cellsOf, logprobOf, percent, strengthOf } from "../tokens.js";
 
+const BLOCK = 64;
+
 /** Return the cells of an answer: those of its thinking, and those of its text. */
 export function cellsOfAnswer(answer) {
   const texts = [
@@ -12,6 +14,37 @@ export function cellsOfAnswer(answer) {
   ];
   const [thinking, content] = cellsOf(answer.tokens, texts);
   return { thinking, content };
+}
+
+/** Cells that are drawn together, and again only while their text may grow, or to move the tab stop. */
+class Block extends Component {
+  shouldComponentUpdate({ answer, stop }) {
+    return this.props.grows || answer !== this.props.answer || stop !== this.props.stop;
+  }
+
+  render({ answer, cells, first, stop }) {
+    return cells.map((cell, step) => {
+      const at = first + step;
+      return isKnown(cell)
+        ? html`<${Cell} key=${at} tokens=${answer.tokens} cell=${cell} at=${at} isStop=${at === stop} />`
+        : cell.text;
+    });
+  }
+}
+
+function Cell({ tokens, cell, at, isStop }) {
+  const logprob = logprobOf(tokens, cell.start, cell.end);
+  return html`<span
+    class="token"
+    role="button"
+    aria-haspopup="dialog"
+    aria-label="${cell.text.trim() || "white space"}, ${percent(logprob)}"
+    tabindex=${isStop ? 0 : -1}
+    data-at=${at}
+    data-logprob=${logprob}
+    style=${{ "--strength": strengthOf(logprob).toFixed(3) }}
+    >${cell.text}</span
+  >`;
 }
 
 /**
@@ -34,8 +67,9 @@ export class Coloured extends Component {
     this.count = answer.tokens.length;
     this.text = textOf(answer.content);
     this.cells = cellsOfAnswer(answer)[part];
-    const place = pointed?.part === part ? pointed.place : -1;
-    const stop = place >= 0 ? place : this.cells.findIndex(isKnown);
+    if (pointed?.part === part) this.stop = pointed.place;
+    const stop = this.stop ?? this.cells.findIndex(isKnown);
+    const count = Math.ceil(this.cells.length / BLOCK);
     return html`
       <div
         class="coloured"
@@ -47,25 +81,22 @@ export class Coloured extends Component {
         onClick=${this.open}
         onKeyDown=${this.press}
       >
-        ${this.cells.map((cell, at) => (isKnown(cell) ? this.cell(answer, cell, at, at === stop) : cell.text))}
+        ${Array.from({ length: count }, (_, block) => {
+          const first = block * BLOCK;
+          const cells = this.cells.slice(first, first + BLOCK);
+          const place = stop >= first && stop < first + BLOCK ? stop : -1;
+          const grows = block === count - 1;
+          return html`<${Block}
+            key=${block}
+            answer=${answer}
+            cells=${cells}
+            first=${first}
+            stop=${place}
+            grows=${grows}
+          />`;
+        })}
       </div>
     `;
-  }
-
-  cell(answer, cell, at, isStop) {
-    const logprob = logprobOf(answer.tokens, cell.start, cell.end);
-    return html`<span
-      key=${at}
-      class="token"
-      role="button"
-      aria-haspopup="dialog"
-      aria-label="${cell.text.trim() || "white space"}, ${percent(logprob)}"
-      tabindex=${isStop ? 0 : -1}
-      data-at=${at}
-      data-logprob=${logprob}
-      style=${{ "--strength": strengthOf(logprob).toFixed(3) }}
-      >${cell.text}</span
-    >`;
   }
 
   over = (event) => this.pointAt(event.target, false);

@@ -97,6 +97,7 @@ function Legend() {
         `,
       )}
     </p>
+    <p class="hint muted">Requests ask for logprobs, so earlier answers have no colours.</p>
   `;
 }
 

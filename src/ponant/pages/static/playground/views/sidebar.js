@@ -64,28 +64,23 @@ function Entry({ bench, entry, isOpen, close }) {
       ${
         isOpen &&
         html`<span class="entry-actions">
-          <button
-            type="button"
-            class="quiet small"
-            title="Rename"
-            aria-label="Rename ${entry.title}"
-            onClick=${() => setRenaming(true)}
-          >
-            ✎
-          </button>
-          <button
-            type="button"
-            class="quiet small"
-            title="Delete"
-            aria-label="Delete ${entry.title}"
-            onClick=${() => remove(bench, entry)}
-          >
-            ✕
-          </button>
+          <${Icon} name="Rename ${entry.title}" act=${() => setRenaming(true)}>✎<//>
+          <${Icon} name="Export ${entry.title}" act=${() => exported(bench)}>⤓<//>
+          <${Icon} name="Delete ${entry.title}" act=${() => remove(bench, entry)}>✕<//>
         </span>`
       }
     </li>
   `;
+}
+
+function Icon({ name, act, children }) {
+  return html`<button type="button" class="quiet small" title=${name} aria-label=${name} onClick=${act}>
+    <span aria-hidden="true">${children}</span>
+  </button>`;
+}
+
+function exported({ conversation }) {
+  save("ponant-conversation.json", writeArchive([conversation]));
 }
 
 function remove(bench, entry) {
@@ -155,7 +150,7 @@ function Files({ bench }) {
 }
 
 /** Offer a text as a file. */
-export function save(name, text) {
+function save(name, text) {
   const address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   const link = document.createElement("a");
   link.href = address;
