@@ -56,7 +56,7 @@ JOB_REQUESTS = (
 )  # fmt: skip
 _ESTIMATES: dict[str, Any] = {
     "expected_duration_seconds": 94,
-    "cost": None,
+    "cost": 0.0,
     "cost_currency": None,
     "train_tokens_per_step": 128,
     "train_tokens": 1280,

@@ -133,7 +133,10 @@ ANSWER_TEXTS: Mapping[str, SchemaText] = {
             ),
             "num_cached_tokens": FieldText("Tokens of the prompt that came from the cache, without computation.", 0),
             "prompt_tokens_details": FieldText("Details of the prompt's tokens.", {"cached_tokens": 0}),
-            "prompt_token_details": FieldText("Older name of `prompt_tokens_details`.", {"cached_tokens": 0}),
+            "prompt_token_details": FieldText(
+                "Other spelling of `prompt_tokens_details` in the Mistral API. This server leaves it out.",
+                {"cached_tokens": 0},
+            ),
             "completion_tokens_details": FieldText(
                 "Details of the answers' tokens, if the request has a `prediction`.",
                 {"accepted_prediction_tokens": 21, "rejected_prediction_tokens": 4},

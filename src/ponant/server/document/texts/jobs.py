@@ -23,21 +23,25 @@ _WANDB_NAME = FieldText("Name of the run, if `run_name` is null.", "captain")
 _PARAMETERS = {
     "training_steps": FieldText("Number of steps; takes precedence over `epochs`. Null computes it from `epochs`.", 10),
     "learning_rate": FieldText("Learning rate at its peak, from 0.00000001 to 1.", 0.0001),
-    "weight_decay": FieldText("Weight decay of AdamW, from 0 to 1.", 0.1),
-    "warmup_fraction": FieldText("Fraction of the steps in which the learning rate rises, from 0 to 1.", 0.05),
+    "weight_decay": FieldText("Weight decay of AdamW, from 0 to 1. Null is 0.1.", 0.1),
+    "warmup_fraction": FieldText(
+        "Fraction of the steps in which the learning rate rises, from 0 to 1. Null is 0.05.", 0.05
+    ),
     "epochs": FieldText("Passes over all samples. Null is 3, unless there are `training_steps`.", 3),
     "seq_len": FieldText(
         "Tokens of a training sequence, at least 100. Longer conversations are cut after the last answer that fits. "
-        "Null is 512, or the model's context if that is shorter.",
+        "More than the model's context is refused. Null is 512.",
         512,
     ),
     "fim_ratio": FieldText(
-        "Fraction of the code samples that are learned as fill-in-the-middle, not as continuation, from 0 to 1.", 0.9
+        "Fraction of the code samples that are learned as fill-in-the-middle, not as continuation, from 0 to 1. Null "
+        "is 0.9.",
+        0.9,
     ),
 }
 _ESTIMATES = {
     "expected_duration_seconds": FieldText("Estimated duration of the training, in seconds.", 94),
-    "cost": FieldText("Always null: training costs nothing here.", None),
+    "cost": FieldText("Always 0: training costs nothing here.", 0),
     "cost_currency": FieldText("Always null: training costs nothing here.", None),
     "train_tokens_per_step": FieldText("Tokens that one step computes.", 128),
     "train_tokens": FieldText("Tokens that all steps compute.", 1280),

@@ -64,7 +64,8 @@ MESSAGE_TEXTS: Mapping[str, SchemaText] = {
         "A call of a function.",
         {
             "id": FieldText(
-                "Id of the call, which its result repeats: nine letters and digits. `null` is a call without an id.",
+                "Id of the call, which its result repeats: nine letters and digits, as models with Mistral's tokenizer "
+                "require. `null` is a call without an id.",
                 CALL_ID,
             ),
             "type": FieldText("`function`, the only kind of tool.", "function"),

@@ -31,7 +31,7 @@ RANDOM_SEED = FieldText(
 )
 METADATA = FieldText("Any object. Accepted without effect.", {"session": "7f1c"})
 PROMPT_CACHE_KEY = FieldText(
-    "Accepted without effect: all prompts of the same key share their beginnings anyway.", "painters"
+    "Accepted without effect: prompts that begin alike share their computation anyway.", "painters"
 )
 
 
