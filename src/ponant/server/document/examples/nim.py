@@ -53,8 +53,20 @@ USAGE: dict[str, Any] = {
     "total_tokens": 50,
     "prompt_tokens_details": {"cached_tokens": 0},
 }
-_HEAD: dict[str, Any] = {"id": COMPLETION_ID, "created": CREATED, "model": MODEL, "system_fingerprint": FINGERPRINT}
-COMPLETION: dict[str, Any] = _HEAD | {"object": "chat.completion", "choices": [CHOICE], "usage": USAGE}
 PIECE: dict[str, Any] = {"index": 0, "delta": {"content": "Claude"}, "logprobs": None, "finish_reason": None}
-CHUNK: dict[str, Any] = _HEAD | {"object": "chat.completion.chunk", "choices": [PIECE]}
-LAST_CHUNK: dict[str, Any] = CHUNK | {"choices": [PIECE | {"delta": {}, "finish_reason": "stop"}]}
+
+
+def _answer(kind: str, choice: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": COMPLETION_ID,
+        "object": kind,
+        "created": CREATED,
+        "model": MODEL,
+        "system_fingerprint": FINGERPRINT,
+        "choices": [choice],
+    }
+
+
+COMPLETION = _answer("chat.completion", CHOICE) | {"usage": USAGE}
+CHUNK = _answer("chat.completion.chunk", PIECE)
+LAST_CHUNK = _answer("chat.completion.chunk", PIECE | {"delta": {}, "finish_reason": "stop"})

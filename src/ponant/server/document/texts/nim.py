@@ -56,7 +56,7 @@ NIM_TEXTS: Mapping[str, SchemaText] = {
             ),
             "stop": FieldText(
                 "Text, or list of texts, that ends the answer where it appears. The answer does not contain it.",
-                ["\n\n"],
+                ["END"],
             ),
             "frequency_penalty": FieldText(
                 "Subtracted from the logits of tokens once for each time that the answer has them, from -2 to 2. "

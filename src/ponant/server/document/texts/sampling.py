@@ -22,7 +22,7 @@ STREAM = FieldText(
     False,
 )
 STOP = FieldText(
-    "Text, or list of texts, that ends the answer where it appears. The answer does not contain it.", ["\n\n"]
+    "Text, or list of texts, that ends the answer where it appears. The answer does not contain it.", ["END"]
 )
 RANDOM_SEED = FieldText(
     "Seed of the random numbers, from 0 to 2^64. On an idle server the same request with the same seed gets the same "
