@@ -37,10 +37,37 @@ def shelves() -> list[Shelf]:
 
 
 @pytest.fixture(scope="session")
-def server(tape: Tape, shelves: list[Shelf], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]:
-    """Server with a key, whose jobs stay in their states and whose requests are recorded."""
-    vocabulary = tmp_path_factory.mktemp("models") / "tiny.gguf"
-    write_tiny_model(vocabulary)
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File with the tokens of the scripted models."""
+    path = tmp_path_factory.mktemp("models") / "tiny.gguf"
+    write_tiny_model(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(tape: Tape, shelves: list[Shelf], vocabulary: Path) -> Iterator[ScriptedServer]:
+    """Server with a key."""
+    with recorded(tape, shelves, vocabulary, api_keys=[KEY]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def keyless(tape: Tape, vocabulary: Path) -> Iterator[ScriptedServer]:
+    """Server without keys."""
+    with recorded(tape, [], vocabulary) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def recorded(tape: Tape, shelves: list[Shelf], vocabulary: Path, **settings: Any) -> Iterator[ScriptedServer]:
+    """Yield a server whose requests are recorded, and whose jobs stay in their states.
+
+    Args:
+        tape: receives the requests.
+        shelves: receives the files, jobs and models of the server.
+        vocabulary: file with the tokens of the models.
+        settings: settings of the server.
+    """
 
     def make(catalog: Any, settings: Any, storage: Any) -> FastAPI:
         shelves.append(Shelf(storage, catalog, settings.data_dir))
@@ -54,7 +81,7 @@ def server(tape: Tape, shelves: list[Shelf], tmp_path_factory: pytest.TempPathFa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(in_process, "make_app", make)
         patch.setattr(Runner, "run", idle)
-        with serving_scripted(vocabulary, (BUNDLED,), engine={"context": 4096}, api_keys=[KEY]) as server:
+        with serving_scripted(vocabulary, (BUNDLED,), engine={"context": 4096}, **settings) as server:
             yield server
 
 

@@ -25,13 +25,22 @@ NPM_1 = Path(__file__).parent / "mistralai-node-1"
 """Pins of the first version of the client from npm."""
 
 
-FORMS = [form.name for form in ALL_FORMS if form.name != "swift"]
-"""Forms whose programs are run."""
+FORMS = [form.name for form in ALL_FORMS if form.name not in ("swift", "python-openai")]
+"""Forms of all requests. Programs in Swift need a compiler that few machines have."""
 
 
 CLIENTS = ("python-mistralai", "python-ponant", "javascript-mistralai")
 """Forms that use a client of the API."""
 
+_ALONE = {
+    "shell": ("bash", "-eu"),
+    "python-mistralai": (sys.executable,),
+    "python-ponant": (sys.executable,),
+    "javascript-fetch": ("node",),
+    "javascript-mistralai": ("node",),
+    "java": ("java",),
+}
+"""Commands that run a program in a process of its own."""
 _SUFFIXES = {"shell": "sh", "python": "py", "javascript": "mjs", "swift": "swift"}
 
 
@@ -119,14 +128,16 @@ class Programs:
     def __post_init__(self) -> None:
         self._runners: dict[str, Runner] = {}
         self._count = 0
+        self._keyless = {name: value for name, value in self.variables.items() if name != "MISTRAL_API_KEY"}
 
-    def run(self, form: str, source: str, *, early: bool) -> str:
+    def run(self, form: str, source: str, *, early: bool, alone: bool = False) -> str:
         """Run a program and return what it printed.
 
         Args:
             form: the program's form.
             source: its text.
             early: True if it needs the first version of the official clients.
+            alone: True to run it in a process of its own, without a key in the environment.
 
         Raises:
             ProgramError: the program failed.
@@ -141,8 +152,9 @@ class Programs:
         program.write_text(source)
         output = folder / "output"
         output.touch()
+        runner = CommandRunner(_ALONE[form], self.folder, self._keyless) if alone else self._runners[name]
         self.tape.start(lambda: output.stat().st_size > 0)
-        self._runners[name].run(program, output)
+        runner.run(program, output)
         return output.read_text()
 
     def _folder_of(self, name: str) -> Path:
@@ -163,6 +175,8 @@ class Programs:
                 return self._process([str(PYTHON_1), str(RUNNERS / "run.py")])
             case "python-mistralai" | "python-ponant":
                 return self._process([sys.executable, str(RUNNERS / "run.py")])
+            case "python-openai":
+                return self._process([str(_set_up(COMPAT / "openai") / "bin" / "python"), str(RUNNERS / "run.py")])
             case "javascript-mistralai" | "javascript-mistralai-1":
                 _need("node", "npm")
                 self._link_modules(name, NPM_1 if name.endswith("1") else COMPAT / "mistralai-node")
@@ -178,12 +192,7 @@ class Programs:
         return self.stack.enter_context(process_runner(command, self.folder, self.variables, reads_json=reads_json))
 
     def _link_modules(self, name: str, pins: Path) -> None:
-        client = Client(pins)
-        try:
-            client.set_up()
-        except CommandError as error:
-            skip_or_fail(f"the client from npm cannot be installed: {error}")
-        (self._folder_of(name) / "node_modules").symlink_to(client.environment / "node_modules")
+        (self._folder_of(name) / "node_modules").symlink_to(_set_up(pins) / "node_modules")
 
 
 def file_name(form: str, source: str) -> str:
@@ -193,6 +202,16 @@ def file_name(form: str, source: str) -> str:
         assert found
         return f"{found[1]}.java"
     return f"sample.{_SUFFIXES[form.partition('-')[0]]}"
+
+
+def _set_up(pins: Path) -> Path:
+    """Install a client and return its environment."""
+    client = Client(pins)
+    try:
+        client.set_up()
+    except CommandError as error:
+        skip_or_fail(f"{client.package} cannot be installed: {error}")
+    return client.environment
 
 
 def _need(*names: str) -> None:

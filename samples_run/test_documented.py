@@ -4,8 +4,10 @@ import pytest
 
 from ponant.samples.operations import OPERATIONS, Operation
 from ponant.server.code_samples import calls_of
-from samples_run.programs import FORMS
+from samples_run.programs import FORMS, Programs
 from samples_run.stage import Stage, sources, written
+from samples_run.tape import Tape
+from tests.in_process import ScriptedServer
 
 CHAT = "/v1/chat/completions"
 
@@ -16,7 +18,7 @@ def test_sample_makes_the_documented_request(stage: Stage, operation: Operation,
     stage.check(operation, form)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [*FORMS, "python-openai"])
 def test_sample_makes_the_documented_request_of_nim(stage: Stage, form: str) -> None:
     with stage.server.client() as client:
         operation = client.get("/nim/openapi.json").json()["paths"][CHAT]["post"]
@@ -27,3 +29,15 @@ def test_sample_makes_the_documented_request_of_nim(stage: Stage, form: str) -> 
             assert given == written(operation)
         if form in given:
             stage.run(call, form, given[form])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sample_runs_as_a_program_and_sends_no_key_to_a_server_without_keys(
+    keyless: ScriptedServer, programs: Programs, tape: Tape, form: str
+) -> None:
+    with keyless.client() as client:
+        operation = client.get("/openapi.json").json()["paths"][CHAT]["post"]
+    assert programs.run(form, written(operation)[form], early=False, alone=True)
+    (arrival,) = tape.arrivals
+    assert arrival.status == 200
+    assert "authorization" not in arrival.headers

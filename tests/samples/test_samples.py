@@ -25,6 +25,7 @@ from tests.soak import examples
 
 SWIFT = tree_sitter.Parser(tree_sitter.Language(tree_sitter_swift.language()))
 CLIENTS = {"python-mistralai", "python-ponant", "javascript-mistralai"}
+OFFICIAL = {"python-mistralai", "javascript-mistralai"}
 TEXTS = st.text(
     st.sampled_from(sorted({*HOSTILE, *"aA0 _-/:;.,@=~!?*&|<>[]\x80\xa0\ufeff\ufffe\U0010ffff"})), max_size=12
 )
@@ -69,6 +70,7 @@ def swift_errors(source: str) -> list[str]:
     ("call", "missing"),
     [
         (chat(), set()),
+        (ApiCall("POST", "/v1/embeddings", body={"model": "a", "input": "a", "encoding_format": "base64"}), OFFICIAL),
         (chat(seed=1), CLIENTS),
         (chat(random_seed=2**53), {"javascript-mistralai"}),
         (ApiCall("POST", "/v1/chat/completions", body={}), CLIENTS),
@@ -76,19 +78,19 @@ def swift_errors(source: str) -> list[str]:
             ApiCall(
                 "POST", "/v1/fine_tuning/jobs", query={"dry_run": True}, body={"model": "a", "hyperparameters": {}}
             ),
-            {"python-mistralai", "javascript-mistralai"},
+            OFFICIAL,
         ),
         (ApiCall("POST", "/v1/files", form=UploadForm("a", {"color": "red"})), CLIENTS),
     ],
 )
 def test_clients_that_cannot_send_a_request_have_no_sample_of_it(call: ApiCall, missing: set[str]) -> None:
-    assert {form.name for form in FORMS} - set(sources(call)) == missing
+    assert {form.name for form in FORMS} - set(sources(call)) == {*missing, "python-openai"}
 
 
 def test_servers_without_keys_get_none() -> None:
-    without = sources(chat(), Target("https://dev.example/nim"))
+    without = sources(chat(), Target("https://dev.example/api"))
     for source in without.values():
-        assert "dev.example/nim" in source
+        assert "dev.example/api" in source
         assert not re.search(r"Authorization|MISTRAL_API_KEY|api_?key", source, re.IGNORECASE)
     for source in sources(chat()).values():
         assert "MISTRAL_API_KEY" in source

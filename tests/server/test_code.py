@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from ponant.samples.samples import FORMS
+from ponant.samples.samples import FORMS as ALL_FORMS
 from tests.in_process import ScriptedServer, serving_scripted
 from tests.serving import RunningServer
 
+FORMS = [form for form in ALL_FORMS if form.name != "python-openai"]
 CHAT = {"method": "POST", "path": "/v1/chat/completions"}
 BODY = {"model": "small", "messages": [{"role": "user", "content": "It's"}]}
 
@@ -52,6 +53,13 @@ def test_uploads_and_queries_are_written(scripted_server: ScriptedServer) -> Non
     assert "file=@a.jsonl" in sources(scripted_server, path="/v1/files", form=form)["shell"]
     listed = sources(scripted_server, method="GET", path="/v1/files", query={"page_size": 20, "source": ["upload"]})
     assert 'files.list(page_size=20, source=["upload"])' in listed["python-ponant"]
+
+
+def test_dialects_of_openai_have_its_client(scripted_server: ScriptedServer) -> None:
+    address = f"{scripted_server.url}/nim"
+    written = sources(scripted_server, body=BODY | {"seed": 1}, address=address)
+    assert list(written) == ["shell", "python-openai", "javascript-fetch", "java", "swift"]
+    assert f'base_url="{address}/v1"' in written["python-openai"]
 
 
 @pytest.mark.parametrize(

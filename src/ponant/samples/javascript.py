@@ -19,7 +19,7 @@ for await (const bytes of response.body) {
 """
 _PIECES = """\
     const event = JSON.parse(line.slice("data: ".length));
-    process.stdout.write(event.choices[0].delta.content ?? "");
+    process.stdout.write(event.choices[0]?.delta.content ?? "");
 """
 _WHOLE_EVENTS = """\
     console.log(line.slice("data: ".length));

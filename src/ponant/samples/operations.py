@@ -1,7 +1,7 @@
 """The operations of the API, and the methods by which the clients call them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
@@ -58,6 +58,10 @@ class Operation:
     def pattern(self) -> re.Pattern[str]:
         """Pattern of the paths, with a group for each id and for the prefix of a dialect."""
         return re.compile(r"(?P<prefix>(?:/\w+)?)" + re.sub(r"\{(\w+)\}", r"(?P<\1>.+?)", self.path))
+
+    def takes(self, given: Set[str]) -> bool:
+        """True if the method takes these parameters."""
+        return self.required <= given <= self.parameters
 
 
 @dataclass(frozen=True)
@@ -213,3 +217,18 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("DELETE", "/v1/models/{model_id}", "models.delete", "DeleteModel", "deleted"),
 )
 """The operations. Paths with more parts come before those that would match them too."""
+
+OPENAI_CHAT = Operation(
+    "POST",
+    "/v1/chat/completions",
+    "chat.completions.create",
+    "ChatCompletion",
+    "response",
+    _names(
+        "model messages max_tokens stream temperature top_p stop frequency_penalty presence_penalty seed n logprobs "
+        "top_logprobs response_format tools tool_choice parallel_tool_calls"
+    ),
+    _names("model messages"),
+    Reply.COMPLETION,
+)
+"""Chat with OpenAI's client, in the dialects of its API."""

@@ -1,10 +1,10 @@
-"""Samples in Python, with Mistral's client or with Ponant's."""
+"""Samples in Python, with Mistral's client, with Ponant's or, for the dialects of its API, with OpenAI's."""
 
 from collections.abc import Mapping
 
 from ponant.samples.call import ApiCall, Json, Target
 from ponant.samples.layout import PYTHON, WIDTH
-from ponant.samples.operations import Match, Reply
+from ponant.samples.operations import OPENAI_CHAT, Match, Reply
 from ponant.samples.results import is_plain, several
 from ponant.samples.strings import python_string
 
@@ -26,6 +26,19 @@ def ponant_sample(call: ApiCall, match: Match, target: Target) -> str:
     return _program(call, match, target, "ponant")
 
 
+def openai_sample(call: ApiCall, match: Match, target: Target) -> str:
+    """Return the program with the package ``openai``. Without a key it takes an empty one."""
+    url = python_string(f"{target.address.rstrip('/')}{match.prefix}/v1")
+    key = f'os.environ["{target.key}"]' if target.key else '""'
+    client = _invocation("client = OpenAI", {"api_key": key, "base_url": url})
+    given = {name: _argument(name, value) for name, value in (call.body or {}).items()}
+    result = "stream" if call.is_streamed else OPENAI_CHAT.result
+    created = _invocation(f"{result} = client.{OPENAI_CHAT.call}", given)
+    printing = _printing(call, match, event="event", streamed=call.is_streamed)
+    imports = "import os\n\n" if target.key else ""
+    return f"{imports}from openai import OpenAI\n\n{client}\n\n{created}\n{printing}"
+
+
 def _program(call: ApiCall, match: Match, target: Target, package: str) -> str:
     operation = match.operation
     method = operation.call
@@ -41,7 +54,7 @@ def _program(call: ApiCall, match: Match, target: Target, package: str) -> str:
     if call.form and package != "ponant":
         opened = f'with open({python_string(call.form.file_name)}, "rb") as content:\n'
         statements = opened + "".join(f"    {line}\n" for line in statements.splitlines())
-    statements += _printing(call, match, streamed=streamed)
+    statements += _printing(call, match, event="event.data", streamed=streamed)
     modules = {"datetime": not arguments.keys().isdisjoint(_TIMES), "pathlib": operation.reply is Reply.CONTENT}
     return f"{_head(target, match, package, modules)}{statements}"
 
@@ -88,13 +101,13 @@ def _file_argument(call: ApiCall, package: str) -> dict[str, str]:
     return {"file": f'{{"file_name": {name}, "content": content}}'}
 
 
-def _printing(call: ApiCall, match: Match, *, streamed: bool) -> str:
+def _printing(call: ApiCall, match: Match, *, event: str, streamed: bool) -> str:
     result = match.operation.result
     if streamed:
         if is_plain(call):
-            printed = 'print(event.data.choices[0].delta.content or "", end="", flush=True)'
+            printed = f'print({event}.choices[0].delta.content or "", end="", flush=True)'
             return f"for event in stream:\n    {printed}\nprint()\n"
-        return "for event in stream:\n    print(event.data)\n"
+        return f"for event in stream:\n    print({event})\n"
     match match.operation.reply:
         case Reply.COMPLETION if several(call):
             return f"for choice in {result}.choices:\n    print(choice.message.content)\n"

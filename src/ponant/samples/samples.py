@@ -8,8 +8,8 @@ from ponant.samples.call import ApiCall, Target
 from ponant.samples.java import java_sample
 from ponant.samples.javascript import fetch_sample, has_exact_numbers
 from ponant.samples.javascript_client import npm_sample
-from ponant.samples.operations import Match, find_operation
-from ponant.samples.python import mistralai_sample, ponant_sample
+from ponant.samples.operations import OPENAI_CHAT, Match, find_operation
+from ponant.samples.python import mistralai_sample, openai_sample, ponant_sample
 from ponant.samples.shell import shell_sample
 from ponant.samples.swift import swift_sample
 
@@ -43,10 +43,14 @@ class _Form:
     is_client: bool = False
 
 
+_DIALECTS = ("/nim", "/openai")
+"""Ends of the addresses at which a server has a dialect of OpenAI's API."""
+
 FORMS: tuple[_Form, ...] = (
     _Form("shell", "shell", "curl", shell_sample),
     _Form("python-mistralai", "python", "mistralai", mistralai_sample, is_client=True),
     _Form("python-ponant", "python", "ponant", ponant_sample, is_client=True),
+    _Form("python-openai", "python", "openai", openai_sample, is_client=True),
     _Form("javascript-fetch", "javascript", "fetch", fetch_sample),
     _Form("javascript-mistralai", "javascript", "@mistralai/mistralai", npm_sample, is_client=True),
     _Form("java", "java", "java.net.http", java_sample),
@@ -67,14 +71,18 @@ def samples_of(call: ApiCall, target: Target) -> list[CodeSample]:
     return [
         CodeSample(form.name, form.language, form.label, form.write(call, match, target))
         for form in FORMS
-        if not form.is_client or _is_supported(call, match, form.name)
+        if not form.is_client or _is_supported(call, match, target, form.name)
     ]
 
 
-def _is_supported(call: ApiCall, match: Match, form: str) -> bool:
+def _is_supported(call: ApiCall, match: Match, target: Target, form: str) -> bool:
     """True if a client's method has parameters for all fields of a request, and reads the answer."""
-    operation, given = match.operation, match.fields.keys()
-    if not operation.required <= given <= operation.parameters:
+    given = match.fields.keys()
+    if form == "python-openai":
+        is_dialect = f"{target.address.rstrip('/')}{match.prefix}".endswith(_DIALECTS)
+        return is_dialect and OPENAI_CHAT.pattern.fullmatch(call.path) is not None and OPENAI_CHAT.takes(given)
+    operation = match.operation
+    if not operation.takes(given):
         return False
     if form == "python-ponant":
         return True
