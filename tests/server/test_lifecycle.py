@@ -12,6 +12,8 @@ import pytest
 from ponant.server.wiring import make_app, make_catalog
 from ponant.settings import read_settings
 from ponant.storage.lazy import LazyStorage
+from tests.in_process import EXACT as EXACT_SETTINGS
+from tests.in_process import serving_in_process
 from tests.serving import EXACT, RunningServer, serving
 
 CHAT = "/v1/chat/completions"
@@ -66,7 +68,7 @@ def test_engine_that_cannot_restart_is_reported_and_comes_back_when_it_can(tiny_
 def test_silent_streams_are_kept_alive_by_comments(tiny_model: Path) -> None:
     endless = BODY | {"max_tokens": 400, "min_tokens": 400, "n": 16, "stream": True}
     with (
-        serving(str(tiny_model), "--parallel", "1", PONANT_KEEP_ALIVE="0.01", **EXACT) as server,
+        serving_in_process(tiny_model, parallel=1, keep_alive=0.01, **EXACT_SETTINGS) as server,
         server.client() as client,
         client.stream("POST", CHAT, json=endless) as running,
     ):
