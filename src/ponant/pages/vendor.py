@@ -68,12 +68,14 @@ def fetch(folder: Path = FOLDER, group: str = PAGES) -> None:
     """Fill a folder with the files of a group, unless it has them. Replaces the folder only when all are checked.
 
     Raises:
-        VendorError: npm is missing or fails, or an archive is not the expected one.
+        VendorError: npm is missing or fails, an archive is not the expected one, or the folder has other files.
     """
     wanted = libraries(group)
     stamp = hashlib.sha256(repr(wanted).encode()).hexdigest()
     if _is_current(folder, group, stamp):
         return
+    if folder.exists() and not (folder / _STAMP).is_file() and any(folder.iterdir()):
+        raise VendorError(f"{folder} has other files; name an empty or a new folder")
     with tempfile.TemporaryDirectory(prefix="ponant-vendor-") as work:
         archives = _pack(wanted, Path(work))
         made = Path(work) / "made"

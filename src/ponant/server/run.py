@@ -214,7 +214,8 @@ def _announce(catalog: Catalog, settings: Settings, listener: socket.socket, say
         path = "/v1/chat/completions"
         body = {"model": model.id, "messages": [{"role": "user", "content": FIRST_QUESTION}]}
     key = ' -H "Authorization: Bearer $PONANT_API_KEY"' if settings.api_keys else ""
-    say(f"Listening on {url} - models: {', '.join(model.spec.id for model in catalog.models)} - API pages: {url}/docs")
+    models = ", ".join(model.spec.id for model in catalog.models)
+    say(f"Listening on {url} - models: {models}" + (f" - pages: {url}" if settings.pages else ""))
     address = f"{url}{path} -H 'Content-Type: application/json'{key}"
     say(f"Try:\n  curl {address} -d {shlex.quote(json.dumps(body))}")
 
