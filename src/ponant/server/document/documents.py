@@ -1,7 +1,6 @@
 """The documents of a server, by the address that its clients use."""
 
 import json
-import re
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
@@ -24,7 +23,6 @@ _PREFIXES: dict[Api, str] = {"mistral": "", "nim": "/nim"}
 """Paths of the documents' operations on the server."""
 _MOST_KEPT = 16
 """Most documents that are kept."""
-_ADDRESS = re.compile(r"https?://[\w.\-:\[\]]+", re.ASCII)
 
 
 class Documents:
@@ -54,8 +52,6 @@ class Documents:
             from ponant.server.document.defaults import read_defaults
 
             settings = self._settings
-            if not _ADDRESS.fullmatch(address):
-                address = f"http://{settings.host}:{settings.port}"
             defaults = read_defaults(
                 self._catalog, temperature=settings.default_temperature, public_names=settings.public_names
             )

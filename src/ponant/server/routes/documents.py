@@ -1,11 +1,15 @@
 """``/openapi.json`` and ``/nim/openapi.json``: descriptions of the API for programs, and for the page ``/docs``."""
 
+import re
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from ponant.server.document.documents import Documents
 
 _METHODS = ["GET", "HEAD"]
+_ADDRESS = re.compile(r"https?://[\w.\-:\[\]]{1,300}", re.ASCII)
+"""Addresses that a document may repeat, of which its samples have a hundred."""
 
 
 def documents_routes(documents: Documents) -> APIRouter:
@@ -24,8 +28,13 @@ def documents_routes(documents: Documents) -> APIRouter:
 
 
 def _address(request: Request) -> str:
-    """Return the scheme, host and port of a request."""
-    return str(request.url.replace(path="", query=None, fragment=None))
+    """Return the scheme, host and port by which a client calls; with a strange Host header, those of the socket."""
+    named = str(request.url.replace(path="", query=None, fragment=None))
+    if _ADDRESS.fullmatch(named):
+        return named
+    host, port = request.scope.get("server") or ("localhost", None)
+    name = f"[{host}]" if ":" in host else host
+    return f"{request.url.scheme}://{name}:{port}" if port else f"{request.url.scheme}://{name}"
 
 
 def _response(document: bytes) -> Response:
