@@ -257,6 +257,11 @@ def parts(number: int) -> dict[str, Any]:
     return messages(1) | {"metadata": {f"a{index}": 1 for index in range(number - 10)}}
 
 
+def test_texts_of_a_body_are_not_kept_in_a_cache() -> None:
+    text = b'{"content": "a word"}'
+    assert parse_json(text)["content"] is not parse_json(text)["content"]
+
+
 @pytest.fixture
 def parsing(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
     """Threads that parsed a body, in order."""

@@ -47,7 +47,7 @@ def parse_json(text: bytes) -> Any:
         HTTPException: the text is compressed (415).
     """
     try:
-        return from_json(text, allow_inf_nan=False)
+        return from_json(text, allow_inf_nan=False, cache_strings="keys")  # the cache outlives requests
     except ValueError as error:
         reason = str(error)
     for beginning, format_ in _COMPRESSED.items():

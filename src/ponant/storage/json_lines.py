@@ -110,7 +110,7 @@ def _read(line: bytes) -> dict[str, Any] | str:
     """Return the object of a line, or the reason why it is none."""
     try:
         line.decode()
-        value = from_json(line, allow_inf_nan=False)
+        value = from_json(line, allow_inf_nan=False, cache_strings="keys")
     except UnicodeDecodeError as error:
         return f"it is not UTF-8: {error.reason} at byte {error.start}"
     except ValueError as error:

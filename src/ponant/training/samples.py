@@ -230,7 +230,7 @@ def _parse(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise BadLineError(f"not UTF-8 at byte {error.start}") from None
     try:
-        value = from_json(line, allow_inf_nan=False)
+        value = from_json(line, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         raise BadLineError(_short(f"not JSON: {error}")) from None
     if not isinstance(value, dict):

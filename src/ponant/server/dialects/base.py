@@ -63,7 +63,7 @@ class TranslatedAnswers(Answers):
 
     def whole(self, status: int, body: bytes) -> tuple[int, bytes]:
         """Return the translated status and JSON. A body that is not an object is not translated."""
-        content = from_json(body)
+        content = from_json(body, cache_strings="keys")
         if not isinstance(content, dict):
             return status, body
         if status >= 400:

@@ -117,7 +117,7 @@ class HistoryAnswers(OpenAIAnswers):
         limit = self._exchange.query.get("limit", str(_PAGE_SIZES[kind]))
         if not (re.fullmatch("[0-9]{1,5}", limit) and 1 <= int(limit) <= _LONGEST_PAGE):
             return self._refusal(f"limit must be from 1 to {_LONGEST_PAGE}", "limit")
-        job: Json = from_json(body)
+        job: Json = from_json(body, cache_strings="keys")
         items = _events(job) if kind == "events" else _checkpoints(job)
         after = self._exchange.query.get("after")
         if after is not None and after not in [item["id"] for item in items]:
