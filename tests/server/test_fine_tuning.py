@@ -294,6 +294,21 @@ def test_a_dead_trainer_fails_its_job(client: httpx2.Client, data_dir: Path, fil
     assert "ran out of memory" in error(failed)
 
 
+@pytest.mark.usefixtures("scripted_training")
+def test_a_hung_trainer_is_replaced(
+    client: httpx2.Client, data_dir: Path, file_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ponant.fine_tuning.process.STILL_SECONDS", 1.0)
+    job = create(client, file_id, steps=300)
+    wait_for(client, job["id"], until=lambda job: job["status"] == "RUNNING")
+    wait_until(lambda: trainer(data_dir) is not None)
+    process = trainer(data_dir)
+    assert process
+    process.send_signal(signal.SIGSTOP)
+    assert wait_for(client, job["id"])["status"] == "SUCCESS"
+    assert not process.is_running()
+
+
 def test_keys_of_integrations_are_kept_from_everybody(client: httpx2.Client, data_dir: Path, file_id: str) -> None:
     asked = [{"type": "wandb", "project": "of-mine", "run_name": "first", "api_key": KEY}]
     job = create(client, file_id, integrations=asked, auto_start=False)

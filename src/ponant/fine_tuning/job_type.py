@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from ponant.catalog.catalog import Catalog
-from ponant.fine_tuning.process import TrainerProcess
+from ponant.fine_tuning.process import HUNG, TrainerProcess
 from ponant.fine_tuning.recorder import JobRecorder
 from ponant.fine_tuning.registry import ModelRegistry
 from ponant.fine_tuning.runs import (
@@ -32,6 +32,8 @@ Outcome = Validated | Done | Failed | Stopped
 _BUSY_SECONDS = 1.0
 """Seconds between two attempts to run a job while the process of an earlier server still works on it."""
 _CANCEL_SECONDS = 3.0
+_MOST_HUNG = 3
+"""Processes of a job that may hang. The last one fails the job."""
 _INVALID = ("invalid_dataset", "bad_seq_len")
 """Errors for which the job is to blame."""
 
@@ -132,11 +134,17 @@ class FineTuningJobType:
         except CannotRunError as error:
             return Failed("cannot_run", str(error))
         recorder = JobRecorder(self.store, job)
+        hung = 0
         while True:
             last = await self._run_process(folder, recorder, cancelled, dry_run=dry_run)
-            if not (isinstance(last, Failed) and last.error == "already_running"):
+            fault = last.error if isinstance(last, Failed) else None
+            hung += fault == HUNG
+            if fault == "already_running":
+                await asyncio.sleep(_BUSY_SECONDS)  # the process of another server
+            elif fault != HUNG or hung == _MOST_HUNG:
                 return last
-            await asyncio.sleep(_BUSY_SECONDS)  # the process of another server
+            else:
+                logger.warning("training process replaced, as it was hung", extra={"job": job.id})
 
     async def _run_process(
         self, folder: Path, recorder: JobRecorder, cancelled: asyncio.Event, *, dry_run: bool

@@ -18,6 +18,10 @@ _MAX_EVENT_BYTES = 2**24
 _STOP_SECONDS = 15.0
 """Time for an orderly end: one step, and writing a checkpoint."""
 _LOG = "trainer.log"
+STILL_SECONDS = 120.0
+"""Time without use of the processor or a disk after which a process is hung. It may wait for a network that long."""
+HUNG = "hung"
+"""Error of a process that was killed because it was hung."""
 
 _decoder = msgspec.json.Decoder(Event)
 
@@ -67,12 +71,15 @@ class TrainerProcess:
     async def events(self) -> AsyncIterator[Event]:
         """Yield the events of the process. The last one is final, even if the process died without it."""
         last: Event | None = None
-        # An incomplete line is the last one of a process that was killed.
-        while (line := await self._process.stdout.readline()).endswith(b"\n"):
-            last = _decoder.decode(line)
-            yield last
-        code = await self._process.wait()
-        if not isinstance(last, Done | Failed | Stopped | Validated):
+        async with self._process.killed_if_still(STILL_SECONDS) as hung:
+            # An incomplete line is the last one of a process that was killed.
+            while (line := await self._process.stdout.readline()).endswith(b"\n"):
+                last = _decoder.decode(line)
+                yield last
+            code = await self._process.wait()
+        if hung.is_set():
+            yield Failed(HUNG, f"the training process did nothing for {STILL_SECONDS:g} s and was ended")
+        elif not isinstance(last, Done | Failed | Stopped | Validated):
             yield Stopped(0) if self._is_stopped else Failed("died", await asyncio.to_thread(self._reason, code))
 
     async def stop(self, seconds: float = _STOP_SECONDS) -> None:

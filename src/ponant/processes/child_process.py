@@ -109,16 +109,21 @@ class ChildProcess:
             Path(f"/proc/{self.pid}/autogroup").write_text(str(nice))
 
     @contextlib.asynccontextmanager
-    async def killed_if_still(self, seconds: float) -> AsyncIterator[None]:
-        """Kill the child if it neither uses the processor nor a disk for some seconds of the block."""
+    async def killed_if_still(self, seconds: float) -> AsyncIterator[asyncio.Event]:
+        """Kill the child if it neither uses the processor nor a disk for some seconds of the block.
+
+        Yields an event that is set if it is killed.
+        """
+        killed = asyncio.Event()
 
         async def watch() -> None:
             await until_still(self.pid, seconds)
+            killed.set()
             self._signal(self._process.kill)
 
         watcher = asyncio.create_task(watch())
         try:
-            yield
+            yield killed
         finally:
             watcher.cancel()
 
