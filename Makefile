@@ -96,7 +96,7 @@ swift-samples: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest samples_run/test_swift.py $(ARGS)
 
 # Odd, huge and broken requests, silent connections and killed processes: the short form checks counts, bytes and
-# statuses in three minutes. FULL=1 sends all requests and judges times, on a quiet machine, in half an hour;
+# statuses in three minutes. FULL=1 sends many more requests and judges times, on a quiet machine, in half an hour;
 # ARGS=--write writes its table into docs/reliability.md. ARGS="fields kills" runs some of the trials.
 hostile: $(VENV)/.dev $(VENV_HOSTILE)/.ready
 	$(VENV)/bin/python -m hostile.run $(if $(FULL),--full) $(ARGS)

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = ROOT / ".venv-hostile" / "bin" / "schemathesis"
 _CONFIGURATION = Path(__file__).parent / "schemathesis.toml"
 _SHORT = ("--phases", "coverage")
-_FULL = ("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "200")
+_FULL = ("--phases", "examples,coverage,fuzzing,stateful", "--max-time", "480")
+"""The full form generates requests for eight minutes."""
 _AGENT = "User-Agent: mistral-client-hostile/1"
 """Header of Mistral's clients: without it, fields that only OpenAI's API has select answers in OpenAI's dialect."""
 _LONGEST_SECONDS = 900

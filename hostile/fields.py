@@ -14,8 +14,10 @@ from hostile.server_process import MeasuredServer, ServerLostError
 from hostile.tolerated import fetch_document
 
 _DIALECTS = ("/openai", "/nim")
-_STRIDE = 11
-"""Step through the requests of the short form; it is coprime to the numbers of values, so all places meet all kinds."""
+_STRIDE, _LARGE_STRIDE = 11, 4
+"""Steps through the requests of the short form, and through the large ones of the full form, 12 minutes in all.
+They are coprime to the numbers of values, so all places meet several values, and all values several places.
+"""
 _WARM_UP = 50
 _SHORT_SIZE, _FULL_SIZE = 100_000, 400_000
 """Sizes of large values in bytes."""
@@ -46,7 +48,7 @@ def _small(maker: RequestMaker, operations: list[Operation], *, full: bool) -> I
 
 
 def _large(maker: RequestMaker, operations: list[Operation], *, full: bool) -> Iterator[Request]:
-    size, step = (_FULL_SIZE, 1) if full else (_SHORT_SIZE, _STRIDE)
+    size, step = (_FULL_SIZE, _LARGE_STRIDE) if full else (_SHORT_SIZE, _STRIDE)
     for operation in operations:
         yield from islice(maker.large(operation, size), 0, None, step)
         for prefix in _DIALECTS if operation.body else ():
