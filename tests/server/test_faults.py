@@ -161,7 +161,7 @@ KINDS: list[dict[str, Any]] = [
     | {"max_tokens": 20 + 5 * (seed % 5), "n": 1 + seed % 2}
     for seed in range(12)
 ]
-CROWD = 120 if SOAK else 60
+CROWD = 120
 
 
 def crowd(seed: int) -> list[Request]:
