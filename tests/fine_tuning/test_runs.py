@@ -72,3 +72,11 @@ def test_of_a_job_at_its_end_nothing_half_written_is_left(tmp_path: Path) -> Non
 
     clean_run(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"metrics.csv"}
+
+
+def test_of_a_long_log_the_end_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "trainer.log"
+    log.write_bytes(b"a" * 1_000_000 + b"the reason")
+    clean_run(tmp_path)
+    assert log.stat().st_size == 2**16
+    assert log.read_bytes().endswith(b"a" * 100 + b"the reason")

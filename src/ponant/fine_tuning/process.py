@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from ponant.fine_tuning.runs import TRAINER_LOG
 from ponant.private_files import open_file
 from ponant.processes.child_process import ChildProcess
 from ponant.processes.temporary_folder import TemporaryFolder
@@ -17,7 +18,6 @@ from ponant.training.events import Done, Event, Failed, Stopped, Validated
 _MAX_EVENT_BYTES = 2**24
 _STOP_SECONDS = 15.0
 """Time for an orderly end: one step, and writing a checkpoint."""
-_LOG = "trainer.log"
 STILL_SECONDS = 120.0
 """Time without use of the processor or a disk after which a process is hung. It may wait for a network that long."""
 HUNG = "hung"
@@ -49,7 +49,7 @@ class TrainerProcess:
         """
         options = ["--dry-run"] if dry_run else []
         with await asyncio.to_thread(TemporaryFolder) as temporary:
-            with open_file(folder / _LOG, "ab") as log:
+            with open_file(folder / TRAINER_LOG, "ab") as log:
                 process = await ChildProcess.start(
                     "ponant.training.worker",
                     str(folder),
@@ -94,7 +94,7 @@ class TrainerProcess:
                 "the training process was killed, probably because the machine ran out of memory. Lower seq_len, "
                 "train a smaller model, or stop other programs"
             )
-        with open_file(self._folder / _LOG, "rb") as log:
+        with open_file(self._folder / TRAINER_LOG, "rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
             words = log.read().decode("utf-8", "replace").strip().splitlines()
         name = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"

@@ -1,5 +1,7 @@
 """Translation of jobs of the API to runs of the trainer, and of its results."""
 
+import contextlib
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from msgspec import structs
 from ponant.api.fine_tuning import JobIn
 from ponant.catalog.catalog import Catalog
 from ponant.catalog.served import ServedModel
+from ponant.private_files import open_file
 from ponant.training.events import Validated
 from ponant.training.job import DatasetFile, Hyperparameters, TrainingRun, Wandb, read_run, write_run
 from ponant.training.report import TrainingPlan
@@ -20,7 +23,10 @@ from ponant.training.report import TrainingPlan
 if TYPE_CHECKING:
     from ponant.storage.tables import FineTuningJobRow
 
+TRAINER_LOG = "trainer.log"
 _NO_SUFFIX = "ponant"
+_LONGEST_LOG = 2**16
+"""Bytes of a process's output that are kept when its job has ended."""
 
 
 class CannotRunError(Exception):
@@ -93,7 +99,7 @@ def _text(path: Path | None) -> str | None:
 
 
 def clean_run(folder: Path, *, keep_model: bool = False) -> None:
-    """Remove the temporary files of a job that has ended; keep the metrics and the log. Blocks.
+    """Remove the temporary files of a job that has ended; keep the metrics and the end of the log. Blocks.
 
     Args:
         folder: folder of the job.
@@ -107,6 +113,19 @@ def clean_run(folder: Path, *, keep_model: bool = False) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in files:
         (folder / name).unlink(missing_ok=True)
+    _shorten(folder / TRAINER_LOG)
+
+
+def _shorten(log: Path) -> None:
+    """Keep the end of a log. A file that is missing or cannot be written stays as it is."""
+    with contextlib.suppress(OSError), open_file(log, "rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size > _LONGEST_LOG:
+            file.seek(size - _LONGEST_LOG)
+            end = file.read()
+            file.seek(0)
+            file.write(end)
+            file.truncate()
 
 
 def unclean_folders(folder: Path) -> list[Path]:
