@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ponant.samples.call import Json
 from ponant.samples.strings import ascii_json_string, javascript_string, json_string, python_string
 
-WIDTH = 100
+WIDTH = 80
 """Longest line of a sample, in characters, unless one string is longer."""
 
 _SHORTEST = 60
