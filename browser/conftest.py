@@ -17,6 +17,8 @@ from tests.serving import RunningServer, serving
 from tests.tiny_model import write_tiny_model
 
 KEY = "a-key-of-the-tests"
+OTHER_MACHINE = "ponant.test"
+"""Name that browsers take for another machine's: its pages, without TLS, have no clipboard."""
 _SECONDS = 60
 """Time limit of one step of a test."""
 
@@ -34,7 +36,9 @@ def browser() -> Iterator[Browser]:
     """Headless Chromium."""
     program = shutil.which("chromium") or skip_or_fail("Chromium is not installed (apt-get install chromium)")
     with sync_playwright() as playwright:
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        options = [f"--host-resolver-rules=MAP {OTHER_MACHINE} 127.0.0.1"]
+        if os.geteuid() == 0:
+            options.append("--no-sandbox")
         browser = playwright.chromium.launch(executable_path=program, args=options)
         yield browser
         browser.close()

@@ -1,12 +1,15 @@
 """The frame of all pages: navigation, key, colours, and what a page may load."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
-from browser.conftest import KEY, OpenPage
+from browser.conftest import KEY, OTHER_MACHINE, OpenPage
 from browser.guard import PageGuard
 from browser.looks import accessibility_faults, overflow, screenshot
 from tests.in_process import ScriptedServer
+from tests.serving import RunningServer
 
 PAGES = {"/": "Status", "/playground": "Playground", "/fine-tuning": "Fine-tuning", "/docs": "Reference"}
 OWN = [path for path in PAGES if path != "/docs"]
@@ -61,3 +64,34 @@ def test_colours_follow_the_system_until_chosen(scripted: ScriptedServer, open_p
     button.click()
     assert page.evaluate(background) == dark
     assert page.evaluate("localStorage.getItem('ponant-theme')") == "auto"
+
+
+def test_reference_follows_the_colours_of_the_page(scripted: ScriptedServer, open_page: OpenPage) -> None:
+    page = open_page(scripted, "/docs", dark=True)
+    expect(page.locator("body")).to_have_class(re.compile("dark-mode"))
+    page.get_by_role("button", name="Colours").click()
+    expect(page.locator("body")).to_have_class(re.compile("light-mode"))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_of_another_machine_without_tls(keyed: ScriptedServer, open_page: OpenPage, path: str) -> None:
+    other = RunningServer(keyed.url.replace("127.0.0.1", OTHER_MACHINE))
+    page = open_page(other, path)
+    expect(page.get_by_role("button", name="Enter key")).to_be_visible()
+    assert page.evaluate("isSecureContext") is False
+    assert page.evaluate("import('/pages/static/lib/ui.js').then((ui) => ui.copyText('copied'))") is None
+
+
+def test_frame_is_used_by_keyboard(keyed: ScriptedServer, open_page: OpenPage) -> None:
+    page = open_page(keyed, "/fine-tuning")
+    expect(page.get_by_role("button", name="Enter key")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+    page.get_by_role("button", name="Enter key").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("textbox", name="One of the server's keys")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.get_by_role("button", name="Enter key")).to_be_focused()

@@ -25,7 +25,6 @@ def page_headers(addresses: Sequence[str], *, reference: bool = False) -> dict[s
         "content-security-policy": "; ".join(f"{name} {' '.join(sources)}" for name, sources in policy.items()),
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
-        "cross-origin-opener-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",
         "cache-control": "no-cache",
     }

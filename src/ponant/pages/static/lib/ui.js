@@ -28,7 +28,7 @@ export function mount(component) {
 export function Shell({ page, status, wide = false, children }) {
   const content = wide ? children : html`<main id="content" class="content">${children}</main>`;
   return html`
-    <a class="skip" href="#content">Skip to the content</a>
+    <a class="skip" href="#content" onClick=${skip}>Skip to the content</a>
     <header class="bar">
       <a class="brand" href="/">Ponant</a>
       <nav aria-label="Pages">
@@ -43,6 +43,14 @@ export function Shell({ page, status, wide = false, children }) {
     </header>
     ${content}
   `;
+}
+
+/** Move the focus to the content. The address stays, as its fragment may name something. */
+function skip(event) {
+  event.preventDefault();
+  const content = document.getElementById("content");
+  content.tabIndex = -1;
+  content.focus();
 }
 
 /** Return the key, and render again when it changes. */
@@ -162,9 +170,25 @@ export function Failure({ error, retry }) {
 export function CopyButton({ text, children = "Copy" }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(typeof text === "function" ? text() : text);
+    await copyText(typeof text === "function" ? text() : text);
     setCopied(true);
     setTimeout(() => setCopied(false), 1500);
   };
   return html`<button type="button" class="small" onClick=${copy}>${copied ? "Copied" : children}</button>`;
+}
+
+/** Copy a text, also where browsers have no clipboard: on pages of other machines without TLS. */
+export async function copyText(text) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const active = document.activeElement;
+  const field = document.createElement("textarea");
+  field.value = text;
+  (active?.closest("dialog") ?? document.body).append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+  active?.focus();
 }

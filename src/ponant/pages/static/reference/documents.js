@@ -24,8 +24,16 @@ async function load({ slug, title, path }) {
   const response = await fetch(path);
   if (!response.ok) return null;
   const content = await response.json();
+  const [own] = content.servers ?? [];
+  if (own) changeServer(content, own, sameScheme(own.url));
   nameSamples(content);
   return { slug, title, content };
+}
+
+/** Return an address of this server with the scheme of the page, which a proxy in between may have changed. */
+function sameScheme(address) {
+  const url = new URL(address, location.origin);
+  return url.host === location.host ? address.replace(url.origin, location.origin) : address;
 }
 
 /** Return a source whose samples call another of its servers. */
@@ -35,12 +43,18 @@ export function forServer(source, address) {
     return source;
   }
   const content = structuredClone(source.content);
-  for (const operation of operations(content)) {
-    for (const sample of operation["x-codeSamples"] ?? []) {
-      sample.source = sample.source.replaceAll(own.url, address);
-    }
-  }
+  rewriteSamples(content, own.url, address);
   return { ...source, content };
+}
+
+/** Change the address of one of a document's servers, also in its samples. */
+function changeServer(content, server, address) {
+  rewriteSamples(content, server.url, address);
+  server.url = address;
+}
+
+function rewriteSamples(content, before, after) {
+  for (const sample of samples(content)) sample.source = sample.source.replaceAll(before, after);
 }
 
 /** Return the part of a page's address that names an operation. */
@@ -50,14 +64,13 @@ export function slugOf({ operationId, method, path }) {
 
 /** Put the language before the library in the names of samples. */
 function nameSamples(content) {
-  for (const sample of operations(content).flatMap((operation) => operation["x-codeSamples"] ?? [])) {
+  for (const sample of samples(content)) {
     sample.label = `${LANGUAGES[sample.lang] ?? sample.lang} · ${sample.label}`;
     sample.source = sample.source.trimEnd();
   }
 }
 
-function operations(content) {
-  return Object.values(content.paths).flatMap((path) =>
-    METHODS.filter((method) => path[method]).map((method) => path[method]),
-  );
+function samples(content) {
+  const operations = Object.values(content.paths).flatMap((path) => METHODS.map((method) => path[method]));
+  return operations.flatMap((operation) => operation?.["x-codeSamples"] ?? []);
 }

@@ -41,7 +41,13 @@ function changeServer(address) {
   reference.updateConfiguration(configuration());
 }
 
+/** Change the classes by which Scalar chooses colours, as it reads its setting only once. */
+function changeColours() {
+  document.body.classList.toggle("dark-mode", isDark());
+  document.body.classList.toggle("light-mode", !isDark());
+}
+
 mount(() => html`<${Shell} page="/docs" wide=${true} />`);
 const reference = globalThis.Scalar.createApiReference("#reference", configuration());
-onTheme(() => reference.updateConfiguration(configuration()));
+onTheme(changeColours);
 onKey(() => reference.updateConfiguration(configuration()));
