@@ -147,11 +147,13 @@ def test_export_is_imported_in_another_browser(scripted: ScriptedServer, open_be
 def test_foreign_files_are_refused(scripted: ScriptedServer, open_bench: OpenBench, tmp_path: Path) -> None:
     bench = open_bench(scripted)
     damaged = {"id": "x", "kind": "chat", "turns": {"a": {"role": "user"}}, "children": ["b"]}
+    looped = {"kind": "chat", "turns": {"a": {"role": "user", "children": ["a"]}}, "children": ["a"]}
     cases = {
         "{": "The file is not JSON",
         "[]": "no conversations of this page",
         json.dumps({"format": "ponant-playground", "version": 9, "conversations": []}): "version 9",
         json.dumps({"format": "ponant-playground", "version": 1, "conversations": [damaged]}): "is damaged",
+        json.dumps({"format": "ponant-playground", "version": 1, "conversations": [looped]}): "is damaged",
     }
     for text, message in cases.items():
         path = tmp_path / "file.json"

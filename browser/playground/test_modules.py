@@ -146,5 +146,25 @@ def test_request_is_read_from_a_body_and_written_again(page: Page) -> None:
         "min_tokens": 3,
         "metadata": {"a": [1]},
     }
-    script = "m.shownRequest(m.conversationOf({ path: m.CHAT, body: a[0] }), null).request.body"
-    assert json.dumps(run(page, "request", script, body), sort_keys=True) == json.dumps(body, sort_keys=True)
+    prefix = {"role": "assistant", "content": "so", "prefix": True}
+    for path, expected in (
+        ("/v1/chat/completions", body),
+        (
+            "/v1/chat/completions",
+            {"model": "m", "messages": [{"role": "user", "content": "u"}, prefix], "stream": True},
+        ),
+        (
+            "/v1/fim/completions",
+            {"model": "m", "prompt": "a", "suffix": "b", "stream": True, "stop": ["c"], "min_tokens": 2},
+        ),
+        ("/v1/embeddings", {"model": "m", "input": ["a", "b"], "output_dimension": 8}),
+    ):
+        script = "m.shownRequest(m.conversationOf({ path: a[0], body: a[1] }), null).request.body"
+        written = run(page, "request", script, path, expected)
+        assert json.dumps(written, sort_keys=True) == json.dumps(expected, sort_keys=True)
+
+
+def test_schema_that_the_page_cannot_check(page: Page) -> None:
+    for schema in ({"$ref": "#/missing"}, {"pattern": "\\_"}):
+        script = "new m.SchemaCheck(a[0]).check('\"x\"', true)"
+        assert run(page, "schema_check", script, schema)["state"] == "unknown"

@@ -1,8 +1,8 @@
 /**
  * One answer while its stream arrives: pieces of the stream become text, thinking, calls, tokens and times.
  *
- * `run` is the place of the request among those of its group, `inherited` the number of tokens of a given beginning, and
- * `given` the number of UTF-16 units before the first token.
+ * `run` is the place of the request among those of its group, `inherited` the number of tokens of a given beginning,
+ * and `given` the number of UTF-16 units before the first token.
  *
  * @typedef {object} Timing
  * @property {number} first milliseconds from the request to the first token

@@ -6,6 +6,7 @@ import { completeSettings } from "./settings.js";
 const FORMAT = "ponant-playground";
 const VERSION = 1;
 const KINDS = ["chat", "fim", "embeddings"];
+const ID = /^[0-9a-z]+$/i;
 const ROLES = ["system", "user", "assistant", "tool"];
 
 /** Return the text of a file with conversations. */
@@ -40,7 +41,7 @@ function readConversation(given, place) {
   const readTurns = (ids, parent) => {
     for (const id of strings(ids)) {
       const turn = Object.hasOwn(given.turns, id) ? given.turns[id] : null;
-      if (!ROLES.includes(turn?.role) || Object.hasOwn(turns, id)) throw damaged();
+      if (!ROLES.includes(turn?.role) || !ID.test(id) || Object.hasOwn(turns, id)) throw damaged();
       turns[id] = { ...readTurn(turn), id, parent, children: strings(turn.children), chosen: chosenOf(turn) };
       readTurns(turn.children, id);
     }

@@ -5,7 +5,7 @@
  */
 
 import { addTurn, messagesOf, newConversation, newId, pathOf, pathTo } from "./conversation.js";
-import { chatFields, defaultSettings, numberFields, settingsOf } from "./settings.js";
+import { chatFields, extraFields, numberFields, settingsOf } from "./settings.js";
 
 export const CHAT = "/v1/chat/completions";
 export const FIM = "/v1/fim/completions";
@@ -64,20 +64,18 @@ export function continuing(asked, prefix) {
  */
 export function shownRequest(conversation, turn) {
   const { kind, input, settings } = conversation;
-  if (kind === "fim")
-    return input ? { request: { path: FIM, body: fimBody(settings, input) }, label: "The next request" } : null;
+  const label = "The next request";
+  if (kind === "fim") return input ? { request: { path: FIM, body: fimBody(settings, input) }, label } : null;
   if (kind === "embeddings") {
-    const texts = input?.texts.filter((text) => text.trim()) ?? [];
-    return texts.length
-      ? { request: { path: EMBEDDINGS, body: embeddingsBody(settings, texts) }, label: "The next request" }
-      : null;
+    const body = embeddingsBody(settings, input?.texts.filter((text) => text.trim()) ?? []);
+    return body.input.length ? { request: { path: EMBEDDINGS, body }, label } : null;
   }
   const path = pathOf(conversation);
   const draft = conversation.draft?.trim() ? conversation.draft : "";
   const last = path.at(-1);
   if (!turn && (draft || (last && last.role !== "assistant"))) {
     const turns = draft ? [...path, { role: "user", content: draft }] : path;
-    return { request: { path: CHAT, body: chatBody(turns, askedBy(settings).asked[0]) }, label: "The next request" };
+    return { request: { path: CHAT, body: chatBody(turns, askedBy(settings).asked[0]) }, label };
   }
   const shown = turn ?? last;
   if (!shown) return null;
@@ -103,31 +101,37 @@ export function refusalOfPrefix({ fields }) {
 export function fimBody(settings, { text, start, end }) {
   const [prompt, suffix] = [text.slice(0, start), text.slice(end)];
   const stops = settings.stop.length ? { stop: settings.stop } : {};
-  return { model: settings.model, prompt, suffix, stream: true, ...numberFields(settings, FIM_NUMBERS), ...stops };
+  const { fields } = extraFields(settings);
+  return {
+    model: settings.model,
+    prompt,
+    suffix,
+    stream: true,
+    ...numberFields(settings, FIM_NUMBERS),
+    ...stops,
+    ...fields,
+  };
 }
 
 /** Return the body of a request for embeddings. */
 export function embeddingsBody(settings, texts) {
-  return { model: settings.model, input: texts };
+  return { model: settings.model, input: texts, ...extraFields(settings).fields };
 }
 
 /** Return a new conversation whose next request is this one. */
 export function conversationOf({ path, body }) {
   if (path === FIM) {
-    const settings = settingsOf(withoutTexts(body));
-    const prompt = String(body.prompt ?? "");
-    const input = { text: prompt + String(body.suffix ?? ""), start: prompt.length, end: prompt.length };
-    return { ...newConversation("fim", { ...settings, extra: "" }), input };
+    const { prompt = "", suffix = "", ...fields } = body;
+    const text = `${prompt ?? ""}${suffix ?? ""}`;
+    const input = { text, start: `${prompt ?? ""}`.length, end: `${prompt ?? ""}`.length };
+    return { ...newConversation("fim", settingsOf(fields)), input };
   }
   if (path === EMBEDDINGS) {
-    const texts = [body.input ?? body.inputs ?? []].flat().map(String);
-    return { ...newConversation("embeddings", defaultSettings(String(body.model ?? ""))), input: { texts } };
+    const { input, inputs, ...fields } = body;
+    const texts = [input ?? inputs ?? ""].flat().map(String);
+    return { ...newConversation("embeddings", settingsOf(fields)), input: { texts: texts.length ? texts : [""] } };
   }
   return chatOf(body);
-}
-
-function withoutTexts({ prompt: _, suffix: __, ...rest }) {
-  return rest;
 }
 
 function chatOf(body) {
@@ -157,12 +161,17 @@ function addMessage(conversation, last, message) {
     }
     return addTurn(conversation, last?.id ?? null, { role, results: [result] });
   }
-  const calls = (message.tool_calls ?? []).map(callOf);
-  const turn =
-    role === "assistant"
-      ? { role, content: content ?? "", ...answerOf(conversation.settings, calls) }
-      : { role, content: content ?? "" };
+  const turn = { role, content: content ?? "" };
+  if (role === "assistant") {
+    Object.assign(turn, answerOf(conversation.settings, (message.tool_calls ?? []).map(callOf)));
+    if (message.prefix && typeof content === "string") Object.assign(turn, begunWith(turn, content));
+  }
   return addTurn(conversation, last?.id ?? null, turn);
+}
+
+/** Return what an answer has that is a given beginning, and nothing more yet. */
+function begunWith({ asked }, text) {
+  return { asked: { ...asked, prefix: text }, given: text.length, finish: "stopped" };
 }
 
 /** Return the parts of an answer that no request has generated. */

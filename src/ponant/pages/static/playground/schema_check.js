@@ -2,7 +2,7 @@
  * The check of a JSON document against a schema while the document is written.
  *
  * @typedef {object} Verdict
- * @property {"empty" | "valid so far" | "valid" | "invalid" | "cut off"} state
+ * @property {"empty" | "valid so far" | "valid" | "invalid" | "cut off" | "unknown"} state
  * @property {string} message
  */
 
@@ -50,7 +50,12 @@ export class SchemaCheck {
     if (document.value === undefined) {
       return { state: ended ? "cut off" : "empty", message: ended ? "There is no document." : "No document yet." };
     }
-    const faults = this.faults(document);
+    let faults;
+    try {
+      faults = this.faults(document);
+    } catch (error) {
+      return { state: "unknown", message: `Not checked: ${error.message.split("\n")[0]}` };
+    }
     if (faults.length) {
       return { state: "invalid", message: described(faults[0]) };
     }

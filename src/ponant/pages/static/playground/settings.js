@@ -104,10 +104,22 @@ export function chatFields(settings) {
     fields.prediction = { type: "content", content: settings.prediction };
   }
   Object.assign(fields, reasoningFields(settings.reasoning));
-  if (settings.extra.trim()) {
-    Object.assign(fields, read("sampling", "Other fields", settings.extra));
+  const extra = extraFields(settings);
+  return { fields: { ...fields, ...extra.fields }, problems: [...problems, ...extra.problems] };
+}
+
+/** True for settings of fill-in-the-middle or embeddings with which a request can be sent. */
+export function isSendable(settings) {
+  return settings.model !== "" && extraFields(settings).problems.length === 0;
+}
+
+/** Return the further fields of a request, and the problem if they are unreadable. */
+export function extraFields({ extra }) {
+  try {
+    return { fields: readObject(extra), problems: [] };
+  } catch (error) {
+    return { fields: {}, problems: [{ panel: "sampling", message: `Other fields: ${error.message}` }] };
   }
-  return { fields, problems };
 }
 
 /** Return the numbers among the fields of a request. */

@@ -3,6 +3,7 @@
 import { Failure, html, useLayoutEffect, useRef, useState } from "../../lib/ui.js";
 import { postJson } from "../../lib/api.js";
 import { EMBEDDINGS, embeddingsBody } from "../request.js";
+import { isSendable } from "../settings.js";
 import { similarities } from "../similarity.js";
 import { Area } from "./area.js";
 import { HeatMap } from "./heat_map.js";
@@ -35,6 +36,8 @@ export function Embeddings({ bench }) {
     try {
       const answer = await postJson(EMBEDDINGS, embeddingsBody(conversation.settings, given));
       const vectors = answer.data.map((entry) => entry.embedding);
+      if (!vectors.every(Array.isArray))
+        throw new Error("The vectors are no lists of numbers. Remove encoding_format.");
       setState({ isRunning: false, error: null, found: foundOf(given, vectors, answer, performance.now() - begun) });
     } catch (error) {
       setState({ ...state, isRunning: false, error });
@@ -53,7 +56,7 @@ export function Embeddings({ bench }) {
         <button
           type="submit"
           class="primary"
-          disabled=${!conversation.settings.model || given.length === 0 || state.isRunning}
+          disabled=${!isSendable(conversation.settings) || given.length === 0 || state.isRunning}
         >
           ${state.isRunning ? "Embedding…" : "Embed"}
         </button>

@@ -3,6 +3,7 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../lib/ui.js";
 import { Filling } from "../filling.js";
 import { fimBody } from "../request.js";
+import { isSendable } from "../settings.js";
 import { Measures } from "./measures.js";
 
 const EXAMPLE = "def area(width, height):\n    return  * height\n";
@@ -22,8 +23,9 @@ export function Fim({ bench }) {
     conversation.input = { ...conversation.input, ...fields };
     bench.save();
   };
+  const isReady = isSendable(conversation.settings);
   const fill = () => {
-    if (!conversation.settings.model) return;
+    if (!isReady) return;
     const next = new Filling(fimBody(conversation.settings, input));
     setFilling(next);
     next.run(() => redraw((count) => count + 1));
@@ -41,7 +43,7 @@ export function Fim({ bench }) {
   return html`
     <div class="fim">
       <${Toolbar}
-        bench=${bench}
+        isReady=${isReady}
         input=${input}
         write=${write}
         filling=${filling}
@@ -59,7 +61,7 @@ export function Fim({ bench }) {
   `;
 }
 
-function Toolbar({ bench, input, write, filling, fill, accept, discard }) {
+function Toolbar({ isReady, input, write, filling, fill, accept, discard }) {
   const first = useRef(null);
   const isFilled = Boolean(filling);
   const hasEnded = isFilled && !filling.isRunning;
@@ -71,9 +73,7 @@ function Toolbar({ bench, input, write, filling, fill, accept, discard }) {
       ${
         !isFilled &&
         html`
-          <button type="button" class="primary" disabled=${!bench.conversation.settings.model} onClick=${fill}>
-            Fill at the cursor
-          </button>
+          <button type="button" class="primary" disabled=${!isReady} onClick=${fill}>Fill at the cursor</button>
           <${OpenFile} write=${write} />
           <span class="muted number">${placeOf(input)}</span>
         `

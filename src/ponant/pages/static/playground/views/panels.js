@@ -14,7 +14,7 @@ export function Panels({ bench, isShown }) {
   return html`
     <aside class=${isShown ? "panels shown" : "panels"} aria-label="Settings and code" key=${id}>
       <${ModelPanel} bench=${bench} />
-      ${kind !== "embeddings" && html`<${SamplingPanel} bench=${bench} />`}
+      <${SamplingPanel} bench=${bench} />
       ${isChat && html`<${SchemaPanel} bench=${bench} />`} ${isChat && html`<${ToolsPanel} bench=${bench} />`}
       ${isChat && html`<${PredictionPanel} bench=${bench} />`}
       <${Code} bench=${bench} />

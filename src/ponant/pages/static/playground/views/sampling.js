@@ -1,7 +1,7 @@
 // The settings of sampling, of the number of answers, and of their colours.
 
 import { html, useState } from "../../lib/ui.js";
-import { MOST_CHOICES, NUMBERS, REASONING } from "../settings.js";
+import { extraFields, MOST_CHOICES, NUMBERS, REASONING } from "../settings.js";
 import { strengthOf } from "../tokens.js";
 import { Area } from "./area.js";
 import { Check, Line, NumberLine, Panel } from "./panel.js";
@@ -9,22 +9,30 @@ import { Check, Line, NumberLine, Panel } from "./panel.js";
 const FIRST = ["temperature", "top_p", "max_tokens", "random_seed"];
 const REASONING_LABELS = {
   "": "no",
-  reasoning: "prompt_mode reasoning",
-  low: "effort low",
-  medium: "effort medium",
-  high: "effort high",
-  none: "effort none",
+  reasoning: "on",
+  low: "effort: low",
+  medium: "effort: medium",
+  high: "effort: high",
+  none: "effort: none",
 };
 
 export function SamplingPanel({ bench }) {
   const { kind, settings } = bench.conversation;
-  const isChat = kind === "chat";
+  if (kind === "embeddings") {
+    return html`<${Panel} title="Fields"
+      ><${Others} bench=${bench} settings=${settings} example='{"output_dimension": 64}'
+    /><//>`;
+  }
   return html`
     <${Panel} title="Sampling" open>
       <${Numbers} bench=${bench} names=${FIRST} />
-      ${isChat && html`<${OfChat} bench=${bench} settings=${settings} />`}
-      ${!isChat && html`<${Stops} stops=${settings.stop} change=${(stop) => bench.set({ stop })} />`}
-      ${isChat && html`<${More} bench=${bench} settings=${settings} />`}
+      ${kind === "chat" && html`<${OfChat} bench=${bench} settings=${settings} />`}
+      <details class="more">
+        <summary>More fields</summary>
+        ${kind === "chat" && html`<${Numbers} bench=${bench} names=${["presence_penalty", "frequency_penalty"]} />`}
+        <${Stops} stops=${settings.stop} change=${(stop) => bench.set({ stop })} />
+        <${Others} bench=${bench} settings=${settings} example='{"min_tokens": 5}' />
+      </details>
     <//>
   `;
 }
@@ -66,24 +74,21 @@ function OfChat({ bench, settings }) {
   `;
 }
 
-function More({ bench, settings }) {
+function Others({ bench, settings, example }) {
+  const { problems } = extraFields(settings);
   return html`
-    <details class="more">
-      <summary>More fields</summary>
-      <${Numbers} bench=${bench} names=${["presence_penalty", "frequency_penalty"]} />
-      <${Stops} stops=${settings.stop} change=${(stop) => bench.set({ stop })} />
-      <label>
-        Other fields, as JSON
-        <${Area}
-          rows="1"
-          class="mono"
-          spellcheck=${false}
-          placeholder='{"top_k": 40}'
-          value=${settings.extra}
-          write=${(extra) => bench.set({ extra })}
-        />
-      </label>
-    </details>
+    <label>
+      Other fields, as JSON
+      <${Area}
+        rows="1"
+        class="mono"
+        spellcheck=${false}
+        placeholder=${example}
+        value=${settings.extra}
+        write=${(extra) => bench.set({ extra })}
+      />
+    </label>
+    ${problems.map(({ message }) => html`<p key=${message} class="problem">${message}</p>`)}
   `;
 }
 
