@@ -366,6 +366,23 @@ FAULTS = (
         "zip(step, vectors[::-1], strict=True)",
         ("tests/engine/embed/test_embedding.py::test_requests_at_the_same_time_get_their_own_vectors_in_order",),
     ),
+    # Code samples
+    Fault(
+        "unquoted-apostrophe",
+        "An apostrophe ends the quoted body in a sample for the shell.",
+        "src/ponant/samples/strings.py",
+        """text.replace("'", "'\\\\''")""",
+        "text",
+        ("tests/samples/test_samples.py::test_shells_read_the_quoted_words",),
+    ),
+    Fault(
+        "key-in-samples-of-open-servers",
+        "Code samples send a key to a server without keys.",
+        "src/ponant/server/routes/code.py",
+        "key = KEY_VARIABLE if has_keys or not",
+        "key = KEY_VARIABLE if not has_keys or not",
+        ("tests/server/test_code.py::test_request_is_written_in_all_languages_for_this_server",),
+    ),
     # Client
     Fault(
         "missing-retry",

@@ -87,6 +87,16 @@ def test_clients_that_cannot_send_a_request_have_no_sample_of_it(call: ApiCall, 
     assert {form.name for form in FORMS} - set(sources(call)) == {*missing, "python-openai"}
 
 
+@pytest.mark.parametrize("path", ["/v1/models/a", "/models/a", "/nim/v1/models/a", "/openai/models/a"])
+def test_paths_of_dialects_and_without_a_version_are_known(path: str) -> None:
+    written = sources(ApiCall("GET", path))
+    assert 'client.models.retrieve(model_id="a")' in written["python-ponant"]
+    assert (
+        f'server_url="{TARGET.address}{path.partition("/v1")[0].partition("/models")[0]}"' in written["python-ponant"]
+    )
+    assert f"{TARGET.address}{path} " in written["shell"]
+
+
 def test_servers_without_keys_get_none() -> None:
     without = sources(chat(), Target("https://dev.example/api"))
     for source in without.values():

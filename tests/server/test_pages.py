@@ -128,6 +128,7 @@ def test_pages_can_be_turned_off(tiny_model: Path) -> None:
     with serving_scripted(tiny_model, pages=False) as server, server.client() as client:
         for path in (*PAGES, "/pages/static/base.css", "/pages/vendor/htm-preact.js", "/pages/server.json"):
             assert client.get(path).status_code == 404, path
+        assert client.post("/pages/code", json={}).status_code == 404
         assert client.get("/openapi.json").status_code == 200
         assert client.get("/health").status_code == 200
 

@@ -56,8 +56,9 @@ class Operation:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """Pattern of the paths, with a group for each id and for the prefix of a dialect."""
-        return re.compile(r"(?P<prefix>(?:/\w+)?)" + re.sub(r"\{(\w+)\}", r"(?P<\1>.+?)", self.path))
+        """Pattern of the paths, with or without ``/v1``, with a group for each id and for the prefix of a dialect."""
+        path = re.sub(r"\{(\w+)\}", r"(?P<\1>.+?)", self.path.removeprefix("/v1"))
+        return re.compile(rf"(?P<prefix>(?:/nim|/openai)?)(?:/v1)?{path}")
 
     def takes(self, given: Set[str]) -> bool:
         """True if the method takes these parameters."""
