@@ -15,7 +15,7 @@ from browser.guard import PageGuard
 from browser.looks import accessibility_faults, overflow, screenshot
 from tests import scripted_trainer
 from tests.in_process import ScriptedServer, serving_scripted
-from tests.jobs import JOBS, create, dataset, get, upload, wait_for
+from tests.jobs import JOBS, Job, create, dataset, get, upload, wait_for
 
 TRAINER = 60_000
 """Time limit of what a trainer process does, in milliseconds."""
@@ -30,6 +30,14 @@ def server(vocabulary: Path) -> Iterator[ScriptedServer]:
         patch.setenv("PYTHONPATH", scripted_trainer.scripted_training_path())
         with serving_scripted(vocabulary, ("tiny",), engine={"context": 4096}) as server:
             yield server
+
+
+@pytest.fixture(scope="module")
+def finished(server: ScriptedServer) -> Job:
+    """Job that has succeeded."""
+    with server.client() as client:
+        file_id = upload(client)
+        return wait_for(client, create(client, file_id, steps=20, validation_files=[file_id], suffix="done")["id"])
 
 
 @pytest.fixture
@@ -116,19 +124,23 @@ def test_job_is_created_followed_and_tried(server: ScriptedServer, client: httpx
 
 
 def test_curve_follows_a_running_job_which_is_cancelled(
-    server: ScriptedServer, client: httpx2.Client, open_page: OpenPage
+    server: ScriptedServer, client: httpx2.Client, open_page: OpenPage, request: pytest.FixtureRequest
 ) -> None:
     job = create(client, upload(client), steps=100_000, suffix="endless")
     page = open_page(server, f"/fine-tuning#job={job['id']}")
+    request.addfinalizer(lambda: client.post(f"{JOBS}/{job['id']}/cancel"))  # others wait for its end
     page.get_by_text("Points as a table").click(timeout=TRAINER)
     points = page.get_by_role("region", name="Points of the curves").get_by_role("row")
     expect(points.nth(5)).to_be_visible(timeout=TRAINER)
     before = points.count()
     expect(points.nth(before + 5)).to_be_visible()
-    page.get_by_role("button", name="Cancel", exact=True).click()
-    page.get_by_role("button", name="Really cancel").click()
+    cancel = page.locator(".job-buttons").get_by_role("button")
+    cancel.focus()
+    page.keyboard.press("Enter")
+    expect(cancel).to_have_text("Really cancel")
+    page.keyboard.press("Enter")
     expect(page.locator(".job-head")).to_contain_text("cancelled", timeout=TRAINER)
-    expect(page.get_by_role("button", name="Cancel", exact=True)).to_have_count(0)
+    expect(cancel).to_have_count(0)
     assert get(client, job["id"])["status"] == "CANCELLED"
 
 
@@ -168,8 +180,7 @@ def test_refusals_are_shown(
 def test_older_jobs_are_chosen_from_the_list(
     server: ScriptedServer, client: httpx2.Client, open_page: OpenPage
 ) -> None:
-    first, second = (create(client, upload(client), steps=3, suffix=name) for name in ("older", "newer"))
-    wait_for(client, second["id"])
+    first, _ = (create(client, upload(client), suffix=name, auto_start=False) for name in ("older", "newer"))
     page = open_page(server, "/fine-tuning")
     expect(page.locator(".job-head")).to_contain_text("newer")
     page.get_by_role("link", name="older").focus()
@@ -192,11 +203,10 @@ def test_nothing_is_shown_before_a_key(keyed: ScriptedServer, open_page: OpenPag
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_full_page_is_accessible_and_fits(
-    server: ScriptedServer, client: httpx2.Client, open_page: OpenPage, dark: bool, width: int
+    server: ScriptedServer, client: httpx2.Client, finished: Job, open_page: OpenPage, dark: bool, width: int
 ) -> None:
-    good, mixed = upload(client), upload(client, dataset([BAD, *json_lines(dataset())]), "mixed.jsonl")
-    wait_for(client, create(client, good, steps=20, validation_files=[good], suffix="captain")["id"])
-    page = open_page(server, "/fine-tuning", dark=dark, width=width)
+    mixed = upload(client, dataset([BAD, *json_lines(dataset())]), "mixed.jsonl")
+    page = open_page(server, f"/fine-tuning#job={finished['id']}", dark=dark, width=width)
     page.get_by_label("Training data", exact=True).select_option(mixed)
     page.get_by_text("More", exact=True).click()
     page.get_by_role("button", name="Check the files").click()
@@ -209,3 +219,11 @@ def test_full_page_is_accessible_and_fits(
 
 def json_lines(content: bytes) -> list[Any]:
     return [json.loads(line) for line in content.splitlines()]
+
+
+def test_result_opens_beside_its_base(server: ScriptedServer, finished: Job, open_page: OpenPage) -> None:
+    page = open_page(server, f"/fine-tuning#job={finished['id']}")
+    page.locator(".job-buttons").get_by_role("link", name="Try beside its base").click()
+    page.wait_for_url("**/playground")
+    expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value(finished["fine_tuned_model"])
+    expect(page.get_by_role("combobox", name="Beside it")).to_have_value("tiny")

@@ -39,7 +39,12 @@ export function DatasetField({ label, name, value, choose, datasets, added, fail
     setOver(true);
   };
   return html`
-    <div class="whole drop ${isOver ? "over" : ""}" onDragOver=${over} onDragLeave=${() => setOver(false)} onDrop=${drop}>
+    <div
+      class="whole drop ${isOver ? "over" : ""}"
+      onDragOver=${over}
+      onDragLeave=${() => setOver(false)}
+      onDrop=${drop}
+    >
       <label for=${name}>${label}</label>
       <div class="choice">
         <select id=${name} value=${value} required=${!optional} onChange=${(event) => choose(event.target.value)}>

@@ -2,7 +2,7 @@
 
 import { call, getJson } from "../lib/api.js";
 import { ConfirmButton } from "../lib/confirm.js";
-import { count, moment } from "../lib/format.js";
+import { count, counted, moment } from "../lib/format.js";
 import { usePolled } from "../lib/polling.js";
 import { Failure, html, useState } from "../lib/ui.js";
 import { hasEnded, JobCurve, JobState, nameOf, progressOf } from "../status/jobs.js";
@@ -44,7 +44,8 @@ export function Job({ id, changed }) {
         ${!hasEnded(job) &&
         job.status !== "CANCELLATION_REQUESTED" &&
         html`<${ConfirmButton} kind="" question="Really cancel" action=${() => ask("cancel")}>Cancel<//>`}
-        ${job.fine_tuned_model && html`<${TryLink} model=${job.fine_tuned_model} beside=${job.model} look="button primary" />`}
+        ${job.fine_tuned_model &&
+        html`<${TryLink} model=${job.fine_tuned_model} beside=${job.model} look="button primary" />`}
       </div>
       <${Facts} job=${job} />
       <${Events} events=${job.events} />
@@ -97,6 +98,9 @@ function Events({ events }) {
 function textOf({ name, data }) {
   if (name === "status-updated") return data.status.toLowerCase().replaceAll("_", " ");
   if (name === "resumed") return `resumed after step ${data.step}`;
-  if (name === "lines-skipped") return `${data.files.reduce((sum, file) => sum + file.skipped, 0)} invalid lines skipped`;
+  if (name === "lines-skipped") {
+    const skipped = data.files.reduce((sum, file) => sum + file.skipped, 0);
+    return `${counted(skipped, "line")} skipped`;
+  }
   return name;
 }

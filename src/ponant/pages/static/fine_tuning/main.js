@@ -8,6 +8,9 @@ import { JobState, nameOf, stepsOf } from "../status/jobs.js";
 import { Job } from "./job.js";
 import { NewJob } from "./form.js";
 
+const EXAMPLE = `{"messages": [{"role": "user", "content": "Ahoy!"},
+              {"role": "assistant", "content": "Aye, what can I do for ye?"}]}`;
+
 function Page() {
   const key = useKey();
   const [id, select] = useSelected();
@@ -58,9 +61,10 @@ function Empty() {
     <p class="muted">
       None yet. A dataset is a JSON Lines file with a conversation on each line, whose answers the model learns:
     </p>
-    <pre tabindex="0" role="region" aria-label="Example of a line"><code>{"messages": [{"role": "user", "content": "Ahoy!"},
-              {"role": "assistant", "content": "Aye, what can I do for ye?"}]}</code></pre>
-    <p class="muted">Check the files first: the dry run tells what is wrong with which line, and how long the training takes.</p>
+    <pre tabindex="0" role="region" aria-label="Example of a line"><code>${EXAMPLE}</code></pre>
+    <p class="muted">
+      Check the files first: the dry run shows what is wrong with which line, and how long the training takes.
+    </p>
   `;
 }
 
@@ -71,13 +75,25 @@ function Jobs({ jobs, shown, select }) {
       <div class="scroll tall" tabindex="0" role="region" aria-labelledby="jobs-title">
         <table>
           <thead>
-            <tr><th scope="col">Job</th><th scope="col">Model</th><th scope="col">Status</th><th scope="col">Steps</th><th scope="col">Created</th></tr>
+            <tr>
+              <th scope="col">Job</th>
+              <th scope="col">Model</th>
+              <th scope="col">Status</th>
+              <th scope="col">Steps</th>
+              <th scope="col">Created</th>
+            </tr>
           </thead>
           <tbody>
             ${jobs.map(
               (job) => html`
                 <tr key=${job.id}>
-                  <td><a href="#job=${job.id}" aria-current=${job.id === shown ? "true" : undefined} onClick=${() => select(job.id)}>${nameOf(job)}</a></td>
+                  <td>
+                    <a
+                      href="#job=${job.id}"
+                      aria-current=${job.id === shown ? "true" : undefined}
+                      onClick=${() => select(job.id)}
+                    >${nameOf(job)}</a>
+                  </td>
                   <td class="mono">${job.model}</td>
                   <td><${JobState} status=${job.status} /></td>
                   <td class="number-left nowrap">${stepsOf(job)}</td>

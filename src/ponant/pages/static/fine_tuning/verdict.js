@@ -16,7 +16,7 @@ export function Verdict({ verdict, datasets }) {
     <div class="verdict" role="status" ref=${box}>
       <h3>Dry run</h3>
       <div class="notice ${verdict.accepted ? "good" : "bad"}">
-        <span class="reason">${verdict.accepted ? summaryOf(verdict) : verdict.message.split("\n")[0].replace(/:$/, ".")}</span>
+        <span class="reason">${verdict.accepted ? summaryOf(verdict) : refusalOf(verdict)}</span>
       </div>
       ${plan &&
       html`
@@ -24,10 +24,13 @@ export function Verdict({ verdict, datasets }) {
           <${Fact} name="Steps" value=${count(plan.steps)} />
           <${Fact} name="Epochs" value=${Number(plan.epochs.toFixed(2))} />
           <${Fact} name="Tokens of training, at most" value=${count(plan.train_tokens)} />
-          ${plan.expected_duration_seconds !== null && html`<${Fact} name="Duration, about" value=${seconds(plan.expected_duration_seconds)} />`}
+          ${plan.expected_duration_seconds !== null &&
+          html`<${Fact} name="Duration, about" value=${seconds(plan.expected_duration_seconds)} />`}
         </dl>
       `}
-      ${verdict.files.map((file) => html`<${FileVerdict} file=${file} dataset=${datasets.find(({ id }) => id === file.file_id)} />`)}
+      ${verdict.files.map(
+        (file) => html`<${FileVerdict} file=${file} dataset=${datasets.find(({ id }) => id === file.file_id)} />`,
+      )}
     </div>
   `;
 }
@@ -36,6 +39,11 @@ function summaryOf({ files }) {
   const invalid = files.reduce((sum, file) => sum + (file.invalid ?? 0), 0);
   const kept = "A job with these files can be trained.";
   return invalid ? `${kept} ${count(invalid)} invalid ${invalid === 1 ? "line is" : "lines are"} skipped.` : kept;
+}
+
+/** Return the reason of a refusal without its list of lines, which stands in the table. */
+function refusalOf({ message }) {
+  return message.split("\n")[0].replace(/:$/, ".");
 }
 
 function Fact({ name, value }) {
@@ -75,7 +83,11 @@ function Lines({ file, dataset, name }) {
   const unlisted = file.invalid - file.bad_lines.length;
   return html`
     ${file.invalid > 0 &&
-    html`<p><label class="check"><input type="checkbox" checked=${onlyBad} onChange=${() => setOnlyBad(!onlyBad)} /> Only invalid lines</label></p>`}
+    html`
+      <label class="check only">
+        <input type="checkbox" checked=${onlyBad} onChange=${() => setOnlyBad(!onlyBad)} /> Only invalid lines
+      </label>
+    `}
     <div class="lines scroll" tabindex="0" role="region" aria-label="Lines of ${name}">
       <table>
         <thead><tr><th scope="col" class="number">Line</th><th scope="col">Verdict</th></tr></thead>

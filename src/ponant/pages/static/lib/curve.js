@@ -49,7 +49,11 @@ export function Curve({ metrics, name }) {
         <div class="scroll curve-table" tabindex="0" role="region" aria-label="Points of the curves">
           <table>
             <thead>
-              <tr><th scope="col">Step</th><th scope="col" class="number">Training</th><th scope="col" class="number">Validation</th></tr>
+              <tr>
+                <th scope="col">Step</th>
+                <th scope="col" class="number">Training</th>
+                <th scope="col" class="number">Validation</th>
+              </tr>
             </thead>
             <tbody>
               ${columns[0].map(
@@ -87,20 +91,23 @@ function summary({ train, validation }, name) {
   if (!train.length) return `Losses of ${name}: none yet`;
   const [step, last] = train.at(-1);
   const validated = validation.length ? `, validation loss ${loss(validation.at(-1)[1])}` : "";
-  return `Losses of ${name}: training loss ${loss(train[0][1])} at step ${train[0][0]}, ${loss(last)} at step ${step}${validated}`;
+  const [first, begun] = train[0];
+  return `Losses of ${name}: training loss ${loss(begun)} at step ${first}, ${loss(last)} at step ${step}${validated}`;
 }
 
 function optionsOf(width) {
   const ink = colour("--muted");
   const grid = { stroke: colour("--line"), width: 1 };
   const font = "12px system-ui, sans-serif";
+  const incrs = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5];
+  const fill = colour(isDark() ? "--paper" : "--raised");
   const axis = { stroke: ink, grid, ticks: { show: false }, font };
   const line = (label, stroke) => ({
     label,
     stroke,
     width: 2,
     spanGaps: true,
-    points: { show: (self) => self.data[0].length <= POINTS_UP_TO, size: 6, fill: colour(isDark() ? "--paper" : "--raised") },
+    points: { show: (self) => self.data[0].length <= POINTS_UP_TO, size: 6, fill },
     value: (_, value) => loss(value),
   });
   return {
@@ -108,7 +115,10 @@ function optionsOf(width) {
     height: HEIGHT,
     padding: [8, 18, 0, 0],
     scales: { x: { time: false } },
-    axes: [{ ...axis, size: 30, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5] }, { ...axis, size: 44 }],
+    axes: [
+      { ...axis, size: 30, incrs },
+      { ...axis, size: 44 },
+    ],
     series: [{ label: "Step" }, line("Training loss", colour("--accent")), line("Validation loss", colour("--second"))],
     cursor: { drag: { x: false, y: false }, points: { size: 8 } },
     legend: { live: true },

@@ -47,8 +47,12 @@ export function Files({ totals }) {
       html`
         <div class="row end">
           <span class="muted">${page + 1} of ${last + 1}</span>
-          <button type="button" class="small" disabled=${page === 0} onClick=${() => setPage(page - 1)}>Newer</button>
-          <button type="button" class="small" disabled=${page === last} onClick=${() => setPage(page + 1)}>Older</button>
+          <button type="button" class="small" disabled=${page === 0} onClick=${() => setPage(page - 1)}>
+            Newer
+          </button>
+          <button type="button" class="small" disabled=${page === last} onClick=${() => setPage(page + 1)}>
+            Older
+          </button>
         </div>
       `}
     </section>
@@ -72,13 +76,21 @@ function Table({ files, doing }) {
           ${files.map(
             (file) => html`
               <tr key=${file.id}>
-                <td class="file-name" title=${file.id}>${file.filename}<div class="muted small-text">${file.purpose}</div></td>
+                <td class="file-name" title=${file.id}>
+                  ${file.filename}
+                  <div class="muted small-text">${file.purpose}</div>
+                </td>
                 <td class="number">${count(file.num_lines)}</td>
                 <td class="number nowrap">${size(file.bytes)}</td>
                 <td class="nowrap">${moment(file.created_at)}</td>
                 <td>
                   <div class="row actions">
-                    <button type="button" class="small" aria-label="Download ${file.filename}" onClick=${() => doing(() => download(file))}>
+                    <button
+                      type="button"
+                      class="small"
+                      aria-label="Download ${file.filename}"
+                      onClick=${() => doing(() => download(file))}
+                    >
                       Download
                     </button>
                     <${ConfirmButton}

@@ -48,7 +48,8 @@ export function JobCurve({ job }) {
   const { data } = usePolled(read, { every: 2000, until: () => hasEnded(job), inputs: [job.id] });
   if (!data) return html`<div class="curve-room"></div>`;
   if (!data.train.length) {
-    return html`<p class="muted">${hasEnded(job) ? "No step was trained." : "The curves begin with the first step."}</p>`;
+    const reason = hasEnded(job) ? "No step was trained." : "The curves begin with the first step.";
+    return html`<p class="muted">${reason}</p>`;
   }
   return html`<${Curve} metrics=${data} name=${nameOf(job)} />`;
 }
@@ -58,7 +59,12 @@ function JobList({ jobs }) {
     <div class="scroll tall" tabindex="0" role="region" aria-label="Jobs">
       <table>
         <thead>
-          <tr><th scope="col">Job</th><th scope="col">Status</th><th scope="col">Progress</th><th scope="col">Created</th></tr>
+          <tr>
+            <th scope="col">Job</th>
+            <th scope="col">Status</th>
+            <th scope="col">Progress</th>
+            <th scope="col">Created</th>
+          </tr>
         </thead>
         <tbody>
           ${jobs.map(
@@ -84,8 +90,13 @@ export function nameOf(job) {
 
 /** State of a job as a coloured word. */
 export function JobState({ status }) {
-  const tone = status === "SUCCESS" ? "good" : status.startsWith("FAILED") ? "bad" : ENDED.includes(status) ? "" : "busy";
-  return html`<span class="state ${tone}">${status.toLowerCase().replaceAll("_", " ")}</span>`;
+  return html`<span class="state ${toneOf(status)}">${status.toLowerCase().replaceAll("_", " ")}</span>`;
+}
+
+function toneOf(status) {
+  if (status === "SUCCESS") return "good";
+  if (status.startsWith("FAILED")) return "bad";
+  return ENDED.includes(status) ? "" : "busy";
 }
 
 /** Steps of a job so far, such as `21 of 30`. */

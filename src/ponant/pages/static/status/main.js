@@ -10,7 +10,10 @@ import { Requests } from "./requests.js";
 import { Start } from "./start.js";
 import { Tiles } from "./tiles.js";
 
-const STATES = { "not ready": "not ready yet: models are loading, or one of them cannot be used", stopping: "stopping" };
+const STATES = {
+  "not ready": "not ready yet: models are loading, or one of them cannot be used",
+  stopping: "stopping",
+};
 
 function Page() {
   const key = useKey();

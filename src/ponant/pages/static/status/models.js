@@ -27,7 +27,9 @@ export function Models({ status }) {
           </thead>
           <tbody>
             ${status.models.map((model) => html`<${Model} key=${model.id} model=${model} machine=${status.machine} />`)}
-            ${status.fine_tuned.map((model) => html`<${FineTuned} key=${model.id} model=${model} models=${status.models} />`)}
+            ${status.fine_tuned.map(
+              (model) => html`<${FineTuned} key=${model.id} model=${model} models=${status.models} />`,
+            )}
           </tbody>
         </table>
       </div>
@@ -48,7 +50,10 @@ function Model({ model, machine }) {
         ${model.aliases.length > 0 && html`<div class="muted small-text">also ${model.aliases.join(", ")}</div>`}
         ${model.error && html`<div class="problem">${model.error}</div>`}
       </td>
-      <td><${State} state=${model.state} />${model.device && html`<div class="muted small-text">${model.device}</div>`}</td>
+      <td>
+        <${State} state=${model.state} />
+        ${model.device && html`<div class="muted small-text">${model.device}</div>`}
+      </td>
       <td class="number">${count(model.context)}</td>
       <td>${model.abilities.join(", ")}</td>
       <td class="number">
@@ -71,7 +76,7 @@ function FineTuned({ model, models }) {
         <span class="mono">${model.id}</span>
         <div class="muted small-text">made from ${model.base}</div>
       </td>
-      <td><${State} state=${model.archived ? "archived" : !base ? "without its base" : model.is_loaded ? "ready" : "unloaded"} /></td>
+      <td><${State} state=${stateOf(model, base)} /></td>
       <td class="number">${count(base?.context)}</td>
       <td>${base ? base.abilities.filter((ability) => ability !== "fine-tuning").join(", ") : ""}</td>
       <td class="number">–</td>
@@ -81,6 +86,12 @@ function FineTuned({ model, models }) {
       <td>${base && !model.archived && html`<${TryLink} model=${model.id} beside=${model.base} />`}</td>
     </tr>
   `;
+}
+
+function stateOf({ archived, is_loaded: isLoaded }, base) {
+  if (archived) return "archived";
+  if (!base) return "without its base";
+  return isLoaded ? "ready" : "unloaded";
 }
 
 function State({ state }) {

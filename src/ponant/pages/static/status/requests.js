@@ -22,7 +22,8 @@ export function Requests({ requests }) {
   return html`
     <section>
       <h2 id="requests-title">Last requests</h2>
-      ${requests.length ? html`<${Table} requests=${requests} />` : html`<p class="muted">None since the start of the server.</p>`}
+      ${requests.length > 0 && html`<${Table} requests=${requests} />`}
+      ${requests.length === 0 && html`<p class="muted">None since the start of the server.</p>`}
     </section>
   `;
 }
@@ -50,16 +51,18 @@ function Table({ requests }) {
 }
 
 function Request({ request }) {
+  const { prompt_tokens: prompt, cached_tokens: cached, completion_tokens: completion } = request;
+  const hasLeft = request.status === 499;
   return html`
     <tr>
       <td class="nowrap">${moment(request.created)}</td>
       <td>${what(request)}${request.model && html`<div class="muted small-text mono">${request.model}</div>`}</td>
-      <td class=${request.status >= 400 ? "problem" : ""} title=${request.status === 499 ? "The client disconnected" : ""}>
+      <td class=${request.status >= 400 ? "problem" : ""} title=${hasLeft ? "The client disconnected" : ""}>
         ${request.status}
       </td>
       <td class="number nowrap">
-        ${request.prompt_tokens === null ? "–" : `${count(request.prompt_tokens)} → ${count(request.completion_tokens)}`}
-        ${request.cached_tokens > 0 && html`<div class="muted small-text">${count(request.cached_tokens)} cached</div>`}
+        ${prompt === null ? "–" : `${count(prompt)} → ${count(completion)}`}
+        ${cached > 0 && html`<div class="muted small-text">${count(cached)} cached</div>`}
       </td>
       <td class="number nowrap">${milliseconds(request.first_token_ms)}</td>
       <td class="number nowrap">${milliseconds(request.ms)}</td>

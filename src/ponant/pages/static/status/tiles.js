@@ -12,25 +12,34 @@ export function Tiles({ status }) {
   const now = rates.length ? rates.reduce((sum, number) => sum + number, 0) : null;
   const [cells, used, kept] = ["cells", "used", "kept"].map((name) => total((model) => model.cache?.[name]));
   const all = [...status.models, ...status.fine_tuned];
+  const [running, places, waiting] = ["running", "places", "waiting"].map((name) => total((model) => model[name]));
   const [prompt, cached] = ["prompt_tokens", "cached_tokens"].map((name) =>
     all.reduce((sum, model) => sum + model.totals[name], 0),
   );
   return html`
     <dl class="tiles">
-      <${Tile} name="Running / places" value=${`${count(total((model) => model.running))} / ${count(total((model) => model.places))}`} />
-      <${Tile} name="Waiting" value=${count(total((model) => model.waiting))} />
+      <${Tile} name="Running / places" value="${count(running)} / ${count(places)}" />
+      <${Tile} name="Waiting" value=${count(waiting)} />
       <${Tile} name="Tokens/s now" value=${rate(now)}><${Sparkline} value=${now} moment=${status.now} /><//>
-      <${Tile} name="KV cells in use" value=${percent(used, cells)} note=${cells ? `and ${percent(kept, cells)} kept for reuse` : ""} />
+      <${Tile} name="KV cells in use" value=${percent(used, cells)} note=${cells ? keptNote(kept, cells) : ""} />
       <${Tile} name="Prompt tokens from the cache" value=${percent(cached, prompt)} note="since the start" />
     </dl>
   `;
+}
+
+function keptNote(kept, cells) {
+  return `and ${percent(kept, cells)} kept for reuse`;
 }
 
 function Tile({ name, value, note, children }) {
   return html`
     <div class="card tile">
       <dt>${name}</dt>
-      <dd><span class="tile-value">${value}</span>${note && html`<span class="tile-note">${note}</span>`}${children}</dd>
+      <dd>
+        <span class="tile-value">${value}</span>
+        ${note && html`<span class="tile-note">${note}</span>`}
+        ${children}
+      </dd>
     </div>
   `;
 }
