@@ -117,6 +117,10 @@ def test_servers_without_keys_get_none() -> None:
         lambda: chat(temperature=float("inf")),
         lambda: chat(metadata=json.loads("[" * 40 + "]" * 40)),
         lambda: samples_of(ApiCall("GET", "/v1/agents"), TARGET),
+        lambda: samples_of(ApiCall("POST", "/v1/files"), TARGET),
+        lambda: samples_of(ApiCall("GET", "/v1/models", form=UploadForm("a")), TARGET),
+        lambda: ApiCall("GET", "/v1/models", body={}),
+        lambda: ApiCall("POST", "/v1/files", body={}, form=UploadForm("a")),
     ],
 )
 def test_what_cannot_be_written_is_refused(make: object) -> None:

@@ -47,7 +47,8 @@ class ApiCall:
         form: form, for uploads.
 
     Raises:
-        ValueError: the path is not one, or the body has a number that JSON cannot express, or is too deep or too large.
+        ValueError: the path is not one, the request can have no body, or its body is too large or has a number that
+            JSON cannot express.
     """
 
     method: Method
@@ -59,6 +60,8 @@ class ApiCall:
     def __post_init__(self) -> None:
         if not _PATH.fullmatch(self.path):
             raise ValueError("The path is not a path with percent-encoded characters, such as /v1/models/a%20model.")
+        if self.body is not None and (self.form or self.method in ("GET", "DELETE")):
+            raise ValueError(f"{'An upload' if self.form else f'A {self.method} request'} has no JSON body.")
         _check(self.body)
 
     @property

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 
 from ponant.samples.call import ApiCall, Json, Method, Scalar, items_of
 
+UPLOAD = "files.upload"
+"""Method of the only operation with a form."""
 _LISTS = ("sample_type", "source", "mimetypes")
 _NUMBERS = ("page", "page_size", "expiry")
 _FLAGS = ("include_total", "created_by_me", "dry_run")
@@ -166,7 +168,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST",
         "/v1/files",
-        "files.upload",
+        UPLOAD,
         "UploadFile",
         "file",
         _names("file expiry visibility purpose"),

@@ -8,7 +8,7 @@ from ponant.samples.call import ApiCall, Target
 from ponant.samples.java import java_sample
 from ponant.samples.javascript import fetch_sample, has_exact_numbers
 from ponant.samples.javascript_client import npm_sample
-from ponant.samples.operations import OPENAI_CHAT, Match, find_operation
+from ponant.samples.operations import OPENAI_CHAT, UPLOAD, Match, find_operation
 from ponant.samples.python import mistralai_sample, openai_sample, ponant_sample
 from ponant.samples.shell import shell_sample
 from ponant.samples.swift import swift_sample
@@ -63,11 +63,13 @@ def samples_of(call: ApiCall, target: Target) -> list[CodeSample]:
     """Return the samples of a request, without those of clients that cannot make it.
 
     Raises:
-        ValueError: the API has no such operation.
+        ValueError: the API has no such operation, or it needs a form, or takes none.
     """
     match = find_operation(call)
     if match is None:
         raise ValueError(f"The API has no operation {call.method} {call.path}.")
+    if (match.operation.call == UPLOAD) != (call.form is not None):
+        raise ValueError("A file is uploaded with a form, and no other request has one.")
     return [
         CodeSample(form.name, form.language, form.label, form.write(call, match, target))
         for form in FORMS
