@@ -383,6 +383,23 @@ FAULTS = (
         "key = KEY_VARIABLE if not has_keys or not",
         ("tests/server/test_code.py::test_request_is_written_in_all_languages_for_this_server",),
     ),
+    # Status
+    Fault(
+        "status-without-figures",
+        "A stream that fails is listed without the tokens that it sent.",
+        "src/ponant/server/request_record.py",
+        "        try:\n            yield\n        finally:\n            self.figures = answer.figures\n",
+        "        yield\n        self.figures = answer.figures\n",
+        ("tests/server/test_status.py::test_stream_that_fails_or_is_left_is_shown_as_such",),
+    ),
+    Fault(
+        "losses-of-a-lost-run",
+        "The history of a resumed run keeps the steps after its checkpoint.",
+        "src/ponant/fine_tuning/loss_history.py",
+        "status.st_ino != self._inode or status.st_size < self._offset",
+        "status.st_size < self._offset",
+        ("tests/fine_tuning/test_loss_history.py::test_resumed_run_replaces_the_steps_after_its_checkpoint",),
+    ),
     # Client
     Fault(
         "missing-retry",

@@ -38,8 +38,11 @@ def test_resumed_run_replaces_the_steps_after_its_checkpoint(tmp_path: Path) -> 
     for number in range(1, 6):
         recorder.record(step(number, 1 / number))
     assert len(history.read().train) == 5
-    CsvRecorder(path, after=3).record(step(4, 0.75))
-    assert history.read().train == [(1, 1.0), (2, 0.5), (3, 1 / 3), (4, 0.75)]
+    resumed = CsvRecorder(path, after=3)
+    for number in range(4, 9):  # more rows than before
+        resumed.record(step(number, 0.75))
+    kept = [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert history.read().train == [*kept, *((number, 0.75) for number in range(4, 9))]
 
 
 def test_long_history_is_thinned_and_keeps_its_last_step(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from pydantic import BaseModel
 
 from ponant._version import __version__
+from ponant.api.status import CacheStatus, FineTunedStatus, ModelStatus, RequestStatus, ServerStatus, TokenTotals
 from ponant.engine.base import Delta
 from ponant.engine.report import StepReport
 from ponant.server.token_rates import TokenRates
@@ -232,6 +234,13 @@ def test_storage_is_not_opened_and_is_read_once_a_second_for_all(
     monkeypatch.setattr(FileStore, "totals", broken)
     wait_until(lambda: status(client)["files"] is None)
     assert status(client)["jobs"] is None
+
+
+@pytest.mark.parametrize("kind", [ServerStatus, ModelStatus, RequestStatus, FineTunedStatus, CacheStatus, TokenTotals])
+def test_fields_are_documented(kind: type[BaseModel]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "status.md").read_text()
+    names = [field.serialization_alias or name for name, field in kind.model_fields.items()]
+    assert [name for name in names if f"`{name}`" not in page and f'"{name}"' not in page] == []
 
 
 def test_rate_is_that_of_the_last_seconds() -> None:
