@@ -154,7 +154,7 @@ FAULTS = (
         "The last delta of a choice is dropped, with its tokens and its finish reason.",
         "src/ponant/engine/llama/process.py",
         "            self._deltas.append(delta)\n",
-        "            if not delta.finish:\n                self._deltas.append(delta)\n",
+        "            self._deltas.extend([] if delta.finish else [delta])\n",
         ("tests/engine/llama/test_process.py::test_end_of_context_is_told_apart_from_max_tokens",),
     ),
     Fault(

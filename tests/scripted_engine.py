@@ -269,6 +269,7 @@ class ScriptedGeneration:
         if request.prompt_logprobs is not None:
             self._deltas.append(Delta(0, [], prompt_logprobs=_prompt_logprobs(request, request.prompt_logprobs)))
         self._failure: Exception | None = None
+        self._follower: Callable[[Delta], bool] = lambda _: False
 
     @property
     def running(self) -> bool:
@@ -286,6 +287,10 @@ class ScriptedGeneration:
                 raise StopAsyncIteration
             await self._play(next(self._events, End()))
         return self._deltas.popleft()
+
+    def follow(self, take: Callable[[Delta], bool]) -> None:
+        """Play deltas to ``take`` first, if none is unread."""
+        self._follower = take
 
     def stop(self, choice: int) -> None:
         """End one choice and drop its unread deltas."""
@@ -340,9 +345,9 @@ class ScriptedGeneration:
         finish = self._full if len(delta.tokens) >= room and delta.finish is None else delta.finish
         self._drawn[choice] += len(delta.tokens[:room])
         logprobs = delta.logprobs[:room] if delta.logprobs else None
-        self._deltas.append(
-            Delta(choice, delta.tokens[:room], finish, delta.cached_tokens, delta.accepted, delta.rejected, logprobs)
-        )
+        cut = Delta(choice, delta.tokens[:room], finish, delta.cached_tokens, delta.accepted, delta.rejected, logprobs)
+        if self._deltas or not self._follower(cut):
+            self._deltas.append(cut)
         if finish:
             self._close(choice)
 

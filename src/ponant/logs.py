@@ -1,7 +1,9 @@
 """The format of log lines: time, level, event and ``key=value`` pairs. Prompts and keys are never logged."""
 
 import logging
+import re
 
+_PLAIN = re.compile("[!-~]+")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
@@ -24,6 +26,8 @@ class KeyValueFormatter(logging.Formatter):
 
 def _quoted(value: object) -> str:
     text = str(value)
+    if _PLAIN.fullmatch(text):
+        return text
     is_plain = text and text.isprintable() and not any(character.isspace() for character in text)
     return text if is_plain else repr(text).encode("utf-8", "backslashreplace").decode()
 
@@ -38,6 +42,8 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(KeyValueFormatter())
     logging.captureWarnings(True)
+    # Facts of a record that no line has: their collection takes a third of the time of a line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)

@@ -434,6 +434,9 @@ class TimedGeneration:
     async def __anext__(self) -> Delta:
         return await anext(self._deltas)
 
+    def follow(self, take: Callable[[Delta], bool]) -> None:
+        pass
+
     def stop(self, choice: int) -> None:
         pass
 

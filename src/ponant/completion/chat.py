@@ -53,8 +53,9 @@ class ChatService:
         self._catalog.find(request.model, "chat")
         refuse_unsupported(request)
         spec = read_answer_spec(request)
-        async with self._completions.in_time(arrived):
-            spec = spec.with_schemas(await self._schemas.check(spec.schemas))
+        if spec.schemas:
+            async with self._completions.in_time(arrived):
+                spec = spec.with_schemas(await self._schemas.check(spec.schemas))
         return await self._completions.start(self._spec(request, spec, caller, arrived=arrived, any_order=any_order))
 
     def _spec(

@@ -1,6 +1,6 @@
 """One choice of a completion in progress."""
 
-from dataclasses import dataclass
+import msgspec
 
 from ponant.api.chat import FinishReason, TokenLogprob
 from ponant.completion.logprobs import token_logprobs
@@ -11,8 +11,7 @@ from ponant.prompts.text_places import TextPlaces
 from ponant.prompts.vocabulary import Vocabulary
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True):
     """New parts of one choice.
 
     Attributes:
@@ -88,7 +87,8 @@ class Choice:
         logprobs = self._logprobs_of(delta, self._output.tokens - counted) if delta.logprobs else []
         if delta.finish and not self._output.stopped:
             parts += self._output.finish()
-        self._has_calls = self._has_calls or any(isinstance(part, CallBegun) for part in parts)
+        for part in parts:
+            self._has_calls = self._has_calls or isinstance(part, CallBegun)
         self.grammar_failed = delta.finish == "grammar"
         reason: FinishReason | None = "error" if delta.finish == "grammar" else delta.finish
         return self._update(parts, logprobs, "stop" if self._output.stopped else reason)

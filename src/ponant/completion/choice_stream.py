@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from ponant.api.chat import ChoiceLogprobs, CompletionResponseStreamChoice, DeltaMessage, TokenLogprob
+from ponant.completion.answer import TextPiece
 from ponant.completion.calls import CallHolder, CallStyle
 from ponant.completion.choice import Update
 from ponant.completion.message import delta_message
+from ponant.completion.parts import Text, Thought
 
 
 class ChoiceStream:
@@ -43,6 +45,21 @@ class ChoiceStream:
         elif prompt_logprobs is not None:
             piece.prompt_logprobs = ChoiceLogprobs(content=prompt_logprobs)
         return piece
+
+    def text_piece(self, update: Update) -> TextPiece | None:
+        """Return the text of an update that adds nothing else; None for any other update."""
+        if update.finish or update.logprobs or self._logprobs or len(update.parts) != 1:
+            return None
+        part = update.parts[0]
+        return (
+            TextPiece(self._index, part.text, isinstance(part, Thought)) if isinstance(part, Text | Thought) else None
+        )
+
+    def choice_of(self, piece: TextPiece) -> CompletionResponseStreamChoice:
+        """Return the whole piece of some text."""
+        part = Thought(piece.text) if piece.is_thought else Text(piece.text)
+        delta = delta_message([part], in_chunks=self._in_chunks, call_id=self._call_id)
+        return CompletionResponseStreamChoice(index=self._index, delta=delta, finish_reason=None)
 
     def push(self, update: Update) -> CompletionResponseStreamChoice | None:
         """Return the piece that an update adds; None if there is nothing to send yet."""

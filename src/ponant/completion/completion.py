@@ -4,9 +4,9 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ponant.api.base import UsageInfo
 from ponant.api.chat import (
@@ -17,6 +17,7 @@ from ponant.api.chat import (
     CompletionResponseStreamChoice,
 )
 from ponant.catalog.loading.loaded import LoadedModel
+from ponant.completion.answer import Piece, TextPiece, Write
 from ponant.completion.calls import CallStyle
 from ponant.completion.choice import Choice, Update
 from ponant.completion.choice_stream import ChoiceStream
@@ -35,6 +36,10 @@ from ponant.prompts.text_places import TextPlaces
 
 class CompletionFailedError(EngineError):
     """The model could not complete the prompt."""
+
+
+Take = Callable[[Update], bool]
+"""Takes an update when it arrives; returns False for one that must be yielded."""
 
 
 class Completion:
@@ -82,6 +87,9 @@ class Completion:
         self._timed_out = False
         self._generation: Generation | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._turn = turn()
+        self._ahead: Update | Exception | None = None
+        """Result of the next delta, which was pushed when it arrived."""
         self._begin()
 
     def _begin(self) -> None:
@@ -93,6 +101,7 @@ class Completion:
         ]
         self._cached_tokens = 0
         self._first_token: float | None = None
+        self._ahead = None
 
     @property
     def figures(self) -> AnswerFigures:
@@ -118,15 +127,16 @@ class Completion:
         self._deadline = asyncio.get_running_loop().call_later(self._timeout, self._time_out)
 
     async def chunks(
-        self, calls: CallStyle = "whole", *, running_usage: bool = False
-    ) -> AsyncIterator[CompletionChunk]:
-        """Yield the chunks of a stream: the roles, then the pieces of all choices, with the usage in the last one.
+        self, calls: CallStyle = "whole", *, running_usage: bool = False, write: Write | None = None
+    ) -> AsyncIterator[Piece]:
+        """Yield the pieces of a stream: the roles, then the pieces of all choices, with the usage in the last one.
 
         If the engine begins the request again, so does the stream, unless it has pieces that would not be repeated.
 
         Args:
             calls: form of calls.
-            running_usage: True to put the usage so far into every chunk.
+            running_usage: as for ``Answer.chunks``.
+            write: as for ``Answer.chunks``.
 
         Raises:
             EngineError: the engine refused the request, or failed under it.
@@ -134,26 +144,34 @@ class Completion:
             CompletionFailedError: no choice could be completed.
             DeadlineExceededError: the request took longer than ``timeout``.
         """
-        streams = self._streams(calls)
-        has_begun = has_pieces = False
-        async with aclosing(self._updates()) as updates:
+        run = _Run(self._streams(calls), write)
+        async with aclosing(self._updates(run.take if write and not running_usage else None)) as updates:
             async for update in updates:
                 if update is None:
-                    if has_pieces:
+                    if run.has_pieces:
                         raise EngineRestartedError
-                    streams = self._streams(calls)
+                    run.streams = self._streams(calls)
                     continue
-                if not has_begun:
-                    has_begun = True
-                    yield self._beginning(streams, has_usage=running_usage)
-                piece = streams[update.choice].push(update)
+                if not run.has_begun:
+                    run.has_begun = True
+                    yield self._beginning(run.streams, has_usage=running_usage)
+                stream = run.streams[update.choice]
+                if text := None if running_usage else stream.text_piece(update):
+                    run.has_pieces = True
+                    yield text
+                    continue
+                piece = stream.push(update)
                 if piece is None:
                     continue
-                has_pieces = True
+                run.has_pieces = True
                 chunk = self._chunk([piece])
                 if running_usage or self._is_complete:
                     chunk.usage = self._usage()
                 yield chunk
+
+    def chunk_of(self, piece: TextPiece) -> CompletionChunk:
+        """Return a piece of the stream as a whole chunk."""
+        return self._chunk([self._streams("whole")[piece.choice].choice_of(piece)])
 
     def _streams(self, calls: CallStyle) -> list[ChoiceStream]:
         return [
@@ -164,12 +182,17 @@ class Completion:
     async def collect(self) -> ChatCompletionResponse:
         """Return the whole response. Raises as ``chunks``."""
         updates: list[list[Update]] = [[] for _ in self._choices]
-        async with aclosing(self._updates()) as arriving:
+
+        def take(update: Update) -> bool:
+            updates[update.choice].append(update)
+            return True
+
+        async with aclosing(self._updates(take)) as arriving:
             async for update in arriving:
                 if update is None:
                     updates = [[] for _ in self._choices]
                 else:
-                    updates[update.choice].append(update)
+                    take(update)
         return ChatCompletionResponse(
             id=self.id,
             object="chat.completion",
@@ -199,14 +222,16 @@ class Completion:
         self._timed_out = True
         self.cancel()
 
-    async def _updates(self) -> AsyncGenerator[Update | None, None]:
-        """Yield the updates of all choices; None voids those before. Raises as ``chunks``."""
+    async def _updates(self, take: Take | None) -> AsyncGenerator[Update | None, None]:
+        """Yield the updates of all choices that are not taken; None voids those before. Raises as ``chunks``."""
         try:
             if self._is_empty:
                 for choice in self._choices:
                     yield choice.end("length")
                 return
             assert self._generation, "start comes first"
+            if take and self._prompt_logprobs is None:
+                self._generation.follow(lambda delta: self._push_ahead(delta, take))
             held: list[Update] = []  # until the log-probabilities of the prompt are there
             async for delta in _deltas(self._generation):
                 if delta is None:
@@ -230,14 +255,32 @@ class Completion:
         finally:
             self.cancel()
 
-    def _update(self, delta: Delta, generation: Generation) -> Update:
+    def _push_ahead(self, delta: Delta, take: Take) -> bool:
+        """Push a delta that has just arrived, and let its update be taken, unless the choice ends with it."""
+        if delta.finish or not self._turn.has_time():
+            return False
+        try:
+            self._ahead = self._push(delta)
+            is_taken = not self._choices[delta.choice].stopped and take(self._ahead)
+        except Exception as error:  # it is the request's, and not that of the engine, which calls this
+            self._ahead = error
+            return False
+        if is_taken:
+            self._ahead = None
+        return is_taken
+
+    def _push(self, delta: Delta) -> Update:
         if delta.choice == 0:
             self._cached_tokens = delta.cached_tokens
         if self._first_token is None and delta.tokens:
             self._first_token = time.monotonic()
-        choice = self._choices[delta.choice]
-        update = choice.push(delta)
-        if choice.stopped:
+        return self._choices[delta.choice].push(delta)
+
+    def _update(self, delta: Delta, generation: Generation) -> Update:
+        update, self._ahead = self._ahead or self._push(delta), None
+        if isinstance(update, Exception):
+            raise update
+        if self._choices[delta.choice].stopped:
             generation.stop(delta.choice)
         if all(choice.finish == "error" for choice in self._choices):
             raise self._failure()
@@ -286,6 +329,31 @@ class Completion:
 
     def _usage(self) -> UsageInfo:
         return completion_usage(len(self._prompt.tokens), self._cached_tokens, self._choices, predicted=self._predicted)
+
+
+@dataclass(slots=True)
+class _Run:
+    """State of a stream.
+
+    Attributes:
+        streams: writers of the choices.
+        write: writes text at once.
+        has_begun: True if the beginning was yielded.
+        has_pieces: True if something after it was yielded or written.
+    """
+
+    streams: list[ChoiceStream]
+    write: Write | None
+    has_begun: bool = False
+    has_pieces: bool = False
+
+    def take(self, update: Update) -> bool:
+        """Write the text of an update that adds nothing else."""
+        piece = self.streams[update.choice].text_piece(update) if self.has_begun else None
+        if piece is None or self.write is None or not self.write(piece):
+            return False
+        self.has_pieces = True
+        return True
 
 
 async def _deltas(generation: Generation) -> AsyncIterator[Delta | None]:

@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from msgspec import structs
+
 from ponant.api.base import UsageInfo
 from ponant.api.chat import ChatCompletionResponse, CompletionChunk
+from ponant.completion.answer import Piece, TextPiece, Write
 from ponant.completion.calls import CallStyle
 from ponant.completion.completion import Completion
 from ponant.completion.figures import AnswerFigures, total_figures
@@ -25,13 +28,13 @@ class JoinedCompletions:
         return total_figures([completion.figures for completion in self._completions])
 
     async def chunks(
-        self, calls: CallStyle = "whole", *, running_usage: bool = False
-    ) -> AsyncIterator[CompletionChunk]:
-        """Yield the chunks of all completions as they arrive, with the usage in the last one.
+        self, calls: CallStyle = "whole", *, running_usage: bool = False, write: Write | None = None
+    ) -> AsyncIterator[Piece]:
+        """Yield the pieces of all completions as they arrive, with the usage in the last one.
 
-        Arguments and errors as for ``Completion.chunks``.
+        Arguments and errors as for ``Completion.chunks``; ``write`` is not called.
         """
-        queue = asyncio.Queue[tuple[int, CompletionChunk] | Exception | None]()
+        queue = asyncio.Queue[tuple[int, Piece] | Exception | None]()
         followers = [
             asyncio.create_task(self._follow(number, completion.chunks(calls, running_usage=running_usage), queue))
             for number, completion in enumerate(self._completions)
@@ -47,6 +50,9 @@ class JoinedCompletions:
                     running -= 1
                     continue
                 number, chunk = event
+                if isinstance(chunk, TextPiece):
+                    yield chunk
+                    continue
                 if chunk.usage:
                     usages[number] = chunk.usage
                 has_usage = running_usage or len(usages) == len(followers)
@@ -73,6 +79,13 @@ class JoinedCompletions:
         joined.usage = total_usage(response.usage for response in responses)
         return joined
 
+    def chunk_of(self, piece: TextPiece) -> CompletionChunk:
+        """Return a piece of the answer as a whole chunk."""
+        number, index = divmod(piece.choice, self._choices)
+        chunk = self._completions[number].chunk_of(structs.replace(piece, choice=index))
+        _renumber(chunk, number * self._choices)
+        return self._chunk(chunk, None)
+
     def cancel(self) -> None:
         """Stop generating."""
         for completion in self._completions:
@@ -81,14 +94,12 @@ class JoinedCompletions:
     async def _follow(
         self,
         number: int,
-        chunks: AsyncIterator[CompletionChunk],
-        queue: asyncio.Queue[tuple[int, CompletionChunk] | Exception | None],
+        pieces: AsyncIterator[Piece],
+        queue: asyncio.Queue[tuple[int, Piece] | Exception | None],
     ) -> None:
         try:
-            async for chunk in chunks:
-                for choice in chunk.choices:
-                    choice.index += number * self._choices
-                queue.put_nowait((number, chunk))
+            async for piece in pieces:
+                queue.put_nowait((number, _renumbered(piece, number * self._choices)))
             queue.put_nowait(None)
         except Exception as error:
             queue.put_nowait(error)
@@ -101,3 +112,16 @@ class JoinedCompletions:
         if usage:
             same.usage = usage
         return same
+
+
+def _renumbered(piece: Piece, first: int) -> Piece:
+    """Return a piece whose choices are counted from ``first``."""
+    if isinstance(piece, TextPiece):
+        return structs.replace(piece, choice=piece.choice + first)
+    _renumber(piece, first)
+    return piece
+
+
+def _renumber(chunk: CompletionChunk, first: int) -> None:
+    for choice in chunk.choices:
+        choice.index += first

@@ -40,10 +40,13 @@ class AnswerOutput:
         self._end_tokens = output_format.end_tokens
         self._filter = output_format.filter() if output_format.filter else None
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._in_character = False
         self._reader = AnswerReader(output_format)
         self._scanner = StopScanner(stops)
         self._min_tokens = min_tokens
         self._may_have_calls = output_format.calls is not None
+        structured = output_format.thinking or output_format.calls or output_format.filter
+        self._is_plain = not structured and not stops
         self._blank = ""
         self._ended = False
         self.tokens = 0
@@ -60,6 +63,8 @@ class AnswerOutput:
 
     def push(self, tokens: Iterable[int]) -> list[Part]:
         """Decode tokens and return the parts that can be shown. Tokens after a stop string are not counted."""
+        if self._is_plain:
+            return self._plain(tokens)
         parts: list[Part] = []
         for token in tokens:
             if self.stopped:
@@ -71,12 +76,32 @@ class AnswerOutput:
             self.tokens += 1
             control = self._controls.get(token)
             read = (
-                self._reader.push(self._decoder.decode(self._piece(token)))
+                self._reader.push(self._text(self._piece(token)))
                 if control is None
                 else self._reader.push(control, control=True)
             )
             parts += self._scanned(read) if self.tokens > self._min_tokens else self._unscanned(read)
-        return self._without_blank_end(parts, is_end=self.stopped)
+        return self._without_blank_end(parts, is_end=self.stopped) if self._may_have_calls else parts
+
+    def _plain(self, tokens: Iterable[int]) -> list[Part]:
+        """Return the text of tokens: there are no stop strings, and nothing but text."""
+        text = ""
+        for token in tokens:
+            self._ended = self._ended or token in self._end_tokens
+            if self._ended:
+                break
+            self.tokens += 1
+            if token not in self._controls:
+                text += self._text(self._piece(token))
+        return [Text(text)] if text else []
+
+    def _text(self, piece: bytes) -> str:
+        """Return the characters that a token's bytes complete."""
+        if piece.isascii() and not self._in_character:
+            return piece.decode("ascii")
+        text = self._decoder.decode(piece)
+        self._in_character = bool(self._decoder.getstate()[0])
+        return text
 
     def finish(self) -> list[Part]:
         """Return the held parts at the end of the tokens."""

@@ -1,6 +1,7 @@
 """The service that answers requests for embeddings."""
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
@@ -10,6 +11,9 @@ from ponant.callers import Caller
 from ponant.embedding.answer import EmbeddingAnswer
 from ponant.engine.embed.base import Embedder, EmbeddingText, InputTooLongError, TextVectors
 from ponant.errors import InvalidRequestError
+
+_MOST_HERE = 2**12
+"""Most numbers that are converted on the event loop. A thread costs more time for fewer."""
 
 
 class ServedEmbedder(Protocol):
@@ -67,7 +71,8 @@ class EmbeddingService:
                 embeddings = await model.embedder.embed(texts)
             except InputTooLongError as error:
                 raise _too_long(error, name) from None
-        return await asyncio.to_thread(_answer, request, name, model.id, embeddings)
+        work = functools.partial(_answer, request, name, model.id, embeddings)
+        return work() if embeddings.vectors.size <= _MOST_HERE else await asyncio.to_thread(work)
 
 
 def _check_tokens(texts: Sequence[EmbeddingText], model: str, vocabulary_size: int) -> None:

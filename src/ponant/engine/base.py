@@ -1,6 +1,6 @@
 """The engine protocol: token ids in, deltas of token ids out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -163,6 +163,14 @@ class Generation(Protocol):
             EngineRestartedError: all deltas so far are void; further calls return those of the request's new run.
             EngineError: any other subclass; an engine may refuse a request as late as here, or fail during it.
                 QueueFullError and EngineUnavailableError become HTTP statuses of their own, others a 500.
+        """
+        ...
+
+    def follow(self, take: Callable[[Delta], bool]) -> None:
+        """Hint: call ``take`` with each delta when it arrives, if there is none that was not returned yet.
+
+        Deltas for which it returns True are not returned by the iteration. The others are, next. An engine that ignores
+        the hint returns all deltas by the iteration.
         """
         ...
 

@@ -27,6 +27,10 @@ class PromptRequest(Protocol):
         """Return True if the parts of the prompt have more than about ``size`` bytes together."""
         ...
 
+    def is_quick(self, chat: PromptBuilder) -> bool:
+        """Return True if the time to build it is proportional to its size."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatPromptRequest:
@@ -48,6 +52,11 @@ class ChatPromptRequest:
         """Return True if the prompt is larger; see ``PromptRequest``."""
         return _exceeds([self.messages, self.spec.tools, self.spec.schema], size)
 
+    def is_quick(self, chat: PromptBuilder) -> bool:
+        """Return True for conversations without tools, schemas and instructed thinking; see ``PromptRequest``."""
+        spec = self.spec
+        return chat.is_quick and not spec.tools and spec.schema is None and not spec.reasoning
+
 
 @dataclass(frozen=True, slots=True)
 class FimPromptRequest:
@@ -66,6 +75,10 @@ class FimPromptRequest:
         """Return True if the prompt is larger; see ``PromptRequest``."""
         return _exceeds([self.prompt, self.suffix], size)
 
+    def is_quick(self, chat: PromptBuilder) -> bool:
+        """Return False; see ``PromptRequest``."""
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class RawPromptRequest:
@@ -82,6 +95,10 @@ class RawPromptRequest:
         """Return True if the prompt is larger; see ``PromptRequest``."""
         return len(self.prompt) * (1 if isinstance(self.prompt, str) else _TOKEN_BYTES) > size
 
+    def is_quick(self, chat: PromptBuilder) -> bool:
+        """Return False; see ``PromptRequest``."""
+        return False
+
 
 def _exceeds(value: Any, size: int) -> bool:
     """Return True if values have more than ``size`` bytes. Nothing beyond that is visited."""
@@ -95,13 +112,15 @@ def _exceeds(value: Any, size: int) -> bool:
         match part:
             case str():
                 size -= len(part)
-            case BaseModel():
-                waiting.append(iter(part.__dict__.values()))
+            case None | bool() | int() | float():
+                pass
             case dict():
                 members = cast("dict[str, Any]", part)
                 waiting += [iter(members), iter(members.values())]
             case list() | tuple():
                 waiting.append(iter(cast("Sequence[Any]", part)))
+            case BaseModel():
+                waiting.append(iter(part.__dict__.values()))
             case _:
                 pass
         if size < 0:

@@ -1,7 +1,9 @@
 """The application: routes, middleware and error handlers."""
 
 import contextlib
+import inspect
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -58,6 +60,7 @@ def create_app(services: Services, settings: Settings, *, stopping: Callable[[],
         openapi_url=None,
         redirect_slashes=False,  # DialectDetection removes slashes at the end of paths
         lifespan=lifespan,
+        **_without_telemetry(),
     )
     set_body_limits(app, read_body_limits(settings))
     _add_routes(app, services, settings, stopping)
@@ -85,7 +88,7 @@ def _add_routes(app: FastAPI, services: Services, settings: Settings, stopping: 
         files_routes(storage, max_file_size=settings.max_file_size),
         health_routes(catalog, stopping),
     ):
-        app.include_router(routes)
+        app.router.routes += routes.routes  # ``include_router`` of newer versions matches every path twice
 
 
 def _add_middleware(app: FastAPI, settings: Settings, recent: RecentRequests) -> None:
@@ -117,3 +120,9 @@ def _add_middleware(app: FastAPI, settings: Settings, recent: RecentRequests) ->
         fingerprint=backend_fingerprint(settings),
     )
     app.add_middleware(RequestLog, recent=recent)
+
+
+def _without_telemetry() -> dict[str, Any]:
+    """Return the argument that ends the search for OpenTelemetry at every request, in versions that have it."""
+    off = {"tracing": False, "metrics": False, "logs": False}
+    return {"telemetry": off} if "telemetry" in inspect.signature(FastAPI).parameters else {}

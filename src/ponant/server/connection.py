@@ -12,13 +12,14 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ponant.api.errors import ErrorResponse
+from ponant.server.body_writer import set_body_writer
 from ponant.server.connection_limits import LARGEST_HEAD, ConnectionLimits, OpenConnections
+from ponant.server.disconnection import Disconnection, disconnection_of, set_disconnection
 from ponant.server.errors import error_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-_ABANDONED = "ponant.abandoned"
 _UPGRADE = b"upgrade"
 _CONNECT = b"CONNECT"
 _MOST_PIPELINED = 16
@@ -51,7 +52,8 @@ def server_config(app: "ASGIApp", limits: ConnectionLimits, **options: Any) -> u
 
 def is_abandoned(scope: "Scope") -> bool:
     """True if the client disconnected before the whole response was sent."""
-    return bool(scope.get(_ABANDONED))
+    disconnection = disconnection_of(scope)
+    return disconnection is not None and disconnection.happened
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -115,6 +117,7 @@ class ClientConnection(HttpToolsProtocol):
         self._in_body = False
         self._deadline = None
         super().on_message_complete()
+        self._read_on()
 
     def on_response_complete(self) -> None:
         """End a request, and begin the next one."""
@@ -146,8 +149,19 @@ class ClientConnection(HttpToolsProtocol):
         while self._open and self._open[0].response_complete:
             self._open.popleft()
         self._open.append(self.cycle)
+        self._extend(self.cycle)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read the connection while a request is answered, as a disconnect is noticed only then."""
         if len(self.pipeline) < _MOST_PIPELINED:
-            self.flow.resume_reading()  # a disconnect is noticed only while the connection is read
+            self.flow.resume_reading()
+
+    def _extend(self, cycle: RequestResponseCycle) -> None:
+        """Add to the scope of a request what ASGI cannot do at once."""
+        scope = cast("dict[str, Any]", cycle.scope)
+        set_body_writer(scope, functools.partial(_write_body, cycle))
+        set_disconnection(scope, Disconnection())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all requests of the connection."""
@@ -162,9 +176,10 @@ class ClientConnection(HttpToolsProtocol):
     def _abandon(self) -> None:
         for cycle in self._open:
             if not cycle.response_complete:
-                cast("dict[str, Any]", cycle.scope)[_ABANDONED] = True
                 cycle.disconnected = True
                 cycle.message_event.set()
+                if disconnection := disconnection_of(cast("dict[str, Any]", cycle.scope)):
+                    disconnection.report()
         self._open.clear()
 
     def _is_idle(self) -> bool:
@@ -215,6 +230,14 @@ class ClientConnection(HttpToolsProtocol):
             not cycle.response_complete and (cycle.response_started or cycle.waiting_for_100_continue)
             for cycle in self._open
         )
+
+
+def _write_body(cycle: RequestResponseCycle, piece: bytes) -> bool:
+    """Write a piece of a streamed body, as ``RequestResponseCycle.send`` would; see ``WriteBody``."""
+    if cycle.flow.write_paused or cycle.disconnected or cycle.response_complete or not cycle.chunked_encoding:
+        return False
+    cycle.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+    return True
 
 
 def _written(status: HTTPStatus, body: ErrorResponse) -> bytes:

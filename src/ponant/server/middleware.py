@@ -5,9 +5,9 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +19,7 @@ from ponant.server.connection import is_abandoned
 from ponant.server.connection_limits import LARGEST_HEAD, MOST_PARAMETERS
 from ponant.server.disconnect import GONE
 from ponant.server.errors import ENCODED, error_response
-from ponant.server.header_text import shown
+from ponant.server.header_text import header, headers, shown
 from ponant.server.json_text import COMPRESSION_REFUSED
 from ponant.server.recent_requests import RecentRequests
 from ponant.server.request_record import RequestRecord, set_record
@@ -53,7 +53,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
         try:
@@ -83,7 +83,7 @@ class LoopbackHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope["type"] == "http" and not _names_loopback(Headers(scope=scope).get("host", "")):
+        if scope["type"] == "http" and not _names_loopback(header(scope, b"host")):
             body = ErrorResponse(
                 message="This server answers requests for localhost only. Start it with a key to serve other hosts.",
                 type="invalid_host",
@@ -93,6 +93,7 @@ class LoopbackHosts:
         await self._app(scope, receive, send)
 
 
+@lru_cache(maxsize=64)
 def _names_loopback(host: str) -> bool:
     """Return True for names and addresses that no other machine can have, so that no foreign page has them either."""
     name = _name_and_port(host)[0].lower().removesuffix(".")
@@ -118,7 +119,7 @@ class OwnPages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope["type"] == "http" and scope["method"] not in _READING and self._is_foreign(Headers(scope=scope)):
+        if scope["type"] == "http" and scope["method"] not in _READING and self._is_foreign(scope):
             body = ErrorResponse(
                 message="This server accepts no requests from web pages of other origins. To allow them, name the "
                 "page's origin in the setting cors_origins.",
@@ -128,13 +129,13 @@ class OwnPages:
             return
         await self._app(scope, receive, send)
 
-    def _is_foreign(self, headers: Headers) -> bool:
-        site = headers.get("sec-fetch-site", "").lower()
-        origins = [origin.lower() for origin in headers.getlist("origin")]
+    def _is_foreign(self, scope: Scope) -> bool:
+        site = header(scope, b"sec-fetch-site").lower()
+        origins = [origin.lower() for origin in headers(scope, b"origin")]
         if not origins:
             return site == "cross-site"
         return any(
-            not self._is_allowed(origin) and _is_foreign_page(origin, headers.get("host", ""), site)
+            not self._is_allowed(origin) and _is_foreign_page(origin, header(scope, b"host"), site)
             for origin in origins
         )
 
@@ -186,7 +187,7 @@ class Keys:
 
     def _caller(self, scope: Scope) -> Caller | None:
         """Return the caller of the request's key; None without a valid key."""
-        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        scheme, _, given = header(scope, b"authorization").partition(" ")
         sent = given.strip(" \t").encode("latin-1")  # the bytes of the header
         # All keys are compared, so that the time does not reveal which one matches.
         matches = [caller for key, caller in self._callers.items() if hmac.compare_digest(sent, key)]
@@ -231,7 +232,7 @@ class PlainBodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] == "http":
-            encoding = Headers(scope=scope).get("content-encoding", "").strip().lower()
+            encoding = header(scope, b"content-encoding").strip().lower()
             if encoding not in ("", "identity"):
                 message = COMPRESSION_REFUSED.format(shown(encoding))
                 body = ErrorResponse(message=message, type=ENCODED)
@@ -258,7 +259,7 @@ class BodyLimit:
             return
         limit = self._others.get((scope["method"], scope["path"]), self._limit)
         message = f"The request body is larger than {limit} bytes."
-        announced = Headers(scope=scope).get("content-length", "")
+        announced = header(scope, b"content-length")
         if announced.isdecimal() and int(announced) > limit:
             await error_response(413, ErrorResponse(message=message, type="request_too_large"))(scope, receive, send)
             return

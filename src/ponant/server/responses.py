@@ -35,7 +35,7 @@ async def respond(
     if stream:
         return StreamedAnswer(start, keep_alive=keep_alive, calls=calls)
     try:
-        async with started(start, request.receive) as answer:
+        async with started(start, request.scope, request.receive) as answer:
             with record_of(request.scope).counting(answer):
                 response = await answer.collect()
     except ClientDisconnect:

@@ -1,26 +1,22 @@
 """Streamed answers: server-sent events, unless the dialect frames its events otherwise."""
 
 import asyncio
-import contextlib
-import functools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ponant.completion.answer import Start
+from ponant.completion.answer import Start, TextPiece
 from ponant.completion.calls import CallStyle
 from ponant.completion.turns import turn
-from ponant.server.dialects.base import Answers, exchange_of
+from ponant.server.body_writer import WriteBody, body_writer_of
+from ponant.server.dialects.base import exchange_of
 from ponant.server.disconnect import started
 from ponant.server.errors import describe
+from ponant.server.frames import Frames, framed
 from ponant.server.request_record import record_of
-from ponant.server.serialization import serialised
-
-_SEPARATORS = tuple((character.encode(), f"\\u{ord(character):04x}".encode()) for character in "\x85\u2028\u2029")
-"""Characters that are legal in JSON, and that clients take for ends of lines, as ``str.splitlines`` does."""
 
 
 class StreamedAnswer(Response):
@@ -49,19 +45,25 @@ class StreamedAnswer(Response):
         exchange, record = exchange_of(scope), record_of(scope)
         answers = exchange.answers
         self.headers["content-type"] = answers.media_type
-        events = _EventSender(self.raw_headers, send, self._keep_alive, comment=answers.keep_alive)
+        events = _EventSender(
+            self.raw_headers, send, body_writer_of(scope), self._keep_alive, comment=answers.keep_alive
+        )
         current = turn()
-        async with events.kept_alive():
+        with events.kept_alive():
             try:
-                async with started(self._start, receive) as answer:
+                async with started(self._start, scope, receive) as answer:
+                    frames = Frames(answer, answers)
+
+                    def write(piece: TextPiece) -> bool:
+                        return events.can_write and events.write(frames.of_text(piece))
+
+                    calls = exchange.dialect.calls or self._calls
                     with record.counting(answer):
-                        calls = exchange.dialect.calls or self._calls
-                        async for chunk in answer.chunks(calls, running_usage=answers.running_usage):
+                        async for piece in answer.chunks(calls, running_usage=answers.running_usage, write=write):
                             await current.share()
-                            for event in await serialised(chunk.choices, functools.partial(answers.events, chunk)):
-                                await events.send(_framed(answers, event))
+                            await events.send(await frames.of(piece))
                 for event in answers.ending():
-                    await events.send(_framed(answers, event))
+                    await events.send(framed(answers, event))
                 await events.send(answers.end)
             except ClientDisconnect:
                 return
@@ -70,27 +72,48 @@ class StreamedAnswer(Response):
                     raise
                 status, body = describe(error)
                 record.status = status
-                await events.send(_framed(answers, answers.error_event(status, body.model_dump())))
+                await events.send(framed(answers, answers.error_event(status, body.model_dump())))
             await events.end()
 
 
-def _framed(answers: Answers, event: bytes) -> bytes:
-    """Return the bytes of an event in a stream, given its JSON, in which separators of lines are escaped."""
-    if not event.isascii():
-        for separator, escaped in _SEPARATORS:
-            event = event.replace(separator, escaped)
-    return answers.framed(event)
-
-
 class _EventSender:
-    def __init__(self, headers: list[tuple[bytes, bytes]], send: Send, keep_alive: float, *, comment: bytes) -> None:
+    """Sender of the events of a stream.
+
+    Attributes:
+        started: True if something was sent.
+    """
+
+    def __init__(
+        self,
+        headers: list[tuple[bytes, bytes]],
+        send: Send,
+        write: WriteBody | None,
+        keep_alive: float,
+        *,
+        comment: bytes,
+    ) -> None:
         self._headers = headers
         self._send = send
+        self._write = write
         self._longest_silence = keep_alive
         self._comment = comment
         self._lock = asyncio.Lock()
-        self._last_sent = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._last_sent = self._loop.time()
+        self._keeping: asyncio.Task[None] | None = None
         self.started = False
+
+    @property
+    def can_write(self) -> bool:
+        """True if ``write`` may succeed: the stream has begun, and nothing waits to be sent."""
+        return self._write is not None and self.started and not self._lock.locked()
+
+    def write(self, event: bytes) -> bool:
+        """Write an event at once; returns False if the client has to read first. Call it only if ``can_write``."""
+        if self._write is None or not self._write(event):
+            return False
+        self._last_sent = self._loop.time()
+        return True
 
     async def send(self, event: bytes, *, more: bool = True) -> None:
         async with self._lock:
@@ -98,25 +121,26 @@ class _EventSender:
                 self.started = True
                 await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
             await self._send({"type": "http.response.body", "body": event, "more_body": more})
-            self._last_sent = asyncio.get_running_loop().time()
+            self._last_sent = self._loop.time()
 
     async def end(self) -> None:
         await self.send(b"", more=False)
 
-    @asynccontextmanager
-    async def kept_alive(self) -> AsyncIterator[None]:
-        keeper = asyncio.create_task(self._keep_alive())
+    @contextmanager
+    def kept_alive(self) -> Iterator[None]:
+        """Send comments in the block, whenever nothing was sent for a while."""
+        self._timer = self._loop.call_later(self._longest_silence, self._on_timer)
         try:
             yield
         finally:
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
+            self._timer.cancel()
+            if self._keeping:
+                self._keeping.cancel()
 
-    async def _keep_alive(self) -> None:
-        while True:
-            silent = asyncio.get_running_loop().time() - self._last_sent
-            if silent >= self._longest_silence:
-                await self.send(self._comment)
-            else:
-                await asyncio.sleep(self._longest_silence - silent)
+    def _on_timer(self) -> None:
+        silent = self._loop.time() - self._last_sent
+        if silent >= self._longest_silence:
+            silent = 0.0
+            if self._keeping is None or self._keeping.done():
+                self._keeping = self._loop.create_task(self.send(self._comment))
+        self._timer = self._loop.call_later(self._longest_silence - silent, self._on_timer)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import re
 import signal
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,7 @@ from ponant._version import __version__
 from ponant.errors import ModelLoadError
 from ponant.private_files import make_folder, write_bytes
 from ponant.processes.child_process import ChildProcess
+from ponant.prompts.chat.templates import always_ends
 from ponant.prompts.vocabulary import Vocabulary
 
 TOO_LARGE = 3
@@ -22,9 +22,6 @@ _SECONDS = 5.0
 _MEMORY = 256 * 2**20
 _LONGEST_WAIT = 120.0
 """Longest time of a check in seconds, on a machine that is busy."""
-_LONGEST_PLAIN = 2**14
-_LOOP = re.compile(r"\{%[-+]?\s*for\b")
-_REPEATING = re.compile(r"\*|\b(?:macro|call|recursive|range)\b|\bloop\s*\(")
 
 
 class TemplateChecker:
@@ -49,7 +46,7 @@ class TemplateChecker:
     async def check(self, model: str, vocabulary: Vocabulary) -> None:
         """Check the template of a model. Raises ModelLoadError."""
         source = vocabulary.metadata.get("tokenizer.chat_template", "")
-        if _is_plain(source):
+        if always_ends(source):
             return
         texts = {"bos": vocabulary.text(vocabulary.bos), "eos": vocabulary.text(vocabulary.eos)}
         arguments = json.dumps({"source": source, **texts}).encode()
@@ -85,11 +82,6 @@ class TemplateChecker:
         if status == TOO_LARGE:
             return "makes texts, lists or numbers that are too large for short conversations"
         return f"cannot be rendered: the process that tries it ended with status {status}" if status else None
-
-
-def _is_plain(source: str) -> bool:
-    """Return True if a template surely has an end: it has one loop, and nothing else that repeats parts of it."""
-    return len(source) <= _LONGEST_PLAIN and len(_LOOP.findall(source)) <= 1 and _REPEATING.search(source) is None
 
 
 def _note(passed: Path) -> None:

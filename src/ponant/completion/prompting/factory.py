@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,6 +19,10 @@ T = TypeVar("T")
 
 _LARGE = 256 * 2**10
 """Size in bytes above which prompts are built in the helper."""
+_SMALL = 4 * 2**10
+"""Size in bytes up to which quick prompts are built on the event loop. A thread costs more time for these."""
+_LONGEST_PAUSE = 0.01
+"""Seconds of processor time of a quick prompt after which a model's prompts are built in threads."""
 _SECONDS = 10.0
 """Longest time for the prompt of a request, in seconds. Chat templates are programs, which may have no end."""
 
@@ -32,6 +37,8 @@ class PromptFactory:
     def __init__(self) -> None:
         self.helper = PromptHelper()
         self._threads: dict[str, InterruptibleThreads] = {}
+        self._quick: dict[str, bool] = {}
+        """Models that have built a prompt, and True if none of their quick ones took long."""
 
     async def build(self, request: PromptRequest, model: LoadedModel) -> Prompt:
         """Build a prompt. Cancelling the call ends the work.
@@ -39,11 +46,23 @@ class PromptFactory:
         Raises:
             InvalidRequestError: the prompt cannot be built, or takes too long.
         """
-        if model.spec.loader == LOCAL and request.exceeds(_LARGE):
-            spec = model.spec
+        spec = model.spec
+        if self._quick.get(spec.id) and request.is_quick(model.prompts) and not request.exceeds(_SMALL):
+            return self._build_here(request, model)
+        if spec.loader == LOCAL and request.exceeds(_LARGE):
             source = PromptSource(spec.id, spec.weights, model.engine.limits.context, spec.tokenizer)
             return await self.helper.build(request, source, self._threads_of(model))
-        return await self.run(model, functools.partial(request.build, model.prompts, model.fim))
+        prompt = await self.run(model, functools.partial(request.build, model.prompts, model.fim))
+        self._quick.setdefault(spec.id, True)  # the first prompt also finds out what the template can express
+        return prompt
+
+    def _build_here(self, request: PromptRequest, model: LoadedModel) -> Prompt:
+        """Build a prompt on the event loop."""
+        began = time.thread_time()
+        try:
+            return request.build(model.prompts, model.fim)
+        finally:
+            self._quick[model.spec.id] = time.thread_time() - began < _LONGEST_PAUSE
 
     async def run(self, model: LoadedModel, work: Callable[[], T]) -> T:
         """Call a function in a thread of a model. Cancelling the call ends the work.

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -41,6 +41,7 @@ class _Generation:
         self._failure: EngineError | None = None
         self._has_restarted = False
         self._waiter: asyncio.Future[None] | None = None
+        self._follower: Callable[[Delta], bool] | None = None
 
     def __aiter__(self) -> "_Generation":
         return self
@@ -57,6 +58,10 @@ class _Generation:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         return self._deltas.popleft()
+
+    def follow(self, take: Callable[[Delta], bool]) -> None:
+        """Call ``take`` with new deltas; see ``Generation.follow``."""
+        self._follower = take
 
     def stop(self, choice: int) -> None:
         """End one choice. Its deltas that were received but not read are dropped, even if it has ended."""
@@ -76,10 +81,13 @@ class _Generation:
 
     def take(self, delta: Delta) -> bool:
         """Accept a delta from the worker; returns True if it was the request's last."""
-        if delta.choice in self._open:
+        if delta.choice not in self._open:
+            return not self._open
+        if delta.finish:
+            self._open.discard(delta.choice)
+        is_next = not self._deltas and not self._has_restarted
+        if not (is_next and self._follower and self._follower(delta)):
             self._deltas.append(delta)
-            if delta.finish:
-                self._open.discard(delta.choice)
             self._wake()
         return not self._open
 

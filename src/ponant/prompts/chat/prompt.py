@@ -53,6 +53,11 @@ class PromptBuilder:
         self._controls = vocabulary.control_tokens()
         self._renderer = renderer or TemplateRenderer(vocabulary, context=context)
 
+    @property
+    def is_quick(self) -> bool:
+        """True if the time for a conversation without tools is proportional to its length."""
+        return self._renderer.is_quick
+
     def build(
         self,
         messages: Sequence[Message],

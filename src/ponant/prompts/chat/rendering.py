@@ -44,6 +44,11 @@ class Renderer(Protocol):
         ...
 
     @property
+    def is_quick(self) -> bool:
+        """True if the time for a conversation is proportional to its length."""
+        ...
+
+    @property
     def needs_mistral_tool_ids(self) -> bool:
         """True if tool call ids must be 9 letters or digits."""
         ...
@@ -85,6 +90,7 @@ class TemplateRenderer:
             logger.warning("chat template not readable, using a plain one", extra={"reason": str(error)})
             self._template = ChatTemplate(FALLBACK, **tokens)
         self.needs_mistral_tool_ids = is_mistral(vocabulary)
+        self.is_quick = self._template.is_quick
 
     @property
     def calls(self) -> CallFormat | None:

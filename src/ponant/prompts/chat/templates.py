@@ -33,6 +33,9 @@ FALLBACK = (
 
 _PROBE = "probe7f3a"
 _PROBE_ID = "abcdefgh1"
+_LONGEST_PLAIN = 2**14
+_LOOP = re.compile(r"\{%[-+]?\s*for\b")
+_REPEATING = re.compile(r"\*|\b(?:macro|call|recursive|range)\b|\bloop\s*\(")
 _THINKING = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
 
 
@@ -52,16 +55,23 @@ class _Abilities:
     calls: CallFormat | None
 
 
+def always_ends(source: str) -> bool:
+    """Return True if a template surely has an end: it has one loop, and nothing else that repeats parts of it."""
+    return len(source) <= _LONGEST_PLAIN and len(_LOOP.findall(source)) <= 1 and _REPEATING.search(source) is None
+
+
 class ChatTemplate:
     """A chat template. Turns that it cannot express are rewritten before they are rendered.
 
     Attributes:
         thinking: delimiters of the thinking that the template supports; None if it supports none.
+        is_quick: True if the time for a conversation is proportional to its length.
     """
 
     def __init__(self, source: str, *, bos: str, eos: str) -> None:
         """Compile the template. Raises jinja2.TemplateError if it is not valid."""
         self._abilities: _Abilities | None = None
+        self.is_quick = always_ends(source)
         self._variables = {"bos_token": bos, "eos_token": eos}
         self.thinking = next((Thinking(*texts) for texts in _THINKING if texts[1] in source), None)
         environment = Sandbox({"tojson": _to_json})

@@ -32,6 +32,7 @@ class MistralRenderer:
         Raises:
             TokenizerError: the file cannot be used.
         """
+        self.is_quick = False  # the library copies and validates the conversation several times
         self._tokens = MistralTokens(path, vocabulary)
         self._context = context
         self._most_bytes = context * vocabulary.longest_piece()

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -112,9 +112,14 @@ class Dialect:
     def served_path(self, path: str) -> str | None:
         """Return the path of the Mistral API that answers one of the dialect's own paths; None for any other path."""
         for own, served in self.paths.items():
-            if match := re.fullmatch(own.replace("{id}", "([^/]+)"), path):
+            if match := _pattern(own).fullmatch(path):
                 return served.replace("{id}", match[1]) if match.groups() else served
         return None
+
+
+@cache
+def _pattern(own: str) -> re.Pattern[str]:
+    return re.compile(own.replace("{id}", "([^/]+)"))
 
 
 MISTRAL = Dialect("mistral", {})

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,6 +15,7 @@ from ponant.server.dialects.base import MISTRAL, Dialect, DialectExchange
 from ponant.server.dialects.mistral import EARLY_MISTRAL, STRICT
 from ponant.server.dialects.nim import NIM
 from ponant.server.dialects.openai import OPENAI
+from ponant.server.header_text import header
 
 DIALECTS = {dialect.name: dialect for dialect in (MISTRAL, NIM, OPENAI)}
 """The dialects that the settings can name."""
@@ -26,6 +28,7 @@ _AGENTS = {
     "mistral-client-": MISTRAL,
 }
 """Dialects of clients, by the beginning of their `User-Agent`. The first match applies, whatever the body has."""
+_SPARE_SLASHES = re.compile("/{2,}")
 _SMALL = 2**16
 """Largest answer that is translated on the event loop, in bytes."""
 _RESOURCES = ("chat", "completions", "fim", "embeddings", "models", "files", "fine_tuning")
@@ -61,8 +64,9 @@ class DialectDetection:
             return
         exchange = self._recognise(scope)
         exchange.fingerprint = self._fingerprint
-        with contextlib.suppress(ValueError):  # too many parameters, which the application refuses
-            exchange.query = dict(parse_qsl(scope["query_string"].decode("latin-1"), max_num_fields=MOST_PARAMETERS))
+        if query := scope["query_string"]:
+            with contextlib.suppress(ValueError):  # too many parameters, which the application refuses
+                exchange.query = dict(parse_qsl(query.decode("latin-1"), max_num_fields=MOST_PARAMETERS))
         served = exchange.served_path
         if served != scope["path"]:
             scope["path"], scope["raw_path"] = served, served.encode()
@@ -85,13 +89,14 @@ class DialectDetection:
             return DialectExchange(path, STRICT)
         if self._default is not MISTRAL:
             return DialectExchange(path, self._default)
-        agent = Headers(scope=scope).get("user-agent", "")
+        agent = header(scope, b"user-agent")
         for beginning, dialect in _AGENTS.items():
             if agent.startswith(beginning):
                 return DialectExchange(path, dialect)
         return DialectExchange(path, body_tells=OPENAI)
 
 
+@lru_cache(maxsize=64)
 def _owner(path: str) -> Dialect | None:
     """Return the only dialect that has a path; None if the Mistral API has it."""
     return next((dialect for dialect in DIALECTS.values() if dialect.served_path(path)), None)
@@ -99,7 +104,7 @@ def _owner(path: str) -> Dialect | None:
 
 def _without_spare_slashes(path: str) -> str:
     """Return a path without doubled slashes, which addresses that end in a slash make, and without one at its end."""
-    return re.sub("/{2,}", "/", path).rstrip("/") or "/"
+    return _SPARE_SLASHES.sub("/", path).rstrip("/") or "/"
 
 
 @dataclass
@@ -122,8 +127,9 @@ class _AnswerSender:
             await self.send_on(message)
 
     def _is_translated(self, start: Message) -> bool:
-        is_json = Headers(raw=start["headers"]).get("content-type", "") == "application/json"
-        return is_json and self.exchange.dialect.answers is not None and not self.exchange.is_written
+        if self.exchange.dialect.answers is None or self.exchange.is_written:
+            return False
+        return Headers(raw=start["headers"]).get("content-type", "") == "application/json"
 
     async def _send_translated(self, start: Message) -> None:
         answer = b"".join(self.pieces)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -101,7 +102,7 @@ class TranslatedFields:
     sources: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """Rules for the fields of an object. Unknown fields are passed on, to be refused later.
 
@@ -117,7 +118,7 @@ class Table:
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
     check: Callable[[Mapping[str, Any]], None] = lambda _: None
 
-    @property
+    @cached_property
     def own(self) -> frozenset[str]:
         """Fields that the Mistral API does not have."""
         return frozenset(self.rules) - self.shared

@@ -23,6 +23,8 @@ from ponant.server.request_record import record_of
 _JSON = "application/json"
 _NO_DATA = b'"data":[]'
 """Member of a summary that the embeddings are written into; strings have backslashes before their quotes."""
+_MOST_HERE = 2**12
+"""Most numbers of a response that is written on the event loop."""
 _MOST_WHOLE = 2**16
 """Most numbers of a response that is sent whole."""
 
@@ -38,7 +40,7 @@ def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> A
         try:
             work = service.embed(body, caller_of(request.scope))
             left = arrival_of(request.scope) + request_timeout - time.monotonic()
-            answer = await unless_disconnected(work, request.receive, limit=max(0.0, left))
+            answer = await unless_disconnected(work, request.scope, request.receive, limit=max(0.0, left))
         except TimeoutError:
             raise DeadlineExceededError from None
         except ClientDisconnect:
@@ -49,7 +51,8 @@ def embeddings_routes(service: EmbeddingService, *, request_timeout: float) -> A
         pieces = _pieces(answer, exchange)
         if answer.numbers.size > _MOST_WHOLE:
             return StreamingResponse(pieces, media_type=_JSON)  # the pieces are written in threads
-        return Response(await asyncio.to_thread(b"".join, pieces), media_type=_JSON)
+        is_small = answer.numbers.size <= _MOST_HERE
+        return Response(b"".join(pieces) if is_small else await asyncio.to_thread(b"".join, pieces), media_type=_JSON)
 
     return router
 
