@@ -21,7 +21,7 @@ def fetch_document(url: str, *, timeout: float = 30.0) -> dict[str, Any]:
 def tolerant(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a document with these exceptions, each of which the page of the API describes in words.
 
-    The model of a request may be missing, and null stands for every missing field.
+    The model of a request may be missing, and null stands for every missing field. Forms have no other fields.
     """
     found = copy.deepcopy(dict(document))
     schemas = found["components"]["schemas"]
@@ -32,6 +32,8 @@ def tolerant(document: Mapping[str, Any]) -> dict[str, Any]:
         for name in _optional(schema):
             if (title, name) not in marks:
                 schema["properties"][name] = _with_null(schema["properties"][name])
+    form = found["paths"]["/v1/files"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    form["schema"]["additionalProperties"] = False
     del schemas[EVENT]["additionalProperties"]
     schemas[EVENT]["properties"]["data"] = {"type": "string"}
     return found

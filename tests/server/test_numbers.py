@@ -16,6 +16,7 @@ NIM = "/nim/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"
 JOBS = "/v1/fine_tuning/jobs"
 
+JSON = {"content-type": "application/json"}
 BODIES: dict[str, dict[str, Any]] = {
     CHAT: body(),
     OPENAI: body(),
@@ -45,11 +46,30 @@ PAGES = [
 ]
 
 
-def written(path: str, field: str, number: str) -> bytes:
+def written(path: str, field: str, number: object) -> bytes:
     """Return a body as JSON, with a number that Python's ``json`` would not write."""
     fields = BODIES[path]
     asked = fields | {"hyperparameters": {field: "HERE"}} if field in TRAINED else fields | {field: "HERE"}
-    return json.dumps(asked).replace('"HERE"', number).encode()
+    return json.dumps(asked).replace('"HERE"', str(number)).encode()
+
+
+INTEGERS = [
+    *((CHAT, name) for name in ("top_k", "min_tokens", "max_tokens", "random_seed", "n")),
+    *((FIM, name) for name in ("max_tokens", "random_seed")),
+    *((TEXT, name) for name in ("max_tokens", "seed", "n")),
+    (OPENAI, "max_completion_tokens"),
+    (EMBEDDINGS, "output_dimension"),
+    (JOBS, "seq_len"),
+]
+
+
+@pytest.mark.parametrize(("path", "field"), INTEGERS)
+def test_numbers_without_a_fraction_are_integers(tiny_server: RunningServer, path: str, field: str) -> None:
+    number = 200 if path == JOBS else 2
+    with tiny_server.client() as client:
+        whole = client.post(path, content=written(path, field, number), headers=JSON)
+        same = client.post(path, content=written(path, field, f"{number}.0"), headers=JSON)
+    assert same.status_code == whole.status_code != 422, same.text
 
 
 @pytest.mark.parametrize("path", [*NUMBERS, JOBS])
@@ -57,7 +77,7 @@ def test_numbers_that_no_field_can_hold_are_refused(tiny_server: RunningServer, 
     with tiny_server.client() as client:
         for field in NUMBERS.get(path, TRAINED):
             for number in TOO_LARGE:
-                response = client.post(path, content=written(path, field, number))
+                response = client.post(path, content=written(path, field, number), headers=JSON)
                 assert response.status_code in (400, 422), (field, number[:20], response.text[:500])
 
 

@@ -14,7 +14,7 @@ from ponant.api.base import RequestModel, ResponseModel, UsageInfo
 from ponant.api.guardrails import GuardrailConfig
 from ponant.api.limits import MOST_ERRORS, AtMost
 from ponant.api.messages import AssistantMessage, ContentChunk, Message, ToolCall
-from ponant.api.numbers import Count, Penalty, RepetitionPenalty, Seed, Share, Temperature, TopK
+from ponant.api.numbers import Count, Penalty, RepetitionPenalty, Seed, Share, Temperature, TopK, Whole
 
 MAX_CHOICES = 16
 """Most completions of one request."""
@@ -143,7 +143,7 @@ class ChatCompletionRequest(RequestModel):
     presence_penalty: Penalty | None = 0.0
     frequency_penalty: Penalty | None = 0.0
     repetition_penalty: RepetitionPenalty | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES), Whole] | None = None
     prediction: Prediction | None = None
     parallel_tool_calls: bool | None = True
     prompt_mode: Literal["reasoning"] | None = None
@@ -152,9 +152,9 @@ class ChatCompletionRequest(RequestModel):
     prompt_cache_key: str | None = None
     service_tier: str | None = Field(default=None, description="Accepted without effect: there is one tier.")
     logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), Whole] | None = None
     prompt_logprobs: bool | None = None
-    top_prompt_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_prompt_logprobs: Annotated[int, Field(ge=0, le=20), Whole] | None = None
     logit_bias: LogitBias | None = None
     ignore_eos: bool | None = None
     safe_prompt: bool | None = False

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from ponant.api.base import RequestModel, ResponseModel
 from ponant.api.limits import AtMost
-from ponant.api.numbers import LARGEST_COUNT, Weight
+from ponant.api.numbers import LARGEST_COUNT, Weight, Whole
 
 JobStatus = Literal[
     "QUEUED",
@@ -50,12 +50,12 @@ class CompletionTrainingParametersIn(RequestModel):
         fim_ratio: fraction of the code samples that are trained as fill-in-the-middle.
     """
 
-    training_steps: Annotated[int, Field(ge=1, le=10**9)] | None = None
+    training_steps: Annotated[int, Field(ge=1, le=10**9), Whole] | None = None
     learning_rate: float = Field(default=1e-4, ge=1e-8, le=1)
     weight_decay: float | None = Field(default=0.1, ge=0, le=1)
     warmup_fraction: float | None = Field(default=0.05, ge=0, le=1)
     epochs: Annotated[float, Field(gt=0, le=10**6)] | None = None
-    seq_len: Annotated[int, Field(ge=100, le=LARGEST_COUNT)] | None = None
+    seq_len: Annotated[int, Field(ge=100, le=LARGEST_COUNT), Whole] | None = None
     fim_ratio: float | None = Field(default=0.9, ge=0, le=1)
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from ponant.api.base import RequestModel
 from ponant.api.chat import MAX_CHOICES, LogitBias, Stop
 from ponant.api.limits import AtMost
-from ponant.api.numbers import Count, Penalty, Seed, Share, Temperature
+from ponant.api.numbers import Count, Penalty, Seed, Share, Temperature, Whole
 from ponant.callers import Caller
 from ponant.completion.completion import Completion
 from ponant.completion.generation import CompletionStarter
@@ -40,10 +40,10 @@ class TextRequest(RequestModel):
     stop: Stop = None
     stream: bool | None = None
     random_seed: Seed | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES), Whole] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), Whole] | None = None
     echo: bool | None = None
     logit_bias: LogitBias | None = None
     ignore_eos: bool | None = None
