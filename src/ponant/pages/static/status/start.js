@@ -8,14 +8,15 @@ const QUESTION = "What is the capital of Japan?";
 
 /** Section with the code of a first request to a model. */
 export function Start({ model }) {
-  const [samples, setSamples] = useState([]);
+  const [samples, setSamples] = useState(null);
   const [form, setForm] = useState(localStorage.getItem(CHOSEN) ?? "shell");
   useEffect(() => {
     const ending = new AbortController();
-    readSamples(model, ending.signal).then(setSamples, () => {});
+    readSamples(model, ending.signal).then(setSamples, () => ending.signal.aborted || setSamples([]));
     return () => ending.abort();
   }, [model?.id]);
-  if (!samples.length) return null;
+  if (samples?.length === 0) return null;
+  if (!samples) return html`<section><h2>Start</h2><pre class="code code-room"></pre></section>`;
   const shown = samples.find((sample) => sample.form === form) ?? samples[0];
   const choose = (event) => {
     localStorage.setItem(CHOSEN, event.target.value);
