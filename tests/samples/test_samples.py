@@ -113,7 +113,13 @@ def test_servers_without_keys_get_none() -> None:
         lambda: Target("http://a'b"),
         lambda: Target("http://a", "a b"),
         lambda: ApiCall("GET", "/v1/models/a b"),
+        lambda: Target("http://[::1"),
+        lambda: Target("http://a:b"),
+        lambda: Target("http://a%"),
         lambda: ApiCall("GET", "/v1/models/é"),
+        lambda: ApiCall("GET", "/v1/models/100%"),
+        lambda: ApiCall("GET", "/v1/models", body={}),
+        lambda: ApiCall("POST", "/v1/files", body={}, form=UploadForm("a")),
         lambda: chat(temperature=float("inf")),
         lambda: chat(metadata=json.loads("[" * 40 + "]" * 40)),
         lambda: samples_of(ApiCall("GET", "/v1/agents"), TARGET),
@@ -126,6 +132,21 @@ def test_servers_without_keys_get_none() -> None:
 def test_what_cannot_be_written_is_refused(make: object) -> None:
     with pytest.raises(ValueError):
         make()  # type: ignore[operator]
+
+
+def test_only_times_of_queries_are_dates() -> None:
+    text = "createdAfter: "
+    listed = ApiCall("GET", "/v1/fine_tuning/jobs", {"created_after": '1"', "suffix": text, "wandb_name": ");x("})
+    written = sources(listed)["javascript-mistralai"]
+    for line in ('createdAfter: new Date("1\\""),', 'suffix: "createdAfter: ",', 'wandbName: ");x(",'):
+        assert f"  {line}\n" in written
+
+
+def test_names_do_not_end_headers_of_forms() -> None:
+    name = 'a"\r\nx: y'
+    written = sources(ApiCall("POST", "/v1/files", form=UploadForm(name, {name: name})))
+    for form in ("java", "swift"):
+        assert written[form].count(r"name=\"a%22%0D%0Ax: y\"") == 2  # also in ``filename``
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.call)

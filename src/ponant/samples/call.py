@@ -17,9 +17,11 @@ DEEPEST = 32
 """Deepest nesting of values in a body. Python's compiler refuses more than 100 brackets."""
 MOST_VALUES = 10_000
 """Most values in a body. A list of texts to embed may be long."""
-_ADDRESS = re.compile(r"https?://[\w.\-~:\[\]%]+(/[\w.\-~%/]*)?", re.ASCII)
+_ADDRESS = re.compile(
+    r"https?://(\[[\da-f:.]+\]|[\w.\-~]+)(:\d{1,5})?(/([\w.\-~/]|%[\da-f]{2})*)?", re.ASCII | re.IGNORECASE
+)
 _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_PATH = re.compile(r"/[\w.\-~:@!$&'()*+,;=%/]*", re.ASCII)
+_PATH = re.compile(r"/([\w.\-~:@!$&'()*+,;=/]|%[\da-fA-F]{2})*", re.ASCII)
 
 
 @dataclass(frozen=True)

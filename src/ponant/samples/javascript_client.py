@@ -1,5 +1,6 @@
 """Samples in JavaScript for Node, with Mistral's client from npm."""
 
+import dataclasses
 import re
 from collections.abc import Mapping
 
@@ -16,6 +17,18 @@ _SCHEMA = {"schema": "schemaDefinition"}
 _TIMES = ("created_after", "created_before")
 """Parameters of type ``Date``."""
 _LOOP = "for await (const event of stream) {\n"
+
+
+class _Time(str):
+    """Time that the client takes as a ``Date``."""
+
+
+def _string(text: str) -> str:
+    literal = javascript_string(text)
+    return f"new Date({literal})" if isinstance(text, _Time) else literal
+
+
+_ARGUMENT = dataclasses.replace(JAVASCRIPT, string=_string)
 
 
 def npm_sample(call: ApiCall, match: Match, target: Target) -> str:
@@ -56,11 +69,10 @@ def _argument(call: ApiCall, fields: Mapping[str, Json], before: int) -> str:
         return f"{{\n{file}{others}}}"
     if not fields:
         return ""
-    named = _renamed(dict(fields))
-    text = JAVASCRIPT.literal(named, before=before, after=2)
-    for name in _TIMES:
-        text = re.sub(rf'({_camel_case(name)}: )("(?:\\.|[^"\\])*")', r"\1new Date(\2)", text)
-    return text
+    typed = {
+        name: _Time(value) if name in _TIMES and isinstance(value, str) else value for name, value in fields.items()
+    }
+    return _ARGUMENT.literal(_renamed(typed), before=before, after=2)
 
 
 def _renamed(value: Json) -> Json:

@@ -10,7 +10,11 @@ def head_lines(form: UploadForm) -> list[str]:
     """Return the lines, without the two empty ones before the content."""
     lines = []
     for name, value in form.fields.items():
-        lines += [BOUNDARY, f'Content-Disposition: form-data; name="{name}"', "", field_text(value)]
-    file = form.file_name.replace('"', "%22")
-    disposition = f'Content-Disposition: form-data; name="file"; filename="{file}"'
+        lines += [BOUNDARY, f'Content-Disposition: form-data; name="{_quoted(name)}"', "", field_text(value)]
+    disposition = f'Content-Disposition: form-data; name="file"; filename="{_quoted(form.file_name)}"'
     return [*lines, BOUNDARY, disposition, "Content-Type: application/octet-stream"]
+
+
+def _quoted(name: str) -> str:
+    """Return a name without characters that would end it, as browsers write it."""
+    return name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")

@@ -1,6 +1,7 @@
 """``POST /pages/code``: a request as a program in each language."""
 
 import asyncio
+from dataclasses import replace
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -68,20 +69,22 @@ def code_routes(*, has_keys: bool) -> APIRouter:
     @router.post(CODE_PATH)
     async def code(request: Request, body: CodeRequest) -> Code:
         own = str(request.base_url)
-        key = KEY_VARIABLE if has_keys or not _is_same_server(body.address or own, own) else None
         async with writing:
-            return Code(samples=await asyncio.to_thread(_samples, body, body.address or own, key))
+            return Code(samples=await asyncio.to_thread(_samples, body, own, has_keys))
 
     return router
 
 
-def _samples(request: CodeRequest, address: str, key: str | None) -> list[CodeSample]:
+def _samples(request: CodeRequest, own: str, has_keys: bool) -> list[CodeSample]:
     fields = request.body
     if request.stream is not None:
         fields = (fields or {}) | {"stream": request.stream}
     form = UploadForm(request.form.file_name, request.form.fields) if request.form else None
     try:
-        return samples_of(ApiCall(request.method, request.path, request.query, fields, form), Target(address, key))
+        target = Target(request.address or own)
+        if has_keys or not _is_same_server(target.address, own):
+            target = replace(target, key=KEY_VARIABLE)
+        return samples_of(ApiCall(request.method, request.path, request.query, fields, form), target)
     except ValueError as error:
         raise InvalidRequestError(str(error)) from None
 
