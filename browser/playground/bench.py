@@ -8,8 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 from browser.guard import PageGuard
 
 CHAT = "/v1/chat/completions"
-_DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-"""Script that ends when all changes so far are drawn."""
+_SETTLED = "body:not([data-pending]):not(:has([aria-busy=true]))"
+"""Page whose changes are drawn, and whose answers have ended."""
 
 
 @dataclass
@@ -37,7 +37,8 @@ class Bench:
         return self.page.locator("article.answer .answer-body").all()
 
     def texts(self) -> list[str]:
-        """Return the texts of the shown answers."""
+        """Return the texts of the shown answers, when they are whole."""
+        self.wait()
         return [(body.text_content() or "").rstrip("\n") for body in self.bodies]
 
     def send(self, text: str, *, answers: int | None = None) -> None:
@@ -50,8 +51,7 @@ class Bench:
 
     def wait(self) -> None:
         """Wait until no answer is running, and the last one is shown."""
-        self.page.evaluate(_DRAWN)
-        expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
+        expect(self.page.locator(_SETTLED)).to_have_count(1)
         expect(self.button("Stop")).to_have_count(0)
 
     def button(self, name: str, *, within: Locator | None = None) -> Locator:

@@ -1,4 +1,4 @@
-// Redraws: at most one per frame, and fewer while they take long.
+// Redraws: at most one per frame, and fewer while they take long. The body has `data-pending` until changes are drawn.
 
 const SHARE = 2;
 
@@ -16,6 +16,7 @@ export class Redraw {
   ask() {
     if (this.isAsked) return;
     this.isAsked = true;
+    document.body.dataset.pending = "";
     const wait = this.ended + SHARE * this.cost - performance.now();
     setTimeout(() => requestAnimationFrame(() => this.run()), Math.max(0, wait));
   }
@@ -27,6 +28,7 @@ export class Redraw {
     setTimeout(() => {
       this.ended = performance.now();
       this.cost = this.ended - begun;
+      if (!this.isAsked) delete document.body.dataset.pending;
     });
   }
 }

@@ -18,7 +18,8 @@ export class Workbench {
     this.conversation = newConversation("chat", defaultSettings());
     this.error = null;
     this.codeTurn = null;
-    this.loading = false;
+    this.isNew = true;
+    this.loading = true;
     this.rounds = new Map();
     this.unsaved = new Map();
     this.listeners = new Set();
@@ -83,6 +84,7 @@ export class Workbench {
   create(kind, settings = null) {
     const open = this.conversation;
     const inherited = open.kind === kind ? structuredClone(open.settings) : defaultSettings();
+    this.isNew = true;
     this.show(newConversation(kind, settings ?? inherited));
   }
 

@@ -1,6 +1,7 @@
 // A chat: the shown path of the conversation, and the field for the next message.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../lib/ui.js";
+import { mayCall } from "../../lib/api.js";
 import { branchesOf, pathOf } from "../conversation.js";
 import { askedBy } from "../request.js";
 import { Action } from "./action.js";
@@ -82,6 +83,7 @@ function useFollowing(scroll, conversation, group) {
 }
 
 function Empty({ bench }) {
+  if (!mayCall()) return null;
   const { model } = bench.conversation.settings;
   if (!model && !bench.loading) {
     return html`<div class="empty">
@@ -115,6 +117,11 @@ function Hidden({ bench, turn }) {
 function Composer({ bench, last }) {
   const { conversation, round } = bench;
   const [text, setText] = useState(conversation.draft ?? "");
+  const field = useRef(null);
+  useEffect(() => {
+    if (bench.isNew && matchMedia("(pointer: fine)").matches) field.current.focus();
+    bench.isNew = false;
+  }, []);
   const { problems } = askedBy(conversation.settings);
   const awaits = last && last.role !== "assistant";
   const isReady = conversation.settings.model && problems.length === 0 && (text.trim() || awaits) && !round;
@@ -142,6 +149,7 @@ function Composer({ bench, last }) {
       ${problems.map(({ panel, message }) => html`<p class="problem" key=${panel}>${message}</p>`)}
       <div class="composer-row">
         <${Area}
+          area=${field}
           rows="1"
           aria-label="Message"
           placeholder=${awaits ? "A further message, or nothing to answer the last one" : "Message"}
