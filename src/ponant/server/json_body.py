@@ -72,8 +72,8 @@ class _StrictRequest(Request):
 class StrictJsonRoute(APIRoute):
     """A route whose body is parsed strictly, in the dialect of the request.
 
-    An endpoint that takes the body and the request alone, and returns a response, is called directly: FastAPI's
-    solution of dependencies would take longer than everything else that the server does for a short request.
+    An endpoint that takes the body and the request alone, and returns a response, is called directly:
+    FastAPI's solution of dependencies takes a tenth of the time of a short request.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
