@@ -42,6 +42,8 @@ class FrameBuffer:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Add received bytes; returns the bodies that are complete now."""
+        if not self._buffer and len(data) >= HEADER.size and HEADER.unpack_from(data)[0] == len(data) - HEADER.size:
+            return [data[HEADER.size :]]  # one whole frame, as usual
         self._buffer += data
         bodies: list[bytes] = []
         start = 0
