@@ -29,8 +29,8 @@ TIMED = 512
 _STREAMS = 128
 _PARALLEL = 4096
 _CONTEXT = 2**20
-_FIRST_TOKEN, _TOKENS = 1000, 512
-"""Tokens of the answers, which most vocabularies spell as short words."""
+_FIRST_TOKEN, _TOKENS = 1000, 16
+"""Tokens of the answers. The server has their bytes after the first ones, as it has those of common words."""
 
 
 class SendTimes:
