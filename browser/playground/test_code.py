@@ -1,5 +1,6 @@
 """The request as code and as a link: both give the body that the page sends."""
 
+import base64
 import json
 import re
 import subprocess
@@ -141,10 +142,26 @@ def test_links_of_other_kinds(scripted: ScriptedServer, open_bench: OpenBench, k
     assert body_by_curl(scripted, sample(other, "Shell")) == expected
 
 
-def test_unreadable_link_is_explained(scripted: ScriptedServer, open_bench: OpenBench) -> None:
-    bench = open_bench(scripted, "#request=abc")
-    expect(bench.page.get_by_role("alert")).to_contain_text("The link has no readable request")
-    bench.button("Dismiss").click()
+def link_of(request: Any) -> str:
+    return "#request=" + base64.urlsafe_b64encode(json.dumps(request).encode()).decode().rstrip("=")
+
+
+def test_unreadable_links_are_explained(scripted: ScriptedServer, open_bench: OpenBench) -> None:
+    bench = open_bench(scripted)
+    message = {"role": "assistant", "tool_calls": [5]}
+    for fragment in (
+        "#request=abc",
+        link_of(5),
+        link_of({"path": "/v1/chat/completions"}),
+        *(
+            link_of({"path": "/v1/chat/completions", "body": {"messages": [one]}})
+            for one in (message, {"role": "user", "content": {"a": 1}}, {"role": "user", "content": [{"text": "x"}]})
+        ),
+    ):
+        bench.page.evaluate("fragment => { location.hash = fragment; }", fragment)
+        expect(bench.page.get_by_role("alert")).to_contain_text("The link has no readable request")
+        bench.button("Dismiss").click()
+        expect(bench.page.get_by_role("alert")).to_have_count(0)
     bench.send("Hello", answers=1)
 
 

@@ -127,7 +127,7 @@ def test_request_is_read_from_a_body_and_written_again(page: Page) -> None:
                 "content": "",
                 "tool_calls": [{"id": "abcdefghi", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
             },
-            {"role": "tool", "tool_call_id": "abcdefghi", "name": "f", "content": "r"},
+            {"role": "tool", "tool_call_id": "abcdefghi", "content": "r"},
         ],
         "stream": True,
         "temperature": 0,

@@ -1,6 +1,6 @@
 // Conversations as a JSON file: written by an export, read by an import.
 
-import { newId } from "./conversation.js";
+import { newId, readContent } from "./conversation.js";
 import { completeSettings } from "./settings.js";
 
 const FORMAT = "ponant-playground";
@@ -70,12 +70,12 @@ function chosenOf(owner) {
 function readTurn(turn) {
   const common = { role: turn.role, group: text(turn.group) || newId() };
   if (turn.role === "tool") return { ...common, content: "", results: list(turn.results).map(readResult) };
-  if (turn.role !== "assistant") return { ...common, content: readContent(turn.content) };
+  if (turn.role !== "assistant") return { ...common, content: readContent(turn.content) ?? "" };
   return {
     ...common,
     asked: readAsked(turn.asked),
     run: number(turn.run) ?? 0,
-    content: readContent(turn.content),
+    content: readContent(turn.content) ?? "",
     thinking: text(turn.thinking),
     calls: list(turn.calls).map(({ id, name, arguments: given }) => ({
       id: text(id),
@@ -113,11 +113,6 @@ function readInput(kind, input) {
   const code = text(input.text);
   const place = (value) => Math.min(code.length, Math.max(0, Math.trunc(number(value) ?? code.length)));
   return { text: code, start: place(input.start), end: place(input.end) };
-}
-
-function readContent(content) {
-  const isChunks = Array.isArray(content) && content.every((chunk) => typeof chunk?.type === "string");
-  return isChunks ? content : text(content);
 }
 
 const text = (value) => (typeof value === "string" ? value : "");

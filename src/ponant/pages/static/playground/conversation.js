@@ -118,11 +118,11 @@ export function messagesOf(turns, system) {
 
 function turnMessages(turn) {
   if (turn.role === "tool") {
-    return turn.results.map((result) => ({
+    return turn.results.map(({ id, name, content }) => ({
       role: "tool",
-      tool_call_id: result.id,
-      name: result.name,
-      content: result.content,
+      ...(id && { tool_call_id: id }),
+      ...(name && { name }),
+      content,
     }));
   }
   if (turn.role === "assistant" && turn.calls?.length) {
@@ -152,10 +152,16 @@ function beginningOf(input) {
   return input?.texts?.find((text) => text.trim()) ?? input?.text ?? "";
 }
 
+/** Return the content of a message that comes from outside: a text, or chunks of it; null if it is neither. */
+export function readContent(content) {
+  const isChunk = (chunk) => typeof chunk?.type === "string" && typeof (chunk.text ?? "") === "string";
+  return typeof content === "string" || (Array.isArray(content) && content.every(isChunk)) ? content : null;
+}
+
 /** Return the text of a message's content, which is a text or a list of chunks. */
 export function textOf(content) {
   if (typeof content === "string") {
     return content;
   }
-  return (content ?? []).map((chunk) => chunk.text ?? `[${chunk.type}]`).join("");
+  return content.map((chunk) => chunk.text ?? `[${chunk.type}]`).join("");
 }

@@ -4,7 +4,7 @@
  * @typedef {{path: string, body: object}} Request
  */
 
-import { addTurn, messagesOf, newConversation, newId, pathOf, pathTo } from "./conversation.js";
+import { addTurn, messagesOf, newConversation, newId, pathOf, pathTo, readContent, textOf } from "./conversation.js";
 import { chatFields, extraFields, numberFields, settingsOf } from "./settings.js";
 
 export const CHAT = "/v1/chat/completions";
@@ -152,18 +152,21 @@ function chatOf(body) {
 
 /** Add a message after a turn, and return its turn: the same one for a further result of its calls. */
 function addMessage(conversation, last, message) {
-  const { role, content } = message;
+  const { role } = message;
+  const content = readContent(message.content ?? "");
+  if (content === null) throw new Error(`a message of the ${role} has no readable content`);
   if (role === "tool") {
-    const result = { id: message.tool_call_id ?? "", name: message.name ?? "", content: content ?? "" };
+    const { tool_call_id: id = "", name = "" } = message;
+    const result = { id: String(id), name: String(name), content: textOf(content) };
     if (last?.role === "tool") {
       last.results.push(result);
       return last;
     }
     return addTurn(conversation, last?.id ?? null, { role, results: [result] });
   }
-  const turn = { role, content: content ?? "" };
+  const turn = { role, content };
   if (role === "assistant") {
-    Object.assign(turn, answerOf(conversation.settings, (message.tool_calls ?? []).map(callOf)));
+    Object.assign(turn, answerOf(conversation.settings, [message.tool_calls ?? []].flat().map(callOf)));
     if (message.prefix && typeof content === "string") Object.assign(turn, begunWith(turn, content));
   }
   return addTurn(conversation, last?.id ?? null, turn);
@@ -192,7 +195,8 @@ export function answerOf(settings, calls = []) {
 
 /** Return a call as answers keep it. */
 export function callOf(call) {
-  const { name, arguments: given } = call.function;
+  const { name, arguments: given } = call?.function ?? {};
+  if (typeof name !== "string") throw new Error("a call has no name");
   return {
     id: call.id ?? newId().slice(0, 9),
     name,
