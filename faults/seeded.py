@@ -379,8 +379,8 @@ FAULTS = (
         "key-in-samples-of-open-servers",
         "Code samples send a key to a server without keys.",
         "src/ponant/server/routes/code.py",
-        "key = KEY_VARIABLE if has_keys or not",
-        "key = KEY_VARIABLE if not has_keys or not",
+        "if has_keys or not _is_same_server(",
+        "if not has_keys or not _is_same_server(",
         ("tests/server/test_code.py::test_request_is_written_in_all_languages_for_this_server",),
     ),
     # Status
@@ -408,6 +408,23 @@ FAULTS = (
         "frozenset({429, 500, 502, 503, 504})",
         "frozenset({429, 500, 502, 504})",
         ("tests/client/test_retries.py::test_a_stream_is_tried_again_until_it_begins",),
+    ),
+    # Pages
+    Fault(
+        "unchecked-library",
+        "A library of the pages is taken whatever its hash is.",
+        "src/ponant/pages/vendor.py",
+        '    return {_integrity(path): path for path in folder.glob("*.tgz")}\n',
+        '    return dict(zip((library.integrity for library in wanted), folder.glob("*.tgz"), strict=False))\n',
+        ("tests/pages/test_vendor.py::test_wrong_archive_is_refused_and_leaves_the_folder",),
+    ),
+    Fault(
+        "escaping-file",
+        "Files outside of the folders of the pages are served.",
+        "src/ponant/server/routes/pages.py",
+        "found if found.is_relative_to(root) and ",
+        "found if ",
+        ("tests/server/test_pages.py::test_only_files_of_the_pages_are_served",),
     ),
     # Command line and settings
     Fault(

@@ -26,6 +26,29 @@ def test_keys_come_from_the_file(tmp_path: Path) -> None:
     assert read_settings(None).api_keys == ["from the file"]
 
 
+def test_addresses_of_environments_have_no_slash_at_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "PONANT_ENVIRONMENTS", '{"Develop Env": "https://dev.example/", "Here": "http://[::1]:8001/api"}'
+    )
+    assert read_settings(None).environments == {"Develop Env": "https://dev.example", "Here": "http://[::1]:8001/api"}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "dev.example",
+        "ftp://dev.example",
+        "https://dev.example; script-src *",
+        "https://*",
+        "https://a@b",
+        "https://a?b",
+    ],
+)
+def test_addresses_that_a_policy_cannot_name_are_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="give scheme, host and path"):
+        read_settings(None, environments={"Develop Env": address})
+
+
 def test_settings_import_nothing_else_of_the_package() -> None:
     program = "import sys, ponant.settings; print(*sorted(name for name in sys.modules if name.startswith('ponant')))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout.split()

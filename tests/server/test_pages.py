@@ -98,6 +98,7 @@ def test_files_are_asked_for_again_only_when_they_changed(tiny_server: RunningSe
         "/pages/static/../vendor.py",
         "/pages/static/%2e%2e/vendor.py",
         "/pages/static/..%2f..%2f_version.py",
+        "/pages/static/..%2fvendor.json",
         "/pages/static//etc/hostname.txt",
         "/pages/static/lib",
         "/pages/static/",
