@@ -68,3 +68,14 @@ def test_missing_libraries_are_explained(
     expect(page.get_by_role("heading")).to_have_text("The pages need their JavaScript libraries")
     page.get_by_role("link", name="/openapi.json").click()
     page.wait_for_url("**/openapi.json")
+
+
+def test_reference_without_its_documents_says_so(
+    scripted: ScriptedServer, open_page: OpenPage, guard: PageGuard
+) -> None:
+    guard.expect("status of 503")
+    page = open_page(scripted, "/fine-tuning")
+    page.route("**/openapi.json", lambda route: route.fulfill(status=503))
+    page.goto("/docs")
+    expect(page.get_by_text("The reference cannot be shown (status 503 of")).to_be_visible()
+    expect(page.get_by_role("link", name="Reference")).to_be_visible()

@@ -14,15 +14,14 @@ const METHODS = ["get", "post", "put", "patch", "delete"];
  * A document: the beginning of its addresses within the page, its name, and the OpenAPI document.
  */
 
-/** Return the documents that the server has. */
-export async function loadDocuments() {
-  const loaded = await Promise.all(DOCUMENTS.map(load));
-  return loaded.filter(Boolean);
+/** Return the documents. */
+export function loadDocuments() {
+  return Promise.all(DOCUMENTS.map(load));
 }
 
 async function load({ slug, title, path }) {
   const response = await fetch(path);
-  if (!response.ok) return null;
+  if (!response.ok) throw new Error(`status ${response.status} of ${path}`);
   const content = await response.json();
   const [own] = content.servers ?? [];
   if (own) changeServer(content, own, sameScheme(own.url));

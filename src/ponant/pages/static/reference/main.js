@@ -4,11 +4,8 @@ import { getKey, onKey } from "../lib/api.js";
 import { html, isDark, mount, onTheme, Shell } from "../lib/ui.js";
 import { forServer, loadDocuments, slugOf } from "./documents.js";
 
-const documents = await loadDocuments();
-let server = location.origin;
-
 /** Return the settings of Scalar: nothing from other hosts, nothing kept in the browser, our own samples alone. */
-function configuration() {
+function configuration(documents, server) {
   return {
     sources: documents.map((source) => forServer(source, server)),
     baseServerURL: location.origin,
@@ -32,14 +29,7 @@ function configuration() {
     forceDarkModeState: isDark() ? "dark" : "light",
     localization: { locale: "en", translations: { operation: { testRequest: "Try It!" } } },
     generateOperationSlug: slugOf,
-    onServerChange: changeServer,
   };
-}
-
-function changeServer(address) {
-  if (address === server) return;
-  server = address;
-  reference.updateConfiguration(configuration());
 }
 
 /** Change the classes by which Scalar chooses colours, as it reads its setting only once. */
@@ -48,7 +38,26 @@ function changeColours() {
   document.body.classList.toggle("light-mode", !isDark());
 }
 
+async function show() {
+  const documents = await loadDocuments();
+  let server = location.origin;
+  const changeServer = (address) => {
+    if (address === server) return;
+    server = address;
+    update();
+  };
+  const settings = () => ({ ...configuration(documents, server), onServerChange: changeServer });
+  const reference = globalThis.Scalar.createApiReference("#reference", settings());
+  const update = () => reference.updateConfiguration(settings());
+  onKey(update);
+  onTheme(changeColours);
+}
+
 mount(() => html`<${Shell} page="/docs" wide=${true} />`);
-const reference = globalThis.Scalar.createApiReference("#reference", configuration());
-onTheme(changeColours);
-onKey(() => reference.updateConfiguration(configuration()));
+const loading = document.getElementById("loading");
+try {
+  await show();
+  loading.remove();
+} catch (error) {
+  loading.textContent = `The reference cannot be shown (${error.message}). Check that the server runs, then reload this page.`;
+}
