@@ -35,7 +35,6 @@ def test_filling_is_put_at_the_cursor(scripted: ScriptedServer, open_bench: Open
     begin(bench)
     bench.button("Fill at the cursor").click()
     expect(bench.page.locator("mark")).to_have_text("width")
-    bench.wait()
     assert bench.sent(FIM) == [{"model": "scripted", "prompt": CODE, "suffix": REST, "stream": True}]
     bench.button("Accept").click()
     editor = bench.page.get_by_label("Code", exact=True)
@@ -50,10 +49,10 @@ def test_selection_is_replaced(scripted: ScriptedServer, open_bench: OpenBench) 
     move(bench, 4, 8)
     expect(bench.page.locator(".fim-bar")).to_contain_text("4 characters selected")
     bench.page.keyboard.press("Control+Enter")
-    bench.wait()
+    expect(bench.button("Accept")).to_be_focused()
     (body,) = bench.sent(FIM)
     assert (body["prompt"], body["suffix"]) == ("def ", (CODE + REST)[8:])
-    bench.page.keyboard.press("Enter")  # the button to accept has the focus
+    bench.page.keyboard.press("Enter")
     expect(bench.page.get_by_label("Code", exact=True)).to_have_value(f"def Hello world{(CODE + REST)[8:]}")
 
 
