@@ -1,5 +1,6 @@
 """Limits of bodies: hostile ones cost little, and honest ones are far below the limits."""
 
+import gc
 import json
 import threading
 from collections.abc import Iterator
@@ -260,6 +261,26 @@ def parts(number: int) -> dict[str, Any]:
 def test_texts_of_a_body_are_not_kept_in_a_cache() -> None:
     text = b'{"content": "a word"}'
     assert parse_json(text)["content"] is not parse_json(text)["content"]
+
+
+def test_no_garbage_is_collected_while_a_large_body_is_in_memory(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[bool] = []
+
+    def parse(text: bytes) -> Any:
+        states.append(gc.isenabled())
+        return parse_json(text)
+
+    monkeypatch.setattr("ponant.server.json_body.parse_json", parse)
+    with serving_scripted(tiny_model) as server, server.client() as client:
+        for content in ("a", "a" * 70_000):
+            assert client.post(CHAT, json={"messages": [{"role": "user", "content": content}]}).status_code in (
+                200,
+                400,
+            )
+    assert states == [True, False]
+    assert gc.isenabled()
 
 
 @pytest.fixture

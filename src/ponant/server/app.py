@@ -10,6 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from ponant._version import __version__
 from ponant.server.body_limits import read_body_limits, set_body_limits
+from ponant.server.collection import CollectionPauses
 from ponant.server.dialects.detection import DialectDetection
 from ponant.server.document.documents import Documents
 from ponant.server.errors import add_error_handlers
@@ -120,6 +121,7 @@ def _add_middleware(app: FastAPI, settings: Settings, recent: RecentRequests) ->
         fingerprint=backend_fingerprint(settings),
     )
     app.add_middleware(RequestLog, recent=recent)
+    app.add_middleware(CollectionPauses)
 
 
 def _without_telemetry() -> dict[str, Any]:

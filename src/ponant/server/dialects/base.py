@@ -15,6 +15,9 @@ from ponant.server.dialects.table import Table
 
 Json = dict[str, Any]
 
+EXCHANGE = "exchange"
+"""Key of a request's exchange in its scope."""
+
 
 class Answers:
     """Writer of the answer to one request, in the Mistral API's format.
@@ -228,5 +231,5 @@ class DialectExchange:
 
 def exchange_of(scope: MutableMapping[str, Any]) -> DialectExchange:
     """Return the dialect of a request."""
-    found = scope.get("exchange")
+    found = scope.get(EXCHANGE)
     return found if isinstance(found, DialectExchange) else DialectExchange()

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ponant.server.connection_limits import MOST_PARAMETERS
-from ponant.server.dialects.base import MISTRAL, Dialect, DialectExchange
+from ponant.server.dialects.base import EXCHANGE, MISTRAL, Dialect, DialectExchange
 from ponant.server.dialects.mistral import EARLY_MISTRAL, STRICT
 from ponant.server.dialects.nim import NIM
 from ponant.server.dialects.openai import OPENAI
@@ -70,7 +70,7 @@ class DialectDetection:
         served = exchange.served_path
         if served != scope["path"]:
             scope["path"], scope["raw_path"] = served, served.encode()
-        scope["exchange"] = exchange
+        scope[EXCHANGE] = exchange
         await self._app(scope, receive, _AnswerSender(exchange, send).send)
 
     def _recognise(self, scope: Scope) -> DialectExchange:
