@@ -140,7 +140,11 @@ def add_error_handlers(app: FastAPI) -> None:
 
 async def _invalid_body(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return Response(report(error.errors(), exchange_of(request.scope)), 422, media_type="application/json")
+    reasons = list(error.errors())
+    # The error and the frames of its traceback refer to each other, and to the whole body.
+    error.with_traceback(None)
+    error.__context__ = None
+    return Response(report(reasons, exchange_of(request.scope)), 422, media_type="application/json")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
