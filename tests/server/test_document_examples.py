@@ -96,3 +96,15 @@ def test_examples_of_files_and_jobs_are_answered(client: httpx2.Client, document
         assert_documented(client.patch(address, json=dict(example.body)), documents, model_path, "patch")
     with contextlib.closing(client.get(f"/v1/files/{file_id}/content", headers={"range": "bytes=0-9"})) as part:
         assert (part.status_code, part.text) == (206, DATASET[:10])
+
+
+def test_examples_of_nim_are_answered_without_public_names_and_at_v1(tiny_model: Path) -> None:
+    settings: dict[str, Any] = {"engine": {"context": 4096}, "public_names": False, "dialect": "nim"}
+    with serving_scripted(tiny_model, **settings) as server, server.client() as client:
+        nim, mistral = (client.get(f"{prefix}/openapi.json").json() for prefix in ("/nim", ""))
+        content = nim["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]
+        for prefix in ("/nim", ""):
+            for example in content["examples"].values():
+                response = client.post(f"{prefix}/v1/chat/completions", json=example["value"])
+                assert response.status_code == 200, response.text
+    assert 'dialect = "nim"' in mistral["info"]["description"]

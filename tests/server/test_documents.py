@@ -362,6 +362,9 @@ def test_document_is_that_of_the_server_and_its_models(other_server: RunningServ
     assert "That of hot is 1.1." in request["temperature"]["description"]
     assert request["model"]["examples"] == ["cold"]  # without public names
     assert "mistral-small-latest" not in json.dumps(mistral["paths"]["/v1/chat/completions"])
+    assert "open-mistral-7b" not in json.dumps(mistral)
+    assert nim["components"]["schemas"]["NimChatRequest"]["properties"]["model"]["default"] == "cold"
+    assert "mistralai/mistral-7b" not in json.dumps(nim)
 
 
 def test_server_without_keys_needs_none(document: Json) -> None:

@@ -118,6 +118,7 @@ def _add_middleware(app: FastAPI, settings: Settings, recent: RecentRequests) ->
         DialectDetection,
         default=settings.dialect,
         strict=settings.strict,
+        public_names=settings.public_names,
         fingerprint=backend_fingerprint(settings),
     )
     app.add_middleware(RequestLog, recent=recent)

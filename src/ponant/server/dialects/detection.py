@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ponant.server.connection_limits import MOST_PARAMETERS
 from ponant.server.dialects.base import EXCHANGE, MISTRAL, Dialect, DialectExchange
 from ponant.server.dialects.mistral import EARLY_MISTRAL, STRICT
-from ponant.server.dialects.nim import NIM
+from ponant.server.dialects.nim import NIM, NIM_WITHOUT_MODEL
 from ponant.server.dialects.openai import OPENAI
 from ponant.server.header_text import header
 
@@ -42,7 +42,13 @@ class DialectDetection:
     """
 
     def __init__(
-        self, app: ASGIApp, *, default: str = MISTRAL.name, strict: bool = False, fingerprint: str = ""
+        self,
+        app: ASGIApp,
+        *,
+        default: str = MISTRAL.name,
+        strict: bool = False,
+        public_names: bool = True,
+        fingerprint: str = "",
     ) -> None:
         """Use the default dialect at ``/v1``.
 
@@ -50,10 +56,12 @@ class DialectDetection:
             app: application that serves the Mistral API.
             default: a name of ``DIALECTS``. Other dialects are detected only if it is the Mistral API.
             strict: True to detect no dialect at ``/v1``, and to refuse all fields that the Mistral API refuses.
+            public_names: False to leave requests in NIM's dialect without a model to the default model.
             fingerprint: fingerprint of the server, for answers that have one.
         """
         self._app = app
-        self._default = DIALECTS[default]
+        self._nim = NIM if public_names else NIM_WITHOUT_MODEL
+        self._default = self._nim if default == NIM.name else DIALECTS[default]
         self._strict = strict
         self._fingerprint = fingerprint
 
@@ -78,7 +86,7 @@ class DialectDetection:
         for prefix, dialect in _PREFIXES.items():
             if path.startswith(f"{prefix}/v1/"):
                 path = path.removeprefix(prefix)
-                return DialectExchange(path, _owner(path) or dialect)
+                return DialectExchange(path, _owner(path) or (self._nim if dialect is NIM else dialect))
         if path.partition("/")[2].partition("/")[0] in _RESOURCES:
             path = f"/v1{path}"
         if not path.startswith("/v1/"):

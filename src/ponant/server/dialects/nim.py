@@ -1,5 +1,6 @@
 """NVIDIA NIM's dialect: OpenAI's chat completions with other limits and defaults."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -67,10 +68,14 @@ def _answers(exchange: DialectExchange) -> Answers:
     return _ModelAnswers(exchange) if is_model(exchange.path) else Answers()
 
 
+_TABLE = Table(CHAT_RULES | RULES, frozenset(ChatCompletionRequest.model_fields), DEFAULTS)
 NIM = Dialect(
     "nim",
-    {CHAT: Table(CHAT_RULES | RULES, frozenset(ChatCompletionRequest.model_fields), DEFAULTS)},
+    {CHAT: _TABLE},
     _answers,
     calls="pieces",
     any_order=True,
 )
+_WITHOUT_MODEL = {name: value for name, value in DEFAULTS.items() if name != "model"}
+NIM_WITHOUT_MODEL = dataclasses.replace(NIM, tables={CHAT: dataclasses.replace(_TABLE, defaults=_WITHOUT_MODEL)})
+"""The dialect of servers that do not have NIM's names, whose default model answers requests without a model."""

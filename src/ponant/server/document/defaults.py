@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from ponant.catalog.catalog import Catalog, UnknownModelError
 from ponant.catalog.served import ServedModel
 from ponant.errors import EngineUnavailableError
+from ponant.server.dialects.nim import DEFAULTS as NIM_DEFAULTS
 from ponant.server.document.examples.chat import CHAT_MODEL, CODE_MODEL
 from ponant.server.document.examples.embeddings import EMBEDDING_MODEL
+from ponant.server.document.examples.fine_tuning import TRAINED_MODEL
 from ponant.weights.kinds import Kind
 
-_EXAMPLES: Mapping[str, Kind] = {CHAT_MODEL: "chat", CODE_MODEL: "fim", EMBEDDING_MODEL: "embed"}
-"""Models of the examples, by the task that each stands for."""
+_EXAMPLES: Mapping[str, Kind] = {
+    CHAT_MODEL: "chat",
+    CODE_MODEL: "fim",
+    EMBEDDING_MODEL: "embed",
+    TRAINED_MODEL: "chat",
+    str(NIM_DEFAULTS["model"]): "chat",
+}
+"""Public names of models in the examples, by the task that each stands for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,10 +75,10 @@ class Documents:
         if api == "nim":
             from ponant.server.document.nim import build_nim
 
-            return build_nim(self._app, has_keys=self._has_keys)
+            return build_nim(self._app, defaults, has_keys=self._has_keys)
         from ponant.server.document.mistral import build_mistral
 
-        return build_mistral(self._app, defaults, has_keys=self._has_keys, has_pages=self._settings.pages)
+        return build_mistral(self._app, defaults, self._settings, has_keys=self._has_keys)
 
 
 def _kept(cache: dict[K, V], key: K, make: Callable[[], V]) -> V:

@@ -39,6 +39,7 @@ from ponant.server.document.texts.jobs import JOB_TEXTS
 from ponant.server.document.texts.messages import MESSAGE_TEXTS
 from ponant.server.document.texts.models import MODEL_TEXTS
 from ponant.server.document.texts.sampling import temperature
+from ponant.settings import Settings
 
 TEXTS: Mapping[str, SchemaText] = {
     **CHAT_TEXTS,
@@ -58,24 +59,36 @@ _WITH_MODEL = ("ChatCompletionRequest", "FIMCompletionRequest", "EmbeddingReques
 """Requests whose model the reference requires. The server accepts requests without it."""
 _ABOUT = (
     "The Mistral API on your own hardware.\n\n"
-    "Send a key as `Authorization: Bearer KEY` if the server has keys; a server without keys ignores the header. Every "
-    "response has an id in the header `x-request-id`, which the server's log repeats. Unknown fields of a request are "
-    "refused, and null means that an optional field was not sent.\n\n"
-    "The operations also work without `/v1` in their path. Clients of OpenAI's API are served at `/openai/v1`, and "
-    "those of NVIDIA NIM at `/nim/v1`."
+    "If the server has keys, send one as `Authorization: Bearer KEY`; a server without keys ignores the header. Every "
+    "response has an id in its `x-request-id` header, which also appears in the server's log. Unknown fields in a "
+    "request are refused. Null for an optional field means that it was not sent.\n\n"
+    "The operations also work without `/v1` in their paths. OpenAI's API is at `/openai/v1`, and NVIDIA NIM's chat "
+    "completions are at `/nim/v1`."
 )
+_OTHER_DIALECTS = {
+    "nim": '\n\nThis server has the setting `dialect = "nim"`: chat completions at `/v1` have the fields, limits and '
+    "answers that `/nim/openapi.json` describes.",
+    "openai": '\n\nThis server has the setting `dialect = "openai"`: requests and answers at `/v1` have the form of '
+    "OpenAI's API.",
+}
+"""Texts of servers with another dialect at ``/v1``."""
 
 
-def build_mistral(app: FastAPI, defaults: ModelDefaults, *, has_keys: bool, has_pages: bool) -> Json:
+def build_mistral(app: FastAPI, defaults: ModelDefaults, settings: Settings, *, has_keys: bool) -> Json:
     """Return the document of the application's routes, without servers and samples.
 
     Args:
         app: the application.
         defaults: defaults of the served models.
+        settings: settings of the server.
         has_keys: True if requests need a key.
-        has_pages: True if the server has web pages.
     """
-    document = get_openapi(title="Ponant", version=__version__, description=_ABOUT, routes=app.routes)
+    document = get_openapi(
+        title="Ponant",
+        version=__version__,
+        description=_ABOUT + _OTHER_DIALECTS.get(settings.dialect, ""),
+        routes=app.routes,
+    )
     schemas: Json = document["components"]["schemas"]
     for kind in _WITHOUT_ROUTE:
         definition = kind.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -83,7 +96,7 @@ def build_mistral(app: FastAPI, defaults: ModelDefaults, *, has_keys: bool, has_
         schemas[definition["title"]] = definition
     schemas["Unauthorized"] = copy.deepcopy(UNAUTHORIZED_SCHEMA)
     _describe_schemas(document, defaults)
-    document["paths"] = _paths(document["paths"], has_pages=has_pages)
+    document["paths"] = _paths(document["paths"], has_pages=settings.pages)
     document["components"]["securitySchemes"] = SECURITY_SCHEMES
     document["security"] = security(has_keys=has_keys)
     document["tags"] = tags_of(TAGS)

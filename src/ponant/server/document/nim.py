@@ -12,11 +12,12 @@ from ponant._version import __version__
 from ponant.api.errors import ErrorResponse, HTTPValidationErrorData
 from ponant.api.limits import declared_limits
 from ponant.server.body_limits import body_limits_of
+from ponant.server.document.defaults import ModelDefaults
 from ponant.server.document.examples import errors, nim
 from ponant.server.document.frame import SECURITY_SCHEMES, security, tags_of, with_footer
 from ponant.server.document.nim_types import NimChatCompletion, NimChatRequest, NimEvent
 from ponant.server.document.operation_text import EVENT_STREAM, JSON, AnswerExample, OperationText
-from ponant.server.document.schemas import Json, describe_schema, write_whole_numbers
+from ponant.server.document.schemas import Json, describe_schema, write_models, write_whole_numbers
 from ponant.server.document.statuses import responses_of
 from ponant.server.document.texts.nim import NIM_TEXTS
 
@@ -25,14 +26,14 @@ _REFERENCE = "#/components/schemas/{model}"
 _TAGS: Mapping[str, tuple[str, str]] = {"chat": ("Chat", "Answers to conversations, with NIM's limits and defaults.")}
 _ABOUT = (
     "NVIDIA NIM's chat completions on your own hardware, at `/nim/v1`.\n\n"
-    "Send a key as `Authorization: Bearer KEY` if the server has keys; a server without keys ignores the header."
+    "If the server has keys, send one as `Authorization: Bearer KEY`; a server without keys ignores the header."
 )
 
 NIM_OPERATION = OperationText(
     title="Create a chat completion",
     tag="chat",
-    text="Answer a conversation with a model. Requests and answers have the form of OpenAI's chat completions, with "
-    "NIM's limits and defaults. Errors have the form of the Mistral API.",
+    text="Generate the next message of a conversation. Requests and answers have the form of OpenAI's chat "
+    "completions, with NIM's limits and defaults. Errors have the form of the Mistral API.",
     modified=datetime.date(2026, 11, 30),
     requests=nim.REQUESTS,
     answers={
@@ -42,14 +43,20 @@ NIM_OPERATION = OperationText(
             AnswerExample(name="last", summary="The last event before `data: [DONE]`", value={"data": nim.LAST_CHUNK}),
         ),
     },
-    success="The answer. With `stream` it is sent as server-sent events: lines `data: {...}`, each with a piece of the "
-    "answer, and `data: [DONE]` at the end.",
+    success="The answer. With `stream`, it is sent as server-sent events: lines `data: {...}`, each with a piece of "
+    "the answer, and `data: [DONE]` at the end.",
     statuses={status: errors.ERRORS[status] for status in (422, 429, 504)} | {400: errors.TOP_LOGPROBS},
 )
 
 
-def build_nim(app: FastAPI, *, has_keys: bool) -> Json:
-    """Return the document of NIM's dialect, without servers and samples."""
+def build_nim(app: FastAPI, defaults: ModelDefaults, *, has_keys: bool) -> Json:
+    """Return the document of NIM's dialect, without servers and samples.
+
+    Args:
+        app: the application.
+        defaults: defaults of the served models.
+        has_keys: True if requests need a key.
+    """
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "NVIDIA NIM", "version": __version__, "description": _ABOUT},
@@ -60,7 +67,7 @@ def build_nim(app: FastAPI, *, has_keys: bool) -> Json:
     }
     write_whole_numbers(document)
     limited: Json = declared_limits(document, body_limits_of(app).lists)
-    return limited
+    return write_models(limited, dict(defaults.names)) if defaults.names else limited
 
 
 def _schemas() -> Json:

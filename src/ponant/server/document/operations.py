@@ -12,10 +12,10 @@ _NOVEMBER_29 = datetime.date(2026, 11, 29)
 _NOVEMBER_30 = datetime.date(2026, 11, 30)
 
 TAGS: Mapping[str, tuple[str, str]] = {
-    "chat": ("Chat", "Answers to conversations: text, JSON, tool calls, with or without reasoning."),
+    "chat": ("Chat", "Answers to conversations: text, JSON or tool calls, with or without reasoning."),
     "fim": ("FIM", "Fill-in-the-middle: text or code between a prompt and a suffix."),
     "embeddings": ("Embeddings", "Vectors of texts, whose dot products measure similarity in meaning."),
-    "models": ("Models", "The models that this server serves, and those that fine-tuning made."),
+    "models": ("Models", "The models of this server, including fine-tuned ones."),
     "files": ("Files", "Files on the server, such as datasets for fine-tuning. They survive restarts."),
     "fine-tuning": (
         "Fine-tuning",
@@ -23,8 +23,8 @@ TAGS: Mapping[str, tuple[str, str]] = {
     ),
     "further": (
         "Further operations",
-        "Operations that the reference of the Mistral API does not list: contents of files, single models, and changes "
-        "of jobs and of fine-tuned models.",
+        "Operations beyond those in the Mistral API reference: the content of files, single models, and changes to "
+        "jobs and fine-tuned models.",
     ),
 }
 """Names for people, and descriptions, by the names of the tags."""
@@ -42,17 +42,17 @@ _MODEL = {404: errors.NO_MODEL}
 _FILE = {404: errors.NO_FILE}
 _JOB = {404: errors.NO_JOB}
 _STREAMED = (
-    "The answer. With `stream` it is sent as server-sent events: lines `data: {...}`, each with a piece of the answer, "
-    "and `data: [DONE]` at the end. An error during the stream is an event with the error object, and no `[DONE]` "
-    "follows."
+    "The answer. With `stream`, it is sent as server-sent events: lines `data: {...}`, each with a piece of the "
+    "answer, and `data: [DONE]` at the end. An error during the stream is sent as an event with the error object, and "
+    "no `[DONE]` follows."
 )
 
 OPERATIONS: Mapping[str, OperationText] = {
     "chat_completion_v1_chat_completions_post": OperationText(
         title="Create Chat Completions",
         tag="chat",
-        text="Answer a conversation with a model: whole, or streamed token by token. Answers can have a JSON schema, "
-        "call tools, continue a given beginning, and show the model's reasoning.",
+        text="Generate the next message of a conversation, in one piece or streamed token by token. Answers can follow "
+        "a JSON schema, call tools, continue a given beginning, and show the model's reasoning.",
         modified=_NOVEMBER_30,
         requests=chat.CHAT_REQUESTS,
         answers={
@@ -72,8 +72,8 @@ OPERATIONS: Mapping[str, OperationText] = {
     "fim_completion_v1_fim_completions_post": OperationText(
         title="Create FIM Completions",
         tag="fim",
-        text="Write the text or code between a prompt and a suffix: whole, or streamed token by token. Models that "
-        "were trained for it (`completion_fim` of their card) fill in best.",
+        text="Generate the text or code between a prompt and a suffix, in one piece or streamed token by token. Models "
+        "trained for it (`completion_fim` in their cards) give the best results.",
         modified=_NOVEMBER_30,
         requests=chat.FIM_REQUESTS,
         answers={
@@ -93,14 +93,15 @@ OPERATIONS: Mapping[str, OperationText] = {
         modified=_NOVEMBER_30,
         requests=embeddings.EMBEDDING_REQUESTS,
         answers=one(embeddings.EMBEDDING_ANSWER),
-        success="The vectors, in the order of the texts. Those of the example are cut.",
+        success="The vectors, in the order of the texts. Those in the example are shortened.",
         statuses=_READ | _COMPUTED | {400: errors.EMPTY_TEXT},
     ),
     "list_models_v1_models_get": OperationText(
         title="List Available Models",
         tag="models",
-        text="List all served models: those that the settings name, and those that fine-tuning made. Mistral's public "
-        "names, such as `mistral-small-latest`, stand for the default models and are not listed.",
+        text="List all models of this server: those in its settings, and fine-tuned ones. Mistral's public names, such "
+        "as `mistral-small-latest`, are not listed; they stand for the default models, unless the setting "
+        "`public_names` is false.",
         modified=_NOVEMBER_29,
         parameters=parameters.MODELS,
         answers=one(models.MODEL_LIST),
@@ -110,8 +111,8 @@ OPERATIONS: Mapping[str, OperationText] = {
     "delete_model_v1_models__model_id__delete": OperationText(
         title="Delete Model",
         tag="models",
-        text="Delete a fine-tuned model. Its running requests continue to their end. Base models cannot be deleted: a "
-        "request for one is refused with a 400.",
+        text="Delete a fine-tuned model. Requests that are already running finish. Base models cannot be deleted: such "
+        "a request is refused with a 400.",
         modified=_NOVEMBER_29,
         parameters=parameters.FINE_TUNED_MODEL,
         answers=one(fine_tuning.DELETED_MODEL),
@@ -121,8 +122,8 @@ OPERATIONS: Mapping[str, OperationText] = {
     "upload_file_v1_files_post": OperationText(
         title="Upload File",
         tag="files",
-        text="Store a file on the server. Datasets for fine-tuning are JSON Lines, and their lines are checked while "
-        "they arrive.",
+        text="Store a file on the server. Datasets for fine-tuning are JSON Lines, which are checked line by line "
+        "during the upload.",
         modified=_NOVEMBER_30,
         requests=files.UPLOADS,
         answers=one(files.FILE),
@@ -132,7 +133,7 @@ OPERATIONS: Mapping[str, OperationText] = {
     "list_files_v1_files_get": OperationText(
         title="List Files",
         tag="files",
-        text="List the uploaded files in pages, the newest first.",
+        text="List the uploaded files page by page, newest first.",
         modified=_NOVEMBER_30,
         parameters=parameters.FILES,
         answers=one(files.FILE_LIST),
@@ -162,7 +163,7 @@ OPERATIONS: Mapping[str, OperationText] = {
     "list_jobs_v1_fine_tuning_jobs_get": OperationText(
         title="List Fine Tuning Jobs",
         tag="fine-tuning",
-        text="List fine-tuning jobs in pages, the newest first.",
+        text="List fine-tuning jobs page by page, newest first.",
         modified=_NOVEMBER_30,
         parameters=parameters.JOBS,
         answers=one(fine_tuning.JOB_LIST),
@@ -172,9 +173,9 @@ OPERATIONS: Mapping[str, OperationText] = {
     "create_job_v1_fine_tuning_jobs_post": OperationText(
         title="Create Fine Tuning Job",
         tag="fine-tuning",
-        text="Create a job that trains a model on uploaded files with LoRA. With `dry_run=true`, only check the files "
-        "and estimate the duration. The server needs the extra `finetune`; without it, the request is refused with a "
-        "400.",
+        text="Create a job that fine-tunes a model on uploaded files with LoRA. With `dry_run=true`, only check the "
+        "files and estimate the duration. The server needs the extra `finetune`; without it, the request is "
+        "refused with a 400.",
         modified=_NOVEMBER_30,
         parameters=parameters.DRY_RUN,
         requests=fine_tuning.JOB_REQUESTS,
@@ -190,8 +191,7 @@ OPERATIONS: Mapping[str, OperationText] = {
     "get_job_v1_fine_tuning_jobs__job_id__get": OperationText(
         title="Get Fine Tuning Job",
         tag="fine-tuning",
-        text="Return a job with its events and checkpoints. A client can poll it while its status is `QUEUED` or "
-        "`RUNNING`.",
+        text="Return a job with its events and checkpoints. Clients can poll it until the status is final.",
         modified=_NOVEMBER_29,
         parameters=parameters.JOB,
         answers=one(fine_tuning.DETAILED_JOB),
@@ -201,17 +201,17 @@ OPERATIONS: Mapping[str, OperationText] = {
     "cancel_job_v1_fine_tuning_jobs__job_id__cancel_post": OperationText(
         title="Cancel Fine Tuning Job",
         tag="fine-tuning",
-        text="Cancel a job that has not ended. A running training ends after its current step.",
+        text="Cancel a job that has not ended. Training stops after the current step.",
         modified=_NOVEMBER_29,
         parameters=parameters.JOB,
         answers=one(fine_tuning.DETAILED_JOB | fine_tuning.CANCELLED),
-        success="The job, which is cancelled, or will be after the current step.",
+        success="The job, which is cancelled now or after the current step.",
         statuses=_JOB | {400: errors.ENDED},
     ),
     "retrieve_model_v1_models__model_id__get": OperationText(
         title="Retrieve Model",
         tag="further",
-        text="Return the card of a model: its capabilities, its context and its default temperature.",
+        text="Return the card of a model: its capabilities, context length and default temperature.",
         modified=_NOVEMBER_29,
         parameters=parameters.ANY_MODEL,
         answers=one(models.MODEL_CARD),
@@ -221,7 +221,7 @@ OPERATIONS: Mapping[str, OperationText] = {
     "download_file_v1_files__file_id__content_get": OperationText(
         title="Download File",
         tag="further",
-        text="Return the content of a file, or a part of it with a header `Range` of bytes.",
+        text="Return the content of a file, or the part that a `Range` header of bytes asks for.",
         modified=_NOVEMBER_30,
         parameters=parameters.FILE,
         answers=one(files.DATASET, CONTENT),
@@ -245,13 +245,13 @@ OPERATIONS: Mapping[str, OperationText] = {
         modified=_NOVEMBER_29,
         parameters=parameters.JOB,
         answers=one(fine_tuning.DETAILED_JOB | fine_tuning.STARTED),
-        success="The job, which starts as soon as it can.",
+        success="The job, which starts as soon as possible.",
         statuses=_JOB | _STORED | {400: errors.STARTED},
     ),
     "update_model_v1_fine_tuning_models__model_id__patch": OperationText(
         title="Update Fine Tuned Model",
         tag="further",
-        text="Change the name or the description of a fine-tuned model. Both are labels: the id stays.",
+        text="Change the name or the description of a fine-tuned model. The id stays the same.",
         modified=_NOVEMBER_30,
         parameters=parameters.FINE_TUNED_MODEL,
         requests=fine_tuning.MODEL_CHANGES,
@@ -262,7 +262,7 @@ OPERATIONS: Mapping[str, OperationText] = {
     "archive_model_v1_fine_tuning_models__model_id__archive_post": OperationText(
         title="Archive Fine Tuned Model",
         tag="further",
-        text="Disable a fine-tuned model. It stays in the list of models and refuses requests.",
+        text="Disable a fine-tuned model. It stays in the list of models, and requests for it are refused.",
         modified=_NOVEMBER_30,
         parameters=parameters.FINE_TUNED_MODEL,
         answers=one(fine_tuning.ARCHIVED),

@@ -13,12 +13,12 @@ ALWAYS = (400, 401, 403, 405, 408, 413, 415, 431, 500, 503)
 _SCHEMAS = {401: "Unauthorized", 422: "HTTPValidationError"}
 """Schemas of errors that are no ``ErrorResponse``."""
 _HEADERS: Mapping[int, Mapping[str, tuple[str, str]]] = {
-    401: {"WWW-Authenticate": ("Scheme of the keys.", "Bearer")},
-    405: {"Allow": ("Methods of the path.", "GET, DELETE")},
-    429: {"Retry-After": ("Seconds after which to try again.", "5")},
-    503: {"Retry-After": ("Seconds after which to try again.", "2")},
+    401: {"WWW-Authenticate": ("Authentication scheme.", "Bearer")},
+    405: {"Allow": ("Methods that the path supports.", "GET, DELETE")},
+    429: {"Retry-After": ("Number of seconds to wait before trying again.", "5")},
+    503: {"Retry-After": ("Number of seconds to wait before trying again.", "2")},
 }
-_PARTIAL = "A part of the content, for a request with the header `Range`."
+_PARTIAL = "Part of the content, for a request with a `Range` header."
 
 
 def responses_of(operation: Json, text: OperationText) -> Json:

@@ -30,7 +30,7 @@ def _refused(message: str, param: str | None) -> ErrorExample:
     return _error(_CANNOT, message, "invalid_request_error", param, "3051")
 
 
-_CANNOT = "The request has the form of the schema, and it breaks another rule; the message says which one."
+_CANNOT = "The request matches the schema but breaks another rule, which the message states."
 UNAUTHORIZED: dict[str, Any] = {"detail": "Unauthorized"}
 UNAUTHORIZED_SCHEMA: dict[str, Any] = {
     "title": "Unauthorized",
@@ -66,23 +66,24 @@ ERRORS: Mapping[int, ErrorExample] = {
     ),
     401: ErrorExample("The key is missing or wrong, on a server with keys.", UNAUTHORIZED),
     403: _error(
-        "The request comes by the name of another host, or from a foreign web page, on a server without keys.",
+        "On a server without keys, the request names another host in its `Host` header, or comes from another site's "
+        "web page.",
         "This server answers requests for localhost only. Start it with a key to serve other hosts.",
         "invalid_host",
     ),
     405: _error(
-        "The path has no operation with this method. The header `Allow` lists those that it has.",
+        "The path does not support this method. The `Allow` header lists the methods that it supports.",
         "Method Not Allowed",
         "method_not_allowed",
     ),
     408: _error(
-        "The request did not arrive in time; the connection is closed.",
+        "The request did not arrive in time, and the connection is closed.",
         "The request did not arrive in time.",
         "timeout",
         code="3704",
     ),
     413: _error(
-        "The body has too many bytes, or too many JSON values.",
+        "The body is too large: it has too many bytes or too many JSON values.",
         "The request body is larger than 10485760 bytes.",
         "request_too_large",
     ),
@@ -92,30 +93,30 @@ ERRORS: Mapping[int, ErrorExample] = {
         "unsupported_content_encoding",
     ),
     416: _error(
-        "The range of the header `Range` begins after the end of the file.",
-        "The range begins after the end of the file, which has 212 bytes.",
+        "The range in the `Range` header begins after the end of the file.",
+        "The range begins after the end of the file, which has 517 bytes.",
         "invalid_range",
     ),
     422: ErrorExample(
-        "A field or a parameter is missing, unknown, of the wrong type or out of bounds; `detail` lists at most 20 "
+        "A field or parameter is missing, unknown, of the wrong type or out of range; `detail` lists at most 20 "
         "errors.",
         INVALID,
     ),
     429: _error(
-        "Too many requests wait. Try again after the seconds of the header `Retry-After`.",
+        "Too many requests are waiting. Try again after the number of seconds in the `Retry-After` header.",
         "The server is busy: 64 requests are waiting. Try again later.",
         "rate_limited",
         code="1300",
     ),
     431: _error(
-        "The address and the headers have more than 64 kB together.",
+        "The URL and the headers together exceed 64 kB.",
         "The address and the headers have 70000 bytes, and may have 65536 together.",
         "request_too_large",
     ),
     500: _error("An internal error.", "Internal server error.", "internal_server_error", code="1000"),
     503: _error(
-        "The server, its engine or its storage is unavailable at the moment. Try again after the seconds of the header "
-        "`Retry-After`.",
+        "The server, its engine or its storage is unavailable at the moment. Try again after the number of seconds in "
+        "the `Retry-After` header.",
         "Service unavailable: the models are still being loaded.",
         "unavailable",
         code="3700",
@@ -127,7 +128,7 @@ ERRORS: Mapping[int, ErrorExample] = {
         code="3704",
     ),
     507: _error(
-        "The server's disk is full. Deletions still work.",
+        "The server's disk is full. Files and models can still be deleted.",
         "The server cannot store this: its disk is full.",
         "insufficient_storage",
     ),

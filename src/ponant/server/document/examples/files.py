@@ -1,12 +1,13 @@
 """Examples of files."""
 
+import hashlib
 import json
 from typing import Any
 
 from ponant.server.document.examples.example import RequestExample
 
 FILE_ID = "497f6eca-6276-4993-bfeb-53cbbbba6f09"
-CREATED = 1764460800
+CREATED = 1795996800
 _CAPITALS = {"Italy": "Rome", "Norway": "Oslo", "Japan": "Tokyo", "Peru": "Lima"}
 DATASET = "".join(
     json.dumps(
@@ -37,12 +38,12 @@ FILE: dict[str, Any] = {
     "num_lines": len(_CAPITALS),
     "mimetype": "application/jsonl",
     "source": "upload",
-    "signature": "65fa4bfd93e3c12f459e7df4d728bb7b4f8a88c5344e91fcd9f6d57fa7d22d79",
+    "signature": hashlib.sha256(DATASET.encode()).hexdigest(),
     "expires_at": None,
     "visibility": "workspace",
 }
 FILE_LIST: dict[str, Any] = {"data": [FILE], "object": "list", "total": 1}
 DELETED_FILE: dict[str, Any] = {"id": FILE_ID, "object": "file", "deleted": True}
 SIGNED_URL: dict[str, Any] = {
-    "url": f"http://127.0.0.1:8000/signed/files/{FILE_ID}?expires=1764547200&signature=2jmj7l5rSw0yVb_vlWAYkK_YBwk"
+    "url": f"http://127.0.0.1:8000/signed/files/{FILE_ID}?expires=1796083200&signature=2jmj7l5rSw0yVb_vlWAYkK_YBwk"
 }

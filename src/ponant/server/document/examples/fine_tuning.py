@@ -6,6 +6,7 @@ from ponant.server.document.examples.example import RequestExample
 from ponant.server.document.examples.files import CREATED, FILE_ID
 
 JOB_ID = "3a1b5c7d-9e2f-4a6b-8c0d-1e2f3a4b5c6d"
+TRAINED_MODEL = "open-mistral-7b"
 FINE_TUNED = "ft:smollm2:captain:20261130:3a1b5c7d"
 DELETED_MODEL: dict[str, Any] = {"id": FINE_TUNED, "object": "model", "deleted": True}
 FINE_TUNED_MODEL: dict[str, Any] = {
@@ -40,7 +41,7 @@ MODEL_CHANGES = (
 
 HYPERPARAMETERS: dict[str, Any] = {"training_steps": 10, "learning_rate": 0.0001, "seq_len": 128}
 _JOB_REQUEST: dict[str, Any] = {
-    "model": "open-mistral-7b",
+    "model": TRAINED_MODEL,
     "training_files": [{"file_id": FILE_ID, "weight": 1}],
     "suffix": "captain",
     "hyperparameters": HYPERPARAMETERS,

@@ -16,25 +16,30 @@ from ponant.server.document.examples.chat import (
 from ponant.server.document.texts.field_text import FieldText, SchemaText
 
 ID = FieldText("Id of the completion.", COMPLETION_ID)
-CREATED_AT = FieldText("Time of the completion, in seconds since 1970.", CREATED)
+CREATED_AT = FieldText("Time of creation, as a Unix timestamp in seconds.", CREATED)
 FINISH = FieldText(
-    "Reason of the answer's end: `stop` (the model or a stop string ended it), `length` (`max_tokens`), "
-    "`model_length` (the context is full), `tool_calls` (calls), or `error` (this choice failed and others did not).",
+    "Reason why the answer ended: `stop` (the model ended it, or a stop string appeared), `length` (`max_tokens` was "
+    "reached), `model_length` (the context is full), `tool_calls` (the model calls functions), or `error` (this choice "
+    "failed while others did not).",
     "stop",
 )
 INDEX = FieldText("Position of the answer among the `n` answers, from 0.", 0)
 _TOP = {"token": " Claude", "logprob": -0.31, "bytes": list(b" Claude"), "token_id": 24639}
 _TOKEN = _TOP | {"top_logprobs": [_TOP]}
-_LOGPROBS = FieldText("Log-probabilities of the answer's tokens, if the request has `logprobs`.", {"content": [_TOKEN]})
+_LOGPROBS = FieldText(
+    "Log-probabilities of the tokens in the answer, if the request has `logprobs`.", {"content": [_TOKEN]}
+)
 _PROMPT_LOGPROBS = FieldText(
-    "Log-probabilities of the prompt's tokens, if the request has `prompt_logprobs`.", {"content": [_TOKEN]}
+    "Log-probabilities of the tokens in the prompt, if the request has `prompt_logprobs`.", {"content": [_TOKEN]}
 )
 _TOKEN_FIELDS = {
     "token": FieldText(
-        "Text of the token. One that is no text, such as half a character, is spelled by its bytes.", " Claude"
+        "Text of the token. A token that is not valid UTF-8 by itself, such as part of a character, is written as its "
+        "bytes.",
+        " Claude",
     ),
     "logprob": FieldText("Natural logarithm of the token's probability, at most 0.", -0.31),
-    "bytes": FieldText("Bytes of the token, from 0 to 255.", list(b" Claude")),
+    "bytes": FieldText("Bytes of the token, as integers from 0 to 255.", list(b" Claude")),
     "token_id": FieldText("Id of the token in the model's vocabulary.", 24639),
 }
 
@@ -45,8 +50,8 @@ def _completion(model: str, choices: object) -> dict[str, FieldText]:
         "object": FieldText("`chat.completion`.", "chat.completion"),
         "created": CREATED_AT,
         "model": FieldText("Name of the model, as in the request.", model),
-        "choices": FieldText("The answers, `n` of them.", choices),
-        "usage": FieldText("Numbers of tokens.", CHAT_ANSWER["usage"]),
+        "choices": FieldText("The answers, as many as `n`.", choices),
+        "usage": FieldText("Token counts.", CHAT_ANSWER["usage"]),
     }
 
 
@@ -55,7 +60,7 @@ ANSWER_TEXTS: Mapping[str, SchemaText] = {
         "The answers to a chat request.", _completion(CHAT_MODEL, CHAT_ANSWER["choices"])
     ),
     "FIMCompletionResponse": SchemaText(
-        "The texts for a place to fill in, each as the content of a message of the assistant.",
+        "The completions, each as the content of an assistant message.",
         _completion(CODE_MODEL, FIM_ANSWER["choices"]),
     ),
     "ChatCompletionChoice": SchemaText(
@@ -79,7 +84,7 @@ ANSWER_TEXTS: Mapping[str, SchemaText] = {
             "object": FieldText("`chat.completion.chunk`.", "chat.completion.chunk"),
             "created": CREATED_AT,
             "model": FieldText("Name of the model, as in the request.", CHAT_MODEL),
-            "usage": FieldText("Numbers of tokens, in the last piece alone.", CHAT_ANSWER["usage"]),
+            "usage": FieldText("Token counts, in the last piece only.", CHAT_ANSWER["usage"]),
             "choices": FieldText("Pieces of one or more answers.", CHUNK["choices"]),
         },
     ),
@@ -88,12 +93,13 @@ ANSWER_TEXTS: Mapping[str, SchemaText] = {
         {
             "index": INDEX,
             "delta": FieldText("The piece, which is appended to those before it.", CHUNK["choices"][0]["delta"]),
-            "finish_reason": FieldText(f"Null except in the answer's last piece. {FINISH.text}", None),
+            "finish_reason": FieldText(f"Null except in the last piece of an answer. {FINISH.text}", None),
             "logprobs": FieldText(
-                "Log-probabilities of the piece's tokens, if the request has `logprobs`.", {"content": [_TOKEN]}
+                "Log-probabilities of the tokens in the piece, if the request has `logprobs`.", {"content": [_TOKEN]}
             ),
             "prompt_logprobs": FieldText(
-                "Log-probabilities of the prompt's tokens, in the first piece, if the request has `prompt_logprobs`.",
+                "Log-probabilities of the tokens in the prompt, in the first piece, if the request has "
+                "`prompt_logprobs`.",
                 {"content": [_TOKEN]},
             ),
         },
@@ -102,10 +108,12 @@ ANSWER_TEXTS: Mapping[str, SchemaText] = {
         "A piece of a message.",
         {
             "role": FieldText("`assistant`, in the first piece.", "assistant"),
-            "content": FieldText("More of the text; with reasoning, a list of chunks of thinking or text.", ANSWER[:6]),
+            "content": FieldText(
+                "Next part of the text; with reasoning, a list of thinking or text chunks.", ANSWER[:6]
+            ),
             "tool_calls": FieldText(
-                'Calls. The last piece has all of them, each whole; with the setting `stream_calls = "pieces"`, '
-                "their arguments come in pieces that are joined by `index`.",
+                'Function calls. The last piece has all of them in full; with the setting `stream_calls = "pieces"`, '
+                "their arguments arrive in pieces, to be joined by `index`.",
                 [CALL],
             ),
         },
@@ -118,40 +126,46 @@ ANSWER_TEXTS: Mapping[str, SchemaText] = {
         "A token with its log-probability.",
         {
             **_TOKEN_FIELDS,
-            "top_logprobs": FieldText("The most likely tokens at this position, `top_logprobs` of them.", [_TOP]),
+            "top_logprobs": FieldText("The most likely tokens at this position, as many as `top_logprobs`.", [_TOP]),
         },
     ),
-    "TopLogprob": SchemaText("A token that could stand at a position.", _TOKEN_FIELDS),
+    "TopLogprob": SchemaText("A candidate token at a position.", _TOKEN_FIELDS),
     "UsageInfo": SchemaText(
-        "Numbers of tokens, as counted by the model's tokenizer.",
+        "Token counts, by the model's tokenizer.",
         {
-            "prompt_tokens": FieldText("Tokens of the prompt.", 16),
-            "completion_tokens": FieldText("Tokens of all answers; 0 for embeddings.", 34),
-            "total_tokens": FieldText("Sum of both.", 50),
+            "prompt_tokens": FieldText("Number of tokens in the prompt.", 16),
+            "completion_tokens": FieldText("Number of tokens in all answers; 0 for embeddings.", 34),
+            "total_tokens": FieldText("Sum of prompt and completion tokens.", 50),
             "prompt_audio_seconds": FieldText(
-                "Seconds of audio in the prompt. Always null or missing: models read text.", None
+                "Seconds of audio in the prompt. Always null or absent: models read text only.", None
             ),
-            "num_cached_tokens": FieldText("Tokens of the prompt that came from the cache, without computation.", 0),
-            "prompt_tokens_details": FieldText("Details of the prompt's tokens.", {"cached_tokens": 0}),
+            "num_cached_tokens": FieldText(
+                "Number of prompt tokens that were read from the cache instead of computed.", 0
+            ),
+            "prompt_tokens_details": FieldText("Details of the prompt tokens.", {"cached_tokens": 0}),
             "prompt_token_details": FieldText(
-                "Other spelling of `prompt_tokens_details` in the Mistral API. This server leaves it out.",
+                "Alternative spelling of `prompt_tokens_details` in the Mistral API. This server omits it.",
                 {"cached_tokens": 0},
             ),
             "completion_tokens_details": FieldText(
-                "Details of the answers' tokens, if the request has a `prediction`.",
+                "Details of the completion tokens, if the request has a `prediction`.",
                 {"accepted_prediction_tokens": 21, "rejected_prediction_tokens": 4},
             ),
         },
     ),
     "PromptTokensDetails": SchemaText(
-        "Details of the prompt's tokens.",
-        {"cached_tokens": FieldText("Tokens that came from the cache, without computation.", 0)},
+        "Details of the prompt tokens.",
+        {"cached_tokens": FieldText("Number of tokens that were read from the cache instead of computed.", 0)},
     ),
     "CompletionTokensDetails": SchemaText(
-        "Details of the answers' tokens.",
+        "Details of the completion tokens.",
         {
-            "accepted_prediction_tokens": FieldText("Tokens of the prediction that are in the answer.", 21),
-            "rejected_prediction_tokens": FieldText("Tokens of the prediction that were tried and are not in it.", 4),
+            "accepted_prediction_tokens": FieldText(
+                "Number of tokens of the prediction that are part of the answer.", 21
+            ),
+            "rejected_prediction_tokens": FieldText(
+                "Number of tokens of the prediction that were tried and rejected.", 4
+            ),
         },
     ),
 }

@@ -11,19 +11,19 @@ EMBEDDING_TEXTS: Mapping[str, SchemaText] = {
         "A request for the embeddings of texts.",
         {
             "model": FieldText(
-                "Id, alias or public Mistral name of an embedding model. This server also accepts requests without a "
-                "model: its first embedding model answers them.",
+                "Id or alias of an embedding model, or the public Mistral name that stands for it. This server also "
+                "accepts requests without a model: its first embedding model answers them.",
                 EMBEDDING_MODEL,
             ),
             "input": FieldText(
-                "A text, or a list of texts. None may be empty or contain a NUL character. Models in GGUF files also "
-                "take token ids in place of each text; a server with `strict = true` refuses them.",
+                "A string, or a list of strings. None may be empty or contain a NUL character. Models in GGUF files "
+                "also take token ids in place of each string; a server with `strict = true` refuses them.",
                 SENTENCES,
             ),
             "metadata": METADATA,
             "output_dimension": FieldText(
-                "Number of dimensions: the first ones of each vector, rescaled to length 1. At most the model's own "
-                "number, which is that of null; more is refused.",
+                "Number of dimensions to return: the first ones of each vector, rescaled to length 1. At most the "
+                "model's own number; more is refused. Null returns all dimensions.",
                 64,
             ),
             "output_dtype": FieldText(
@@ -46,7 +46,8 @@ EMBEDDING_TEXTS: Mapping[str, SchemaText] = {
             "data": FieldText("The embeddings, one for each text.", EMBEDDING_ANSWER["data"]),
             "model": FieldText("Name of the model, as in the request.", EMBEDDING_MODEL),
             "usage": FieldText(
-                "Numbers of tokens of all texts, with those that the model puts around each.", EMBEDDING_ANSWER["usage"]
+                "Token counts for all texts, including the tokens that the model adds around each one.",
+                EMBEDDING_ANSWER["usage"],
             ),
         },
     ),

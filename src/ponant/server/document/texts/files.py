@@ -8,29 +8,31 @@ from ponant.server.document.texts.field_text import FieldText, SchemaText
 _ID = FieldText("Id of the file.", FILE_ID)
 _OBJECT = FieldText("`file`.", "file")
 _PURPOSE = (
-    "Purpose of the file: `fine-tune` for the datasets of jobs, `batch` or `ocr`. Files for `batch` and `ocr` are "
-    "stored, and this server has no operation that uses them."
+    "Purpose of the file: `fine-tune` for datasets of fine-tuning jobs, `batch` or `ocr`. Files for `batch` and `ocr` "
+    "are stored, but this server has no operation that uses them."
 )
 
 _FILE = {
     "id": _ID,
     "object": _OBJECT,
     "bytes": FieldText("Size in bytes.", FILE["bytes"]),
-    "created_at": FieldText("Time of the upload, in seconds since 1970.", FILE["created_at"]),
-    "filename": FieldText("Name as uploaded, without folders.", FILE["filename"]),
+    "created_at": FieldText("Time of the upload, as a Unix timestamp in seconds.", FILE["created_at"]),
+    "filename": FieldText("Name of the uploaded file, without folders.", FILE["filename"]),
     "purpose": FieldText(_PURPOSE, "fine-tune"),
     "sample_type": FieldText(
-        "Kind of the samples: `instruct` (conversations, or code to fill in), `pretrain` (plain text, which jobs "
+        "Type of the samples: `instruct` (conversations, or code to fill in), `pretrain` (plain text, which jobs "
         "refuse) or `batch_request`. This server returns no other value.",
         "instruct",
     ),
-    "num_lines": FieldText("Number of lines that are not blank; null for a file that is not JSON Lines.", 4),
-    "mimetype": FieldText("Media type, as uploaded or by the name.", "application/jsonl"),
-    "source": FieldText("Origin of the file: always `upload`.", "upload"),
-    "signature": FieldText("SHA-256 of the content, in hexadecimal digits.", FILE["signature"]),
-    "expires_at": FieldText("Time of its deletion, in seconds since 1970; null for a file that is kept.", None),
+    "num_lines": FieldText("Number of non-blank lines; null for a file that is not JSON Lines.", 4),
+    "mimetype": FieldText("Media type, from the upload or from the file name.", "application/jsonl"),
+    "source": FieldText("Source of the file: always `upload`.", "upload"),
+    "signature": FieldText("SHA-256 hash of the content, in hexadecimal digits.", FILE["signature"]),
+    "expires_at": FieldText(
+        "Time when the file will be deleted, as a Unix timestamp in seconds; null for a file without an expiry.", None
+    ),
     "visibility": FieldText(
-        "Visibility as uploaded. Every key of this server sees every file: `user` is accepted without effect.",
+        "Visibility given in the upload. Every key of this server sees every file: `user` is accepted without effect.",
         "workspace",
     ),
 }
@@ -46,7 +48,7 @@ FILE_TEXTS: Mapping[str, SchemaText] = {
             ),
             "purpose": FieldText(_PURPOSE, "fine-tune"),
             "expiry": FieldText(
-                "Hours after which the file is deleted, from 1 to 876,000. Without it, the file is kept.", 24
+                "Number of hours after which the file is deleted, from 1 to 876,000. Without it, the file is kept.", 24
             ),
             "visibility": FieldText(
                 "`workspace` or `user`. Every key of this server sees every file: `user` is accepted without effect.",
@@ -64,15 +66,15 @@ FILE_TEXTS: Mapping[str, SchemaText] = {
         {
             "data": FieldText("Files of the page.", [FILE]),
             "object": FieldText("`list`.", "list"),
-            "total": FieldText("Number of files on all pages; missing with `include_total=false`.", 1),
+            "total": FieldText("Total number of files on all pages; absent with `include_total=false`.", 1),
         },
     ),
     "FileSignedURL": SchemaText(
-        "An address of a file's content.",
-        {"url": FieldText("Address that returns the content without a key, for a limited time.", SIGNED_URL["url"])},
+        "A temporary address of a file's content.",
+        {"url": FieldText("Address that returns the content without a key until it expires.", SIGNED_URL["url"])},
     ),
     "DeleteFileOut": SchemaText(
         "A deleted file.",
-        {"id": _ID, "object": _OBJECT, "deleted": FieldText("True: the file was deleted.", True)},
+        {"id": _ID, "object": _OBJECT, "deleted": FieldText("Always true: the file is deleted.", True)},
     ),
 }

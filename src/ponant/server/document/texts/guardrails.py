@@ -16,18 +16,18 @@ _CATEGORIES = {
     "dangerous": "dangerous content",
     "criminal": "criminal content",
     "selfharm": "self-harm",
-    "health": "advice on health",
-    "financial": "advice on money",
-    "law": "advice on law",
+    "health": "health advice",
+    "financial": "financial advice",
+    "law": "legal advice",
     "pii": "personal data",
-    "jailbreaking": "attempts to escape the model's rules",
+    "jailbreaking": "any attempt to bypass the model's rules",
 }
 _SECOND = ("dangerous", "criminal", "jailbreaking")
 
 
 def _thresholds(*names: str) -> dict[str, FieldText]:
     return {
-        name: FieldText(f"Score of {_CATEGORIES[name]} from which on content is blocked. Accepted without effect.", 0.1)
+        name: FieldText(f"Score at which {_CATEGORIES[name]} is blocked. Accepted without effect.", 0.1)
         for name in names
     }
 

@@ -10,11 +10,11 @@ _REFUSED = "Part of the Mistral API. This server's models read text only, so a r
 
 
 def _kind(name: str) -> FieldText:
-    return FieldText(f"`{name}`, which marks this kind of chunk.", name)
+    return FieldText(f"`{name}`, which identifies this type of chunk.", name)
 
 
 def _role(name: str) -> FieldText:
-    return FieldText(f"`{name}`, which marks this kind of message.", name)
+    return FieldText(f"`{name}`, which identifies this type of message.", name)
 
 
 MESSAGE_TEXTS: Mapping[str, SchemaText] = {
@@ -26,27 +26,26 @@ MESSAGE_TEXTS: Mapping[str, SchemaText] = {
         },
     ),
     "UserMessage": SchemaText(
-        "A message of the user.",
+        "A message from the user.",
         {
             "role": _role("user"),
             "content": FieldText(
-                "Text of the message, or a list of chunks of text. Chunks of other kinds are refused.", QUESTION
+                "Text of the message, or a list of text chunks. Other types of chunks are refused.", QUESTION
             ),
         },
     ),
     "AssistantMessage": SchemaText(
-        "A message of the model: an answer, or one sent back as a part of the conversation.",
+        "A message from the model: an answer, or an earlier one sent back as part of the conversation.",
         {
             "role": _role("assistant"),
             "content": FieldText(
-                "Text of the message; with reasoning, a list with the thinking and the text. Required without "
+                "Text of the message; with reasoning, a list of the thinking and the text. Required without "
                 "`tool_calls`.",
                 ANSWER,
             ),
-            "tool_calls": FieldText("Calls of functions. Each needs a result in the messages that follow.", [CALL]),
+            "tool_calls": FieldText("Function calls. Each one needs a result in the messages that follow.", [CALL]),
             "prefix": FieldText(
-                "True in the last message of a request, whose content is the beginning of the answer. The answer "
-                "begins with it.",
+                "True in the last message of a request to make its content the beginning of the answer.",
                 False,
             ),
         },
@@ -55,20 +54,20 @@ MESSAGE_TEXTS: Mapping[str, SchemaText] = {
         "The result of a call.",
         {
             "role": _role("tool"),
-            "content": FieldText("Text of the result, often JSON, or a list of chunks of text.", RESULT),
-            "tool_call_id": FieldText("Id of the call. Without it, the result is that of the next call.", CALL_ID),
-            "name": FieldText("Name of the function. Null takes it from the call.", "get_weather"),
+            "content": FieldText("Text of the result, often JSON, or a list of text chunks.", RESULT),
+            "tool_call_id": FieldText("Id of the call. Without it, the result belongs to the next call.", CALL_ID),
+            "name": FieldText("Name of the function. With null, it is taken from the call.", "get_weather"),
         },
     ),
     "ToolCall": SchemaText(
-        "A call of a function.",
+        "A function call.",
         {
             "id": FieldText(
                 "Id of the call, which its result repeats: nine letters and digits, as models with Mistral's tokenizer "
-                "require. `null` is a call without an id.",
+                "require. The string `null` marks a call without an id.",
                 CALL_ID,
             ),
-            "type": FieldText("`function`, the only kind of tool.", "function"),
+            "type": FieldText("`function`, the only type of tool.", "function"),
             "function": FieldText("The function and its arguments.", CALL["function"]),
             "index": FieldText("Position of the call in the message, from 0.", 0),
         },
@@ -78,7 +77,7 @@ MESSAGE_TEXTS: Mapping[str, SchemaText] = {
         {
             "name": FieldText("Name of the function.", "get_weather"),
             "arguments": FieldText(
-                "Arguments by name: JSON as a text, as in answers, or an object.", CALL["function"]["arguments"]
+                "Arguments by name: a string with JSON, as in answers, or an object.", CALL["function"]["arguments"]
             ),
         },
     ),
@@ -98,7 +97,7 @@ MESSAGE_TEXTS: Mapping[str, SchemaText] = {
         f"References to sources. {_REFUSED} Within thinking it is ignored.",
         {
             "type": _kind("reference"),
-            "reference_ids": FieldText("Numbers of the sources, integers of 64 bits.", [1, 2]),
+            "reference_ids": FieldText("Numbers of the sources, as 64-bit integers.", [1, 2]),
         },
     ),
     "ToolReferenceChunk": SchemaText(
@@ -123,7 +122,7 @@ MESSAGE_TEXTS: Mapping[str, SchemaText] = {
         f"The address of an image. {_REFUSED}",
         {
             "url": FieldText("Address of the image, or a data URL.", "https://example.org/sea.png"),
-            "detail": FieldText("Level of detail to read.", "auto"),
+            "detail": FieldText("Level of detail at which the image is read.", "auto"),
         },
     ),
     "DocumentURLChunk": SchemaText(

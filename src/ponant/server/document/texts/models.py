@@ -8,28 +8,28 @@ from ponant.server.document.texts.field_text import FieldText, SchemaText
 
 _OBJECT = FieldText("`model`.", "model")
 _ID = FieldText("Id of the model.", FINE_TUNED)
-_CHAT = FieldText("True if the model answers conversations.", True)
-_FIM = FieldText("True if the model was trained to fill in code.", False)
+_CHAT = FieldText("True if the model supports chat completions.", True)
+_FIM = FieldText("True if the model was trained for fill-in-the-middle.", False)
 _CALLS = FieldText("True if the model can call functions.", True)
-_CLASSIFIES = FieldText("Always false: there are no classifiers.", False)
+_CLASSIFIES = FieldText("Always false: this server has no classifiers.", False)
 
 _CARD = {
     "id": FieldText("Id of the model.", MODEL_CARD["id"]),
     "object": _OBJECT,
-    "created": FieldText("Time of the model's file, in seconds since 1970.", MODEL_CARD["created"]),
+    "created": FieldText("Modification time of the model file, as a Unix timestamp in seconds.", MODEL_CARD["created"]),
     "owned_by": FieldText(
-        "Organization that the model's file names. This server returns `ponant` if it names none.",
+        "Organization named in the model file; `ponant` if it names none.",
         MODEL_CARD["owned_by"],
     ),
     "capabilities": FieldText("Tasks that the model supports.", CAPABILITIES),
-    "name": FieldText("Name for people.", MODEL_CARD["name"]),
-    "description": FieldText("Description, if a fine-tuned model has one.", None),
-    "max_context_length": FieldText("Most tokens of a prompt and its answer together.", 8192),
-    "aliases": FieldText("Further names that the settings give the model.", ["assistant"]),
-    "deprecation": FieldText("Date of the model's end. Always null: the server's owner decides.", None),
-    "deprecation_replacement_model": FieldText("Successor of the model. Always null.", None),
+    "name": FieldText("Display name.", MODEL_CARD["name"]),
+    "description": FieldText("Description of a fine-tuned model, if it has one.", None),
+    "max_context_length": FieldText("Maximum number of tokens in a prompt and its answer together.", 8192),
+    "aliases": FieldText("Other names of the model, from the settings.", ["assistant"]),
+    "deprecation": FieldText("Date on which the model is retired. Always null: this server has no such dates.", None),
+    "deprecation_replacement_model": FieldText("Replacement of a deprecated model. Always null.", None),
     "default_model_temperature": FieldText(
-        "Temperature of requests that have none. Null for embedding models.", 0.7
+        "Temperature of requests that do not set one. Null for embedding models.", 0.7
     ),
 }  # fmt: skip
 
@@ -39,17 +39,17 @@ MODEL_TEXTS: Mapping[str, SchemaText] = {
         {"object": FieldText("`list`.", "list"), "data": FieldText("Cards of the models.", [MODEL_CARD])},
     ),
     "BaseModelCard": SchemaText(
-        "A model that the settings name.",
+        "A model from the settings.",
         {**_CARD, "type": FieldText("`base`, which marks this kind of model.", "base")},
     ),
     "FTModelCard": SchemaText(
-        "A model that a fine-tuning job made.",
+        "A model created by a fine-tuning job.",
         {
             **_CARD,
             "id": _ID,
             "type": FieldText("`fine-tuned`, which marks this kind of model.", "fine-tuned"),
-            "job": FieldText("Id of the job that made it.", JOB_ID),
-            "root": FieldText("Name of the base model in the job.", "smollm2"),
+            "job": FieldText("Id of the job that created the model.", JOB_ID),
+            "root": FieldText("Name of the base model, as in the job.", "smollm2"),
             "archived": FieldText("True if the model refuses requests until it is unarchived.", False),
         },
     ),
@@ -63,21 +63,21 @@ MODEL_TEXTS: Mapping[str, SchemaText] = {
             "vision": FieldText("Always false: models read text only.", False),
             "ocr": FieldText("Always false: models read text only.", False),
             "classification": _CLASSIFIES,
-            "moderation": FieldText("Always false: there is no moderation model.", False),
+            "moderation": FieldText("Always false: this server has no moderation model.", False),
             "audio": FieldText("Always false: models read text only.", False),
             "audio_transcription": FieldText("Always false: models read text only.", False),
         },
     ),
     "DeleteModelOut": SchemaText(
         "A deleted model.",
-        {"id": _ID, "object": _OBJECT, "deleted": FieldText("True: the model was deleted.", True)},
+        {"id": _ID, "object": _OBJECT, "deleted": FieldText("Always true: the model is deleted.", True)},
     ),
     "UpdateFTModelIn": SchemaText(
-        "New name or description of a fine-tuned model. Missing fields and nulls leave it unchanged.",
+        "A new name or description of a fine-tuned model. Fields that are missing or null stay unchanged.",
         {
-            "name": FieldText("Name for people, at most 1,000 characters, without NUL.", "Captain"),
+            "name": FieldText("Display name, at most 1,000 characters, without NUL characters.", "Captain"),
             "description": FieldText(
-                "Description for people, at most 10,000 characters, without NUL.", FINE_TUNED_MODEL["description"]
+                "Description, at most 10,000 characters, without NUL characters.", FINE_TUNED_MODEL["description"]
             ),
         },
     ),
@@ -86,19 +86,19 @@ MODEL_TEXTS: Mapping[str, SchemaText] = {
         {
             "id": _ID,
             "object": _OBJECT,
-            "created": FieldText("Time of its creation, in seconds since 1970.", FINE_TUNED_MODEL["created"]),
+            "created": FieldText("Time of creation, as a Unix timestamp in seconds.", FINE_TUNED_MODEL["created"]),
             "owned_by": FieldText("`ponant`.", "ponant"),
             "workspace_id": FieldText("`default`, the only workspace.", "default"),
-            "root": FieldText("Name of the base model in the job.", "smollm2"),
+            "root": FieldText("Name of the base model, as in the job.", "smollm2"),
             "root_version": FieldText("Always empty: base models have no versions.", ""),
             "archived": FieldText("True if the model refuses requests until it is unarchived.", False),
-            "name": FieldText("Name for people.", "Captain"),
-            "description": FieldText("Description for people.", FINE_TUNED_MODEL["description"]),
+            "name": FieldText("Display name.", "Captain"),
+            "description": FieldText("Description.", FINE_TUNED_MODEL["description"]),
             "capabilities": FieldText("Tasks that the model supports.", FINE_TUNED_MODEL["capabilities"]),
-            "max_context_length": FieldText("Most tokens of a prompt and its answer together.", 8192),
+            "max_context_length": FieldText("Maximum number of tokens in a prompt and its answer together.", 8192),
             "aliases": FieldText("Always empty: fine-tuned models have no aliases.", []),
-            "job": FieldText("Id of the job that made it.", JOB_ID),
-            "model_type": FieldText("`completion`, the only kind of model that jobs make.", "completion"),
+            "job": FieldText("Id of the job that created the model.", JOB_ID),
+            "model_type": FieldText("`completion`, the only type of model that jobs create.", "completion"),
         },
     ),
     "FTModelCapabilitiesOut": SchemaText(
@@ -107,16 +107,16 @@ MODEL_TEXTS: Mapping[str, SchemaText] = {
             "completion_chat": _CHAT,
             "completion_fim": _FIM,
             "function_calling": _CALLS,
-            "fine_tuning": FieldText("Always false: train the base model with the data of both.", False),
+            "fine_tuning": FieldText("Always false: to continue, train the base model on both datasets.", False),
             "classification": _CLASSIFIES,
         },
     ),
     "ArchiveFTModelOut": SchemaText(
         "An archived model. It stays in the list and refuses requests.",
-        {"id": _ID, "object": _OBJECT, "archived": FieldText("True: the model is archived.", True)},
+        {"id": _ID, "object": _OBJECT, "archived": FieldText("Always true: the model is archived.", True)},
     ),
     "UnarchiveFTModelOut": SchemaText(
         "A model that accepts requests again.",
-        {"id": _ID, "object": _OBJECT, "archived": FieldText("False: the model is not archived.", False)},
+        {"id": _ID, "object": _OBJECT, "archived": FieldText("Always false: the model is not archived.", False)},
     ),
 }

@@ -10,17 +10,18 @@ from ponant.server.document.texts.field_text import FieldText, SchemaText
 
 _MODEL = FieldText("Name of the model, as in the request.", nim.MODEL)
 _FINGERPRINT = FieldText(
-    "Fingerprint of the versions, the models and the settings of the server that answers depend on.", nim.FINGERPRINT
+    "Fingerprint of everything that answers depend on: versions, models and settings of the server.", nim.FINGERPRINT
 )
 _LOGPROBS = FieldText("Log-probabilities of the tokens, if the request has `logprobs`; null without it.", None)
 _CALLS = FieldText(
-    "Calls of functions, if the request has `tools`.",
+    "Function calls, if the request has `tools`.",
     [{"id": "D681PevKs", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}],
 )
-_THINKING = FieldText("Thinking of a reasoning model before its answer.", "Monet led the Impressionists.")
+_THINKING = FieldText("Reasoning of the model before its answer.", "Monet led the Impressionists.")
 _FINISH = FieldText(
-    "Reason of the answer's end: `stop` (the model or a stop string ended it), `length` (`max_tokens`, or the context "
-    "is full), `tool_calls` or `function_call` (calls), or `error` (this choice failed and others did not).",
+    "Reason why the answer ended: `stop` (the model ended it, or a stop string appeared), `length` (`max_tokens` was "
+    "reached, or the context is full), `tool_calls` or `function_call` (the model calls functions), or `error` (this "
+    "choice failed while others did not).",
     "stop",
 )
 
@@ -35,8 +36,9 @@ NIM_TEXTS: Mapping[str, SchemaText] = {
                 nim.MODEL,
             ),
             "max_tokens": FieldText(
-                "Most tokens to generate, at least 1. The model does not see this number: the answer is cut there. "
-                "The tokens of the prompt and `max_tokens` must fit the model's context; more is refused.",
+                "Maximum number of tokens to generate, at least 1. The model does not see this number: the answer is "
+                "cut off there. The prompt plus `max_tokens` cannot exceed the model's context length; more is "
+                "refused.",
                 128,
             ),
             "stream": FieldText(
@@ -50,30 +52,30 @@ NIM_TEXTS: Mapping[str, SchemaText] = {
                 0.3,
             ),
             "top_p": FieldText(
-                "Probability mass to sample from, from 0 to 1: with 0.2 only the most likely tokens with a total "
-                "probability of 0.2 are drawn. Change this or `temperature`, not both.",
+                "Probability mass to sample from, from 0 to 1: with 0.2, only the most likely tokens whose "
+                "probabilities add up to 0.2 are considered. Change this or `temperature`, not both.",
                 1,
             ),
             "stop": FieldText(
-                "Text, or list of texts, that ends the answer where it appears. The answer does not contain it.",
+                "A string, or a list of strings, at which generation stops. The answer does not include it.",
                 ["END"],
             ),
             "frequency_penalty": FieldText(
-                "Subtracted from the logits of tokens once for each time that the answer has them, from -2 to 2. "
-                "Positive values avoid repetition.",
+                "Penalty from -2 to 2 that is subtracted from the logit of a token for each time that the answer "
+                "already contains it. Positive values reduce repetition.",
                 0,
             ),
             "presence_penalty": FieldText(
-                "Subtracted from the logits of all tokens that the answer has already, from -2 to 2. Positive values "
-                "favour new topics.",
+                "Penalty from -2 to 2 that is subtracted once from the logit of each token that the answer already "
+                "contains. Positive values encourage new topics.",
                 0,
             ),
             "seed": FieldText(
-                "Seed of the random numbers, a 64-bit integer. Another seed gives another answer of the same kind; on "
-                "an idle server the same request with the same seed gets the same answer.",
+                "Seed of the random number generator, a 64-bit integer. A different seed gives a different answer of "
+                "the same kind; on an idle server, the same request with the same seed returns the same answer.",
                 0,
             ),
-            "messages": FieldText("The conversation so far, the oldest message first; at least one message.", MESSAGES),
+            "messages": FieldText("The conversation so far, oldest message first; at least one message.", MESSAGES),
         },
     ),
     "NimMessage": SchemaText(
@@ -81,8 +83,8 @@ NIM_TEXTS: Mapping[str, SchemaText] = {
         {
             "role": FieldText("Author of the message. `developer` is read as `system`, `function` as `tool`.", "user"),
             "content": FieldText(
-                "Text of the message, or a list of parts of text. Images, sound and files are refused: models read "
-                "text only.",
+                "Text of the message, or a list of text parts. Images, audio and files are refused: models read text "
+                "only.",
                 QUESTION,
             ),
         },
@@ -99,8 +101,8 @@ NIM_TEXTS: Mapping[str, SchemaText] = {
             "created": CREATED_AT,
             "model": _MODEL,
             "system_fingerprint": _FINGERPRINT,
-            "choices": FieldText("The answers, `n` of them.", [nim.CHOICE]),
-            "usage": FieldText("Numbers of tokens.", nim.USAGE),
+            "choices": FieldText("The answers, as many as `n`.", [nim.CHOICE]),
+            "usage": FieldText("Token counts.", nim.USAGE),
         },
     ),
     "NimChoice": SchemaText(
@@ -116,8 +118,8 @@ NIM_TEXTS: Mapping[str, SchemaText] = {
         "An answer as a message.",
         {
             "role": FieldText("`assistant`.", "assistant"),
-            "content": FieldText("Text of the answer; null for one with calls alone.", ANSWER),
-            "refusal": FieldText("Always null, as in OpenAI's API without a refusal.", None),
+            "content": FieldText("Text of the answer; null if it consists of calls only.", ANSWER),
+            "refusal": FieldText("Always null: answers have no refusals.", None),
             "reasoning_content": _THINKING,
             "tool_calls": _CALLS,
         },
@@ -132,8 +134,8 @@ NIM_TEXTS: Mapping[str, SchemaText] = {
             "system_fingerprint": _FINGERPRINT,
             "choices": FieldText("Pieces of one or more answers.", [nim.PIECE]),
             "usage": FieldText(
-                'Numbers of tokens, in the last chunk of a request with `stream_options: {"include_usage": true}`; '
-                "null before.",
+                'Token counts, in the last chunk of a request with `stream_options: {"include_usage": true}`; null '
+                "before that.",
                 None,
             ),
         },
@@ -144,17 +146,20 @@ NIM_TEXTS: Mapping[str, SchemaText] = {
             "index": INDEX,
             "delta": FieldText("The piece, which is appended to those before it.", {"content": "Claude"}),
             "logprobs": _LOGPROBS,
-            "finish_reason": FieldText(f"Null except in the answer's last piece, which is empty. {_FINISH.text}", None),
+            "finish_reason": FieldText(
+                f"Null except in the last piece of an answer, which is empty. {_FINISH.text}", None
+            ),
         },
     ),
     "NimDelta": SchemaText(
         "A piece of a message.",
         {
             "role": FieldText("`assistant`, in the first piece.", "assistant"),
-            "content": FieldText("More of the text.", "Claude"),
+            "content": FieldText("Next part of the text.", "Claude"),
             "reasoning_content": _THINKING,
             "tool_calls": FieldText(
-                "Pieces of calls, joined by `index`. The first piece of a call has its id and the function's name.",
+                "Pieces of calls, to be joined by `index`. The first piece of a call has its id and the function's "
+                "name.",
                 [{"index": 0, "function": {"arguments": '{"city'}}],
             ),
         },
@@ -164,7 +169,7 @@ NIM_TEXTS: Mapping[str, SchemaText] = {
         {"data": FieldText("A piece of the answers. The last event has `[DONE]` instead.", nim.CHUNK)},
     ),
     "NimUsage": SchemaText(
-        "Numbers of tokens, as counted by the model's tokenizer.",
+        "Token counts, by the model's tokenizer.",
         {
             name: ANSWER_TEXTS["UsageInfo"].fields[name]
             for name in (
