@@ -20,7 +20,7 @@ PIP := -m pip install --disable-pip-version-check --constraint constraints.txt
 # Tests start hundreds of Python processes. Without bytecode files each one would compile every module.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve wheel pages test browser unit soak test-builds test-threads test-portable faults compat samples swift-samples hostile lint types check clean
+.PHONY: serve wheel pages test browser pictures unit soak test-builds test-threads test-portable faults compat samples swift-samples hostile lint types check clean
 
 # Targets that need the JavaScript libraries of the pages fetch them first. Without a network, all works but the pages.
 PAGES := $(VENV)/bin/python src/ponant/pages/vendor.py
@@ -55,6 +55,11 @@ browser: $(VENV)/.dev
 	$(PAGES)
 	$(PAGES) --group tests --into browser/vendor
 	$(VENV)/bin/python -m pytest browser $(ARGS)
+
+# The pictures of the README, of a server with the bundled model that has trained and answered.
+pictures: $(VENV)/.dev
+	$(PAGES)
+	$(VENV)/bin/python -m browser.pictures
 
 unit: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(IN_PARALLEL) tests/engine tests/prompts tests/completion $(ARGS)
