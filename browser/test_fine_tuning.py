@@ -227,3 +227,14 @@ def test_result_opens_beside_its_base(server: ScriptedServer, finished: Job, ope
     page.wait_for_url("**/playground")
     expect(page.get_by_role("combobox", name="Model", exact=True)).to_have_value(finished["fine_tuned_model"])
     expect(page.get_by_role("combobox", name="Beside it")).to_have_value("tiny")
+
+
+@pytest.mark.parametrize("job", ["..", "../../models", "%00", "<b>"])
+def test_address_names_no_other_path(scripted: ScriptedServer, open_page: OpenPage, guard: PageGuard, job: str) -> None:
+    guard.expect("status of 404")
+    page = open_page(scripted, f"/fine-tuning#job={job}")
+    expect(page.get_by_role("heading", name="Fine-tuning", exact=True)).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    asked = [request.url.removeprefix(scripted.url) for request in guard.requests]
+    assert "/v1/models" not in asked
+    assert all(path.count("/") <= 4 for path in asked if "/jobs/" in path and path.startswith("/v1"))

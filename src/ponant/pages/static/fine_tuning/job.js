@@ -10,15 +10,20 @@ import { TryLink } from "../status/models.js";
 
 const STARTABLE = ["QUEUED", "VALIDATED"];
 
+/** Return the address of a job. Its id may come from the page's address, so it may be any text. */
+function addressOf(id) {
+  return `/v1/fine_tuning/jobs/${encodeURIComponent(id)}`;
+}
+
 /** Job with an id, which is followed until it ends. `changed`: called after a change of it. */
 export function Job({ id, changed }) {
   const [failure, setFailure] = useState(null);
-  const read = (signal) => getJson(`/v1/fine_tuning/jobs/${id}`, { signal });
+  const read = (signal) => getJson(addressOf(id), { signal });
   const { data: job, error, again } = usePolled(read, { every: 2000, until: hasEnded, inputs: [id] });
   const ask = async (action) => {
     setFailure(null);
     try {
-      await call("POST", `/v1/fine_tuning/jobs/${id}/${action}`);
+      await call("POST", `${addressOf(id)}/${action}`);
     } catch (refusal) {
       setFailure(refusal);
     }

@@ -124,7 +124,8 @@ function useSelected() {
 }
 
 function idInAddress() {
-  return new URLSearchParams(location.hash.slice(1)).get("job");
+  const id = new URLSearchParams(location.hash.slice(1)).get("job");
+  return [".", ".."].includes(id) ? null : id;
 }
 
 mount(Page);

@@ -1,5 +1,7 @@
 // Calls of the API. The key stays in the session storage of this tab: it is in no address and in no other storage.
 
+import { ofTab } from "./storage.js";
+
 const KEY = "ponant-key";
 const changes = new EventTarget();
 
@@ -21,13 +23,13 @@ async function readFacts() {
 
 /** Return the key, or an empty string. */
 export function getKey() {
-  return sessionStorage.getItem(KEY) ?? "";
+  return ofTab.getItem(KEY) ?? "";
 }
 
 /** Set the key; an empty string removes it. */
 export function setKey(key) {
-  if (key) sessionStorage.setItem(KEY, key);
-  else sessionStorage.removeItem(KEY);
+  if (key) ofTab.setItem(KEY, key);
+  else ofTab.removeItem(KEY);
   changes.dispatchEvent(new Event("key"));
 }
 
@@ -143,6 +145,12 @@ export async function* streamed(path, json, options) {
     if (chunk.object === "error" || chunk.error) throw ApiError.ofBody(chunk);
     yield chunk;
   }
+  brokenOff();
+}
+
+/** Throw the error of a stream without an end, or the abort that ended it. */
+function brokenOff(error) {
+  if (error?.name === "AbortError") throw error;
   throw new ApiError("The stream broke off. Send the request again.");
 }
 
@@ -152,7 +160,7 @@ async function* events(response) {
   let rest = "";
   try {
     for (;;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await reader.read().catch(brokenOff);
       if (done) return;
       const blocks = (rest + value).split(/\r?\n\r?\n/);
       rest = blocks.pop();

@@ -2,6 +2,7 @@
 
 import { html, render, useEffect, useRef, useState } from "/pages/vendor/htm-preact.js";
 import { facts, getKey, mayCall, onKey, onRefusedKey, setKey } from "./api.js";
+import { ofBrowser } from "./storage.js";
 
 export * from "/pages/vendor/htm-preact.js";
 
@@ -93,7 +94,16 @@ function KeyDialog({ dialog, saved }) {
       <form onSubmit=${submit}>
         <h2 id="key-title">API key</h2>
         <label for="key-field">One of the server's keys</label>
-        <input id="key-field" ref=${field} type="password" autocomplete="off" spellcheck=${false} required />
+        <input
+          id="key-field"
+          ref=${field}
+          type="password"
+          autocomplete="off"
+          spellcheck=${false}
+          pattern=" *[!-ÿ]+ *"
+          title="A key has no spaces and no characters beyond Latin-1."
+          required
+        />
         <p class="muted">It stays in this tab and is forgotten when the tab is closed.</p>
         <div class="row end">
           <button type="button" onClick=${() => dialog.current.close()}>Cancel</button>
@@ -111,13 +121,13 @@ export function NeedsKey({ children }) {
 }
 
 function ThemeButton() {
-  const [theme, setTheme] = useState(localStorage.getItem("ponant-theme") ?? "auto");
+  const [theme, setTheme] = useState(ofBrowser.getItem("ponant-theme") ?? "auto");
   const choose = () => {
     const names = Object.keys(THEMES);
     const next = names[(names.indexOf(theme) + 1) % names.length];
     if (next === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = next;
-    localStorage.setItem("ponant-theme", next);
+    ofBrowser.setItem("ponant-theme", next);
     setTheme(next);
     document.dispatchEvent(new Event("ponant-theme"));
   };
@@ -168,27 +178,38 @@ export function Failure({ error, retry }) {
 
 /** Button that copies a text. */
 export function CopyButton({ text, children = "Copy" }) {
-  const [copied, setCopied] = useState(false);
+  const [result, setResult] = useState("");
   const copy = async () => {
-    await copyText(typeof text === "function" ? text() : text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
+    const isCopied = await copyText(typeof text === "function" ? text() : text);
+    setResult(isCopied ? "Copied" : "Copying refused");
+    setTimeout(() => setResult(""), 1500);
   };
-  return html`<button type="button" class="small" onClick=${copy}>${copied ? "Copied" : children}</button>`;
+  return html`<button type="button" class="small" onClick=${copy}>${result || children}</button>`;
 }
 
-/** Copy a text, also where browsers have no clipboard: on pages of other machines without TLS. */
+/**
+ * Copy a text, also where browsers have no clipboard, as on pages of other machines without TLS, or refuse it.
+ *
+ * @returns {Promise<boolean>} false if the browser refuses to copy
+ */
 export async function copyText(text) {
-  if (navigator.clipboard) {
+  try {
     await navigator.clipboard.writeText(text);
-    return;
+    return true;
+  } catch {
+    return copySelected(text);
   }
+}
+
+/** Copy a text by selecting it. */
+function copySelected(text) {
   const active = document.activeElement;
   const field = document.createElement("textarea");
   field.value = text;
   (active?.closest("dialog") ?? document.body).append(field);
   field.select();
-  document.execCommand("copy");
+  const isCopied = document.execCommand("copy");
   field.remove();
   active?.focus();
+  return isCopied;
 }

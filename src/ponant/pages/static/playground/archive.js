@@ -1,6 +1,6 @@
 // Conversations as a JSON file: written by an export, read by an import.
 
-import { newId, readContent } from "./conversation.js";
+import { codeInput, newId, readContent } from "./conversation.js";
 import { completeSettings } from "./settings.js";
 
 const FORMAT = "ponant-playground";
@@ -36,18 +36,8 @@ export function readArchive(text) {
 }
 
 function readConversation(given, place) {
-  const turns = {};
-  const damaged = () => new Error(`Conversation ${place + 1} of the file is damaged. Export it again.`);
-  const readTurns = (ids, parent) => {
-    for (const id of strings(ids)) {
-      const turn = Object.hasOwn(given.turns, id) ? given.turns[id] : null;
-      if (!ROLES.includes(turn?.role) || !ID.test(id) || Object.hasOwn(turns, id)) throw damaged();
-      turns[id] = { ...readTurn(turn), id, parent, children: strings(turn.children), chosen: chosenOf(turn) };
-      readTurns(turn.children, id);
-    }
-  };
-  if (!KINDS.includes(given?.kind) || typeof given.turns !== "object" || given.turns === null) throw damaged();
-  readTurns(given.children, null);
+  const turns = KINDS.includes(given?.kind) ? readTurns(given) : null;
+  if (!turns) throw new Error(`Conversation ${place + 1} of the file is damaged. Export it again.`);
   return {
     id: newId(),
     kind: given.kind,
@@ -63,12 +53,39 @@ function readConversation(given, place) {
   };
 }
 
+/** Return the turns of a conversation by id; null if they are damaged. */
+function readTurns(given) {
+  if (typeof given.turns !== "object" || given.turns === null) return null;
+  const turns = {};
+  const waiting = [{ ids: given.children, parent: null }];
+  while (waiting.length) {
+    const { ids, parent } = waiting.pop();
+    const groups = new Map();
+    for (const id of strings(ids)) {
+      const turn = Object.hasOwn(given.turns, id) ? given.turns[id] : null;
+      if (!ROLES.includes(turn?.role) || !ID.test(id) || Object.hasOwn(turns, id)) return null;
+      const place = { id, parent, children: strings(turn.children), chosen: chosenOf(turn) };
+      turns[id] = { ...readTurn(turn), ...place, group: groupOf(turn, groups) };
+      waiting.push({ ids: turn.children, parent: id });
+    }
+  }
+  return turns;
+}
+
+/** Return the group of a turn: a new one for each name among the answers of one turn, as other turns stand alone. */
+function groupOf({ role, group }, groups) {
+  const name = role === "assistant" ? text(group) : "";
+  if (!name) return newId();
+  if (!groups.has(name)) groups.set(name, newId());
+  return groups.get(name);
+}
+
 function chosenOf(owner) {
   return strings(owner.children).includes(owner.chosen) ? owner.chosen : null;
 }
 
 function readTurn(turn) {
-  const common = { role: turn.role, group: text(turn.group) || newId() };
+  const common = { role: turn.role };
   if (turn.role === "tool") return { ...common, content: "", results: list(turn.results).map(readResult) };
   if (turn.role !== "assistant") return { ...common, content: readContent(turn.content) ?? "" };
   return {
@@ -87,10 +104,17 @@ function readTurn(turn) {
     given: number(turn.given) ?? 0,
     finish: typeof turn.finish === "string" ? turn.finish : null,
     error: turn.error ? { message: text(turn.error.message) } : null,
-    usage: typeof turn.usage === "object" ? turn.usage : null,
+    usage: numbersOf(turn.usage),
     timing: turn.timing ? { first: number(turn.timing.first) ?? 0, last: number(turn.timing.last) ?? 0 } : null,
     edited: turn.edited === true,
   };
+}
+
+/** Return the numbers of an object, and those of its details; null if it is none. */
+function numbersOf(value) {
+  if (typeof value !== "object" || value === null) return null;
+  const read = ([name, one]) => [name, name.endsWith("_details") ? numbersOf(one) : number(one)];
+  return Object.fromEntries(Object.entries(value).map(read));
 }
 
 function readAsked(asked) {
@@ -112,7 +136,7 @@ function readInput(kind, input) {
   if (kind === "embeddings") return { texts: strings(input.texts) };
   const code = text(input.text);
   const place = (value) => Math.min(code.length, Math.max(0, Math.trunc(number(value) ?? code.length)));
-  return { text: code, start: place(input.start), end: place(input.end) };
+  return codeInput(code, place(input.start), Math.max(place(input.start), place(input.end)));
 }
 
 const text = (value) => (typeof value === "string" ? value : "");

@@ -148,6 +148,15 @@ export function titleOf(conversation) {
   return text.length > LONGEST_TITLE ? `${text.slice(0, LONGEST_TITLE - 1)}…` : text || kinds[conversation.kind];
 }
 
+/** Return a code with its cursor, with the line ends of a text area: a cursor counts each as one character. */
+export function codeInput(text, start = text.length, end = start) {
+  const lines = (part) => part.replaceAll(/\r\n?/g, "\n");
+  const before = lines(text.slice(0, start));
+  const selected = lines(text.slice(start, end));
+  const after = before.length + selected.length;
+  return { text: before + selected + lines(text.slice(end)), start: before.length, end: after };
+}
+
 function beginningOf(input) {
   return input?.texts?.find((text) => text.trim()) ?? input?.text ?? "";
 }

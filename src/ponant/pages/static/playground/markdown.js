@@ -9,10 +9,12 @@ const TAGS = [
 ];
 const ATTRIBUTES = ["href", "title", "start", "align"];
 const ADDRESSES = /^(?:https?|mailto):/i;
+const LONGEST_EMPHASIS = 20000;
 const escapes = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
 const marked = new Marked({
   gfm: true,
+  tokenizer: { emStrong: emphasis, del: emphasis },
   renderer: {
     html: ({ text }) => escaped(text),
     image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
@@ -27,15 +29,34 @@ purifier.addHook("afterSanitizeAttributes", (node) => {
   node.setAttribute("rel", "noopener noreferrer nofollow");
 });
 
-/** Return the HTML of a Markdown text. HTML in the text is shown as it was written; images become links. */
+/**
+ * Leave emphasis to the library (`false`), but not in a longer paragraph (`undefined`: none), as its search takes a
+ * time that grows with the square of the length.
+ */
+function emphasis(source) {
+  return source.length > LONGEST_EMPHASIS ? undefined : false;
+}
+
+/**
+ * Return the HTML of a Markdown text. HTML in the text is shown as it was written; images become links. A text that is
+ * nested too deeply is shown as it was written.
+ */
 export function safeHtml(text) {
-  return purifier.sanitize(marked.parse(text), {
+  return purifier.sanitize(parsed(text), {
     ALLOWED_TAGS: TAGS,
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOWED_URI_REGEXP: ADDRESSES,
     ALLOW_ARIA_ATTR: false,
     ALLOW_DATA_ATTR: false,
   });
+}
+
+function parsed(text) {
+  try {
+    return marked.parse(text);
+  } catch {
+    return `<p>${escaped(text)}</p>`;
+  }
 }
 
 function escaped(text) {

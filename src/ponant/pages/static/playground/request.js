@@ -4,7 +4,17 @@
  * @typedef {{path: string, body: object}} Request
  */
 
-import { addTurn, messagesOf, newConversation, newId, pathOf, pathTo, readContent, textOf } from "./conversation.js";
+import {
+  addTurn,
+  codeInput,
+  messagesOf,
+  newConversation,
+  newId,
+  pathOf,
+  pathTo,
+  readContent,
+  textOf,
+} from "./conversation.js";
 import { chatFields, extraFields, numberFields, settingsOf } from "./settings.js";
 
 export const CHAT = "/v1/chat/completions";
@@ -122,8 +132,8 @@ export function embeddingsBody(settings, texts) {
 export function conversationOf({ path, body }) {
   if (path === FIM) {
     const { prompt = "", suffix = "", ...fields } = body;
-    const text = `${prompt ?? ""}${suffix ?? ""}`;
-    const input = { text, start: `${prompt ?? ""}`.length, end: `${prompt ?? ""}`.length };
+    const before = `${prompt ?? ""}`;
+    const input = codeInput(`${before}${suffix ?? ""}`, before.length);
     return { ...newConversation("fim", settingsOf(fields)), input };
   }
   if (path === EMBEDDINGS) {

@@ -1,10 +1,18 @@
 // The state of the playground: the open conversation, its running requests, and the conversations of this browser.
 
-import { getJson, mayCall } from "../lib/api.js";
+import { ApiError, getJson, mayCall } from "../lib/api.js";
 import { answerOf, askedBy, continuing, conversationOf, shownRequest } from "./request.js";
 import { addTurn, choose, newConversation, pathOf, removeTurn } from "./conversation.js";
 import { defaultSettings } from "./settings.js";
-import { deleteConversation, listConversations, loadConversation, saveConversation, summaryOf } from "./library.js";
+import {
+  allConversations,
+  deleteConversation,
+  listConversations,
+  loadConversation,
+  onOtherTab,
+  saveConversation,
+  summaryOf,
+} from "./library.js";
 import { Redraw } from "./redraw.js";
 import { Round } from "./round.js";
 
@@ -22,9 +30,13 @@ export class Workbench {
     this.loading = true;
     this.rounds = new Map();
     this.unsaved = new Map();
+    this.writing = new Map();
     this.listeners = new Set();
     this.redraw = new Redraw(() => this.listeners.forEach((listener) => listener()));
     this.timer = 0;
+    this.written = Promise.resolve();
+    this.refusal = "";
+    onOtherTab((id) => this.follow(id));
   }
 
   subscribe(listener) {
@@ -46,7 +58,7 @@ export class Workbench {
     this.loading = true;
     try {
       this.models = (await getJson("/v1/models")).data.filter((model) => !model.archived);
-      this.error = null;
+      if (this.error instanceof ApiError) this.error = null;
       this.chooseModel();
     } catch (error) {
       this.error = error;
@@ -55,12 +67,36 @@ export class Workbench {
     this.changed();
   }
 
+  /** Read the list of conversations. Those that are not saved yet are the first. */
   async readConversations() {
+    const { held } = this;
+    const unsaved = [...held.values()].reverse().map(summaryOf);
+    let stored = [];
     try {
-      this.conversations = await listConversations();
+      stored = await listConversations();
     } catch (error) {
-      this.error = new Error(`Conversations are not kept: this browser refuses its storage (${error?.message}).`);
+      this.refuse(error);
     }
+    this.conversations = [...unsaved, ...stored.filter(({ id }) => !held.has(id))];
+    this.changed();
+  }
+
+  /** Show what another tab has written or removed, unless this one is changing it. */
+  async follow(id) {
+    await this.readConversations();
+    if (this.conversation.id !== id || this.held.has(id) || this.rounds.has(id)) return;
+    const found = await loadConversation(id).catch(() => null);
+    if (!found || this.conversation.id !== id || this.held.has(id) || this.rounds.has(id)) return;
+    this.show({ ...found, draft: this.conversation.draft });
+  }
+
+  /** Say once that the browser keeps no conversations. */
+  refuse(error) {
+    if (this.refusal === error.message) return;
+    this.refusal = error.message;
+    this.error = new Error(
+      `This browser does not store conversations (${error.message}). They end with this tab: export those to keep.`,
+    );
     this.changed();
   }
 
@@ -102,7 +138,8 @@ export class Workbench {
 
   /** Open a conversation of this browser. */
   async open(id) {
-    const found = this.unsaved.get(id) ?? this.rounds.get(id)?.conversation ?? (await loadConversation(id));
+    const here = this.held.get(id) ?? this.rounds.get(id)?.conversation;
+    const found = here ?? (await loadConversation(id).catch((error) => this.refuse(error)));
     if (found) this.show(found);
   }
 
@@ -129,7 +166,7 @@ export class Workbench {
     this.rounds.get(id)?.stop();
     this.rounds.delete(id);
     this.unsaved.delete(id);
-    await deleteConversation(id);
+    await deleteConversation(id).catch((error) => this.refuse(error));
     this.conversations = this.conversations.filter((one) => one.id !== id);
     if (this.conversation.id === id) this.create(this.conversation.kind);
     this.changed();
@@ -137,8 +174,8 @@ export class Workbench {
 
   /** Add conversations of a file, and open the first. */
   async add(conversations) {
+    for (const conversation of conversations) this.unsaved.set(conversation.id, conversation);
     await this.flush();
-    for (const conversation of conversations) await saveConversation(conversation);
     await this.readConversations();
     if (conversations.length) this.show(conversations[0]);
   }
@@ -157,16 +194,37 @@ export class Workbench {
     this.timer = setTimeout(() => this.flush(), SAVE_AFTER);
   }
 
-  /** Save what is not saved yet. */
-  async flush() {
-    const waiting = [...this.unsaved.values()];
-    this.unsaved.clear();
-    try {
-      for (const conversation of waiting) await saveConversation(conversation);
-    } catch (error) {
-      this.error = new Error(`The conversation was not saved: ${error?.message}`);
-      this.changed();
+  /** Save what is not saved yet. What the browser refuses stays in this tab. */
+  flush() {
+    this.written = this.written.then(() => this.write());
+    return this.written;
+  }
+
+  /** Return the conversations that the browser has not stored yet, by id. */
+  get held() {
+    return new Map([...this.writing, ...this.unsaved]);
+  }
+
+  async write() {
+    this.writing = this.unsaved;
+    this.unsaved = new Map();
+    for (const [id, conversation] of [...this.writing]) {
+      try {
+        await saveConversation(conversation);
+      } catch (error) {
+        if (!this.unsaved.has(id)) this.unsaved.set(id, conversation);
+        this.refuse(error);
+      }
+      this.writing.delete(id);
     }
+  }
+
+  /** Return all conversations, also those that the browser does not store. */
+  async all() {
+    await this.flush();
+    const stored = await allConversations().catch(() => []);
+    const { held } = this;
+    return [...held.values(), ...stored.filter(({ id }) => !held.has(id))];
   }
 
   /** Change settings of the open conversation. */

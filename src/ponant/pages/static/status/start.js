@@ -1,6 +1,7 @@
 // A first request to copy, in each language.
 
 import { ApiError } from "../lib/api.js";
+import { ofBrowser } from "../lib/storage.js";
 import { CopyButton, html, useEffect, useState } from "../lib/ui.js";
 
 const CHOSEN = "ponant-language";
@@ -9,7 +10,7 @@ const QUESTION = "What is the capital of Japan?";
 /** Section with the code of a first request to a model. */
 export function Start({ model }) {
   const [samples, setSamples] = useState(null);
-  const [form, setForm] = useState(localStorage.getItem(CHOSEN) ?? "shell");
+  const [form, setForm] = useState(ofBrowser.getItem(CHOSEN) ?? "shell");
   useEffect(() => {
     const ending = new AbortController();
     readSamples(model, ending.signal).then(setSamples, () => ending.signal.aborted || setSamples([]));
@@ -19,7 +20,7 @@ export function Start({ model }) {
   if (!samples) return html`<section><h2>Start</h2><pre class="code code-room"></pre></section>`;
   const shown = samples.find((sample) => sample.form === form) ?? samples[0];
   const choose = (event) => {
-    localStorage.setItem(CHOSEN, event.target.value);
+    ofBrowser.setItem(CHOSEN, event.target.value);
     setForm(event.target.value);
   };
   return html`

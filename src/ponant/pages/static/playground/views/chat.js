@@ -8,6 +8,7 @@ import { Action } from "./action.js";
 import { Alternatives } from "./alternatives.js";
 import { Answers } from "./answers.js";
 import { Area } from "./area.js";
+import { Boundary } from "./boundary.js";
 import { Message } from "./message.js";
 import { ResultForm, Results } from "./results.js";
 
@@ -31,7 +32,10 @@ export function Chat({ bench }) {
     >
       ${path.length === 0 && html`<${Empty} bench=${bench} />`}
       ${path.map(
-        (turn) => html`<${Turn} key=${turn.group} bench=${bench} turn=${turn} point=${point} pointed=${pointed} />`,
+        (turn) =>
+          html`<${Boundary} key=${turn.group} bench=${bench} turn=${turn}>
+            <${Turn} bench=${bench} turn=${turn} point=${point} pointed=${pointed} />
+          <//>`,
       )}
       ${last && last.children.length > 0 && html`<${Hidden} bench=${bench} turn=${last} />`}
     </div>

@@ -1,13 +1,13 @@
 // The field in which the text of a turn is edited.
 
-import { html, useEffect, useRef, useState } from "../../lib/ui.js";
+import { html, useLayoutEffect, useRef, useState } from "../../lib/ui.js";
 import { Area } from "./area.js";
 
 /** `actions`: labels with functions that receive the text; the first one is that of Ctrl+Enter. */
 export function Editor({ label, text, actions, cancel }) {
   const [changed, setChanged] = useState(text);
   const area = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     area.current.focus();
     area.current.setSelectionRange(text.length, text.length);
   }, []);

@@ -1,6 +1,7 @@
 // Fill in the middle: a code file with a cursor, and the text that the model writes there.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../lib/ui.js";
+import { codeInput } from "../conversation.js";
 import { Filling } from "../filling.js";
 import { fimBody } from "../request.js";
 import { isSendable } from "../settings.js";
@@ -126,7 +127,7 @@ function OpenFile({ write }) {
     }
     const text = await file.text();
     setMessage("");
-    write({ text, start: text.length, end: text.length });
+    write(codeInput(text));
   };
   return html`
     <button type="button" onClick=${() => field.current.click()}>Open a file…</button>

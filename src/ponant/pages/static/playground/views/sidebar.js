@@ -2,7 +2,6 @@
 
 import { html, useRef, useState } from "../../lib/ui.js";
 import { readArchive, writeArchive } from "../archive.js";
-import { allConversations } from "../library.js";
 
 const KINDS = [
   ["chat", "Chat"],
@@ -112,8 +111,7 @@ function Files({ bench }) {
   const field = useRef(null);
   const [message, setMessage] = useState("");
   const exported = async () => {
-    await bench.flush();
-    save(`ponant-conversations-${new Date().toISOString().slice(0, 10)}.json`, writeArchive(await allConversations()));
+    save(`ponant-conversations-${new Date().toISOString().slice(0, 10)}.json`, writeArchive(await bench.all()));
   };
   const imported = async (event) => {
     const [file] = event.target.files;
