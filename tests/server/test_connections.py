@@ -115,6 +115,7 @@ def test_large_heads_are_refused(hasty: RunningServer, sent: bytes, status: int)
 def test_clients_that_do_not_read_are_disconnected(tiny_model: Path, closes: bool) -> None:
     close = b"Connection: close\r\n" if closes else b""
     with serving_scripted(tiny_model, send_timeout=0.2) as server, connected(server) as client:
+        wait_until(lambda: is_open(client))
         for _ in range(MANY):
             client.sendall(DOCUMENT + b"\r\n")
         client.sendall(DOCUMENT + close + b"\r\n")
@@ -135,7 +136,7 @@ def test_clients_that_read_slowly_are_served(tiny_model: Path) -> None:
 
 
 def is_open(client: socket.socket) -> bool:
-    """True if the server, which is in this process, has not closed a connection."""
+    """True if the server, which is in this process, has accepted a connection and not closed it."""
     connections = psutil.Process().net_connections("tcp")
     return client.getsockname() in [connection.raddr for connection in connections]
 
