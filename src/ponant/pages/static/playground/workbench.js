@@ -69,14 +69,16 @@ export class Workbench {
 
   /** Read the list of conversations. Those that are not saved yet are the first. */
   async readConversations() {
-    const { held } = this;
-    const unsaved = [...held.values()].reverse().map(summaryOf);
+    const before = this.held;
     let stored = [];
     try {
       stored = await listConversations();
     } catch (error) {
       this.refuse(error);
     }
+    // A conversation may have been changed or saved during the read, which does not have it then.
+    const held = new Map([...before, ...this.held]);
+    const unsaved = [...held.values()].reverse().map(summaryOf);
     this.conversations = [...unsaved, ...stored.filter(({ id }) => !held.has(id))];
     this.changed();
   }
