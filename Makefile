@@ -25,12 +25,6 @@ unexport PYTHONDONTWRITEBYTECODE
 # Targets that need the JavaScript libraries of the pages fetch them first. Without a network, all works but the pages.
 PAGES := $(VENV)/bin/python src/ponant/pages/vendor.py
 
-# BACKEND=... on the command line builds the engine again if it was built for another one.
-ifeq ($(origin BACKEND),command line)
-$(VENV)/.serve $(VENV)/.dev: FORCE
-FORCE:
-endif
-
 serve: $(VENV)/.serve
 	@$(PAGES) || true
 	@exec $(VENV)/bin/ponant serve $(ARGS)
@@ -123,6 +117,12 @@ $(VENV)/bin/python:
 	@echo "seconds."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+
+# BACKEND=... on the command line builds the engine again if it was built for another one.
+ifeq ($(origin BACKEND),command line)
+$(VENV)/.serve $(VENV)/.dev: FORCE
+FORCE:
+endif
 
 $(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/python $(ENGINE)

@@ -3,6 +3,7 @@
 import gc
 import json
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from ponant.api.fim import FIMCompletionRequest
 from ponant.api.fine_tuning import JobIn
 from ponant.completion.text import TextRequest
 from ponant.models import ChatCompletionRequest
+from ponant.server.dialects.base import DialectExchange
 from ponant.server.json_text import parse_json
 from tests.chatting import CHAT, body
 from tests.in_process import ScriptedServer, serving_scripted
+from tests.serving import wait_until
 
 MANY = 5000
 LARGEST_REPORT = 17_000
@@ -281,6 +284,35 @@ def test_no_garbage_is_collected_while_a_large_body_is_in_memory(
             )
     assert states == [True, False]
     assert gc.isenabled()
+
+
+def holds_a_body(exchange: DialectExchange | None) -> bool:
+    return exchange is not None and (bool(exchange.body) or "answers" in exchange.__dict__)
+
+
+@pytest.mark.parametrize("content", ["a", "a" * 70_000], ids=["small", "large"])
+@pytest.mark.parametrize("prefix", ["", "/openai", "/nim"])
+def test_bodies_are_deleted_with_their_requests(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, prefix: str, content: str
+) -> None:
+    read: list[weakref.ref[DialectExchange]] = []
+
+    def note(exchange: DialectExchange, body: Any) -> Any:
+        read.append(weakref.ref(exchange))
+        return reading(exchange, body)
+
+    reading = DialectExchange.read
+    monkeypatch.setattr(DialectExchange, "read", note)
+    with serving_scripted(tiny_model) as server, server.client() as client:
+        gc.disable()
+        try:
+            for stream in (False, True):
+                message = {"role": "user", "content": content}
+                client.post(f"{prefix}{CHAT}", json={"model": "scripted", "messages": [message], "stream": stream})
+            wait_until(lambda: not any(holds_a_body(held()) for held in read))
+        finally:
+            gc.enable()
+    assert len(read) == 2
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from ponant.llamacpp.offload import ON_HOST, Offload
 from ponant.llamacpp.vocabulary import end_tokens
 
 _KV_TYPES: dict[KVType, int] = {"f16": 1, "f32": 0, "q8_0": 8, "q4_0": 2}
+_EXACT_KV_TYPES = ("f16", "f32")
 _ROWS_WITHOUT_FLASH_ATTENTION = 128
 """Rows of a micro-batch without flash attention. Each row has a score per cell, and larger ones are no faster."""
 _NO_END = 2**31 - 1
@@ -106,6 +107,11 @@ class Model:
         self._context: Any = None
         self._adapters: dict[str, Any] = {}
         self._adapter: str | None = None
+
+    @property
+    def can_overwrite(self) -> bool:
+        """True if a saved slot can be made finite. The scales of quantized formats have no fixed place in it."""
+        return self._kv_type in _EXACT_KV_TYPES
 
     @property
     def can_share_cells(self) -> bool:
@@ -210,7 +216,7 @@ class Model:
         """Overwrite all free cells with finite numbers, since some attention kernels read them.
 
         Args:
-            data: saved copy of a slot's tokens. Numbers in it that are not finite become 0.
+            data: saved copy of a slot's tokens. Numbers in it that are not finite become 0. Requires ``can_overwrite``.
             length: number of its tokens, at most ``free``.
             free: number of free cells.
             scratch: two empty slots.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ponant.server.dialects.base import EXCHANGE
+from ponant.server.dialects.base import EXCHANGE, DialectExchange
 from ponant.server.header_text import header
 
 _LARGE = 2**16
@@ -32,11 +32,11 @@ class CollectionPauses:
         """Handle a request."""
         if scope["type"] != "http" or not _is_large(scope):
             await self._app(scope, receive, send)
-            scope.pop(EXCHANGE, None)  # an idle connection keeps the scope of its last request
+            _released(scope)
             return
         with self._paused():
             await self._app(scope, receive, send)
-            held = [scope.pop(EXCHANGE, None)]
+            held = _released(scope)
             await asyncio.to_thread(held.clear)  # deletes all objects of the body
 
     @contextlib.contextmanager
@@ -64,6 +64,12 @@ class CollectionPauses:
             self._collect_later()
 
         self._timer = loop.call_later(_LONGEST_PAUSE, collect)
+
+
+def _released(scope: Scope) -> list[object]:
+    """Return what holds the body of a request. An idle connection keeps the scope of its last one."""
+    exchange = scope.pop(EXCHANGE, None)
+    return exchange.release() if isinstance(exchange, DialectExchange) else []
 
 
 def _is_large(scope: Scope) -> bool:

@@ -126,6 +126,15 @@ async def test_layers_on_devices_compute_the_same(
         await process.stop()
 
 
+async def test_no_layers_on_a_device_is_the_processor_alone(servers: list[RpcServer], tiny_model: Path) -> None:
+    process = engine(tiny_model, names=[servers[0].address], gpu_layers=0)
+    await process.start()
+    try:
+        assert process.info.devices == []
+    finally:
+        await process.stop()
+
+
 async def test_wish_that_does_not_fit_is_refused(servers: list[RpcServer], tiny_model: Path) -> None:
     process = engine(tiny_model, names=["none-such"], gpu_layers=1)
     with pytest.raises(ModelLoadError, match="there is no device none-such"):

@@ -2,8 +2,9 @@
 
 import pytest
 
+from ponant.engine.llama import device_plan
 from ponant.engine.llama.config import EngineConfig
-from ponant.engine.llama.device_plan import ChosenDevice, plan_devices
+from ponant.engine.llama.device_plan import ChosenDevice, choose_devices, plan_devices
 from ponant.engine.llama.placement import HOST, DeviceMemory, DeviceSettings, place
 from ponant.errors import ModelLoadError
 from ponant.llamacpp.devices import Device, DeviceKind
@@ -139,3 +140,14 @@ def test_unified_memory_is_counted_once() -> None:
     config = EngineConfig("m", context=2048)
     with pytest.raises(ModelLoadError, match="too little memory"):
         plan_devices(SIZE, DENSE, config, [chosen(3 * GB, "integrated")], available=3 * GB, compute={})
+
+
+def test_layers_and_cells_fit_on_a_host_with_a_small_gpu() -> None:
+    plan = plan_devices(SIZE, DENSE, EngineConfig("m"), [chosen(2 * GB)], available=6 * GB, compute={})
+    assert plan.placement.host_bytes <= 6 * GB
+
+
+def test_memory_of_apple_gpus_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    apple = Device("MTL0", "Apple M4", "gpu", 8 * GB, 8 * GB, "MTL")
+    monkeypatch.setattr(device_plan, "devices", lambda: [apple])
+    assert choose_devices(None) == [ChosenDevice(apple, HOST)]

@@ -14,6 +14,8 @@ from ponant.llamacpp.offload import ON_HOST, Offload
 from ponant.sizes import megabytes
 
 _LOOPBACK = ("127.", "localhost", "[::1]")
+_UNIFIED = ("Metal", "MTL")
+"""Names of ggml's backend for Apple's GPUs."""
 _SHRINK = 0.9
 """Factor by which a KV cache of default size shrinks while it leaves some layers no room."""
 
@@ -90,9 +92,11 @@ def plan_devices(
     room = _room(memories)
     weights = sizes.total
     fits = weights < room
-    memory = plan_memory(
-        replace(size, weights=weights), config, room if fits else room + (0 if shared else available), store=available
-    )
+    whole = replace(size, weights=weights)
+    if fits:
+        memory = plan_memory(whole, config, room, store=available)
+    else:
+        memory = plan_memory(whole, config, room + (0 if shared else available))
     while True:
         placement = place(sizes, memories, config.devices, kv_bytes_per_layer=_kv_of_layer(size, sizes, memory.cells))
         is_open = config.kv_memory is None and config.devices.gpu_layers is None
@@ -129,7 +133,8 @@ def _kv_of_layer(size: ModelSize, sizes: LayerSizes, cells: int) -> int:
 
 
 def _pool(device: Device) -> str:
-    return HOST if device.kind == "integrated" else device.name
+    """Return the memory of a device. Apple's GPUs count as GPUs in ggml, and share the memory of the machine."""
+    return HOST if device.kind == "integrated" or device.backend in _UNIFIED else device.name
 
 
 def _memory(one: ChosenDevice, available: int, compute: Mapping[str, int]) -> DeviceMemory:

@@ -94,7 +94,7 @@ class Opened:
 def open_model(config: EngineConfig) -> Opened:
     """Load a model and open its context. Raises ModelLoadError."""
     chosen = choose_devices(config.devices.names)
-    if chosen:
+    if chosen and config.devices.gpu_layers != 0:
         return _open_on_devices(config, chosen)
     if config.devices.gpu_layers:
         raise ModelLoadError("gpu_layers is set, but there is no device for the layers; see ponant doctor")

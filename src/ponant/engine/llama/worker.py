@@ -208,10 +208,11 @@ class EngineWorker:
             self._scheduler.preempt()
             return []
         draws, scored, failing = self._draw_all(step, logits)
-        if failing and self._scheduler.deterministic and self._model.can_share_cells:
+        contains = self._model.can_overwrite and self._model.can_share_cells
+        if failing and self._scheduler.deterministic and contains:
             self._model.overwrite_slot(failing[0].sequence.slot)
             deltas = [self._scheduler.fail(failing[0].sequence)]
-        elif failing and not self._has_scratch:
+        elif failing and not (self._has_scratch and contains):
             deltas = [self._scheduler.fail(chunk.sequence) for chunk in failing]
             self._scheduler.preempt_all()
             self._model.empty_all()

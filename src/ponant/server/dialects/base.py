@@ -228,6 +228,15 @@ class DialectExchange:
         """Writer of the answer. The body must be read first."""
         return self.dialect.answers(self) if self.dialect.answers else Answers()
 
+    def release(self) -> list[object]:
+        """Return what holds the body, so that the list alone keeps it: the answer has ended.
+
+        The writer of the answer and the exchange refer to each other, and an idle connection keeps the exchange.
+        """
+        held = [self.body, self.__dict__.pop("answers", None)]
+        self.body = {}
+        return held
+
 
 def exchange_of(scope: MutableMapping[str, Any]) -> DialectExchange:
     """Return the dialect of a request."""
